@@ -1,0 +1,99 @@
+import type { RefusalCode } from './codes.ts'
+import type { Credential, VerifyContext } from './credential.ts'
+import type { Declared, Dropped, Handshake, Refusal } from './handshake.ts'
+import type { Principal } from './principal.ts'
+import type { CompiledRule } from './rules.ts'
+
+/** Header lines to add to an answer, in order. */
+export type HeaderList = readonly (readonly [name: string, value: string])[]
+
+/** Let it through. */
+export interface Allow<P extends Principal = Principal> {
+  readonly outcome: 'allow'
+  /** Who it is; `undefined` on public paths and for anonymous callers of optional ones. */
+  readonly principal: P | undefined
+  /** Who passed the edge, kept beside; never a source of scopes or roles. */
+  readonly edgePrincipal: Principal | undefined
+  readonly rule: CompiledRule
+  /** To be added to whatever the application answers: CORS, a removed cookie. */
+  readonly headers: HeaderList | undefined
+}
+
+/** Let a WebSocket through, unauthenticated, into the quarantine: its first frames say who it is. */
+export interface Defer<P extends Principal = Principal> {
+  readonly outcome: 'defer'
+  readonly rule: CompiledRule
+  readonly handshake: Handshake
+  /** Who HTTP proved, where that did not satisfy the rule by itself. */
+  readonly httpPrincipal: P | undefined
+  readonly edgePrincipal: Principal | undefined
+  /** Why HTTP's credential, if there was one, did not count. */
+  readonly httpFailure: RefusalCode | undefined
+  /** What `resume` hands to the schemes: kept instead of the request, which would cost memory while a socket waits. */
+  readonly circumstances: VerifyContext
+  readonly headers: HeaderList | undefined
+}
+
+interface RefusalBase extends Refusal {
+  /** HTTP status. */
+  readonly status: number
+  readonly rule: CompiledRule | undefined
+  /** Extra header lines this refusal carries. */
+  readonly headers: HeaderList | undefined
+  /** Who it was, where that is known (403). */
+  readonly principal: Principal | undefined
+}
+
+/** Nobody proved who they are: 401, or the login page for a browser's navigation. */
+export interface Challenge extends RefusalBase {
+  readonly outcome: 'challenge'
+}
+/** It is known who it is, and they may not: 403. */
+export interface Forbid extends RefusalBase {
+  readonly outcome: 'forbid'
+}
+/** Too many: 429 with Retry-After. */
+export interface Throttle extends RefusalBase {
+  readonly outcome: 'throttle'
+}
+/** The store, JWKS or hash pool cannot answer: 503, never 401. */
+export interface Unavailable extends RefusalBase {
+  readonly outcome: 'unavailable'
+}
+/** Not a request that can be decided: 400, 404, 405, 426. */
+export interface Invalid extends RefusalBase {
+  readonly outcome: 'invalid'
+}
+/** A CORS preflight, answered by the gate. */
+export interface Preflight {
+  readonly outcome: 'preflight'
+  readonly rule: CompiledRule
+  readonly headers: HeaderList
+}
+
+/** A refusal of any sort. */
+export type Refused = Challenge | Forbid | Throttle | Unavailable | Invalid
+
+/** What to do with a request, as a value. A `switch` over `outcome` is exhaustive. */
+export type Decision<P extends Principal = Principal> = Allow<P> | Defer<P> | Preflight | Refused
+
+/** What a handshake hands to `gate.resume`. */
+export interface InBand {
+  readonly credential: Credential
+  readonly declared?: Declared | undefined
+}
+
+/** The answer to an in-band credential. */
+export type Resumption<P extends Principal = Principal> =
+  | {
+      readonly outcome: 'allow'
+      readonly principal: P
+      readonly edgePrincipal: Principal | undefined
+      /** What the client declared and did not get. */
+      readonly dropped: Dropped | undefined
+    }
+  | Challenge
+  | Forbid
+  | Throttle
+  | Unavailable
+  | Invalid

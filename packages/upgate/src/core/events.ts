@@ -1,0 +1,50 @@
+import type { RefusalCode } from './codes.ts'
+import type { Principal } from './principal.ts'
+import type { Revocation } from './ports/revocations.ts'
+
+/** What the audit log may know about where something happened. Query strings are left out. */
+export interface EventPlace {
+  readonly method: string
+  /** Path without query, at most 256 characters. */
+  readonly path: string
+  readonly clientAddress: string | undefined
+}
+
+/** Something worth an audit line. Never holds a secret. `at` is milliseconds since the epoch. */
+export type AuditEvent = { readonly at: number } & (
+  | { readonly type: 'allowed'; readonly place: EventPlace; readonly principal: Principal | undefined; readonly rule: string }
+  | { readonly type: 'deferred'; readonly place: EventPlace; readonly rule: string }
+  | {
+      readonly type: 'refused'
+      readonly place: EventPlace
+      readonly code: RefusalCode
+      readonly status: number
+      readonly detail: string
+      readonly principal: Principal | undefined
+      readonly rule: string | undefined
+    }
+  | { readonly type: 'socket_accepted'; readonly place: EventPlace; readonly principal: Principal; readonly connectionId: string }
+  | {
+      readonly type: 'socket_refused'
+      readonly place: EventPlace
+      readonly code: RefusalCode
+      readonly detail: string
+      readonly closeCode: number
+    }
+  | {
+      readonly type: 'socket_closed'
+      readonly principal: Principal
+      readonly connectionId: string
+      /** Why the gate closed it; absent when the peer or the application did. */
+      readonly reason: string | undefined
+    }
+  | { readonly type: 'revoked'; readonly revocation: Revocation; readonly closed: number }
+)
+
+/** Audit events to whoever listens. A listener that throws is reported to the logger, never to the caller. */
+export interface AuditEvents {
+  subscribe(listener: (event: AuditEvent) => void): () => void
+  emit(event: AuditEvent): void
+  /** False while nobody listens: lets the hot path skip building events. */
+  readonly active: boolean
+}

@@ -1,0 +1,70 @@
+import type { Connections } from './connections.ts'
+import type { MaybePromise, Scheme } from './credential.ts'
+import type { Decision, Defer, InBand, Resumption } from './decision.ts'
+import type { AuditEvents } from './events.ts'
+import type { Explanation } from './explain.ts'
+import type { Clock } from './ports/clock.ts'
+import type { Logger } from './ports/logger.ts'
+import type { Principal } from './principal.ts'
+import type { RenderedResponse } from './render.ts'
+import type { AuthRequest } from './request.ts'
+import type { RuleOptions } from './rules.ts'
+
+/** Options of {@link createGate}. Unknown options throw. */
+export interface GateOptions<P extends Principal = Principal> {
+  /** Schemes in order of trial; at least one. */
+  readonly schemes: readonly Scheme<P>[]
+  /** Rules in order; the first that matches decides. Nothing matched = required, kind `user`. */
+  readonly rules?: readonly RuleOptions[]
+  /**
+   * Origins of the pages that may use ambient credentials, exact (`https://gateway.example.com`).
+   * Required as soon as a scheme is ambient or a rule is deferred; never derived from `Host`.
+   */
+  readonly origins?: readonly string[]
+  /** Further values of `Host` that are ours, besides those of `origins` (DNS rebinding). */
+  readonly hosts?: readonly string[]
+  /** Proxies whose `X-Forwarded-For` counts: addresses, CIDR ranges, `loopback`, `private`. Default: none. */
+  readonly trustedProxies?: readonly string[]
+  /** Where browsers are sent to log in. Absent: pages get the problem document, too. */
+  readonly login?: { readonly page: string }
+  /** Setup state: pages go to `page` and APIs get `setup_required` until `required()` answers false once. */
+  readonly setup?: { readonly page: string; required(): MaybePromise<boolean> }
+  /** Name in the marker header and in the realm, so that two gates can be told apart. Default: `upgate`. */
+  readonly name?: string
+  readonly clock?: Clock
+  readonly logger?: Logger
+}
+
+/** What a single route demands; see {@link Gate.require}. */
+export type RequireOptions = Omit<RuleOptions, 'path' | 'methods' | 'access' | 'upgrade' | 'handshake'>
+
+/** What an adapter needs: a decision, and its rendering. */
+export interface Decider<P extends Principal = Principal> {
+  /** A value where nothing must be awaited, else a promise. Never throws and never rejects. */
+  decide(request: AuthRequest): MaybePromise<Decision<P>>
+  /** Turns a refusal or preflight into status, headers and body; adapters only write that. */
+  render(decision: Exclude<Decision<P>, { outcome: 'allow' | 'defer' }>, request: AuthRequest): RenderedResponse
+  /** Keeps a decision for {@link Gate.principalOf}, under the host's own request object. */
+  remember(native: object, decision: Decision<P>): void
+  /** The decision kept for a request object by this gate, if there is one. */
+  decisionOf(native: object): Decision<P> | undefined
+}
+
+/** What `createGate` returns. */
+export interface Gate<P extends Principal = Principal> extends Decider<P> {
+  /** Decides what an in-band credential yields, by the rule of the deferred decision. Never throws and never rejects. */
+  resume(deferred: Defer<P>, inBand: InBand): MaybePromise<Resumption<P>>
+  /** The whole trace for any request, redacted; consumes no ticket and counts no failure. */
+  explain(request: AuthRequest): Promise<Explanation>
+  /** A decider for a single route: same schemes, same checks, its own demands. */
+  require(options?: RequireOptions): Decider<P>
+  /** Who the request is from, as decided; `undefined` for anonymous or undecided requests. */
+  principalOf(native: object): P | undefined
+  readonly connections: Connections
+  readonly events: AuditEvents
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly name: string
+  /** Unsubscribes from the revocation feeds and cancels timers. Live connections stay as they are. */
+  close(): void
+}

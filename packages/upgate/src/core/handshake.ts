@@ -1,0 +1,89 @@
+import type { RefusalCode } from './codes.ts'
+import type { Credential } from './credential.ts'
+import type { Principal } from './principal.ts'
+
+/** One WebSocket data frame as received. Text is already decoded. */
+export type Frame =
+  | { readonly binary: false; readonly text: string }
+  | { readonly binary: true; readonly bytes: Uint8Array }
+
+/** What a client says about itself. It can only narrow what its record holds. */
+export interface Declared {
+  readonly role?: string | undefined
+  readonly scopes?: readonly string[] | undefined
+  /** The id the client would like to have. Never honoured; a difference is reported back as dropped. */
+  readonly id?: string | undefined
+}
+
+/** What was declared and not granted, to be said in the protocol's answer. */
+export interface Dropped {
+  readonly role?: string
+  readonly scopes?: readonly string[]
+  readonly id?: string
+}
+
+/** The in-band part's view of one socket. `state` is the handshake's own. */
+export interface HandshakeContext<State = unknown> {
+  state: State
+  /** Milliseconds since the epoch. */
+  now(): number
+  /** Cryptographically random bytes in base64url. */
+  randomId(bytes: number): string
+  /** The principal HTTP proved, when there is one that did not satisfy the rule by itself. */
+  readonly httpPrincipal: Principal | undefined
+}
+
+/** What a handshake makes of one frame. */
+export type HandshakeStep =
+  /** A credential: the gate verifies it. `replay` hands the frame to the application after acceptance. */
+  | {
+      readonly step: 'credential'
+      readonly credential: Credential
+      readonly declared?: Declared | undefined
+      readonly replay?: boolean | undefined
+    }
+  /** The client is owed something first, such as a nonce to sign. */
+  | { readonly step: 'send'; readonly frames: readonly string[] }
+  /** Allowed before authentication, and without meaning for it. */
+  | { readonly step: 'ignore' }
+  /** Not this protocol. `detail` says what was wrong, never the content. */
+  | { readonly step: 'reject'; readonly code: RefusalCode; readonly detail: string }
+
+/** A refusal as a handshake renders it. */
+export interface Refusal {
+  readonly code: RefusalCode
+  /** One sentence for people. */
+  readonly detail: string
+  /** What to do next. */
+  readonly action: string
+  /** Seconds after which trying again makes sense. */
+  readonly retryAfter?: number | undefined
+}
+
+/** How a protocol says no: its error frames, then a close code and a reason of at most 123 UTF-8 bytes. */
+export interface RefusalFrames {
+  readonly frames: readonly string[]
+  readonly closeCode: number
+  readonly closeReason: string
+}
+
+/** An acceptance as a handshake renders it. */
+export interface Acceptance {
+  readonly principal: Principal
+  readonly dropped: Dropped | undefined
+}
+
+/**
+ * How a protocol asks for credentials, which frame carries them, how it says yes and no.
+ *
+ * It yields a credential, never a principal: the gate verifies with the same schemes as for HTTP.
+ * Implementations are stateless and shared; what they must remember of a socket lives in `context.state`.
+ */
+export interface Handshake {
+  readonly name: string
+  /** Frames the server sends first, before the client says anything. */
+  open?(context: HandshakeContext): readonly string[]
+  receive(frame: Frame, context: HandshakeContext): HandshakeStep
+  accept(acceptance: Acceptance, context: HandshakeContext): readonly string[]
+  reject(refusal: Refusal, context: HandshakeContext): RefusalFrames
+}

@@ -1,0 +1,46 @@
+import type { Principal } from '../principal.ts'
+
+/** Why something stopped counting; becomes the close reason of live sockets. */
+export type RevocationReason = 'revoked' | 'expired' | 'narrowed' | 'disabled' | 'logged_out' | 'rotated'
+
+/** Whom a revocation concerns. Every field given must match; at least one is given. */
+export interface RevocationSelector {
+  readonly principalId?: string
+  readonly kind?: Principal['kind']
+  readonly sessionId?: string
+  readonly credentialId?: string
+  readonly scheme?: string
+}
+
+/** One entry of the numbered revocation log. */
+export interface Revocation {
+  /** Position in the log, from 1, without gaps. */
+  readonly sequence: number
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  readonly selector: RevocationSelector
+  readonly reason: RevocationReason
+}
+
+/**
+ * The log of revocations as a gate sees it.
+ *
+ * `sequence` is compared before and after a verification, so that a revocation during it wins.
+ */
+export interface RevocationFeed {
+  /** Number of the newest entry that this process knows; 0 when there is none. */
+  sequence(): number
+  /** Calls the listener, synchronously, for every entry this process learns of. Returns its removal. */
+  subscribe(listener: (revocation: Revocation) => void): () => void
+}
+
+/** Whether a principal is concerned by a selector. */
+export function selects(selector: RevocationSelector, principal: Principal): boolean {
+  return (
+    (selector.principalId === undefined || selector.principalId === principal.id) &&
+    (selector.kind === undefined || selector.kind === principal.kind) &&
+    (selector.sessionId === undefined || selector.sessionId === principal.sessionId) &&
+    (selector.credentialId === undefined || selector.credentialId === principal.credentialId) &&
+    (selector.scheme === undefined || selector.scheme === principal.scheme)
+  )
+}

@@ -1,0 +1,27 @@
+/** What sort of actor a principal is. Rules admit `user` only, unless they say otherwise. */
+export type PrincipalKind = 'user' | 'device' | 'service'
+
+/**
+ * Who it is, as a verified credential's record says, never as a client claims.
+ *
+ * Values are frozen: they are shared between requests by the caches.
+ */
+export interface Principal {
+  readonly kind: PrincipalKind
+  /** Stable id of the actor: the account id, the device (node) id, the service name. */
+  readonly id: string
+  /** Name of the scheme that verified the credential. */
+  readonly scheme: string
+  /** Public id of the credential record, safe to log; what revocation by credential acts on. */
+  readonly credentialId?: string
+  /** Session the principal came from, when it came from one; what revocation by session acts on. */
+  readonly sessionId?: string
+  /** Exact scope names. An empty set grants nothing anywhere. */
+  readonly scopes: readonly string[]
+  readonly roles: readonly string[]
+  /** Milliseconds since the epoch at which the credential stops counting; absent = it does not expire. */
+  readonly expiresAt?: number
+  /** A name fit for people: an email, a device's name. */
+  readonly displayName?: string
+  readonly attributes: Readonly<Record<string, unknown>>
+}

@@ -1,0 +1,35 @@
+/**
+ * Header access in the shape Node already has: lower-case names; a value, a list of values, or nothing.
+ */
+export type HeaderRecord = Readonly<Record<string, string | readonly string[] | undefined>>
+
+/**
+ * A request as the engine sees it: our own small port, built by an adapter.
+ *
+ * The engine never sees an Express, Koa or Node object; {@link AuthRequest.native} is passed through unread,
+ * for schemes that run the host's own middleware.
+ */
+export interface AuthRequest {
+  /** `upgrade`: the server's `upgrade` event; `http`: everything else, also an upgrade that a framework was handed as an ordinary request. */
+  readonly kind: 'http' | 'upgrade'
+  readonly method: string
+  /** The request-target exactly as received (RFC 9112 section 3.2). */
+  readonly target: string
+  /** A second form of the target, where a router or proxy rewrote it first: both are decided, the stricter wins. */
+  readonly rewrittenTarget?: string | undefined
+  readonly headers: HeaderRecord
+  /** Names and values alternating, as received: what duplicates of single-valued headers are found in. */
+  readonly rawHeaders: readonly string[]
+  /** Address of the socket's peer (not of the client behind a proxy); absent when unknown. */
+  readonly peerAddress?: string | undefined
+  /** True when the connection to this process is TLS, or a configured proxy says the client's was. */
+  readonly encrypted: boolean
+  /** The host's own request object, opaque to the engine. */
+  readonly native?: object | undefined
+}
+
+/** A header's single value, or `undefined` when it is absent or empty or came as a list. */
+export function headerOf(request: AuthRequest, name: string): string | undefined {
+  const value = request.headers[name]
+  return typeof value === 'string' && value !== '' ? value : undefined
+}

@@ -1,0 +1,51 @@
+import type { Handshake } from './handshake.ts'
+import type { PrincipalKind } from './principal.ts'
+
+/** How a path may be entered. `deferred` concerns WebSocket upgrades only; HTTP there is answered 426. */
+export type Access = 'public' | 'optional' | 'required' | 'deferred'
+
+/** One rule as the application writes it. The first rule that matches decides; nothing matched = required. */
+export interface RuleOptions {
+  /**
+   * Path pattern, or several: exact (`/health`), prefix (`/assets/*`: everything below), segments
+   * (`/users/:id/avatar`, `/teams/:team/*`: one non-empty segment each). No regular expressions.
+   */
+  readonly path: string | readonly string[]
+  /** Methods the rule is for, upper case; absent = all. `GET` includes `HEAD`. */
+  readonly methods?: readonly string[]
+  readonly access: Access
+  /** Which kinds of principal may enter. Default: `['user']`. */
+  readonly kinds?: readonly PrincipalKind[]
+  /** Scopes the principal must hold, every one of them. */
+  readonly scopes?: readonly string[]
+  /** Roles of which the principal must hold at least one. */
+  readonly roles?: readonly string[]
+  /** Names of the schemes that count here. Default: all. */
+  readonly schemes?: readonly string[]
+  /** How the protocol proves who it is, in band. Required for `deferred`. */
+  readonly handshake?: Handshake
+  /** Lets `public` and `optional` apply to upgrades as well; the socket caps stay. Default: false. */
+  readonly upgrade?: boolean
+  /** `api`: never redirect to the login page here. Default: `auto`, by what the client asks for. */
+  readonly challenge?: 'auto' | 'api'
+  /** Accepts unsafe methods and upgrades from any Origin: disables the login-CSRF check for this rule. */
+  readonly dangerouslyAllowForeignOrigins?: boolean
+}
+
+/** A rule as compiled: defaults filled in, frozen, with its place in the order. */
+export interface CompiledRule {
+  /** Place in the order, from 0; -1 for the rule of unmatched paths, -2 for one made by `gate.require`. */
+  readonly index: number
+  /** For people: the pattern, `(unmatched)`, or two patterns joined where two forms of a target met different rules. */
+  readonly label: string
+  readonly access: Access
+  readonly methods: ReadonlySet<string> | undefined
+  readonly kinds: readonly PrincipalKind[]
+  readonly scopes: readonly string[]
+  readonly roles: readonly string[]
+  readonly schemes: readonly string[] | undefined
+  readonly handshake: Handshake | undefined
+  readonly upgrade: boolean
+  readonly challenge: 'auto' | 'api'
+  readonly allowForeignOrigins: boolean
+}

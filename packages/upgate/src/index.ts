@@ -1,0 +1,1 @@
+export type { AuditEvent, AuditEvents, EventPlace } from './core/events.ts'
