@@ -1,0 +1,127 @@
+import { describe, expect, it, vi } from 'vitest'
+import { createConnections, type LiveConnection } from '../../src/core/connections.ts'
+import type { Principal } from '../../src/core/principal.ts'
+import { manualClock } from '../../src/testing/manual-clock.ts'
+
+let counter = 0
+
+function connection(
+  principal: Partial<Principal>,
+  close = vi.fn(),
+): LiveConnection & { close: typeof close } {
+  return {
+    id: `c${++counter}`,
+    acceptedAt: 0,
+    path: '/ws',
+    principal: {
+      kind: 'device',
+      id: 'node-1',
+      scheme: 'device-token',
+      scopes: [],
+      roles: [],
+      attributes: {},
+      ...principal,
+    },
+    close,
+  }
+}
+
+describe('the register of live connections', () => {
+  it('closes by credential, session, principal and kind, and nothing else', () => {
+    const connections = createConnections({ clock: manualClock() })
+    const a = connection({ id: 'a', credentialId: 'k1' })
+    const a2 = connection({ id: 'a', credentialId: 'k2' })
+    const b = connection({ id: 'b', sessionId: 's1', kind: 'user' })
+    for (const each of [a, a2, b]) connections.add(each)
+    expect(connections.close({ credentialId: 'k1' }, 'revoked')).toBe(1)
+    expect(a.close).toHaveBeenCalledWith('revoked')
+    expect(a2.close).not.toHaveBeenCalled()
+    expect(connections.close({ credentialId: 'k1' }, 'revoked')).toBe(0)
+    expect(connections.close({ sessionId: 's1', kind: 'device' }, 'logged_out')).toBe(0)
+    expect(connections.close({ sessionId: 's1' }, 'logged_out')).toBe(1)
+    expect(connections.close({ principalId: 'a' }, 'disabled')).toBe(1)
+    expect(connections.size).toBe(0)
+  })
+
+  it('closes every connection of one principal, even when one of them throws', () => {
+    const connections = createConnections({ clock: manualClock() })
+    const bad = connection(
+      {},
+      vi.fn(() => {
+        throw new Error('broken')
+      }),
+    )
+    const good = connection({})
+    connections.add(bad)
+    connections.add(good)
+    expect(connections.close({ principalId: 'node-1' }, 'revoked')).toBe(2)
+    expect(good.close).toHaveBeenCalledOnce()
+  })
+
+  it('lists in order of acceptance and forgets what was removed', () => {
+    const connections = createConnections({ clock: manualClock() })
+    const all = [connection({}), connection({}), connection({})]
+    const removals = all.map((each) => connections.add(each))
+    removals[1]?.()
+    removals[1]?.()
+    expect([...connections.list()]).toEqual([all[0], all[2]])
+    expect(connections.close({ principalId: 'node-1' }, 'revoked')).toBe(2)
+    expect(all[1]?.close).not.toHaveBeenCalled()
+  })
+
+  it('closes each at its expiry with a single timer', () => {
+    const clock = manualClock(0)
+    const connections = createConnections({ clock })
+    const order: number[] = []
+    const times = Array.from({ length: 500 }, (_, i) => ((i * 7919) % 500) + 1)
+    const removals = times.map((at) =>
+      connections.add(
+        connection(
+          { expiresAt: at * 1000 },
+          vi.fn(() => void order.push(at)),
+        ),
+      ),
+    )
+    expect(clock.pending).toBe(1)
+    for (let i = 0; i < 500; i += 3) removals[i]?.()
+    clock.advance(250_000)
+    clock.advance(250_000)
+    const left = times.filter((_, i) => i % 3 !== 0).sort((a, b) => a - b)
+    expect(order).toEqual(left)
+    expect(connections.size).toBe(0)
+    expect(clock.pending).toBe(0)
+  })
+
+  it('closes one that has already expired at once, and keeps none of it', () => {
+    const clock = manualClock(5000)
+    const connections = createConnections({ clock })
+    const late = connection({ expiresAt: 5000 })
+    connections.add(late)()
+    expect(late.close).toHaveBeenCalledWith('expired')
+    expect(connections.size).toBe(0)
+    const nonsense = connection({ expiresAt: Number.NaN })
+    connections.add(nonsense)
+    expect(nonsense.close).toHaveBeenCalledWith('expired')
+  })
+
+  // A delay over 2^31-1 ms fires at once in Node: a credential valid for a month would be cut off at acceptance.
+  it('clamps the timer of a credential that is valid for longer than a timer can wait', () => {
+    const clock = manualClock(0)
+    const connections = createConnections({ clock })
+    const far = connection({ expiresAt: 2 ** 31 + 5000 })
+    connections.add(far)
+    clock.advance(2 ** 31 - 1)
+    expect(far.close).not.toHaveBeenCalled()
+    clock.advance(5001)
+    expect(far.close).toHaveBeenCalledWith('expired')
+  })
+
+  it('leaves no timer when the last one that expires has gone', () => {
+    const clock = manualClock(0)
+    const connections = createConnections({ clock })
+    const remove = connections.add(connection({ expiresAt: 1000 }))
+    connections.add(connection({}))
+    remove()
+    expect(clock.pending).toBe(0)
+  })
+})
