@@ -1,0 +1,182 @@
+import type { Revocation, RevocationReason, RevocationSelector } from './revocations.ts'
+
+/** Why a store could not answer. */
+export type StoreErrorCode =
+  | 'store_unavailable'
+  | 'store_busy'
+  | 'store_full'
+  | 'store_closed'
+  | 'store_corrupt'
+  | 'store_too_new'
+
+/**
+ * The store could not answer: it is closed, locked, full, broken, or written by a newer version.
+ *
+ * Never means "not found". Recognise it with {@link isStoreUnavailable}: two copies of the library may be loaded.
+ */
+export class StoreUnavailable extends Error {
+  readonly code: StoreErrorCode
+
+  constructor(code: StoreErrorCode, message: string, options?: { readonly cause?: unknown }) {
+    super(message, options)
+    this.name = 'StoreUnavailable'
+    this.code = code
+  }
+}
+
+/** Whether an error says that a store could not answer. */
+export function isStoreUnavailable(error: unknown): error is StoreUnavailable {
+  return error instanceof Error && error.name === 'StoreUnavailable' && 'code' in error
+}
+
+/** A revocation before it has its place in the log. */
+export interface RevocationDraft {
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  readonly selector: RevocationSelector
+  readonly reason: RevocationReason
+}
+
+/** A person who may log in. Times are milliseconds since the epoch. */
+export interface AccountRecord {
+  readonly id: string
+  /** Counts the writes, from 1: what compare-and-set compares. */
+  readonly version: number
+  /** Normalised; unique. */
+  readonly email: string
+  /** In PHC string format; absent = no login by password. */
+  readonly passwordHash?: string | undefined
+  readonly scopes: readonly string[]
+  readonly roles: readonly string[]
+  readonly createdAt: number
+  readonly disabledAt?: number | undefined
+  /** Sessions of an older generation are void, whether or not their records are gone already. */
+  readonly sessionGeneration: number
+}
+
+/** A login. */
+export interface SessionRecord {
+  /** Public: fit for logs and pages. */
+  readonly id: string
+  /** SHA-256 of the token, hexadecimal. */
+  readonly digest: string
+  readonly accountId: string
+  /** The account's generation when the session began. */
+  readonly generation: number
+  readonly createdAt: number
+  /** Coalesced: may be behind by the touch interval. */
+  readonly lastSeenAt: number
+  /** The absolute end, whatever the activity. */
+  readonly expiresAt: number
+  /** For people: which browser it is. */
+  readonly label?: string | undefined
+  readonly clientAddress?: string | undefined
+}
+
+/** An API key or a device token. What it may do is what stands here. */
+export interface TokenRecord {
+  /** Public: fit for logs and pages. Of a device also its node id. */
+  readonly id: string
+  /** Counts the writes, from 1: what compare-and-set compares. */
+  readonly version: number
+  /** SHA-256 of the token, hexadecimal. */
+  readonly digest: string
+  readonly name: string
+  readonly scopes: readonly string[]
+  readonly roles: readonly string[]
+  /** Account the credential acts for; absent = it acts for itself. */
+  readonly accountId?: string | undefined
+  /** Who created it, for the audit. */
+  readonly createdBy?: string | undefined
+  readonly createdAt: number
+  readonly expiresAt?: number | undefined
+  /** Coalesced: may be behind by the touch interval. */
+  readonly lastUsedAt?: number | undefined
+  readonly revokedAt?: number | undefined
+}
+
+/** When a record was last used. */
+export interface Touch {
+  readonly id: string
+  /** Milliseconds since the epoch. An earlier time than the recorded one changes nothing. */
+  readonly at: number
+}
+
+/** Accounts. Every operation is atomic, and durable when it has answered. */
+export interface AccountStore {
+  /** Whether there is any account, disabled ones included. */
+  any(): Promise<boolean>
+  get(id: string): Promise<AccountRecord | undefined>
+  byEmail(email: string): Promise<AccountRecord | undefined>
+  /** In order of creation. */
+  list(): Promise<readonly AccountRecord[]>
+  /** Adds if neither id nor email is taken. Of concurrent callers one gets true. */
+  add(record: AccountRecord): Promise<boolean>
+  /** Adds if there is no account at all. Of concurrent callers one gets true. */
+  addFirst(record: AccountRecord): Promise<boolean>
+  /**
+   * Compare and set: writes if the stored version is `record.version - 1`, and appends the drafts to the log in
+   * the same transaction. `undefined` = somebody else was faster, nothing changed.
+   */
+  replace(
+    record: AccountRecord,
+    revocations: readonly RevocationDraft[],
+  ): Promise<readonly Revocation[] | undefined>
+}
+
+/** Sessions. Every operation is atomic; all but `touch` are durable when they have answered. */
+export interface SessionStore {
+  get(id: string): Promise<SessionRecord | undefined>
+  /** Of one account, newest first. */
+  list(accountId: string): Promise<readonly SessionRecord[]>
+  /**
+   * Adds a session and removes the account's oldest ones beyond `atMost`, with a log entry each (`revoked`).
+   * Answers the entries, or `undefined` if the id was taken.
+   */
+  add(record: SessionRecord, atMost: number): Promise<readonly Revocation[] | undefined>
+  /** Consumes: of concurrent callers one gets the log entry, the others `undefined`. */
+  remove(id: string, revocation: RevocationDraft): Promise<Revocation | undefined>
+  /** Tidies up after the account's generation moved on; the log entry was written with the account. */
+  removeOf(accountId: string, generation: number): Promise<number>
+  /** Forgets sessions that ended by themselves: absolute end, or not seen since. Answers how many. */
+  purge(expiredAt: number, lastSeenBefore: number): Promise<number>
+  touch(touches: readonly Touch[]): Promise<void>
+}
+
+/** API keys, or device tokens. Every operation is atomic; all but `touch` are durable when they have answered. */
+export interface TokenStore {
+  get(id: string): Promise<TokenRecord | undefined>
+  /** In order of creation, revoked ones included. */
+  list(): Promise<readonly TokenRecord[]>
+  /** Adds if the id is not taken. Of concurrent callers one gets true. */
+  add(record: TokenRecord): Promise<boolean>
+  /** Compare and set with log entries, as for accounts. Does not touch `lastUsedAt`. */
+  replace(
+    record: TokenRecord,
+    revocations: readonly RevocationDraft[],
+  ): Promise<readonly Revocation[] | undefined>
+  touch(touches: readonly Touch[]): Promise<void>
+}
+
+/** The numbered log of revocations, written only together with the change it announces. */
+export interface RevocationLog {
+  /** Number of the newest entry; 0 when there is none. */
+  head(): Promise<number>
+  /** Entries after a number, in order, at most `limit`. */
+  since(sequence: number, limit: number): Promise<readonly Revocation[]>
+}
+
+/**
+ * Where accounts, sessions, keys and devices live.
+ *
+ * Operations reject with {@link StoreUnavailable} when the store cannot answer, and with nothing else.
+ */
+export interface Store {
+  readonly accounts: AccountStore
+  readonly sessions: SessionStore
+  readonly keys: TokenStore
+  readonly devices: TokenStore
+  readonly revocations: RevocationLog
+  /** Releases files and connections. Further operations reject with `store_closed`. */
+  close(): Promise<void>
+}
