@@ -43,6 +43,8 @@ export interface CompiledRule {
   readonly kinds: readonly PrincipalKind[]
   readonly scopes: readonly string[]
   readonly roles: readonly string[]
+  /** True where two forms of a target demand different roles: nobody can enter. */
+  readonly rolesImpossible?: boolean
   readonly schemes: readonly string[] | undefined
   readonly handshake: Handshake | undefined
   readonly upgrade: boolean

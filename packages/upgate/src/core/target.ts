@@ -171,10 +171,13 @@ function readingsOf(path: string): readonly string[] | string | undefined {
     for (const transform of transformations) {
       let next = transform(reading)
       if (next === '' || next.charCodeAt(0) !== slash) next = `/${next}`
-      // A control character that only appears after decoding twice is as bad as one that appears at once.
+      // What only appears after decoding twice is as bad as what appears at once.
       for (let i = 0; i < next.length; i++) {
         const code = next.charCodeAt(i)
         if (code < 0x20 || code === 0x7f) return 'The path contains an encoded control character.'
+      }
+      for (const run of next.match(/(?:%[89a-fA-F][0-9a-fA-F])+/g) ?? []) {
+        if (!isValidUtf8(run)) return 'The path is not valid UTF-8.'
       }
       seen.add(next)
       if (seen.size > maxReadings) return undefined

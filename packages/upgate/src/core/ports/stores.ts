@@ -58,7 +58,7 @@ export interface AccountRecord {
 export interface SessionRecord {
   /** Public: fit for logs and pages. */
   readonly id: string
-  /** SHA-256 of the token, hexadecimal. */
+  /** SHA-256 of the token, base64url. */
   readonly digest: string
   readonly accountId: string
   /** The account's generation when the session began. */
@@ -79,7 +79,7 @@ export interface TokenRecord {
   readonly id: string
   /** Counts the writes, from 1: what compare-and-set compares. */
   readonly version: number
-  /** SHA-256 of the token, hexadecimal. */
+  /** SHA-256 of the token, base64url. */
   readonly digest: string
   readonly name: string
   readonly scopes: readonly string[]

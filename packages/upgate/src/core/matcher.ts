@@ -1,0 +1,235 @@
+import { covers, matchesLeniently, matchesStrictly, type Pattern } from './pattern.ts'
+import type { CompiledRule } from './rules.ts'
+import { analyseTarget, type Target } from './target.ts'
+
+/** One pattern of one rule. */
+export interface RulePattern {
+  readonly rule: CompiledRule
+  readonly pattern: Pattern
+}
+
+interface Node {
+  readonly literals: Map<string, Node>
+  parameter: Node | undefined
+  readonly exact: RulePattern[]
+  readonly below: RulePattern[]
+}
+
+function createNode(): Node {
+  return { literals: new Map(), parameter: undefined, exact: [], below: [] }
+}
+
+/** Permissive rules let in without proof, so they match strictly; the others match leniently. */
+export function isPermissive(rule: CompiledRule): boolean {
+  return rule.access !== 'required'
+}
+
+/** Whether a rule is for this method and kind of request at all, whatever the path. */
+export function appliesTo(rule: CompiledRule, method: string, upgrade: boolean): boolean {
+  if (rule.methods !== undefined && !rule.methods.has(method)) return false
+  // `public` and `optional` are about pages and APIs; sockets only where the rule says so.
+  return !(upgrade && !rule.upgrade && (rule.access === 'public' || rule.access === 'optional'))
+}
+
+/** What became of a target: the rule that decides it, or why none can. */
+export type Match = CompiledRule | { readonly malformed: string } | 'ambiguous'
+
+/**
+ * Finds the rule for a target, at a cost that depends on the path's depth and not on the number of rules.
+ */
+export class Matcher {
+  readonly #root: Node = createNode()
+  readonly #unmatched: CompiledRule
+  /** Exact public paths whose rule needs no further look: equality already implies canonical form. */
+  readonly #open = new Map<string, CompiledRule>()
+  readonly #merged = new Map<string, CompiledRule>()
+
+  // Scratch of one synchronous walk.
+  #path = ''
+  #lower = ''
+  #method = ''
+  #upgrade = false
+  #strict = false
+  #first: CompiledRule | undefined
+  #protective: CompiledRule | undefined
+
+  constructor(patterns: readonly RulePattern[], unmatched: CompiledRule) {
+    this.#unmatched = unmatched
+    assertReachable(patterns)
+    for (const entry of patterns) this.#insert(entry)
+    for (const { rule, pattern } of patterns) {
+      if (rule.access !== 'public' || rule.methods !== undefined || pattern.prefix || pattern.text === undefined) continue
+      if (this.match(pattern.text, undefined, 'GET', false) === rule) this.#open.set(pattern.text, rule)
+    }
+  }
+
+  /** The public rule of an exact path for GET and HEAD without an upgrade, or `undefined`: then ask {@link match}. */
+  openPath(target: string): CompiledRule | undefined {
+    return this.#open.get(target)
+  }
+
+  /** The rule for a target and, where it was rewritten on the way, for its second form: the stricter of both. */
+  match(target: string, rewritten: string | undefined, method: string, upgrade: boolean): Match {
+    // HEAD is GET without a body, for rules as well.
+    const effective = method === 'HEAD' ? 'GET' : method
+    const first = this.#matchOne(target, effective, upgrade)
+    if (rewritten === undefined || rewritten === target || typeof first === 'string' || 'malformed' in first) return first
+    const second = this.#matchOne(rewritten, effective, upgrade)
+    if (typeof second === 'string' || 'malformed' in second || first === second) return second
+    return this.#stricter(first, second)
+  }
+
+  #matchOne(raw: string, method: string, upgrade: boolean): Match {
+    const target = analyseTarget(raw)
+    if (target === 'ambiguous' || 'malformed' in target) return target
+    return this.#matchTarget(target, method, upgrade) ?? 'ambiguous'
+  }
+
+  #matchTarget(target: Target, method: string, upgrade: boolean): CompiledRule | undefined {
+    if (target.readings === undefined) return this.#walk(target.path, target.lowerPath, method, upgrade, true)
+    let common: CompiledRule | undefined
+    for (const reading of target.readings) {
+      const rule = this.#walk(reading, reading, method, upgrade, false)
+      if (common !== undefined && common !== rule) return undefined
+      common = rule
+    }
+    return common
+  }
+
+  #walk(path: string, lower: string, method: string, upgrade: boolean, canonical: boolean): CompiledRule {
+    this.#path = path
+    this.#lower = lower
+    this.#method = method
+    this.#upgrade = upgrade
+    this.#strict = canonical
+    this.#first = undefined
+    this.#protective = undefined
+    this.#visit(this.#root, 0)
+    const first = this.#first as CompiledRule | undefined
+    const protective = this.#protective as CompiledRule | undefined
+    // A protective rule that misses the path by its case or a trailing slash only: some router would not miss it.
+    if (first !== undefined && protective !== undefined && isPermissive(first)) return protective
+    return first ?? this.#unmatched
+  }
+
+  /** `at` is the position of the slash before the next segment. */
+  #visit(node: Node, at: number): void {
+    const lower = this.#lower
+    const length = lower.length
+    if (node.below.length > 0) this.#consider(node.below)
+    if (at >= length) {
+      this.#consider(node.exact)
+      return
+    }
+    // `/` itself, or a trailing slash.
+    if (at === length - 1) this.#consider(node.exact)
+    let end = lower.indexOf('/', at + 1)
+    if (end === -1) end = length
+    if (node.literals.size > 0) {
+      const child = node.literals.get(lower.slice(at + 1, end))
+      if (child !== undefined) this.#visit(child, end)
+    }
+    if (node.parameter !== undefined && end > at + 1) this.#visit(node.parameter, end)
+  }
+
+  #consider(entries: readonly RulePattern[]): void {
+    for (const { rule, pattern } of entries) {
+      // Entries are in order: once both are found, nothing later can lower either.
+      if (this.#first !== undefined && this.#protective !== undefined) {
+        if (rule.index > this.#first.index && rule.index > this.#protective.index) return
+      }
+      if (!appliesTo(rule, this.#method, this.#upgrade)) continue
+      const strict = this.#strict && matchesStrictly(pattern, this.#path)
+      if (isPermissive(rule) && !strict) continue
+      if (this.#first === undefined || rule.index < this.#first.index) this.#first = rule
+      if (!strict && (this.#protective === undefined || rule.index < this.#protective.index)) this.#protective = rule
+    }
+  }
+
+  #insert(entry: RulePattern): void {
+    let node = this.#root
+    for (const segment of entry.pattern.segments) {
+      if (segment === undefined) {
+        node.parameter ??= createNode()
+        node = node.parameter
+      } else if (segment === '' && entry.pattern.segments.length === 1) {
+        break
+      } else {
+        const key = segment.toLowerCase()
+        let child = node.literals.get(key)
+        if (child === undefined) {
+          child = createNode()
+          node.literals.set(key, child)
+        }
+        node = child
+      }
+    }
+    ;(entry.pattern.prefix ? node.below : node.exact).push(entry)
+  }
+
+  /** Both forms of a rewritten target are decided: what comes out demands everything that either demands. */
+  #stricter(a: CompiledRule, b: CompiledRule): CompiledRule {
+    const key = `${a.index} ${b.index}`
+    const known = this.#merged.get(key)
+    if (known !== undefined) return known
+    const ranks = { public: 0, optional: 1, deferred: 2, required: 3 } as const
+    const [weak, strong] = ranks[a.access] <= ranks[b.access] ? [a, b] : [b, a]
+    const merged: CompiledRule =
+      weak.access !== strong.access && weak.access !== 'deferred'
+        ? strong
+        : {
+            ...strong,
+            label: `${a.label} + ${b.label}`,
+            kinds: strong.kinds.filter((kind) => weak.kinds.includes(kind)),
+            scopes: [...new Set([...strong.scopes, ...weak.scopes])],
+            // Holding one role of either list is not enough for both.
+            roles: strong.roles.length === 0 || weak.roles.length === 0 ? [...strong.roles, ...weak.roles] : strong.roles.filter((role) => weak.roles.includes(role)),
+            rolesImpossible: strong.roles.length > 0 && weak.roles.length > 0 && !strong.roles.some((role) => weak.roles.includes(role)),
+            schemes: strong.schemes === undefined ? weak.schemes : weak.schemes === undefined ? strong.schemes : strong.schemes.filter((name) => weak.schemes?.includes(name)),
+            upgrade: strong.upgrade && weak.upgrade,
+            challenge: strong.challenge === 'api' || weak.challenge === 'api' ? 'api' : 'auto',
+            allowForeignOrigins: strong.allowForeignOrigins && weak.allowForeignOrigins,
+          }
+    this.#merged.set(key, merged)
+    return merged
+  }
+}
+
+/** Throws where a rule can never decide anything, because an earlier one takes all it could match. */
+function assertReachable(patterns: readonly RulePattern[]): void {
+  for (const [position, { rule, pattern }] of patterns.entries()) {
+    for (let i = 0; i < position; i++) {
+      const earlier = patterns[i] as RulePattern
+      if (earlier.rule === rule) continue
+      if (!covers(earlier.pattern, pattern, !isPermissive(earlier.rule))) continue
+      if (earlier.rule.methods !== undefined) {
+        const taken = earlier.rule.methods
+        if (rule.methods === undefined || [...rule.methods].some((method) => !taken.has(method))) continue
+      }
+      const leavesUpgrades = !appliesTo(earlier.rule, 'GET', true) && appliesTo(earlier.rule, 'GET', false)
+      if (leavesUpgrades && (rule.upgrade || !isPermissive(rule) || rule.access === 'deferred')) continue
+      throw new TypeError(
+        `createGate: \`rules[${rule.index}]\` (${pattern.source}) can never match: ` +
+          `\`rules[${earlier.rule.index}]\` (${earlier.pattern.source}) comes first and takes everything it could match. ` +
+          'Put the narrower rule first, or remove one.',
+      )
+    }
+  }
+}
+
+/** Why a rule did or did not match, for `explain`: slow and simple, and independent of the index. */
+export function whyNot(entry: RulePattern, target: Target, method: string, upgrade: boolean): string | undefined {
+  const { rule, pattern } = entry
+  const effective = method === 'HEAD' ? 'GET' : method
+  if (rule.methods !== undefined && !rule.methods.has(effective)) return `it is for ${[...rule.methods].join(', ')} only`
+  if (!appliesTo(rule, effective, upgrade)) return 'it is not for upgrades (`upgrade: true` would make it so)'
+  const readings = target.readings
+  if (isPermissive(rule)) {
+    if (readings !== undefined) return 'the target is not in canonical form, and a permissive rule matches canonical targets only'
+    return matchesStrictly(pattern, target.path) ? undefined : 'the path is another'
+  }
+  const matched = (readings ?? [target.lowerPath]).filter((reading) => matchesLeniently(pattern, reading)).length
+  if (matched === 0) return 'the path is another'
+  if (readings !== undefined && matched < readings.length) return 'only some readings of the target match it'
+  return undefined
+}
