@@ -21,6 +21,13 @@ export interface Connections {
   add(connection: LiveConnection): () => void
   /** Closes what the selector concerns; returns how many that were. */
   close(selector: RevocationSelector, reason: RevocationReason): number
+  /** A point in time, for {@link Connections.closedSince}. */
+  mark(): number
+  /**
+   * Why a principal's connections were closed since a mark, if they were: a connection accepted after an
+   * asynchronous verification asks this, because it was not yet in the register when the revocation came.
+   */
+  closedSince(mark: number, principal: Principal): RevocationReason | undefined
   /** What is live now, in order of acceptance. */
   list(): IterableIterator<LiveConnection>
   readonly size: number
@@ -33,6 +40,9 @@ export interface ConnectionsOptions {
 
 /** Timers take a signed 32-bit number of milliseconds; beyond it they would fire at once. */
 const longestDelay = 2 ** 31 - 1
+
+/** How many closings are remembered; when more happened since a mark, the answer is `revoked`: fail closed. */
+const remembered = 1024
 
 interface Entry {
   readonly connection: LiveConnection
@@ -56,6 +66,8 @@ export function createConnections(options: ConnectionsOptions): Connections {
   const bySession: Index = new Map()
   const byCredential: Index = new Map()
   const heap: Entry[] = []
+  const closings: { readonly selector: RevocationSelector; readonly reason: RevocationReason }[] = []
+  let closingCount = 0
   let timer: Timer | undefined
   let armedFor = Number.POSITIVE_INFINITY
 
@@ -131,6 +143,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
       }
     },
     close(selector, reason) {
+      closings[closingCount++ % remembered] = { selector, reason }
       // Collected first: a connection's `close` may well remove others.
       const concerned: Entry[] = []
       for (const entry of candidates(selector)) {
@@ -143,6 +156,15 @@ export function createConnections(options: ConnectionsOptions): Connections {
         end(entry.connection, reason)
       }
       return closed
+    },
+    mark: () => closingCount,
+    closedSince(mark, principal) {
+      if (closingCount - mark > remembered) return 'revoked'
+      for (let i = mark; i < closingCount; i++) {
+        const closing = closings[i % remembered]
+        if (closing !== undefined && selects(closing.selector, principal)) return closing.reason
+      }
+      return undefined
     },
     *list() {
       for (const entry of entries) yield entry.connection

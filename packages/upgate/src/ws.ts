@@ -1,0 +1,11 @@
+export { createQuarantine } from './ws/quarantine.ts'
+export type {
+  Admission,
+  DrainOptions,
+  Quarantine,
+  QuarantineCounts,
+  QuarantineGate,
+  QuarantineOptions,
+  WebSocketLike,
+  WebSocketServerLike,
+} from './ws/types.ts'
