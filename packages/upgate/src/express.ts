@@ -1,0 +1,72 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Decider } from './core/gate.ts'
+import { isPromiseLike } from './core/maybe-promise.ts'
+import type { Principal } from './core/principal.ts'
+import { assertDecider, settle } from './node/http-gate.ts'
+import { judge } from './node/judge.ts'
+import { kindOf, NodeRequest, rewrittenForm } from './node/request.ts'
+
+/** What the middleware reads of an Express request; Express 4 and 5 have it. */
+export interface ExpressRequest extends IncomingMessage {
+  originalUrl?: string
+  baseUrl?: string
+}
+
+/** A middleware for Express 4 and 5. */
+export type ExpressGate = (
+  request: ExpressRequest,
+  response: ServerResponse,
+  next: (error?: unknown) => void,
+) => void
+
+/**
+ * Express middleware (4 and 5) that lets in what the gate allows and answers everything else.
+ *
+ * Rules are about the URL as the client sent it, also under `app.use('/prefix', ...)`. Where a middleware has
+ * rewritten `req.url` before, both forms are decided and the stricter answer wins. What rewrites the URL *after*
+ * the gate is not seen by it: mount the gate behind such middleware.
+ *
+ * @param decider - a gate, or what `gate.require(...)` returns
+ * @example
+ * app.use(expressGate(gate))
+ * app.post('/api/deploy', expressGate(gate.require({ scopes: ['deploy'] })), deploy)
+ */
+export function expressGate<P extends Principal>(decider: Decider<P>): ExpressGate {
+  assertDecider(decider, 'expressGate')
+  return (request, response, next) => {
+    const verdict = judge(decider, read(request))
+    const proceed = (): void => next()
+    if (!isPromiseLike(verdict)) settle(verdict, request, response, proceed)
+    else void verdict.then((settled) => settle(settled, request, response, proceed))
+  }
+}
+
+function read(request: ExpressRequest): NodeRequest {
+  const url = request.url ?? ''
+  const received = request.originalUrl ?? url
+  if ('ws' in request && request.ws !== undefined) return readWrappedSocket(request, received)
+  return new NodeRequest(
+    kindOf(request),
+    request,
+    received,
+    rewrittenForm(received, request.baseUrl ?? '', url),
+  )
+}
+
+/**
+ * express-ws hands an opened socket to the application as a GET of `<path>/.websocket`. The rules are about the
+ * path that the client asked for, and those for upgrades apply.
+ */
+function readWrappedSocket(request: ExpressRequest, received: string): NodeRequest {
+  const asked = withoutSuffix(received)
+  const seen =
+    request.baseUrl === undefined ? undefined : rewrittenForm(received, request.baseUrl, request.url ?? '')
+  return new NodeRequest('upgrade', request, asked, seen === undefined ? undefined : withoutSuffix(seen))
+}
+
+function withoutSuffix(url: string): string {
+  const query = url.indexOf('?')
+  const path = query === -1 ? url : url.slice(0, query)
+  if (!path.endsWith('/.websocket')) return url
+  return (path.slice(0, -'/.websocket'.length) || '/') + (query === -1 ? '' : url.slice(query))
+}

@@ -1,0 +1,80 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Decider } from './core/gate.ts'
+import { isPromiseLike } from './core/maybe-promise.ts'
+import type { Principal } from './core/principal.ts'
+import { assertDecider } from './node/http-gate.ts'
+import { isAllowed, judge, type Verdict } from './node/judge.ts'
+import { kindOf, NodeRequest, rewrittenForm } from './node/request.ts'
+import { addHeaders, setHeaders } from './node/respond.ts'
+
+/** What the middleware reads and writes of a Koa context; Koa 2 and 3 have it. */
+export interface KoaContext {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly originalUrl: string
+  url: string
+  status: number
+  body: unknown
+  readonly state: object
+}
+
+/** A middleware for Koa 2 and 3. */
+export type KoaGate = (context: KoaContext, next: () => Promise<unknown>) => Promise<unknown>
+
+/**
+ * Koa middleware (2 and 3) that lets in what the gate allows, with `ctx.state.principal` set, and answers
+ * everything else.
+ *
+ * Rules are about the URL as the client sent it, also under koa-mount. Where a middleware has rewritten `ctx.url`
+ * or `ctx.path` before, both forms are decided and the stricter answer wins. koa-mount tells a middleware only of
+ * the innermost mount: inside nested ones the gate takes the rest for a rewrite, so mount it outside of them.
+ *
+ * @param decider - a gate, or what `gate.require(...)` returns
+ * @example
+ * app.use(koaGate(gate))
+ * app.use((ctx) => { ctx.body = { id: ctx.state.principal?.id } })
+ */
+export function koaGate<P extends Principal>(decider: Decider<P>): KoaGate {
+  assertDecider(decider, 'koaGate')
+  return (context, next) => {
+    const verdict = judge(decider, read(context))
+    if (!isPromiseLike(verdict)) return settle(verdict, context, next)
+    return Promise.resolve(verdict).then((settled) => settle(settled, context, next))
+  }
+}
+
+function read(context: KoaContext): NodeRequest {
+  const { req, originalUrl, url } = context
+  // koa-mount leaves `mountPath` set behind the mount, where the URL is whole again.
+  const mountPath = (context as { mountPath?: string }).mountPath ?? ''
+  const rewritten = url === originalUrl ? undefined : rewrittenForm(originalUrl, withoutSlash(mountPath), url)
+  return new NodeRequest(kindOf(req), req, originalUrl, rewritten)
+}
+
+function withoutSlash(path: string): string {
+  return path.endsWith('/') ? path.slice(0, -1) : path
+}
+
+function settle<P extends Principal>(
+  verdict: Verdict<P>,
+  context: KoaContext,
+  next: () => Promise<unknown>,
+): Promise<unknown> {
+  const { res } = context
+  if (res.destroyed) return Promise.resolve()
+  if (isAllowed(verdict)) {
+    ;(context.state as { principal?: P | undefined }).principal = verdict.principal
+    if (verdict.headers !== undefined) addHeaders(res, verdict.headers)
+    return next()
+  }
+  if (res.headersSent) {
+    res.destroy()
+    return Promise.resolve()
+  }
+  // Through the context, so that middleware outside (logs, compression) sees the answer as it sees any other.
+  context.status = verdict.status
+  context.body = verdict.body
+  res.removeHeader('Content-Type')
+  setHeaders(res, verdict.headers)
+  return Promise.resolve()
+}

@@ -1,0 +1,62 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Decider } from '../core/gate.ts'
+import { isPromiseLike } from '../core/maybe-promise.ts'
+import type { Principal } from '../core/principal.ts'
+import { isAllowed, judge, type Verdict } from './judge.ts'
+import { kindOf, NodeRequest } from './request.ts'
+import { addHeaders, respond } from './respond.ts'
+
+/** A listener of a bare `http` server. */
+export type RequestListener = (request: IncomingMessage, response: ServerResponse) => void
+
+/**
+ * Puts a gate in front of a bare `http` listener, which then only sees requests that were let in.
+ *
+ * It concerns HTTP alone; the sockets of the same server are guarded by `guardServer` from `upgate/ws`.
+ *
+ * @param decider - a gate, or what `gate.require(...)` returns
+ * @example
+ * const server = createServer(httpGate(gate, (request, response) => {
+ *   response.end(`hello ${gate.principalOf(request)?.id ?? 'stranger'}`)
+ * }))
+ */
+export function httpGate<P extends Principal>(
+  decider: Decider<P>,
+  listener: RequestListener,
+): RequestListener {
+  assertDecider(decider, 'httpGate')
+  if (typeof listener !== 'function') {
+    throw new TypeError('httpGate: the second argument must be the request listener to be guarded.')
+  }
+  return (request, response) => {
+    const verdict = judge(decider, new NodeRequest(kindOf(request), request))
+    if (!isPromiseLike(verdict)) settle(verdict, request, response, listener)
+    else void verdict.then((settled) => settle(settled, request, response, listener))
+  }
+}
+
+/** Carries a verdict out: answers a refusal, or adds the decision's headers and goes on. */
+export function settle<P extends Principal>(
+  verdict: Verdict<P>,
+  request: IncomingMessage,
+  response: ServerResponse,
+  proceed: (request: IncomingMessage, response: ServerResponse) => void,
+): void {
+  // Who left while being decided has emitted `close` already: an application would wait for it for ever.
+  if (response.destroyed) return
+  if (!isAllowed(verdict)) {
+    respond(response, verdict)
+    return
+  }
+  if (verdict.headers !== undefined) addHeaders(response, verdict.headers)
+  proceed(request, response)
+}
+
+/** Throws where something that is no gate is handed to an adapter. */
+export function assertDecider(decider: unknown, where: string): void {
+  if (typeof (decider as Partial<Decider> | undefined)?.decide !== 'function') {
+    throw new TypeError(
+      `${where}: the first argument must be a gate (createGate) or the result of gate.require(...).`,
+    )
+  }
+}

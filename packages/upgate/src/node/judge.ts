@@ -1,0 +1,88 @@
+import type { IncomingMessage } from 'node:http'
+import type { MaybePromise } from '../core/credential.ts'
+import type { Allow, Decision } from '../core/decision.ts'
+import type { Decider } from '../core/gate.ts'
+import { isPromiseLike } from '../core/maybe-promise.ts'
+import type { Principal } from '../core/principal.ts'
+import { refuse } from '../core/refusals.ts'
+import type { RenderedResponse } from '../core/render.ts'
+import type { NodeRequest } from './request.ts'
+
+/** What an HTTP adapter does next: let it through, or write an answer. */
+export type Verdict<P extends Principal> = Allow<P> | RenderedResponse
+
+/** Tells the two sorts of verdict apart. */
+export function isAllowed<P extends Principal>(verdict: Verdict<P>): verdict is Allow<P> {
+  return 'outcome' in verdict
+}
+
+/**
+ * Decides a request for an HTTP adapter. A value where nothing must be awaited, else a promise that never rejects.
+ */
+export function judge<P extends Principal>(
+  decider: Decider<P>,
+  request: NodeRequest,
+): MaybePromise<Verdict<P>> {
+  const known = decidedBefore(decider, request)
+  if (known !== undefined) return known
+  let decision: MaybePromise<Decision<P>>
+  try {
+    decision = decider.decide(request)
+  } catch {
+    return conclude(decider, request, refuse('unavailable'))
+  }
+  if (!isPromiseLike(decision)) return conclude(decider, request, decision)
+  // Deciders do not reject; should one be broken, a rejection must neither let in nor end the process.
+  return decision.then(
+    (settled) => conclude(decider, request, settled),
+    () => conclude(decider, request, refuse('unavailable')),
+  )
+}
+
+function conclude<P extends Principal>(
+  decider: Decider<P>,
+  request: NodeRequest,
+  decision: Decision<P>,
+): Verdict<P> {
+  if (decision.outcome === 'allow') {
+    decider.remember(request.native, decision)
+    return decision
+  }
+  if (decision.outcome === 'defer') {
+    // Whoever passes this on must hold the socket in a quarantine; an HTTP adapter holds none.
+    return decider.render(
+      refuse('upgrade_required', { rule: decision.rule, detail: notQuarantined }),
+      request,
+    )
+  }
+  return decider.render(decision, request)
+}
+
+const notQuarantined =
+  'The credential is expected in the first frame of a WebSocket, and nothing on the way here took charge of the socket (`guardServer`).'
+
+/** Where a request object carries what was decided about it before it reached a framework. */
+const decided: unique symbol = Symbol('upgate.decided')
+
+interface Marked {
+  [decided]?: { readonly decider: object; readonly target: string }
+}
+
+/** Notes that this very decider has decided this request object by this target, so that adapters need not again. */
+export function markDecided(native: IncomingMessage, decider: object, target: string): void {
+  ;(native as Marked)[decided] = { decider, target }
+}
+
+/**
+ * The decision by which the same decider already let this request object in, under the same target.
+ *
+ * A router that sees another URL than the one decided gets no benefit of it: that request is decided again.
+ */
+function decidedBefore<P extends Principal>(decider: Decider<P>, request: NodeRequest): Allow<P> | undefined {
+  const mark = (request.native as Marked)[decided]
+  if (mark === undefined || mark.decider !== decider || request.rewrittenTarget !== undefined)
+    return undefined
+  if (mark.target !== request.target) return undefined
+  const decision = decider.decisionOf(request.native)
+  return decision?.outcome === 'allow' ? decision : undefined
+}

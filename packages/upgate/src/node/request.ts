@@ -1,0 +1,77 @@
+import type { IncomingMessage } from 'node:http'
+import type { AuthRequest, HeaderRecord } from '../core/request.ts'
+
+/**
+ * An `AuthRequest` over Node's own request. Nothing is copied, and what a decision does not look at is not
+ * computed: the peer's address costs a system call per socket, the header object is built on first use.
+ */
+export class NodeRequest implements AuthRequest {
+  readonly kind: 'http' | 'upgrade'
+  readonly target: string
+  readonly rewrittenTarget: string | undefined
+  readonly native: IncomingMessage
+
+  /** `target` is the request-target as received; `rewrittenTarget` the form a router sees, where that differs. */
+  constructor(kind: 'http' | 'upgrade', native: IncomingMessage, target?: string, rewrittenTarget?: string) {
+    this.kind = kind
+    this.native = native
+    this.target = target ?? native.url ?? ''
+    this.rewrittenTarget = rewrittenTarget
+  }
+
+  get method(): string {
+    return this.native.method ?? ''
+  }
+
+  get headers(): HeaderRecord {
+    return this.native.headers
+  }
+
+  get rawHeaders(): readonly string[] {
+    return this.native.rawHeaders
+  }
+
+  get peerAddress(): string | undefined {
+    // From the request's socket: an `upgrade` event may hand out a bare Duplex, and injected requests have none.
+    return this.native.socket?.remoteAddress
+  }
+
+  get encrypted(): boolean {
+    return (this.native.socket as { encrypted?: boolean } | undefined)?.encrypted === true
+  }
+}
+
+/**
+ * Which rules a request object is under. Node marks those that came in by the `upgrade` event; wrappers around
+ * sockets hand them to an application as if they were a GET.
+ */
+export function kindOf(native: IncomingMessage): 'http' | 'upgrade' {
+  const { upgrade } = native as { upgrade?: boolean | null }
+  return upgrade === true && native.method !== 'CONNECT' ? 'upgrade' : 'http'
+}
+
+/**
+ * The form of the target a router sees behind a mount, where that differs from what was received.
+ *
+ * Undoing the mount (`base` + `url`) must give the received target again; if it does not, somebody rewrote the
+ * URL, and both forms have to be decided.
+ *
+ * @returns the second form, or `undefined` when there is none
+ */
+export function rewrittenForm(received: string, base: string, url: string): string | undefined {
+  if (url === received && base === '') return undefined
+  if (url.charCodeAt(0) !== 0x2f) {
+    // Absolute-form: routers strip the mount from behind the authority.
+    const slash = url.indexOf('/', url.indexOf('://') + 3)
+    const at = slash === -1 ? url.length : slash
+    const whole = url.slice(0, at) + base + url.slice(at)
+    return whole === received ? undefined : whole
+  }
+  const whole = base + url
+  if (whole === received) return undefined
+  // A mount that took the whole path leaves `/` where nothing was: `/api?x` is seen as `/api` + `/?x`.
+  const end = base.length
+  const bare = received.length === end || received.charCodeAt(end) === 0x3f
+  if (bare && received.startsWith(base) && url.slice(1) === received.slice(end)) return undefined
+  return whole
+}
