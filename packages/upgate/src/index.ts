@@ -1,1 +1,59 @@
+export { type RefusalCode, refusalCodes } from './core/codes.ts'
+export type { Connections, LiveConnection } from './core/connections.ts'
+export type {
+  Credential,
+  CredentialSource,
+  Extraction,
+  MaybePromise,
+  OpaqueCredential,
+  PasswordCredential,
+  PrincipalOf,
+  RejectionCode,
+  Scheme,
+  TokenCredential,
+  Verification,
+  VerifyContext,
+} from './core/credential.ts'
+export type {
+  Allow,
+  Challenge,
+  Decision,
+  Defer,
+  Forbid,
+  HeaderList,
+  InBand,
+  Invalid,
+  Preflight,
+  Refused,
+  Resumption,
+  Throttle,
+  Unavailable,
+} from './core/decision.ts'
 export type { AuditEvent, AuditEvents, EventPlace } from './core/events.ts'
+export type { Explanation } from './core/explain.ts'
+export type { Decider, Gate, GateOptions, RequireOptions, SetupOptions } from './core/gate.ts'
+export type {
+  Acceptance,
+  Declared,
+  Dropped,
+  Frame,
+  Handshake,
+  HandshakeContext,
+  HandshakeStep,
+  Refusal,
+  RefusalFrames,
+} from './core/handshake.ts'
+export type { Clock, Timer } from './core/ports/clock.ts'
+export type { Logger } from './core/ports/logger.ts'
+export type {
+  Revocation,
+  RevocationFeed,
+  RevocationReason,
+  RevocationSelector,
+} from './core/ports/revocations.ts'
+export type { Principal, PrincipalKind } from './core/principal.ts'
+export { type RenderedResponse, refusalHeader } from './core/render.ts'
+export type { AuthRequest, HeaderRecord } from './core/request.ts'
+export type { Access, CompiledRule, RuleOptions } from './core/rules.ts'
+export { safeNext } from './core/safe-next.ts'
+export { createGate } from './create-gate.ts'

@@ -7,20 +7,28 @@ import type { CompiledRule } from './rules.ts'
 export function whyNotAuthorized(
   rule: CompiledRule,
   principal: Principal,
-): { readonly code: RefusalCode; readonly detail?: string; readonly missingScopes?: readonly string[] } | undefined {
+):
+  | { readonly code: RefusalCode; readonly detail?: string; readonly missingScopes?: readonly string[] }
+  | undefined {
   if (!rule.kinds.includes(principal.kind)) {
     return {
       code: 'kind_not_allowed',
       detail: `A principal of kind ${principal.kind} may not enter here; admitted: ${rule.kinds.join(', ') || 'none'}.`,
     }
   }
-  if (rule.schemes !== undefined && !rule.schemes.includes(principal.scheme)) return { code: 'scheme_not_allowed' }
+  if (rule.schemes !== undefined && !rule.schemes.includes(principal.scheme))
+    return { code: 'scheme_not_allowed' }
   if (rule.rolesImpossible === true) return { code: 'role_required' }
-  if (rule.roles.length > 0 && !rule.roles.some((role) => principal.roles.includes(role))) return { code: 'role_required' }
+  if (rule.roles.length > 0 && !rule.roles.some((role) => principal.roles.includes(role)))
+    return { code: 'role_required' }
   if (rule.scopes.length > 0) {
     const missing = rule.scopes.filter((scope) => !principal.scopes.includes(scope))
     if (missing.length > 0) {
-      return { code: 'insufficient_scope', detail: `The credential lacks: ${missing.join(', ')}.`, missingScopes: missing }
+      return {
+        code: 'insufficient_scope',
+        detail: `The credential lacks: ${missing.join(', ')}.`,
+        missingScopes: missing,
+      }
     }
   }
   return undefined
@@ -51,7 +59,9 @@ export function narrow<P extends Principal>(
   if (declared.id !== undefined && declared.id !== principal.id) dropped.id = declared.id
   const same = scopes === principal.scopes && roles === principal.roles
   return {
-    principal: same ? principal : Object.freeze({ ...principal, scopes: Object.freeze([...scopes]), roles: Object.freeze([...roles]) }),
+    principal: same
+      ? principal
+      : Object.freeze({ ...principal, scopes: Object.freeze([...scopes]), roles: Object.freeze([...roles]) }),
     dropped: Object.keys(dropped).length === 0 ? undefined : dropped,
   }
 }

@@ -26,7 +26,10 @@ export function compileClientAddresses(
   let warned = false
 
   const isTrusted = (address: ipaddr.IPv4 | ipaddr.IPv6): boolean =>
-    ranges.some(([network, bits]) => network.kind() === address.kind() && address.match(network as never, bits as never))
+    ranges.some(
+      ([network, bits]) =>
+        network.kind() === address.kind() && address.match(network as never, bits as never),
+    )
 
   const unknown = (message: string): undefined => {
     if (!warned) warn(message)
@@ -57,7 +60,9 @@ export function compileClientAddresses(
         if (hop === undefined) break
         if (!isTrusted(hop)) return isLoopback(hop.toString()) ? undefined : canonical(hop)
       }
-      return unknown('A trusted proxy does not say whom it speaks for (X-Forwarded-For): such clients count against global limits only.')
+      return unknown(
+        'A trusted proxy does not say whom it speaks for (X-Forwarded-For): such clients count against global limits only.',
+      )
     },
   }
 }

@@ -28,9 +28,16 @@ export function compileRules(rules: readonly RuleOptions[], schemeNames: readonl
     if (typeof options !== 'object' || options === null) throw new TypeError(`${where} must be an object.`)
     assertKnownOptions(where, options, ruleOptionNames)
     const sources: readonly unknown[] = Array.isArray(options.path) ? options.path : [options.path]
-    if (sources.length === 0) throw new TypeError(`${where}: \`path\` is an empty list; the rule can never match.`)
+    if (sources.length === 0)
+      throw new TypeError(`${where}: \`path\` is an empty list; the rule can never match.`)
     const patterns: Pattern[] = sources.map((source) => parsePattern(source, where))
-    const rule = compileRule(options, index, patterns.map((pattern) => pattern.source).join(', '), schemeNames, where)
+    const rule = compileRule(
+      options,
+      index,
+      patterns.map((pattern) => pattern.source).join(', '),
+      schemeNames,
+      where,
+    )
     return patterns.map((pattern) => ({ rule, pattern }))
   })
 }
@@ -44,47 +51,71 @@ export function compileRule(
   where: string,
 ): CompiledRule {
   const { access, methods, handshake, schemes, upgrade, challenge = 'auto' } = options
-  const { kinds: admitted = ['user'], scopes = [], roles = [], dangerouslyAllowForeignOrigins = false } = options
+  const {
+    kinds: admitted = ['user'],
+    scopes = [],
+    roles = [],
+    dangerouslyAllowForeignOrigins = false,
+  } = options
   if (!['public', 'optional', 'required', 'deferred'].includes(access)) {
     throw new TypeError(`${where}: \`access\` must be 'public', 'optional', 'required' or 'deferred'.`)
   }
   if (methods !== undefined) {
     assertNames(methods, 'methods', where, tokenPattern)
     const lower = methods.find((method) => method !== method.toUpperCase())
-    if (lower !== undefined) throw new TypeError(`${where}: \`methods\` has ${JSON.stringify(lower)}; write methods in upper case.`)
+    if (lower !== undefined)
+      throw new TypeError(`${where}: \`methods\` has ${JSON.stringify(lower)}; write methods in upper case.`)
     if (access === 'deferred' && !methods.includes('GET')) {
-      throw new TypeError(`${where}: a deferred rule without the method GET can never match, because upgrades are GET requests.`)
+      throw new TypeError(
+        `${where}: a deferred rule without the method GET can never match, because upgrades are GET requests.`,
+      )
     }
   }
   assertNames(admitted, 'kinds', where)
   const strange = admitted.find((kind) => !kinds.includes(kind))
-  if (strange !== undefined) throw new TypeError(`${where}: \`kinds\` has ${JSON.stringify(strange)}; known kinds: ${kinds.join(', ')}.`)
+  if (strange !== undefined)
+    throw new TypeError(
+      `${where}: \`kinds\` has ${JSON.stringify(strange)}; known kinds: ${kinds.join(', ')}.`,
+    )
   if (options.scopes !== undefined) assertNames(scopes, 'scopes', where)
   if (options.roles !== undefined) assertNames(roles, 'roles', where)
   if (schemes !== undefined) {
     assertNames(schemes, 'schemes', where)
     const unknown = schemes.find((name) => !schemeNames.includes(name))
     if (unknown !== undefined) {
-      throw new TypeError(`${where}: \`schemes\` names ${JSON.stringify(unknown)}, which is not among this gate's schemes: ${schemeNames.join(', ')}.`)
+      throw new TypeError(
+        `${where}: \`schemes\` names ${JSON.stringify(unknown)}, which is not among this gate's schemes: ${schemeNames.join(', ')}.`,
+      )
     }
   }
   if (access === 'deferred') {
     if (handshake === undefined) {
-      throw new TypeError(`${where}: a deferred rule needs a \`handshake\`: how the protocol says who it is, for example \`jsonFrame({ credential })\`.`)
+      throw new TypeError(
+        `${where}: a deferred rule needs a \`handshake\`: how the protocol says who it is, for example \`jsonFrame({ credential })\`.`,
+      )
     }
     for (const method of ['receive', 'accept', 'reject'] as const) {
-      if (typeof handshake?.[method] !== 'function') throw new TypeError(`${where}: \`handshake.${method}\` must be a function.`)
+      if (typeof handshake?.[method] !== 'function')
+        throw new TypeError(`${where}: \`handshake.${method}\` must be a function.`)
     }
   } else if (handshake !== undefined) {
     throw new TypeError(`${where}: \`handshake\` belongs to \`access: 'deferred'\` only.`)
   }
   if (upgrade !== undefined && access !== 'public' && access !== 'optional') {
-    throw new TypeError(`${where}: \`upgrade\` belongs to public and optional rules; required and deferred ones concern upgrades anyway.`)
+    throw new TypeError(
+      `${where}: \`upgrade\` belongs to public and optional rules; required and deferred ones concern upgrades anyway.`,
+    )
   }
-  if (access === 'public' && (options.kinds ?? options.scopes ?? options.roles ?? options.schemes) !== undefined) {
-    throw new TypeError(`${where}: a public rule demands nothing; \`kinds\`, \`scopes\`, \`roles\` and \`schemes\` have no meaning there.`)
+  if (
+    access === 'public' &&
+    (options.kinds ?? options.scopes ?? options.roles ?? options.schemes) !== undefined
+  ) {
+    throw new TypeError(
+      `${where}: a public rule demands nothing; \`kinds\`, \`scopes\`, \`roles\` and \`schemes\` have no meaning there.`,
+    )
   }
-  if (challenge !== 'auto' && challenge !== 'api') throw new TypeError(`${where}: \`challenge\` must be 'auto' or 'api'.`)
+  if (challenge !== 'auto' && challenge !== 'api')
+    throw new TypeError(`${where}: \`challenge\` must be 'auto' or 'api'.`)
   return Object.freeze({
     index,
     label,
@@ -105,6 +136,11 @@ function assertNames(values: unknown, option: string, where: string, pattern?: R
   const good =
     Array.isArray(values) &&
     values.length > 0 &&
-    values.every((value) => typeof value === 'string' && value !== '' && (pattern === undefined || pattern.test(value)))
-  if (!good) throw new TypeError(`${where}: \`${option}\` must be a non-empty list of names; leave the option out for its default.`)
+    values.every(
+      (value) => typeof value === 'string' && value !== '' && (pattern === undefined || pattern.test(value)),
+    )
+  if (!good)
+    throw new TypeError(
+      `${where}: \`${option}\` must be a non-empty list of names; leave the option out for its default.`,
+    )
 }

@@ -1,5 +1,5 @@
-import type { Principal } from './principal.ts'
 import type { RevocationFeed } from './ports/revocations.ts'
+import type { Principal } from './principal.ts'
 import type { AuthRequest } from './request.ts'
 
 /** A value, or a promise of it: the decision stays synchronous where nothing must be awaited. */
@@ -53,7 +53,12 @@ export type RejectionCode =
 
 /** A scheme's answer about one credential: never a boolean. */
 export type Verification<P extends Principal = Principal> =
-  | { readonly outcome: 'authenticated'; readonly principal: P }
+  | {
+      readonly outcome: 'authenticated'
+      readonly principal: P
+      /** Whether this identity is ambient, where a scheme (Cloudflare Access) knows ambient and explicit ones. Default: the scheme's. */
+      readonly ambient?: boolean
+    }
   /** `reason` is for `explain` and the audit log; it never holds any part of the secret. */
   | { readonly outcome: 'rejected'; readonly code: RejectionCode; readonly reason: string }
   /** The store, JWKS or hash pool could not answer. Never 401, never open. `retryAfter` in seconds. */

@@ -1,6 +1,6 @@
 import type { RefusalCode } from './codes.ts'
-import type { Principal } from './principal.ts'
 import type { Revocation } from './ports/revocations.ts'
+import type { Principal } from './principal.ts'
 
 /** What the audit log may know about where something happened. Query strings are left out. */
 export interface EventPlace {
@@ -12,7 +12,12 @@ export interface EventPlace {
 
 /** Something worth an audit line. Never holds a secret. `at` is milliseconds since the epoch. */
 export type AuditEvent = { readonly at: number } & (
-  | { readonly type: 'allowed'; readonly place: EventPlace; readonly principal: Principal | undefined; readonly rule: string }
+  | {
+      readonly type: 'allowed'
+      readonly place: EventPlace
+      readonly principal: Principal | undefined
+      readonly rule: string
+    }
   | { readonly type: 'deferred'; readonly place: EventPlace; readonly rule: string }
   | {
       readonly type: 'refused'
@@ -23,7 +28,12 @@ export type AuditEvent = { readonly at: number } & (
       readonly principal: Principal | undefined
       readonly rule: string | undefined
     }
-  | { readonly type: 'socket_accepted'; readonly place: EventPlace; readonly principal: Principal; readonly connectionId: string }
+  | {
+      readonly type: 'socket_accepted'
+      readonly place: EventPlace
+      readonly principal: Principal
+      readonly connectionId: string
+    }
   | {
       readonly type: 'socket_refused'
       readonly place: EventPlace

@@ -10,6 +10,14 @@ import type { RenderedResponse } from './render.ts'
 import type { AuthRequest } from './request.ts'
 import type { RuleOptions } from './rules.ts'
 
+/** The state before the first account exists. */
+export interface SetupOptions {
+  /** Path of the setup page; a public rule must let browsers see it. */
+  readonly page: string
+  /** Whether there is no account yet. Asked until it answers false once; a failure is 503, never setup. */
+  required(): MaybePromise<boolean>
+}
+
 /** Options of {@link createGate}. Unknown options throw. */
 export interface GateOptions<P extends Principal = Principal> {
   /** Schemes in order of trial; at least one. */
@@ -28,7 +36,7 @@ export interface GateOptions<P extends Principal = Principal> {
   /** Where browsers are sent to log in. Absent: pages get the problem document, too. */
   readonly login?: { readonly page: string }
   /** Setup state: pages go to `page` and APIs get `setup_required` until `required()` answers false once. */
-  readonly setup?: { readonly page: string; required(): MaybePromise<boolean> }
+  readonly setup?: SetupOptions
   /** Name in the marker header and in the realm, so that two gates can be told apart. Default: `upgate`. */
   readonly name?: string
   readonly clock?: Clock
@@ -43,7 +51,10 @@ export interface Decider<P extends Principal = Principal> {
   /** A value where nothing must be awaited, else a promise. Never throws and never rejects. */
   decide(request: AuthRequest): MaybePromise<Decision<P>>
   /** Turns a refusal or preflight into status, headers and body; adapters only write that. */
-  render(decision: Exclude<Decision<P>, { outcome: 'allow' | 'defer' }>, request: AuthRequest): RenderedResponse
+  render(
+    decision: Exclude<Decision<P>, { outcome: 'allow' | 'defer' }>,
+    request: AuthRequest,
+  ): RenderedResponse
   /** Keeps a decision for {@link Gate.principalOf}, under the host's own request object. */
   remember(native: object, decision: Decision<P>): void
   /** The decision kept for a request object by this gate, if there is one. */

@@ -58,14 +58,20 @@ export class Matcher {
     assertReachable(patterns)
     for (const entry of patterns) this.#insert(entry)
     for (const { rule, pattern } of patterns) {
-      if (rule.access !== 'public' || rule.methods !== undefined || pattern.prefix || pattern.text === undefined) continue
+      if (
+        rule.access !== 'public' ||
+        rule.methods !== undefined ||
+        pattern.prefix ||
+        pattern.text === undefined
+      )
+        continue
       if (this.match(pattern.text, undefined, 'GET', false) === rule) this.#open.set(pattern.text, rule)
     }
   }
 
-  /** The public rule of an exact path for GET and HEAD without an upgrade, or `undefined`: then ask {@link match}. */
-  openPath(target: string): CompiledRule | undefined {
-    return this.#open.get(target)
+  /** Exact paths that a public rule decides for GET and HEAD without an upgrade, whatever else the request holds. */
+  openPaths(): Iterable<readonly [path: string, rule: CompiledRule]> {
+    return this.#open
   }
 
   /** The rule for a target and, where it was rewritten on the way, for its second form: the stricter of both. */
@@ -73,7 +79,8 @@ export class Matcher {
     // HEAD is GET without a body, for rules as well.
     const effective = method === 'HEAD' ? 'GET' : method
     const first = this.#matchOne(target, effective, upgrade)
-    if (rewritten === undefined || rewritten === target || typeof first === 'string' || 'malformed' in first) return first
+    if (rewritten === undefined || rewritten === target || typeof first === 'string' || 'malformed' in first)
+      return first
     const second = this.#matchOne(rewritten, effective, upgrade)
     if (typeof second === 'string' || 'malformed' in second || first === second) return second
     return this.#stricter(first, second)
@@ -142,7 +149,8 @@ export class Matcher {
       const strict = this.#strict && matchesStrictly(pattern, this.#path)
       if (isPermissive(rule) && !strict) continue
       if (this.#first === undefined || rule.index < this.#first.index) this.#first = rule
-      if (!strict && (this.#protective === undefined || rule.index < this.#protective.index)) this.#protective = rule
+      if (!strict && (this.#protective === undefined || rule.index < this.#protective.index))
+        this.#protective = rule
     }
   }
 
@@ -183,9 +191,20 @@ export class Matcher {
             kinds: strong.kinds.filter((kind) => weak.kinds.includes(kind)),
             scopes: [...new Set([...strong.scopes, ...weak.scopes])],
             // Holding one role of either list is not enough for both.
-            roles: strong.roles.length === 0 || weak.roles.length === 0 ? [...strong.roles, ...weak.roles] : strong.roles.filter((role) => weak.roles.includes(role)),
-            rolesImpossible: strong.roles.length > 0 && weak.roles.length > 0 && !strong.roles.some((role) => weak.roles.includes(role)),
-            schemes: strong.schemes === undefined ? weak.schemes : weak.schemes === undefined ? strong.schemes : strong.schemes.filter((name) => weak.schemes?.includes(name)),
+            roles:
+              strong.roles.length === 0 || weak.roles.length === 0
+                ? [...strong.roles, ...weak.roles]
+                : strong.roles.filter((role) => weak.roles.includes(role)),
+            rolesImpossible:
+              strong.roles.length > 0 &&
+              weak.roles.length > 0 &&
+              !strong.roles.some((role) => weak.roles.includes(role)),
+            schemes:
+              strong.schemes === undefined
+                ? weak.schemes
+                : weak.schemes === undefined
+                  ? strong.schemes
+                  : strong.schemes.filter((name) => weak.schemes?.includes(name)),
             upgrade: strong.upgrade && weak.upgrade,
             challenge: strong.challenge === 'api' || weak.challenge === 'api' ? 'api' : 'auto',
             allowForeignOrigins: strong.allowForeignOrigins && weak.allowForeignOrigins,
@@ -218,17 +237,26 @@ function assertReachable(patterns: readonly RulePattern[]): void {
 }
 
 /** Why a rule did or did not match, for `explain`: slow and simple, and independent of the index. */
-export function whyNot(entry: RulePattern, target: Target, method: string, upgrade: boolean): string | undefined {
+export function whyNot(
+  entry: RulePattern,
+  target: Target,
+  method: string,
+  upgrade: boolean,
+): string | undefined {
   const { rule, pattern } = entry
   const effective = method === 'HEAD' ? 'GET' : method
-  if (rule.methods !== undefined && !rule.methods.has(effective)) return `it is for ${[...rule.methods].join(', ')} only`
+  if (rule.methods !== undefined && !rule.methods.has(effective))
+    return `it is for ${[...rule.methods].join(', ')} only`
   if (!appliesTo(rule, effective, upgrade)) return 'it is not for upgrades (`upgrade: true` would make it so)'
   const readings = target.readings
   if (isPermissive(rule)) {
-    if (readings !== undefined) return 'the target is not in canonical form, and a permissive rule matches canonical targets only'
+    if (readings !== undefined)
+      return 'the target is not in canonical form, and a permissive rule matches canonical targets only'
     return matchesStrictly(pattern, target.path) ? undefined : 'the path is another'
   }
-  const matched = (readings ?? [target.lowerPath]).filter((reading) => matchesLeniently(pattern, reading)).length
+  const matched = (readings ?? [target.lowerPath]).filter((reading) =>
+    matchesLeniently(pattern, reading),
+  ).length
   if (matched === 0) return 'the path is another'
   if (readings !== undefined && matched < readings.length) return 'only some readings of the target match it'
   return undefined

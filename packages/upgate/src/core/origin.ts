@@ -16,25 +16,36 @@ export interface OriginPolicy {
 export type OriginVerdict = 'absent' | 'allowed' | 'same-origin' | 'foreign'
 
 /** Parses `origins` and `hosts`; throws a `TypeError` naming the bad entry. */
-export function compileOriginPolicy(origins: readonly string[] | undefined, hosts: readonly string[] | undefined): OriginPolicy {
+export function compileOriginPolicy(
+  origins: readonly string[] | undefined,
+  hosts: readonly string[] | undefined,
+): OriginPolicy {
   const allowed = new Set<string>()
   const known = new Set<string>()
   for (const origin of origins ?? []) {
-    const parts = typeof origin === 'string' ? /^(https?|[a-z][a-z0-9+.-]*):\/\/([^/?#@\s,]+)$/.exec(origin) : null
+    const parts =
+      typeof origin === 'string' ? /^(https?|[a-z][a-z0-9+.-]*):\/\/([^/?#@\s,]+)$/.exec(origin) : null
     if (parts === null || origin !== origin.toLowerCase()) {
       throw new TypeError(
         `createGate: \`origins\` has ${JSON.stringify(origin)}; write scheme, host and port as a browser sends them, in lower case and without a path: 'https://gateway.example.com' or 'http://localhost:8787'.`,
       )
     }
-    if ((parts[1] === 'https' && origin.endsWith(':443')) || (parts[1] === 'http' && origin.endsWith(':80'))) {
-      throw new TypeError(`createGate: \`origins\` has ${JSON.stringify(origin)}; browsers leave the default port out, so it would never match.`)
+    if (
+      (parts[1] === 'https' && origin.endsWith(':443')) ||
+      (parts[1] === 'http' && origin.endsWith(':80'))
+    ) {
+      throw new TypeError(
+        `createGate: \`origins\` has ${JSON.stringify(origin)}; browsers leave the default port out, so it would never match.`,
+      )
     }
     allowed.add(origin)
     known.add(parts[2] as string)
   }
   for (const host of hosts ?? []) {
     if (typeof host !== 'string' || !/^[^/\s,@?#]+$/.test(host)) {
-      throw new TypeError(`createGate: \`hosts\` has ${JSON.stringify(host)}; write a host with its port where it is not the default: 'localhost:8787'.`)
+      throw new TypeError(
+        `createGate: \`hosts\` has ${JSON.stringify(host)}; write a host with its port where it is not the default: 'localhost:8787'.`,
+      )
     }
     known.add(host.toLowerCase())
   }
@@ -66,7 +77,13 @@ export function judgeOrigin(policy: OriginPolicy, request: AuthRequest, upgrade:
     if (typeof origin === 'string' && policy.origins.has(origin)) return 'allowed'
     // A form of our own page under `Referrer-Policy: no-referrer` says `null`; the browser's own word on where
     // it comes from counts then, but only together with a Host of ours: a rebound name is same-origin with itself.
-    if (origin === 'null' && !upgrade && site === 'same-origin' && policy.hosts !== undefined && isOurHost(policy, request)) {
+    if (
+      origin === 'null' &&
+      !upgrade &&
+      site === 'same-origin' &&
+      policy.hosts !== undefined &&
+      isOurHost(policy, request)
+    ) {
       return 'same-origin'
     }
     return 'foreign'
@@ -108,7 +125,8 @@ export function preflightHeaders(request: AuthRequest, credentials: boolean): He
     ['Vary', 'Origin, Access-Control-Request-Method, Access-Control-Request-Headers'],
   ]
   if (credentials) headers.push(['Access-Control-Allow-Credentials', 'true'])
-  if (method !== undefined && /^[A-Za-z]{1,32}$/.test(method)) headers.push(['Access-Control-Allow-Methods', method])
+  if (method !== undefined && /^[A-Za-z]{1,32}$/.test(method))
+    headers.push(['Access-Control-Allow-Methods', method])
   if (wanted !== undefined && wanted.length <= 1024 && /^[A-Za-z0-9!#$%&'*+.^_`|~, -]+$/.test(wanted)) {
     headers.push(['Access-Control-Allow-Headers', wanted])
   }

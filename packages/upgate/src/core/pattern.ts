@@ -27,7 +27,8 @@ export function parsePattern(source: unknown, where: string): Pattern {
   const literal: string[] = []
   for (const segment of body === '' ? [] : body.slice(1).split('/')) {
     if (segment.startsWith(':')) {
-      if (!/^:[A-Za-z_][A-Za-z0-9_]*$/.test(segment)) return fail(`has the parameter ${segment}: name it with letters, digits and _`)
+      if (!/^:[A-Za-z_][A-Za-z0-9_]*$/.test(segment))
+        return fail(`has the parameter ${segment}: name it with letters, digits and _`)
       if (names.has(segment)) return fail(`has the parameter ${segment} twice`)
       names.add(segment)
       segments.push(undefined)
@@ -39,8 +40,15 @@ export function parsePattern(source: unknown, where: string): Pattern {
   }
   const sample = prefix ? `/${literal.join('/')}` : body === '' ? '/' : `/${literal.join('/')}`
   const analysed = analyseTarget(sample)
-  if (sample.includes('?') || analysed === 'ambiguous' || 'malformed' in analysed || analysed.readings !== undefined) {
-    return fail('is not in canonical form: use `/` once between segments, percent-encode what RFC 3986 wants encoded, leave out dot segments, parameters, query and fragment')
+  if (
+    sample.includes('?') ||
+    analysed === 'ambiguous' ||
+    'malformed' in analysed ||
+    analysed.readings !== undefined
+  ) {
+    return fail(
+      'is not in canonical form: use `/` once between segments, percent-encode what RFC 3986 wants encoded, leave out dot segments, parameters, query and fragment',
+    )
   }
   const hasParameters = names.size > 0
   return {
@@ -54,7 +62,8 @@ export function parsePattern(source: unknown, where: string): Pattern {
 
 /** Whether a path in its own case matches a pattern exactly as written. */
 export function matchesStrictly(pattern: Pattern, path: string): boolean {
-  if (pattern.text !== undefined) return pattern.prefix ? path.startsWith(pattern.text) : path === pattern.text
+  if (pattern.text !== undefined)
+    return pattern.prefix ? path.startsWith(pattern.text) : path === pattern.text
   return matchesSegments(pattern, path, false)
 }
 
@@ -73,7 +82,8 @@ function matchesSegments(pattern: Pattern, path: string, lenient: boolean): bool
   }
   for (let i = 0; i < wanted.length; i++) {
     const segment = wanted[i]
-    if (segment === undefined ? actual[i] === '' : actual[i] !== (lenient ? segment.toLowerCase() : segment)) return false
+    if (segment === undefined ? actual[i] === '' : actual[i] !== (lenient ? segment.toLowerCase() : segment))
+      return false
   }
   return true
 }
@@ -83,7 +93,8 @@ export function covers(outer: Pattern, inner: Pattern, ignoreCase: boolean): boo
   if (!outer.prefix && (inner.prefix || inner.segments.length !== outer.segments.length)) return false
   if (outer.prefix && inner.segments.length < outer.segments.length) return false
   // `/a/*` strictly covers what is below `/a`, not `/a` itself.
-  if (outer.prefix && !ignoreCase && !inner.prefix && inner.segments.length === outer.segments.length) return false
+  if (outer.prefix && !ignoreCase && !inner.prefix && inner.segments.length === outer.segments.length)
+    return false
   for (let i = 0; i < outer.segments.length; i++) {
     const wide = outer.segments[i]
     const narrow = inner.segments[i]

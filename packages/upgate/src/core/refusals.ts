@@ -52,7 +52,8 @@ export const refusalCatalogue: Readonly<Record<RefusalCode, CatalogueEntry>> = {
   kind_not_allowed: {
     status: 403,
     detail: 'This kind of principal may not enter here.',
-    action: 'Use a credential of a kind that this path admits: a user login, a device token or a service key.',
+    action:
+      'Use a credential of a kind that this path admits: a user login, a device token or a service key.',
   },
   scheme_not_allowed: {
     status: 403,

@@ -100,7 +100,8 @@ export function analyseTarget(raw: string): Target | { readonly malformed: strin
         const low = hexValue(path.charCodeAt(i + 2))
         if (high < 0 || low < 0) return { malformed: 'The path contains an invalid percent-encoding.' }
         const octet = high * 16 + low
-        if (octet < 0x20 || octet === 0x7f) return { malformed: 'The path contains an encoded control character.' }
+        if (octet < 0x20 || octet === 0x7f)
+          return { malformed: 'The path contains an encoded control character.' }
         if (octet >= 0x80) nonAscii = true
         else if (isSuspiciousOctet(octet)) canonical = false
         if (path.charCodeAt(i + 1) <= 0x46 && path.charCodeAt(i + 1) >= 0x41) upper = true
@@ -136,7 +137,9 @@ function isValidUtf8(path: string): boolean {
 }
 
 function decodeAsciiOnce(path: string): string {
-  return path.replace(/%([0-7][0-9a-fA-F])/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+  return path.replace(/%([0-7][0-9a-fA-F])/g, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  )
 }
 
 function resolveDots(path: string): string {

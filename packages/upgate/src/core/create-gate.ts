@@ -1,0 +1,230 @@
+import { createAuditEvents } from './audit-events.ts'
+import { compileClientAddresses } from './client-address.ts'
+import { compileRule, compileRules } from './compile-rules.ts'
+import { createConnections } from './connections.ts'
+import type { MaybePromise, PrincipalOf, Scheme } from './credential.ts'
+import type { Decision } from './decision.ts'
+import { Engine } from './engine.ts'
+import type { EventPlace } from './events.ts'
+import { explain } from './explain.ts'
+import type { Decider, Gate, GateOptions } from './gate.ts'
+import { Matcher } from './matcher.ts'
+import { isPromiseLike } from './maybe-promise.ts'
+import { assertKnownOptions } from './options.ts'
+import { compileOriginPolicy } from './origin.ts'
+import type { Clock } from './ports/clock.ts'
+import type { Logger } from './ports/logger.ts'
+import type { RevocationFeed } from './ports/revocations.ts'
+import type { Principal } from './principal.ts'
+import { Prover } from './prove.ts'
+import { createRenderer } from './render.ts'
+import type { AuthRequest } from './request.ts'
+import { pathOf } from './target.ts'
+
+/** What the surroundings provide where the options do not: the core has no clock and no console of its own. */
+export interface GateDefaults {
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+const optionNames = [
+  'schemes',
+  'rules',
+  'origins',
+  'hosts',
+  'trustedProxies',
+  'login',
+  'setup',
+  'name',
+  'clock',
+  'logger',
+]
+
+/** Creates a gate; see the exported `createGate`, which adds the defaults of the platform. */
+export function createGateWith<const S extends readonly Scheme[]>(
+  options: GateOptions<PrincipalOf<S>> & { readonly schemes: S },
+  defaults: GateDefaults,
+): Gate<PrincipalOf<S>> {
+  type P = PrincipalOf<S>
+  if (typeof options !== 'object' || options === null)
+    throw new TypeError('createGate: options are required.')
+  assertKnownOptions('createGate', options, optionNames)
+  const {
+    rules = [],
+    login,
+    setup,
+    name = 'upgate',
+    clock = defaults.clock,
+    logger = defaults.logger,
+  } = options
+  const schemes = checkSchemes<P>(options.schemes as unknown as readonly Scheme<P>[])
+  if (!/^[A-Za-z0-9._-]{1,64}$/.test(name)) {
+    throw new TypeError('createGate: `name` must be 1 to 64 letters, digits, dots, dashes or underscores.')
+  }
+  const schemeNames = schemes.map((scheme) => scheme.name)
+  const patterns = compileRules(rules, schemeNames)
+  checkOrigins(options, schemes)
+  const unmatched = compileRule({ access: 'required' }, -1, '(unmatched)', schemeNames, 'createGate')
+  const matcher = new Matcher(patterns, unmatched)
+  checkPage('login', login?.page, matcher)
+  checkPage('setup', setup?.page, matcher)
+  if (setup !== undefined && typeof setup.required !== 'function') {
+    throw new TypeError(
+      'createGate: `setup.required` must be a function that says whether there is no account yet.',
+    )
+  }
+
+  const originPolicy = compileOriginPolicy(options.origins, options.hosts)
+  const clientAddresses = compileClientAddresses(options.trustedProxies, (message) => logger.warn(message))
+  const connections = createConnections({ clock })
+  const events = createAuditEvents(logger)
+  const prover = new Prover<P>(schemes, connections, clock, logger)
+  const engine = new Engine<P>({ matcher, prover, schemes, originPolicy, clientAddresses, setup, logger })
+  const render = createRenderer({
+    name,
+    loginPage: login?.page,
+    setupPage: setup?.page,
+    originPolicy,
+    challenges: [...new Set(schemes.flatMap((scheme) => scheme.challenge ?? []))],
+  })
+  const decisions = new WeakMap<object, Decision<P>>()
+
+  const feeds = new Set(
+    schemes.flatMap((scheme): RevocationFeed[] =>
+      scheme.revocations === undefined ? [] : [scheme.revocations],
+    ),
+  )
+  const unsubscribe = [...feeds].map((feed) =>
+    feed.subscribe((revocation) => {
+      const closed = connections.close(revocation.selector, revocation.reason)
+      if (events.active) events.emit({ type: 'revoked', at: clock.now(), revocation, closed })
+    }),
+  )
+
+  const placeOf = (request: AuthRequest): EventPlace => ({
+    method: request.method,
+    path: pathOf(request.target).slice(0, 256),
+    clientAddress: clientAddresses.of(request),
+  })
+  const report = (request: AuthRequest, decision: Decision<P>): Decision<P> => {
+    if (!events.active) return decision
+    const at = clock.now()
+    const place = placeOf(request)
+    if (decision.outcome === 'allow') {
+      events.emit({ type: 'allowed', at, place, principal: decision.principal, rule: decision.rule.label })
+    } else if (decision.outcome === 'defer') {
+      events.emit({ type: 'deferred', at, place, rule: decision.rule.label })
+    } else if (decision.outcome !== 'preflight') {
+      const { code, status, detail, principal, rule } = decision
+      events.emit({ type: 'refused', at, place, code, status, detail, principal, rule: rule?.label })
+    }
+    return decision
+  }
+  const reported = (request: AuthRequest, decision: MaybePromise<Decision<P>>): MaybePromise<Decision<P>> => {
+    if (!events.active) return decision
+    return isPromiseLike(decision)
+      ? decision.then((settled) => report(request, settled))
+      : report(request, decision)
+  }
+  const shared = {
+    render,
+    remember(native: object, decision: Decision<P>) {
+      decisions.set(native, decision)
+    },
+    decisionOf: (native: object) => decisions.get(native),
+  }
+
+  return {
+    ...shared,
+    decide: (request) => reported(request, engine.decide(request)),
+    resume: (deferred, inBand) => engine.resume(deferred, inBand),
+    explain: (request) => explain(engine, { patterns, clientAddresses }, request),
+    require(demands = {}): Decider<P> {
+      assertKnownOptions('gate.require', demands, [
+        'kinds',
+        'scopes',
+        'roles',
+        'schemes',
+        'challenge',
+        'dangerouslyAllowForeignOrigins',
+      ])
+      const rule = compileRule({ ...demands, access: 'required' }, -2, '(route)', schemeNames, 'gate.require')
+      return { ...shared, decide: (request) => reported(request, engine.decideUnder(rule, request)) }
+    },
+    principalOf(native) {
+      const decision = decisions.get(native)
+      return decision?.outcome === 'allow' ? decision.principal : undefined
+    },
+    connections,
+    events,
+    clock,
+    logger,
+    name,
+    close() {
+      for (const remove of unsubscribe) remove()
+    },
+  }
+}
+
+function checkSchemes<P extends Principal>(schemes: readonly Scheme<P>[]): readonly Scheme<P>[] {
+  if (!Array.isArray(schemes) || schemes.length === 0) {
+    throw new TypeError(
+      'createGate: `schemes` must hold at least one scheme, for example `apiKey({ keys })`; without one nobody could ever enter.',
+    )
+  }
+  const names = new Set<string>()
+  for (const [index, scheme] of schemes.entries()) {
+    if (typeof scheme?.name !== 'string' || scheme.name === '' || typeof scheme.verify !== 'function') {
+      throw new TypeError(
+        `createGate: \`schemes[${index}]\` is not a scheme: it needs a \`name\` and a \`verify\` function.`,
+      )
+    }
+    if (names.has(scheme.name)) {
+      throw new TypeError(
+        `createGate: \`schemes\` holds two schemes named ${JSON.stringify(scheme.name)}; give one another \`name\`.`,
+      )
+    }
+    names.add(scheme.name)
+  }
+  return schemes
+}
+
+function checkOrigins(
+  options: GateOptions<never> | GateOptions,
+  schemes: readonly Scheme<never>[] | readonly Scheme[],
+): void {
+  if (options.origins !== undefined && !Array.isArray(options.origins))
+    throw new TypeError('createGate: `origins` must be a list.')
+  if (options.hosts !== undefined && !Array.isArray(options.hosts))
+    throw new TypeError('createGate: `hosts` must be a list.')
+  if (options.origins !== undefined && options.origins.length > 0) return
+  const ambient = schemes.find((scheme) => scheme.ambient)
+  if (ambient !== undefined) {
+    throw new TypeError(
+      `createGate: \`origins\` is required, because the scheme ${JSON.stringify(ambient.name)} is sent by browsers on their own. List the origins of your pages, for example ['https://gateway.example.com'].`,
+    )
+  }
+  if (options.rules?.some((rule) => rule.access === 'deferred') === true) {
+    throw new TypeError(
+      "createGate: `origins` is required, because a rule is deferred and any web page can open a WebSocket. List the origins of your pages, for example ['https://gateway.example.com'].",
+    )
+  }
+}
+
+/** A login page that itself demands a login would send browsers round in circles. */
+function checkPage(option: 'login' | 'setup', page: string | undefined, matcher: Matcher): void {
+  if (page === undefined) return
+  const match =
+    typeof page === 'string' && page.startsWith('/')
+      ? matcher.match(page, undefined, 'GET', false)
+      : 'ambiguous'
+  if (
+    typeof match === 'string' ||
+    'malformed' in match ||
+    (match.access !== 'public' && match.access !== 'optional')
+  ) {
+    throw new TypeError(
+      `createGate: \`${option}.page\` ${JSON.stringify(page)} must be a path that a public rule lets in, or browsers would be redirected in circles. Add { path: ${JSON.stringify(page)}, access: 'public' } to \`rules\`.`,
+    )
+  }
+}

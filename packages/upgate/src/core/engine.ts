@@ -1,0 +1,337 @@
+import { narrow, whyNotAuthorized } from './authorize.ts'
+import type { ClientAddresses } from './client-address.ts'
+import type { MaybePromise, Scheme, VerifyContext } from './credential.ts'
+import type { Allow, Decision, Defer, HeaderList, InBand, Refused, Resumption } from './decision.ts'
+import type { SetupOptions } from './gate.ts'
+import type { Matcher } from './matcher.ts'
+import { andThen, isPromiseLike } from './maybe-promise.ts'
+import {
+  corsHeaders,
+  isOurHost,
+  isPreflight,
+  isSafeMethod,
+  judgeOrigin,
+  type OriginPolicy,
+  type OriginVerdict,
+  preflightHeaders,
+} from './origin.ts'
+import type { Logger } from './ports/logger.ts'
+import type { Principal } from './principal.ts'
+import { messageOf, type Proof, type Prover } from './prove.ts'
+import { refuse } from './refusals.ts'
+import { type AuthRequest, headerOf } from './request.ts'
+import type { CompiledRule } from './rules.ts'
+import { pathOf } from './target.ts'
+import type { Trace } from './trace.ts'
+import { asksForWebSocket, checkWebSocketHandshake } from './upgrade-request.ts'
+
+/** What an {@link Engine} is made of; compiled and checked by `createGate`. */
+export interface EngineParts<P extends Principal> {
+  readonly matcher: Matcher
+  readonly prover: Prover<P>
+  readonly schemes: readonly Scheme<P>[]
+  readonly originPolicy: OriginPolicy
+  readonly clientAddresses: ClientAddresses
+  readonly setup: SetupOptions | undefined
+  readonly logger: Logger
+}
+
+/** Circumstances of one request; the client's address is only worked out where somebody asks. */
+class Circumstances implements VerifyContext {
+  readonly dryRun: boolean
+  readonly #request: AuthRequest
+  readonly #addresses: ClientAddresses
+
+  constructor(request: AuthRequest, addresses: ClientAddresses, dryRun: boolean) {
+    this.#request = request
+    this.#addresses = addresses
+    this.dryRun = dryRun
+  }
+
+  get clientAddress(): string | undefined {
+    return this.#addresses.of(this.#request)
+  }
+
+  get path(): string {
+    return pathOf(this.#request.target)
+  }
+
+  get origin(): string | undefined {
+    return headerOf(this.#request, 'origin')
+  }
+}
+
+/** Takes the decisions. Every way to a handler goes through here. */
+export class Engine<P extends Principal> {
+  readonly #parts: EngineParts<P>
+  /** Answers for exact public paths, made beforehand: nothing is allocated for them. */
+  readonly #open = new Map<string, Allow<P>>()
+  #setupDone = false
+
+  constructor(parts: EngineParts<P>) {
+    this.#parts = parts
+    for (const [path, rule] of parts.matcher.openPaths()) this.#open.set(path, allow(rule))
+  }
+
+  decide(request: AuthRequest, trace?: Trace): MaybePromise<Decision<P>> {
+    if (
+      trace === undefined &&
+      request.kind === 'http' &&
+      (request.method === 'GET' || request.method === 'HEAD')
+    ) {
+      const open = this.#open.get(request.target)
+      if (open !== undefined && request.rewrittenTarget === undefined) {
+        const { headers } = request
+        if (headers['upgrade'] === undefined && headers['origin'] === undefined) return open
+      }
+    }
+    return this.#guarded(() => this.#decide(request, trace))
+  }
+
+  /** Decides under a given rule, whatever the path: for single routes. */
+  decideUnder(rule: CompiledRule, request: AuthRequest): MaybePromise<Decision<P>> {
+    return this.#guarded(() => {
+      const method = refuseMethod(request.method)
+      return method ?? this.#decideUnder(rule, request, asksForWebSocket(request), undefined)
+    })
+  }
+
+  #guarded(take: () => MaybePromise<Decision<P>>): MaybePromise<Decision<P>> {
+    try {
+      const decision = take()
+      return isPromiseLike(decision)
+        ? decision.then(undefined, (error: unknown) => this.#failed(error))
+        : decision
+    } catch (error) {
+      return this.#failed(error)
+    }
+  }
+
+  #failed(error: unknown): Refused {
+    this.#parts.logger.error('A decision failed; the request is refused.', { error: messageOf(error) })
+    return refuse('unavailable')
+  }
+
+  #decide(request: AuthRequest, trace: Trace | undefined): MaybePromise<Decision<P>> {
+    const refusedMethod = refuseMethod(request.method)
+    if (refusedMethod !== undefined) return refusedMethod
+    const upgrade = asksForWebSocket(request)
+    const match = this.#parts.matcher.match(request.target, request.rewrittenTarget, request.method, upgrade)
+    if (match === 'ambiguous') return refuse('ambiguous_target')
+    if ('malformed' in match) return refuse('malformed_target', { detail: match.malformed })
+    return this.#decideUnder(match, request, upgrade, trace)
+  }
+
+  #decideUnder(
+    rule: CompiledRule,
+    request: AuthRequest,
+    upgrade: boolean,
+    trace: Trace | undefined,
+  ): MaybePromise<Decision<P>> {
+    const { originPolicy, prover, clientAddresses } = this.#parts
+    if (upgrade) {
+      const malformed = checkWebSocketHandshake(request, rule)
+      if (malformed !== undefined) return malformed
+    } else if (rule.access === 'deferred') {
+      return refuse('upgrade_required', {
+        rule,
+        headers: [
+          ['Upgrade', 'websocket'],
+          ['Sec-WebSocket-Version', '13'],
+        ],
+      })
+    }
+
+    const safe = !upgrade && isSafeMethod(request.method)
+    const verdict = judgeOrigin(originPolicy, request, upgrade)
+    trace?.add('origin', `${verdict}${describeOrigin(request)}`)
+    if (isPreflight(request) && !upgrade) {
+      if (verdict === 'allowed')
+        return { outcome: 'preflight', rule, headers: preflightHeaders(request, true) }
+      if (rule.allowForeignOrigins)
+        return { outcome: 'preflight', rule, headers: preflightHeaders(request, false) }
+      return refuseOrigin(request, rule)
+    }
+    if (verdict === 'foreign' && !safe && !rule.allowForeignOrigins) return refuseOrigin(request, rule)
+    if (rule.access === 'public')
+      return allow<P>(rule, undefined, undefined, allowHeaders(request, verdict, undefined))
+
+    if (!upgrade && !isOurHost(originPolicy, request)) {
+      trace?.add('host', 'not ours')
+      return refuse('host_refused', { rule })
+    }
+
+    const duplicate = prover.duplicateHeader(request)
+    if (duplicate !== undefined && !(rule.access === 'deferred' && prover.carriesCredential(duplicate))) {
+      return refuse('duplicate_header', { rule, detail: `The header ${duplicate} was sent more than once.` })
+    }
+    // Which pages may use what the browser sends by itself. Reading is left to SameSite and CORS.
+    const ambientCounts = upgrade ? verdict === 'allowed' : safe || verdict !== 'foreign'
+    const context = new Circumstances(request, clientAddresses, trace !== undefined)
+    const proof: MaybePromise<Proof<P>> =
+      duplicate !== undefined
+        ? {
+            principal: undefined,
+            edgePrincipal: undefined,
+            failure: refuse('duplicate_header', { rule }),
+            clear: undefined,
+          }
+        : prover.prove(request, rule, ambientCounts, context, trace)
+    return andThen(proof, (p) => this.#judge(rule, request, verdict, p, context))
+  }
+
+  #judge(
+    rule: CompiledRule,
+    request: AuthRequest,
+    verdict: OriginVerdict,
+    proof: Proof<P>,
+    context: VerifyContext,
+  ): MaybePromise<Decision<P>> {
+    if (rule.access === 'deferred') return this.#judgeDeferred(rule, request, verdict, proof, context)
+    const cleared: HeaderList | undefined = proof.clear?.map((line) => ['Set-Cookie', line] as const)
+    if (proof.failure !== undefined) return { ...proof.failure, rule, headers: cleared }
+    // The edge's identity is the login where nothing else was sent.
+    const principal = proof.principal ?? proof.edgePrincipal
+    if (principal === undefined) {
+      if (rule.access === 'optional')
+        return allow<P>(rule, undefined, undefined, allowHeaders(request, verdict, cleared))
+      return this.#challenge(rule, cleared)
+    }
+    const reason = whyNotAuthorized(rule, principal)
+    if (reason !== undefined)
+      return refuse(reason.code, { rule, principal, detail: reason.detail, headers: cleared })
+    return allow(rule, principal, proof.edgePrincipal, allowHeaders(request, verdict, cleared))
+  }
+
+  #judgeDeferred(
+    rule: CompiledRule,
+    request: AuthRequest,
+    verdict: OriginVerdict,
+    proof: Proof<P>,
+    context: VerifyContext,
+  ): Decision<P> {
+    const cleared: HeaderList | undefined = proof.clear?.map((line) => ['Set-Cookie', line] as const)
+    const headers = allowHeaders(request, verdict, cleared)
+    const edge = proof.edgePrincipal
+    // The edge says who passed it, not who speaks the protocol, unless the rule names its scheme.
+    const sufficient =
+      proof.principal ?? (edge !== undefined && rule.schemes?.includes(edge.scheme) ? edge : undefined)
+    if (
+      proof.failure === undefined &&
+      sufficient !== undefined &&
+      whyNotAuthorized(rule, sufficient) === undefined
+    ) {
+      return allow(rule, sufficient, edge, headers)
+    }
+    return {
+      outcome: 'defer',
+      rule,
+      // Compiled rules of this access always have one.
+      handshake: rule.handshake as NonNullable<CompiledRule['handshake']>,
+      httpPrincipal: proof.principal,
+      edgePrincipal: edge,
+      httpFailure: proof.failure?.code,
+      circumstances: {
+        clientAddress: context.clientAddress,
+        dryRun: context.dryRun,
+        path: context.path,
+        origin: context.origin,
+      },
+      headers,
+    }
+  }
+
+  /** Nobody proved anything: the login, or the setup while there is no account yet. */
+  #challenge(rule: CompiledRule, headers: HeaderList | undefined): MaybePromise<Refused> {
+    const { setup, logger } = this.#parts
+    if (setup === undefined || this.#setupDone) return refuse('auth_required', { rule, headers })
+    const unknown = (error: unknown): Refused => {
+      // A store that cannot answer is not a store without accounts.
+      logger.error('Whether setup is required could not be found out.', { error: messageOf(error) })
+      return refuse('unavailable', { rule, headers })
+    }
+    try {
+      const required = setup.required()
+      const settle = (value: boolean): Refused => {
+        if (value === true) return refuse('setup_required', { rule, headers })
+        this.#setupDone = true
+        return refuse('auth_required', { rule, headers })
+      }
+      return isPromiseLike(required) ? required.then(settle, unknown) : settle(required)
+    } catch (error) {
+      return unknown(error)
+    }
+  }
+
+  resume(deferred: Defer<P>, inBand: InBand): MaybePromise<Resumption<P>> {
+    const { rule, circumstances } = deferred
+    try {
+      const scheme = this.#parts.schemes.find(
+        (candidate) =>
+          candidate.claims !== undefined &&
+          (rule.schemes === undefined || rule.schemes.includes(candidate.name)) &&
+          candidate.claims(inBand.credential),
+      )
+      if (scheme === undefined) return refuse('invalid_credential', { rule })
+      const answer = this.#parts.prover.verify(scheme, inBand.credential, circumstances)
+      return andThen(answer, (verification) => {
+        const refused = this.#parts.prover.refusalOf(verification, rule)
+        if (refused !== undefined || verification.outcome !== 'authenticated')
+          return refused ?? refuse('unavailable', { rule })
+        return this.#admit(deferred, verification.principal, inBand)
+      })
+    } catch (error) {
+      return this.#failed(error)
+    }
+  }
+
+  #admit(deferred: Defer<P>, verified: P, inBand: InBand): Resumption<P> {
+    const { rule, httpPrincipal } = deferred
+    if (
+      httpPrincipal !== undefined &&
+      (httpPrincipal.id !== verified.id || httpPrincipal.kind !== verified.kind)
+    ) {
+      return refuse('principal_mismatch', { rule, principal: verified })
+    }
+    const reason = whyNotAuthorized(rule, verified)
+    if (reason !== undefined) return refuse(reason.code, { rule, principal: verified, detail: reason.detail })
+    const { principal, dropped } = narrow(verified, inBand.declared)
+    return { outcome: 'allow', principal, edgePrincipal: deferred.edgePrincipal, dropped }
+  }
+}
+
+function allow<P extends Principal>(
+  rule: CompiledRule,
+  principal?: P,
+  edgePrincipal?: Principal,
+  headers?: HeaderList,
+): Allow<P> {
+  return { outcome: 'allow', principal, edgePrincipal, rule, headers }
+}
+
+function refuseMethod(method: string): Refused | undefined {
+  if (method !== 'CONNECT' && method !== 'TRACE') return undefined
+  return refuse('method_refused', { headers: [['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS']] })
+}
+
+function refuseOrigin(request: AuthRequest, rule: CompiledRule): Refused {
+  return refuse('origin_refused', { rule, detail: `The origin${describeOrigin(request)} is not allowed.` })
+}
+
+/** The Origin as sent, cut and without anything unprintable: users need to see what was refused. */
+function describeOrigin(request: AuthRequest): string {
+  const origin = headerOf(request, 'origin')
+  if (origin === undefined)
+    return headerOf(request, 'sec-fetch-site') === undefined ? '' : ' (another site, says the browser)'
+  return ` ${JSON.stringify(origin.slice(0, 100).replace(/[^\x20-\x7e]/g, '?'))}`
+}
+
+function allowHeaders(
+  request: AuthRequest,
+  verdict: OriginVerdict,
+  cleared: HeaderList | undefined,
+): HeaderList | undefined {
+  if (request.headers['origin'] === undefined) return cleared
+  const cors = corsHeaders(request, verdict)
+  return cleared === undefined ? cors : [...cors, ...cleared]
+}

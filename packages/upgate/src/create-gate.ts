@@ -1,0 +1,37 @@
+import { createGateWith } from './core/create-gate.ts'
+import type { PrincipalOf, Scheme } from './core/credential.ts'
+import type { Gate, GateOptions } from './core/gate.ts'
+import type { Logger } from './core/ports/logger.ts'
+import { systemClock } from './services/system-clock.ts'
+
+/** Warnings go where Node's own go: `process.on('warning')` sees them, `--no-warnings` silences them. */
+const processWarnings: Logger = {
+  warn: (message) => process.emitWarning(message, { type: 'UpgateWarning' }),
+  error: (message, fields) =>
+    process.emitWarning(message, {
+      type: 'UpgateWarning',
+      detail: fields === undefined ? '' : JSON.stringify(fields),
+    }),
+}
+
+/**
+ * Creates a gate: one engine that decides HTTP requests, WebSocket upgrades and in-band credentials alike.
+ *
+ * Options are checked at once; a mistake throws a `TypeError` that names the option and says what to do.
+ *
+ * @example
+ * const { keys, devices } = createServices({ store: memoryStore() })
+ * const gate = createGate({
+ *   origins: ['https://gateway.example.com'],
+ *   schemes: [apiKey({ keys }), deviceToken({ devices })],
+ *   rules: [
+ *     { path: '/health', access: 'public' },
+ *     { path: '/ws', access: 'deferred', kinds: ['device'], handshake: connectFrame() },
+ *   ],
+ * })
+ */
+export function createGate<const S extends readonly Scheme[]>(
+  options: GateOptions<PrincipalOf<S>> & { readonly schemes: S },
+): Gate<PrincipalOf<S>> {
+  return createGateWith(options, { clock: systemClock, logger: processWarnings })
+}
