@@ -1,3 +1,4 @@
+export { type GuardedServer, type GuardServerOptions, guardServer } from './ws/guard-server.ts'
 export { createQuarantine } from './ws/quarantine.ts'
 export type {
   Admission,

@@ -160,6 +160,9 @@ export function createGateWith<const S extends readonly Scheme[]>(
     clock,
     logger,
     name,
+    deferredPaths: patterns.flatMap(({ rule, pattern }) =>
+      rule.access === 'deferred' ? [pattern.source] : [],
+    ),
     close() {
       for (const remove of unsubscribe) remove()
     },

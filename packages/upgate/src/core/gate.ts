@@ -76,6 +76,8 @@ export interface Gate<P extends Principal = Principal> extends Decider<P> {
   readonly clock: Clock
   readonly logger: Logger
   readonly name: string
+  /** The path patterns of deferred rules: what must have an owner on a guarded server. */
+  readonly deferredPaths: readonly string[]
   /** Unsubscribes from the revocation feeds and cancels timers. Live connections stay as they are. */
   close(): void
 }

@@ -25,18 +25,25 @@ export function judge<P extends Principal>(
 ): MaybePromise<Verdict<P>> {
   const known = decidedBefore(decider, request)
   if (known !== undefined) return known
-  let decision: MaybePromise<Decision<P>>
-  try {
-    decision = decider.decide(request)
-  } catch {
-    return conclude(decider, request, refuse('unavailable'))
-  }
+  const decision = decideSafely(decider, request)
   if (!isPromiseLike(decision)) return conclude(decider, request, decision)
-  // Deciders do not reject; should one be broken, a rejection must neither let in nor end the process.
-  return decision.then(
-    (settled) => conclude(decider, request, settled),
-    () => conclude(decider, request, refuse('unavailable')),
-  )
+  return decision.then((settled) => conclude(decider, request, settled))
+}
+
+/**
+ * Decides, whatever the decider does: gates neither throw nor reject, but should one be broken, that must neither
+ * let anybody in nor end the process.
+ */
+export function decideSafely<P extends Principal>(
+  decider: Decider<P>,
+  request: NodeRequest,
+): MaybePromise<Decision<P>> {
+  try {
+    const decision = decider.decide(request)
+    return isPromiseLike(decision) ? decision.then(undefined, () => refuse('unavailable')) : decision
+  } catch {
+    return refuse('unavailable')
+  }
 }
 
 function conclude<P extends Principal>(

@@ -1,0 +1,249 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Server as TlsServer } from 'node:https'
+import type { Duplex } from 'node:stream'
+import type { Decision, Preflight, Refused } from '../core/decision.ts'
+import type { Gate } from '../core/gate.ts'
+import { isPromiseLike } from '../core/maybe-promise.ts'
+import type { Principal } from '../core/principal.ts'
+import { refuse } from '../core/refusals.ts'
+import { settle } from '../node/http-gate.ts'
+import { assertServer, intercept, type RequestEvent } from '../node/intercept.ts'
+import { decideSafely, judge, markDecided } from '../node/judge.ts'
+import { NodeRequest } from '../node/request.ts'
+import { respondToSocket } from '../node/respond.ts'
+import { claimServer } from './guards.ts'
+import { createOwners } from './owners.ts'
+import { passUpgradeOn } from './pass-upgrade-on.ts'
+import { createQuarantine } from './quarantine.ts'
+import type { DrainOptions, QuarantineCounts, QuarantineOptions, WebSocketServerLike } from './types.ts'
+
+/** Options of {@link guardServer}, together with those of the quarantine. Unknown options throw. */
+export interface GuardServerOptions extends QuarantineOptions {
+  /**
+   * Which `WebSocketServer` owns which path: made with `noServer`, or with `{ server, path }` and taken as it is.
+   * Paths are patterns as in rules. Exactly one owner a path; every deferred rule needs one.
+   */
+  readonly sockets?: Readonly<Record<string, WebSocketServerLike>>
+  /** Milliseconds until an upgrade that is not decided yet is answered 503. Default: 10,000. */
+  readonly decisionTimeout?: number
+  /** Upgrades being decided at a time; further ones are answered 503. Default: 1,000. */
+  readonly maxDeciding?: number
+}
+
+interface Upgrade {
+  readonly asked: NodeRequest
+  readonly socket: Duplex
+  readonly head: Buffer
+  /** `gate.connections.mark()` from before the decision, so that a revocation since then wins. */
+  readonly since: number
+}
+
+type Refusable = Refused | Preflight
+
+const shuttingDown = { detail: 'The server is shutting down.' }
+
+/** A guarded server. */
+export interface GuardedServer {
+  /**
+   * Refuses new upgrades, closes every socket with 1001 and resolves when all are gone; the server then has its
+   * own `emit` back. Close the server as well: from then on nothing guards it.
+   */
+  close(options?: DrainOptions): Promise<void>
+  readonly counts: QuarantineCounts
+}
+
+/**
+ * Guards an existing `http` or `https` server: every request and every upgrade is decided before any listener sees
+ * it, whether the listener was there before, is added later, prepended or added with `once`.
+ *
+ * What is refused is answered here. What is allowed reaches the application, and `gate.principalOf(request)` says
+ * who it is. Upgrades on a path in `sockets` go to that `WebSocketServer`, through the quarantine where the rule is
+ * deferred; other allowed upgrades go to the server's own upgrade listeners, or are answered 404.
+ *
+ * It works by overriding `emit` on this one server.
+ *
+ * @throws TypeError when an option is wrong, a path has two owners, a deferred rule has none, or the same gate
+ * guards the server already
+ * @example
+ * const wss = new WebSocketServer({ noServer: true })
+ * wss.on('connection', (ws, request, principal) => ws.send(`hello ${principal?.id}`))
+ * guardServer(server, gate, { sockets: { '/ws': wss } })
+ */
+export function guardServer<P extends Principal>(
+  server: Server | TlsServer,
+  gate: Gate<P>,
+  options: GuardServerOptions = {},
+): GuardedServer {
+  const { sockets = {}, decisionTimeout = 10_000, maxDeciding = 1_000, ...limits } = options
+  assertServer(server, 'guardServer')
+  if (typeof gate?.resume !== 'function') {
+    throw new TypeError(
+      'guardServer: the second argument must be a gate (createGate). What gate.require(...) returns decides single routes only.',
+    )
+  }
+  assertPositive(decisionTimeout, 'decisionTimeout')
+  assertPositive(maxDeciding, 'maxDeciding')
+  const owners = createOwners(sockets, server, 'guardServer')
+  const orphan = gate.deferredPaths.find((path) => !owners.cover(path))
+  if (orphan !== undefined) {
+    throw new TypeError(
+      `guardServer: the deferred rule for ${orphan} has no owner in \`sockets\`, so its sockets could never say who they are. ` +
+        `Add the WebSocketServer that serves it: sockets: { '${orphan}': wss }.`,
+    )
+  }
+  const quarantine = createQuarantine(gate, limits)
+  const release = claimServer(server, gate, owners)
+  const { clock, logger } = gate
+  let deciding = 0
+  let warned = false
+  let closing: Promise<void> | undefined
+
+  const interception = intercept(server, { request: onRequest, upgrade: onUpgrade, connect: onConnect })
+
+  function onRequest(event: RequestEvent, request: IncomingMessage, response: ServerResponse): void {
+    const asked = new NodeRequest('http', request)
+    const proceed = (): void => {
+      markDecided(request, gate, asked.target)
+      interception.pass(event, request, response)
+    }
+    const verdict = judge(gate, asked)
+    if (!isPromiseLike(verdict)) settle(verdict, request, response, proceed)
+    else void verdict.then((settled) => settle(settled, request, response, proceed))
+  }
+
+  function onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    // First of all: without it, a reset while the decision is awaited would end the process.
+    socket.on('error', ignore)
+    if (hasUnfinishedAnswer(socket)) {
+      // An upgrade pipelined behind a request still being answered: whatever is written now lands inside that answer.
+      socket.destroy()
+      return
+    }
+    const asked = new NodeRequest('upgrade', request)
+    const upgrade: Upgrade = { asked, socket, head, since: gate.connections.mark() }
+    if (closing !== undefined) {
+      refuseUpgrade(upgrade, refuse('over_capacity', shuttingDown))
+      return
+    }
+    const decision = decideSafely(gate, asked)
+    if (!isPromiseLike(decision)) carryOut(upgrade, decision)
+    else if (deciding >= maxDeciding) refuseUpgrade(upgrade, refuse('over_capacity'))
+    else waitFor(upgrade, decision)
+  }
+
+  function waitFor(upgrade: Upgrade, decision: PromiseLike<Decision<P>>): void {
+    const { socket } = upgrade
+    let waiting = true
+    deciding++
+    const stop = (): boolean => {
+      if (!waiting) return false
+      waiting = false
+      deciding--
+      timer.cancel()
+      socket.removeListener('close', stop)
+      return true
+    }
+    const timer = clock.setTimer(decisionTimeout, () => {
+      if (stop()) refuseUpgrade(upgrade, refuse('unavailable'))
+    })
+    socket.once('close', stop)
+    void decision.then((settled) => {
+      if (stop()) carryOut(upgrade, settled)
+    })
+  }
+
+  function carryOut(upgrade: Upgrade, decision: Decision<P>): void {
+    if (upgrade.socket.destroyed) return
+    const refused = place(upgrade, decision)
+    if (refused !== undefined) refuseUpgrade(upgrade, refused)
+  }
+
+  /** Brings an upgrade to whom it belongs, or says why it does not get there. */
+  function place(upgrade: Upgrade, decision: Decision<P>): Refusable | undefined {
+    const { asked, socket, head, since } = upgrade
+    const request = asked.native
+    const { outcome } = decision
+    if (outcome === 'preflight' || outcome === 'invalid') return decision
+    if (closing !== undefined) return refuse('over_capacity', shuttingDown)
+    const wss = owners.of(asked.target)
+    if (wss !== undefined) {
+      markDecided(request, gate, asked.target)
+      const refused = quarantine.admit({ wss, request, socket, head, decision, since })
+      if (refused === undefined) socket.removeListener('error', ignore)
+      return refused
+    }
+    if (outcome === 'defer') {
+      return refuse('unknown_path', {
+        rule: decision.rule,
+        detail: 'No WebSocketServer owns this deferred path.',
+      })
+    }
+    if (outcome !== 'allow') return decision
+    gate.remember(request, decision)
+    markDecided(request, gate, asked.target)
+    const { principal, rule } = decision
+    const taken = passUpgradeOn({
+      gate,
+      interception,
+      owners,
+      request,
+      socket,
+      head,
+      since,
+      principal,
+      onRivals,
+    })
+    return taken ? undefined : refuse('unknown_path', { rule })
+  }
+
+  function onRivals(count: number): void {
+    if (warned) return
+    warned = true
+    logger.warn(
+      `guardServer: ${count} upgrade listeners of this server are handed the same upgrades. ` +
+        'Some destroy what they do not know: engine.io (socket.io) after a second, `ws` with 400 at once. ' +
+        'Give each path an owner in `sockets`; only its owner then sees its upgrades.',
+    )
+  }
+
+  function onConnect(request: IncomingMessage, socket: Duplex): void {
+    socket.on('error', ignore)
+    if (hasUnfinishedAnswer(socket)) socket.destroy()
+    else refuseUpgrade({ asked: new NodeRequest('http', request), socket }, refuse('method_refused'))
+  }
+
+  function refuseUpgrade({ asked, socket }: Pick<Upgrade, 'asked' | 'socket'>, refused: Refusable): void {
+    respondToSocket(socket, gate.render(refused, asked), clock)
+  }
+
+  async function drain(how?: DrainOptions): Promise<void> {
+    await quarantine.close(how)
+    interception.release()
+    release()
+    if (server.listening)
+      logger.warn('guardServer: closed, but the server still listens and is not guarded any more.')
+  }
+
+  return {
+    close(how) {
+      closing ??= drain(how)
+      return closing
+    },
+    get counts() {
+      return quarantine.counts
+    },
+  }
+}
+
+function ignore(): void {}
+
+/** Node keeps the response being written on its socket until it has been handed over completely. */
+function hasUnfinishedAnswer(socket: Duplex): boolean {
+  return (socket as { _httpMessage?: unknown })._httpMessage != null
+}
+
+function assertPositive(value: unknown, option: string): void {
+  if (typeof value !== 'number' || !(value > 0) || value > 2_147_483_647) {
+    throw new TypeError(`guardServer: \`${option}\` must be a positive number.`)
+  }
+}
