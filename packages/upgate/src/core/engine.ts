@@ -82,7 +82,7 @@ export class Engine<P extends Principal> {
       const open = this.#open.get(request.target)
       if (open !== undefined && request.rewrittenTarget === undefined) {
         const { headers } = request
-        if (headers['upgrade'] === undefined && headers['origin'] === undefined) return open
+        if (headers.upgrade === undefined && headers.origin === undefined) return open
       }
     }
     return this.#guarded(() => this.#decide(request, trace))
@@ -331,7 +331,7 @@ function allowHeaders(
   verdict: OriginVerdict,
   cleared: HeaderList | undefined,
 ): HeaderList | undefined {
-  if (request.headers['origin'] === undefined) return cleared
+  if (request.headers.origin === undefined) return cleared
   const cors = corsHeaders(request, verdict)
   return cleared === undefined ? cors : [...cors, ...cleared]
 }

@@ -55,7 +55,7 @@ export function compileOriginPolicy(
 /** Whether the `Host` header names us. True where nothing is configured. */
 export function isOurHost(policy: OriginPolicy, request: AuthRequest): boolean {
   if (policy.hosts === undefined) return true
-  const host = request.headers['host']
+  const host = request.headers.host
   if (typeof host !== 'string') return false
   if (policy.hosts.has(host)) return true
   const lower = host.toLowerCase()
@@ -71,7 +71,7 @@ export function isSafeMethod(method: string): boolean {
  * Judges the Origin of a request. Exact comparison of scheme, host and port; `null` and lists are foreign.
  */
 export function judgeOrigin(policy: OriginPolicy, request: AuthRequest, upgrade: boolean): OriginVerdict {
-  const origin = request.headers['origin']
+  const origin = request.headers.origin
   const site = request.headers['sec-fetch-site']
   if (origin !== undefined && origin !== '') {
     if (typeof origin === 'string' && policy.origins.has(origin)) return 'allowed'
@@ -110,7 +110,7 @@ const vary: HeaderList = [['Vary', 'Origin']]
 export function isPreflight(request: AuthRequest): boolean {
   return (
     request.method === 'OPTIONS' &&
-    request.headers['origin'] !== undefined &&
+    request.headers.origin !== undefined &&
     request.headers['access-control-request-method'] !== undefined
   )
 }

@@ -15,7 +15,7 @@ function hasToken(value: unknown, token: string): boolean {
 /** Whether a request asks for a WebSocket, however well: then the rules for upgrades apply to it. */
 export function asksForWebSocket(request: AuthRequest): boolean {
   if (request.kind === 'upgrade') return true
-  return request.headers['upgrade'] !== undefined && hasToken(request.headers['upgrade'], 'websocket')
+  return request.headers.upgrade !== undefined && hasToken(request.headers.upgrade, 'websocket')
 }
 
 /** What is wrong with a WebSocket handshake (RFC 6455 section 4.2.1), or `undefined` when it is well-formed. */
@@ -24,7 +24,7 @@ export function checkWebSocketHandshake(
   rule: CompiledRule | undefined,
 ): Refused | undefined {
   const { headers } = request
-  if (!hasToken(headers['upgrade'], 'websocket')) {
+  if (!hasToken(headers.upgrade, 'websocket')) {
     return refuse('unsupported_upgrade', { rule, headers: websocketOnly })
   }
   if (request.method !== 'GET')
@@ -33,7 +33,7 @@ export function checkWebSocketHandshake(
   if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) {
     return refuse('malformed_upgrade', { rule, detail: 'A WebSocket handshake has no body.' })
   }
-  if (!hasToken(headers['connection'], 'upgrade')) {
+  if (!hasToken(headers.connection, 'upgrade')) {
     return refuse('malformed_upgrade', {
       rule,
       detail: 'The Connection header does not ask for the upgrade.',
