@@ -1,4 +1,12 @@
-export { type GuardedServer, type GuardServerOptions, guardServer } from './ws/guard-server.ts'
+export type { Refused } from './core/decision.ts'
+export { type ConnectFrameOptions, connectFrame } from './ws/handshakes/connect-frame.ts'
+export {
+  type JsonFrameOptions,
+  type JsonMessage,
+  type JsonRefusal,
+  jsonFrame,
+} from './ws/handshakes/json-frame.ts'
+export { type UpgateHandshakeOptions, upgateHandshake } from './ws/handshakes/upgate.ts'
 export { createQuarantine } from './ws/quarantine.ts'
 export type {
   Admission,

@@ -1,0 +1,160 @@
+import { type RefusalCode, refusalCodes } from './core/codes.ts'
+
+export { type RefusalCode, refusalCodes }
+
+/**
+ * Close codes of refused and ended sockets (RFC 6455 section 7.4), with what a client should do.
+ *
+ * Protocols may map them to their own: `connectFrame` uses 1008, as its gateways do.
+ */
+export const closeCodes = {
+  goingAway: 1001,
+  tooBig: 1009,
+  internalError: 1011,
+  restart: 1012,
+  tryAgainLater: 1013,
+  badHandshake: 4400,
+  unauthorized: 4401,
+  forbidden: 4403,
+  timeout: 4408,
+  tooMany: 4429,
+} as const
+
+/** What a client should do about a close code. */
+export type CloseAdvice =
+  /** Trying again gives the same answer: stop, and tell a person. */
+  | 'stop'
+  /** Fetch a new credential, then try once more. */
+  | 'renew'
+  /** Wait, longer at every failure, and try again. */
+  | 'back_off'
+  /** Wait 30 seconds or more, longer at every failure. */
+  | 'back_off_long'
+  /** Wait a random 0 to 5 seconds, then try again with growing pauses. */
+  | 'reconnect'
+
+/** What a client should do after a socket was closed with this code; `reconnect` for codes that are not ours. */
+export function adviceFor(closeCode: number): CloseAdvice {
+  switch (closeCode) {
+    case closeCodes.badHandshake:
+    case closeCodes.forbidden:
+    case closeCodes.tooBig:
+    case 1008:
+      return 'stop'
+    case closeCodes.unauthorized:
+      return 'renew'
+    case closeCodes.timeout:
+    case closeCodes.tryAgainLater:
+    case closeCodes.internalError:
+      return 'back_off'
+    case closeCodes.tooMany:
+      return 'back_off_long'
+    default:
+      return 'reconnect'
+  }
+}
+
+/** The close code for a refusal, where the protocol has none of its own. */
+export function closeCodeFor(code: RefusalCode): number {
+  switch (code) {
+    case 'auth_required':
+    case 'invalid_credential':
+    case 'expired_credential':
+    case 'revoked_credential':
+    case 'setup_required':
+      return closeCodes.unauthorized
+    case 'account_disabled':
+    case 'unknown_identity':
+    case 'kind_not_allowed':
+    case 'scheme_not_allowed':
+    case 'insufficient_scope':
+    case 'role_required':
+    case 'principal_mismatch':
+    case 'origin_refused':
+    case 'host_refused':
+      return closeCodes.forbidden
+    case 'handshake_timeout':
+      return closeCodes.timeout
+    case 'too_many_failures':
+    case 'too_many_sockets':
+    case 'too_many_frames':
+      return closeCodes.tooMany
+    case 'too_big':
+      return closeCodes.tooBig
+    case 'unavailable':
+    case 'over_capacity':
+      return closeCodes.tryAgainLater
+    default:
+      return closeCodes.badHandshake
+  }
+}
+
+/** Client to server, the first frame: who it is. Exactly one of `token` and `password`. */
+export interface AuthFrame {
+  readonly type: 'auth'
+  readonly token?: string
+  readonly password?: string
+  /** The account the password is for, where there is more than one. */
+  readonly account?: string
+  /** Narrows what the credential's record grants; it never adds to it. */
+  readonly role?: string
+  readonly scopes?: readonly string[]
+}
+
+/** Server to client: accepted. Application data follows. */
+export interface AuthOkFrame {
+  readonly type: 'auth_ok'
+  readonly principal: { readonly kind: 'user' | 'device' | 'service'; readonly id: string }
+  readonly scopes: readonly string[]
+  readonly roles: readonly string[]
+  /** Milliseconds since the epoch at which the socket will be closed with 4401. */
+  readonly expiresAt?: number
+  /** What was asked for and not granted. */
+  readonly dropped?: { readonly role?: string; readonly scopes?: readonly string[]; readonly id?: string }
+}
+
+/** Server to client: refused. The close frame follows within two seconds. */
+export interface AuthErrorFrame {
+  readonly type: 'auth_error'
+  readonly code: RefusalCode
+  /** One sentence for people. */
+  readonly message: string
+  /** What to do next. */
+  readonly action: string
+  /** Seconds after which trying again makes sense. */
+  readonly retryAfter?: number
+}
+
+/** The text of the first frame of a client. */
+export function authFrame(frame: Omit<AuthFrame, 'type'>): string {
+  return JSON.stringify({ type: 'auth', ...frame })
+}
+
+/** The text of the frame that accepts. */
+export function authOkFrame(frame: Omit<AuthOkFrame, 'type'>): string {
+  return JSON.stringify({ type: 'auth_ok', ...frame })
+}
+
+/** The text of the frame that refuses. */
+export function authErrorFrame(frame: Omit<AuthErrorFrame, 'type'>): string {
+  return JSON.stringify({ type: 'auth_error', ...frame })
+}
+
+/** Reads the server's answer; `undefined` for anything else, application data included. Never throws. */
+export function parseServerFrame(text: string): AuthOkFrame | AuthErrorFrame | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
+  const frame = value as Partial<Record<string, unknown>>
+  if (frame.type === 'auth_ok' && typeof frame.principal === 'object' && frame.principal !== null) {
+    return value as AuthOkFrame
+  }
+  if (frame.type === 'auth_error' && typeof frame.code === 'string' && typeof frame.message === 'string') {
+    return value as AuthErrorFrame
+  }
+  return undefined
+}

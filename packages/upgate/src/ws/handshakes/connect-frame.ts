@@ -1,0 +1,251 @@
+import type { RefusalCode } from '../../core/codes.ts'
+import type { Credential } from '../../core/credential.ts'
+import type {
+  Acceptance,
+  Declared,
+  Dropped,
+  Handshake,
+  HandshakeContext,
+  HandshakeStep,
+  Refusal,
+} from '../../core/handshake.ts'
+import { assertKnownOptions } from '../../core/options.ts'
+import { connectCredential } from './connect-credential.ts'
+import {
+  bad,
+  isObject,
+  type JsonObject,
+  optionalString,
+  optionalStrings,
+  own,
+  type Read,
+  readObject,
+} from './read-frame.ts'
+
+/** Options of {@link connectFrame}. */
+export interface ConnectFrameOptions {
+  /** Protocol versions this server speaks. Default: 3 to 4. */
+  readonly protocol?: { readonly min: number; readonly max: number }
+  /** Opens with a `connect.challenge` event that carries a nonce, as OpenClaw's gateway does. Default: false. */
+  readonly challenge?: boolean
+  /** Hands the frame to the application, which then answers `hello-ok` itself. Default: false. */
+  readonly replay?: boolean
+  /** Further fields of the `hello-ok` payload, such as `server`, `features` or `policy`. */
+  readonly hello?: (acceptance: Acceptance) => Readonly<Record<string, unknown>>
+}
+
+interface ConnectState {
+  nonce: string | undefined
+  /** Of the request: the answer carries the same. */
+  id: string | undefined
+  version: number | undefined
+  mismatch: boolean
+}
+
+const knownOptions = ['protocol', 'challenge', 'replay', 'hello'] as const
+
+/**
+ * The `connect` request of moltis and OpenClaw, protocol versions 3 and 4, answered as those gateways answer.
+ *
+ * Takes the token in `auth.token`, `auth.deviceToken` or `auth.device_token`, an API key in `auth.api_key`,
+ * a password in `auth.password`; the same token in two fields counts once, two different ones are refused.
+ *
+ * @throws TypeError for unknown options and an impossible range of versions.
+ * @example
+ * { path: '/ws', access: 'deferred', kinds: ['device'], handshake: connectFrame() }
+ */
+export function connectFrame(options: ConnectFrameOptions = {}): Handshake {
+  assertKnownOptions('connectFrame', options, knownOptions)
+  const { protocol = { min: 3, max: 4 }, challenge = false, replay = false, hello } = options
+  if (!Number.isInteger(protocol.min) || !Number.isInteger(protocol.max) || protocol.min > protocol.max) {
+    throw new TypeError('connectFrame: `protocol` must be a range of versions, such as { min: 3, max: 4 }.')
+  }
+
+  return {
+    name: 'connect',
+    ...(challenge && {
+      open(context: HandshakeContext): readonly string[] {
+        const state = stateOf(context)
+        state.nonce = context.randomId(32)
+        const payload = { nonce: state.nonce, ts: context.now() }
+        return [JSON.stringify({ type: 'event', event: 'connect.challenge', payload })]
+      },
+    }),
+    receive(frame, context): HandshakeStep {
+      const state = stateOf(context)
+      const message = readObject(frame)
+      if (message.rejection) return message.rejection
+      const id = own(message.value, 'id')
+      if (typeof id !== 'string' || id === '' || id.length > 128) return bad('`id` must be a short string.')
+      state.id = id
+      if (own(message.value, 'type') !== 'req' || own(message.value, 'method') !== 'connect') {
+        return bad('The first message must be the request `connect`.')
+      }
+      const params = own(message.value, 'params')
+      if (!isObject(params)) return bad('`params` must be an object.')
+
+      const version = negotiate(params, protocol)
+      if (version.rejection) {
+        state.mismatch = true
+        return version.rejection
+      }
+      state.version = version.value
+      const declared = declaration(params)
+      if (declared.rejection) return declared.rejection
+      const auth = own(params, 'auth')
+      if (auth !== undefined && auth !== null && !isObject(auth))
+        return bad('`params.auth` must be an object.')
+      const credential: Read<Credential> = connectCredential(auth ?? {})
+      if (credential.rejection) return credential.rejection
+      return { step: 'credential', credential: credential.value, declared: declared.value, replay }
+    },
+    accept(acceptance, context) {
+      if (replay) return []
+      const { id, version } = stateOf(context)
+      const { principal, dropped } = acceptance
+      const warnings = warningsOf(dropped)
+      const payload = {
+        ...hello?.(acceptance),
+        type: 'hello-ok',
+        protocol: version,
+        auth: { role: principal.roles[0] ?? principal.kind, scopes: principal.scopes },
+        ...(warnings.length > 0 && { warnings }),
+      }
+      return [JSON.stringify({ type: 'res', id, ok: true, payload })]
+    },
+    reject(refusal, context) {
+      const state = stateOf(context)
+      const closeCode = closeCodeOf(refusal.code, state)
+      // Without a request there is nothing to answer: those gateways close and say why in the reason.
+      if (state.id === undefined) return { frames: [], closeCode, closeReason: refusal.code }
+      const error = errorOf(refusal, state, protocol)
+      const frame = JSON.stringify({ type: 'res', id: state.id, ok: false, error })
+      return { frames: [frame], closeCode, closeReason: refusal.code }
+    },
+  }
+}
+
+function stateOf(context: HandshakeContext): ConnectState {
+  context.state ??= {
+    nonce: undefined,
+    id: undefined,
+    version: undefined,
+    mismatch: false,
+  } satisfies ConnectState
+  return context.state as ConnectState
+}
+
+/** Version 3 sends `minProtocol` and `maxProtocol`, version 4 `protocol: { min, max }`; neither = our oldest. */
+function negotiate(params: JsonObject, ours: { readonly min: number; readonly max: number }): Read<number> {
+  const nested = own(params, 'protocol')
+  if (nested !== undefined && !isObject(nested))
+    return { rejection: bad('`params.protocol` must be an object.') }
+  const min = nested ? own(nested, 'min') : own(params, 'minProtocol')
+  const max = nested ? own(nested, 'max') : own(params, 'maxProtocol')
+  if (min === undefined && max === undefined) return { value: ours.min }
+  const low = min ?? max
+  const high = max ?? min
+  if (
+    typeof low !== 'number' ||
+    typeof high !== 'number' ||
+    !Number.isInteger(low) ||
+    !Number.isInteger(high)
+  ) {
+    return { rejection: bad('The protocol versions must be whole numbers.') }
+  }
+  if (low > ours.max || high < ours.min || low > high) {
+    return { rejection: bad(`No common protocol version: this server speaks ${ours.min} to ${ours.max}.`) }
+  }
+  return { value: Math.min(high, ours.max) }
+}
+
+function declaration(params: JsonObject): Read<Declared> {
+  const role = optionalString(params, 'role')
+  if (role.rejection) return { rejection: role.rejection }
+  const scopes = optionalStrings(params, 'scopes')
+  if (scopes.rejection) return { rejection: scopes.rejection }
+  const device = own(params, 'device')
+  const id = isObject(device) ? optionalString(device, 'id') : { value: undefined }
+  if (id.rejection) return { rejection: id.rejection }
+  return { value: { role: role.value, scopes: scopes.value, id: id.value } }
+}
+
+function warningsOf(dropped: Dropped | undefined): readonly string[] {
+  if (dropped === undefined) return []
+  const warnings: string[] = []
+  if (dropped.role !== undefined) warnings.push(`role not granted: ${dropped.role}`)
+  for (const scope of dropped.scopes ?? []) warnings.push(`scope not granted: ${scope}`)
+  if (dropped.id !== undefined) warnings.push(`id not granted: ${dropped.id}`)
+  return warnings
+}
+
+function closeCodeOf(code: RefusalCode, state: ConnectState): number {
+  if (state.mismatch) return 1002
+  if (code === 'too_big') return 1009
+  if (code === 'unavailable' || code === 'over_capacity') return 1013
+  return 1008
+}
+
+function errorOf(
+  { code, detail, action, retryAfter }: Refusal,
+  state: ConnectState,
+  ours: { readonly min: number; readonly max: number },
+): Readonly<Record<string, unknown>> {
+  const unavailable = code === 'unavailable' || code === 'over_capacity'
+  const retryAfterMs = retryAfter === undefined ? undefined : Math.ceil(retryAfter * 1000)
+  return {
+    code: unavailable ? 'UNAVAILABLE' : 'INVALID_REQUEST',
+    message: detail,
+    details: {
+      code: state.mismatch ? 'PROTOCOL_MISMATCH' : detailCodeOf(code),
+      reason: code,
+      action,
+      recommendedNextStep: nextStepOf(code),
+      canRetryWithDeviceToken: false,
+      ...(state.mismatch && { expectedProtocol: ours }),
+      ...(retryAfterMs !== undefined && { retryAfterMs }),
+    },
+    retryable: unavailable || code.startsWith('too_many'),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  }
+}
+
+function detailCodeOf(code: RefusalCode): string {
+  switch (code) {
+    case 'auth_required':
+      return 'AUTH_REQUIRED'
+    case 'invalid_credential':
+      return 'AUTH_TOKEN_MISMATCH'
+    case 'too_many_failures':
+    case 'too_many_sockets':
+      return 'AUTH_RATE_LIMITED'
+    case 'origin_refused':
+      return 'CONTROL_UI_ORIGIN_NOT_ALLOWED'
+    default:
+      return code === 'bad_handshake' || code === 'multiple_credentials'
+        ? 'INVALID_HANDSHAKE'
+        : 'AUTH_UNAUTHORIZED'
+  }
+}
+
+function nextStepOf(code: RefusalCode): string {
+  switch (code) {
+    case 'auth_required':
+    case 'bad_handshake':
+    case 'multiple_credentials':
+      return 'update_auth_configuration'
+    case 'invalid_credential':
+    case 'expired_credential':
+    case 'revoked_credential':
+      return 'update_auth_credentials'
+    case 'unavailable':
+    case 'over_capacity':
+    case 'handshake_timeout':
+    case 'too_many_failures':
+    case 'too_many_sockets':
+    case 'too_many_frames':
+      return 'wait_then_retry'
+    default:
+      return 'review_auth_configuration'
+  }
+}

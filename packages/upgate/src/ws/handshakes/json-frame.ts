@@ -1,0 +1,125 @@
+import type { Credential } from '../../core/credential.ts'
+import type { Acceptance, Declared, Handshake, HandshakeStep, Refusal } from '../../core/handshake.ts'
+import { assertKnownOptions } from '../../core/options.ts'
+import { bad, isObject, type JsonObject, missing, readObject } from './read-frame.ts'
+import { upgateHandshake } from './upgate.ts'
+
+/**
+ * A parsed JSON message of unknown shape: any property may be read, and what is read is checked afterwards.
+ * Reading a property of something absent throws; the handshake turns that into `bad_handshake`.
+ */
+export interface JsonMessage {
+  readonly [property: string]: JsonMessage
+}
+
+/** A refusal in the protocol's own words. What is left out is as in our own protocol. */
+export interface JsonRefusal {
+  /** Sent as JSON before the close frame; `null`: nothing is sent. */
+  readonly frame?: unknown
+  readonly closeCode?: number
+  /** A stable token of at most 123 UTF-8 bytes. */
+  readonly closeReason?: string
+}
+
+/** Options of {@link jsonFrame}. */
+export interface JsonFrameOptions {
+  /**
+   * Where the credential is in the message: a token as a string, or a whole credential. Nothing found
+   * (`undefined`, `null`, an empty string) is `auth_required`; throwing, or any other type, `bad_handshake`.
+   */
+  readonly credential: (message: JsonMessage) => JsonMessage | Credential | string | null | undefined
+  /** What the client says about itself; it only narrows what the credential's record grants. */
+  readonly declared?: (message: JsonMessage) => Declared | undefined
+  /** What to send on acceptance, as JSON; `undefined`: nothing. Default: `auth_ok` of our own protocol. */
+  readonly accept?: (acceptance: Acceptance) => unknown
+  /** How to say no. Default: `auth_error` of our own protocol and its close codes. */
+  readonly reject?: (refusal: Refusal) => JsonRefusal
+  /** Hands the frame to the application after acceptance, as its first message. Default: false. */
+  readonly replay?: boolean
+  /** Name in `explain`. Default: `json`. */
+  readonly name?: string
+}
+
+const knownOptions = ['credential', 'declared', 'accept', 'reject', 'replay', 'name'] as const
+
+/**
+ * The first frame is a JSON object that holds the credential somewhere.
+ *
+ * @throws TypeError for unknown or missing options.
+ * @example
+ * jsonFrame({ credential: (message) => message.params.auth.device_token })
+ */
+export function jsonFrame(options: JsonFrameOptions): Handshake {
+  assertKnownOptions('jsonFrame', options, knownOptions)
+  const { credential: find, declared: describe, accept, reject, replay = false, name = 'json' } = options
+  if (typeof find !== 'function') {
+    throw new TypeError('jsonFrame: `credential` must be a function that finds the credential in a message.')
+  }
+  const own = upgateHandshake()
+
+  return {
+    name,
+    receive(frame): HandshakeStep {
+      const message = readObject(frame)
+      if (message.rejection) return message.rejection
+      let found: unknown
+      let declared: Declared | undefined
+      try {
+        found = find(message.value as unknown as JsonMessage)
+        declared = checkDeclared(describe?.(message.value as unknown as JsonMessage))
+      } catch {
+        // The exception's text is left out: it may quote the message.
+        return bad('The message does not have the shape that this protocol expects.')
+      }
+      if (found === undefined || found === null || found === '')
+        return missing('The message carries no credential.')
+      const credential = checkCredential(found)
+      if (credential === undefined) return bad('The credential in the message is of the wrong type.')
+      return { step: 'credential', credential, declared, replay }
+    },
+    accept(acceptance, context) {
+      if (accept === undefined) return own.accept(acceptance, context)
+      const answer = accept(acceptance)
+      return answer === undefined ? [] : [JSON.stringify(answer)]
+    },
+    reject(refusal, context) {
+      const standard = own.reject(refusal, context)
+      if (reject === undefined) return standard
+      const { frame, closeCode = standard.closeCode, closeReason = standard.closeReason } = reject(refusal)
+      const frames = frame === undefined ? standard.frames : frame === null ? [] : [JSON.stringify(frame)]
+      return { frames, closeCode, closeReason }
+    },
+  }
+}
+
+function checkCredential(found: unknown): Credential | undefined {
+  if (typeof found === 'string') return { type: 'token', source: 'frame', value: found }
+  if (!isObject(found)) return undefined
+  // Rebuilt field by field: what a client nested in its message must not become a credential of its own design.
+  const { type, value, hint, account, name } = found as Partial<Record<string, unknown>>
+  if (type === 'token' && typeof value === 'string' && value !== '') {
+    return { type, source: 'frame', value, hint: hints.find((known) => known === hint) }
+  }
+  if (type === 'password' && typeof value === 'string' && value !== '') {
+    return { type, source: 'frame', value, account: typeof account === 'string' ? account : undefined }
+  }
+  if (type === 'opaque' && typeof name === 'string') return { type, source: 'frame', name, value }
+  return undefined
+}
+
+const hints = ['device', 'api-key', 'shared', 'session', 'ticket'] as const
+
+/** Throws where a declaration is of the wrong type: the caller makes that a `bad_handshake`. */
+function checkDeclared(declared: Declared | undefined): Declared | undefined {
+  if (declared === undefined || declared === null) return undefined
+  const { role, scopes, id } = declared as JsonObject
+  if (role !== undefined && typeof role !== 'string') throw new TypeError('role')
+  if (id !== undefined && typeof id !== 'string') throw new TypeError('id')
+  if (
+    scopes !== undefined &&
+    !(Array.isArray(scopes) && scopes.every((scope) => typeof scope === 'string'))
+  ) {
+    throw new TypeError('scopes')
+  }
+  return { role, scopes: scopes as string[] | undefined, id }
+}

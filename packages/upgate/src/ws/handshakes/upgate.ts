@@ -1,0 +1,74 @@
+import type { Credential } from '../../core/credential.ts'
+import type { Handshake, HandshakeStep } from '../../core/handshake.ts'
+import { authErrorFrame, authOkFrame, closeCodeFor } from '../../protocol.ts'
+import { bad, missing, optionalString, optionalStrings, own, readObject } from './read-frame.ts'
+
+/** Options of {@link upgateHandshake}. */
+export interface UpgateHandshakeOptions {
+  /** Hands the first frame to the application after acceptance, as its first message. Default: false. */
+  readonly replay?: boolean
+}
+
+/**
+ * The minimal protocol of our own: `{"type":"auth","token":...}`, answered by `auth_ok` or `auth_error`.
+ *
+ * `docs/protocol.md` describes it; `upgate/protocol` holds its frames and close codes for clients.
+ *
+ * @example
+ * { path: '/ws', access: 'deferred', kinds: ['device'], handshake: upgateHandshake() }
+ */
+export function upgateHandshake(options: UpgateHandshakeOptions = {}): Handshake {
+  const { replay = false } = options
+  return {
+    name: 'upgate',
+    receive(frame): HandshakeStep {
+      const message = readObject(frame)
+      if (message.rejection) return message.rejection
+      if (own(message.value, 'type') !== 'auth') return bad('The first message must be of type `auth`.')
+      const token = optionalString(message.value, 'token')
+      const password = optionalString(message.value, 'password')
+      const account = optionalString(message.value, 'account')
+      const role = optionalString(message.value, 'role')
+      const scopes = optionalStrings(message.value, 'scopes')
+      for (const field of [token, password, account, role, scopes]) {
+        if (field.rejection) return field.rejection
+      }
+      if (token.value && password.value) {
+        return {
+          step: 'reject',
+          code: 'multiple_credentials',
+          detail: 'Send `token` or `password`, not both.',
+        }
+      }
+      const credential: Credential | undefined = token.value
+        ? { type: 'token', source: 'frame', value: token.value }
+        : password.value
+          ? { type: 'password', source: 'frame', value: password.value, account: account.value }
+          : undefined
+      if (credential === undefined)
+        return missing('The `auth` message carries neither `token` nor `password`.')
+      return { step: 'credential', credential, declared: { role: role.value, scopes: scopes.value }, replay }
+    },
+    accept({ principal, dropped }) {
+      const { kind, id, scopes, roles, expiresAt } = principal
+      return [
+        authOkFrame({
+          principal: { kind, id },
+          scopes,
+          roles,
+          ...(expiresAt !== undefined && { expiresAt }),
+          ...(dropped && { dropped }),
+        }),
+      ]
+    },
+    reject({ code, detail, action, retryAfter }) {
+      return {
+        frames: [
+          authErrorFrame({ code, message: detail, action, ...(retryAfter !== undefined && { retryAfter }) }),
+        ],
+        closeCode: closeCodeFor(code),
+        closeReason: code,
+      }
+    },
+  }
+}
