@@ -1,5 +1,6 @@
 import type { MaybePromise, Verification } from '../core/credential.ts'
 import type { Clock } from '../core/ports/clock.ts'
+import type { Logger } from '../core/ports/logger.ts'
 import type { RevocationFeed, RevocationReason } from '../core/ports/revocations.ts'
 import type { Store } from '../core/ports/stores.ts'
 import type { PasswordHasher } from '../crypto/password.ts'
@@ -237,6 +238,8 @@ export interface ServiceLimits {
 export interface ServicesOptions {
   readonly store: Store
   readonly clock?: Clock
+  /** Default: silent. */
+  readonly logger?: Logger
   /** Cryptographically random bytes. Default: node:crypto. */
   readonly randomBytes?: (size: number) => Uint8Array
   /** Default: {@link scryptHasher}. */

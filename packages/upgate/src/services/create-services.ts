@@ -1,0 +1,157 @@
+import { randomBytes as nodeRandomBytes } from 'node:crypto'
+import { assertKnownOptions } from '../core/options.ts'
+import type { RevocationSelector } from '../core/ports/revocations.ts'
+import { scryptHasher } from '../crypto/password.ts'
+import { createAccounts } from './accounts.ts'
+import { createHashPool } from './hash-pool.ts'
+import { apiKeys, createIssuedTokens, createTokenJudge, deviceTokens } from './issued-tokens.ts'
+import { resolveLimits } from './limits.ts'
+import { createLogin } from './login.ts'
+import { createRevocations } from './revocations.ts'
+import { createSessionJudge, createSessions } from './sessions.ts'
+import { systemClock } from './system-clock.ts'
+import { createTokenVerifier } from './token-verifier.ts'
+import { createTouches } from './touches.ts'
+import type { ApiKey, Device, NewApiKey, NewDevice, Services, ServicesOptions } from './types.ts'
+
+/**
+ * Creates what is done with records: accounts, sessions, API keys and devices over one store.
+ *
+ * @throws TypeError for an unknown option, a missing store, or a limit out of range
+ * @example
+ * const services = createServices({ store: await sqliteStore({ file: './data/gateway.db' }) })
+ * const { token } = await services.devices.create({ name: 'kitchen' })
+ * const gate = createGate({ schemes: [deviceToken({ devices: services.devices })] })
+ */
+export function createServices(options: ServicesOptions): Services {
+  assertKnownOptions('createServices', options, [
+    'store',
+    'clock',
+    'logger',
+    'randomBytes',
+    'passwordHasher',
+    'limits',
+  ])
+  const {
+    store,
+    clock = systemClock,
+    logger,
+    randomBytes = nodeRandomBytes,
+    passwordHasher: hasher = scryptHasher({ randomBytes }),
+  } = options
+  if (store === undefined) {
+    throw new TypeError(
+      'createServices: `store` is missing. Give it memoryStore(), or sqliteStore() of upgate/sql.',
+    )
+  }
+  const limits = resolveLimits(options.limits)
+  const revocations = createRevocations({
+    log: store.revocations,
+    clock,
+    logger,
+    interval: limits.logInterval,
+  })
+  const pool = createHashPool({ inFlight: limits.hashesInFlight, queue: limits.hashQueue })
+  const { cacheEntries, cacheAge, lookupsInFlight, lookupTimeout } = limits
+  const bounds = { clock, revocations, cacheEntries, lookupsInFlight, lookupTimeout }
+  const touching = { clock, logger, delay: limits.touchDelay }
+
+  const lifetimes = { idle: limits.sessionIdle, absolute: limits.sessionAbsolute }
+  // A session in use is looked up often enough to never look idle.
+  const sessionAge = Math.min(cacheAge, Math.floor(limits.sessionIdle / 4))
+  const sessionTouches = createTouches({ ...touching, write: store.sessions.touch })
+  const sessionVerifier = createTokenVerifier({
+    ...bounds,
+    prefix: 'ugs',
+    noun: 'session',
+    cacheAge: sessionAge,
+    find: store.sessions.get,
+    judge: createSessionJudge({
+      accounts: store.accounts,
+      clock,
+      touches: sessionTouches,
+      lifetimes,
+      touchAge: Math.floor(sessionAge / 2),
+    }),
+  })
+
+  const judging = { accounts: store.accounts, clock, touchAge: Math.floor(cacheAge / 2) }
+  const keyTouches = createTouches({ ...touching, write: store.keys.touch })
+  const keyVerifier = createTokenVerifier({
+    ...bounds,
+    prefix: 'ugk',
+    noun: 'API key',
+    cacheAge,
+    find: store.keys.get,
+    judge: createTokenJudge({ ...judging, scheme: 'api-key', kind: 'service', touches: keyTouches }),
+  })
+  const deviceTouches = createTouches({ ...touching, write: store.devices.touch })
+  const deviceVerifier = createTokenVerifier({
+    ...bounds,
+    prefix: 'ugd',
+    noun: 'device token',
+    cacheAge,
+    find: store.devices.get,
+    judge: createTokenJudge({ ...judging, scheme: 'device-token', kind: 'device', touches: deviceTouches }),
+  })
+
+  const accounts = createAccounts({
+    accounts: store.accounts,
+    sessions: store.sessions,
+    clock,
+    revocations,
+    hasher,
+    pool,
+    randomBytes,
+    login: createLogin({
+      accounts: store.accounts,
+      clock,
+      logger,
+      hasher,
+      pool,
+      failureEntries: limits.failureEntries,
+      randomBytes,
+    }),
+    forget(selector: RevocationSelector) {
+      sessionVerifier.forget(selector)
+      keyVerifier.forget(selector)
+    },
+  })
+  const { endSessions: _, ...publicAccounts } = accounts
+
+  return {
+    accounts: publicAccounts,
+    sessions: createSessions({
+      sessions: store.sessions,
+      accounts: store.accounts,
+      accountService: accounts,
+      clock,
+      revocations,
+      verifier: sessionVerifier,
+      perAccount: limits.sessionsPerAccount,
+      randomBytes,
+      ...lifetimes,
+    }),
+    keys: createIssuedTokens<ApiKey, NewApiKey>({
+      ...apiKeys,
+      tokens: store.keys,
+      clock,
+      revocations,
+      verifier: keyVerifier,
+      randomBytes,
+    }),
+    devices: createIssuedTokens<Device, NewDevice>({
+      ...deviceTokens,
+      tokens: store.devices,
+      clock,
+      revocations,
+      verifier: deviceVerifier,
+      randomBytes,
+    }),
+    revocations,
+    async close() {
+      revocations.close()
+      await Promise.all([sessionTouches.flush(), keyTouches.flush(), deviceTouches.flush()])
+    },
+  }
+}

@@ -1,0 +1,137 @@
+import type { Verification } from '../core/credential.ts'
+import type { Clock } from '../core/ports/clock.ts'
+import {
+  type AccountStore,
+  type SessionRecord,
+  type SessionStore,
+  StoreUnavailable,
+} from '../core/ports/stores.ts'
+import { sha256 } from '../crypto/sha256.ts'
+import { createId, createToken } from '../crypto/tokens.ts'
+import type { OwnAccounts } from './accounts.ts'
+import type { OwnRevocations } from './revocations.ts'
+import { rejected, type TokenVerifier } from './token-verifier.ts'
+import type { Touches } from './touches.ts'
+import type { Session, Sessions } from './types.ts'
+
+const purgeInterval = 60_000
+const maxLabel = 200
+
+export interface SessionLifetimes {
+  /** Milliseconds without use after which a session ends. */
+  readonly idle: number
+  /** Milliseconds after which it ends in any case. */
+  readonly absolute: number
+}
+
+export interface SessionsOptions extends SessionLifetimes {
+  readonly sessions: SessionStore
+  readonly accounts: AccountStore
+  readonly accountService: OwnAccounts
+  readonly clock: Clock
+  readonly revocations: OwnRevocations
+  readonly verifier: TokenVerifier
+  readonly perAccount: number
+  readonly randomBytes: (size: number) => Uint8Array
+}
+
+export function createSessions(options: SessionsOptions): Sessions {
+  const { sessions, accounts, clock, revocations, verifier, perAccount, randomBytes, idle, absolute } =
+    options
+  let purgedAt = Number.NEGATIVE_INFINITY
+
+  async function purge(now: number): Promise<void> {
+    if (Math.abs(now - purgedAt) < purgeInterval) return
+    purgedAt = now
+    await sessions.purge(now, now - idle)
+  }
+
+  function shown(record: SessionRecord): Session {
+    const { id, accountId, createdAt, lastSeenAt, label, clientAddress } = record
+    const expiresAt = Math.min(record.expiresAt, lastSeenAt + idle)
+    return { id, accountId, createdAt, lastSeenAt, expiresAt, label, clientAddress }
+  }
+
+  return {
+    async create(accountId, details = {}) {
+      const account = await accounts.get(accountId)
+      if (account === undefined || account.disabledAt !== undefined) return undefined
+      const now = clock.now()
+      await purge(now)
+      const id = createId(randomBytes)
+      const token = createToken('ugs', id, randomBytes)
+      const record: SessionRecord = {
+        id,
+        digest: sha256(token),
+        accountId,
+        generation: account.sessionGeneration,
+        createdAt: now,
+        lastSeenAt: now,
+        expiresAt: now + absolute,
+        label: details.label?.slice(0, maxLabel),
+        clientAddress: details.clientAddress,
+      }
+      const evicted = await sessions.add(record, perAccount)
+      if (evicted === undefined) throw new StoreUnavailable('store_corrupt', 'A random id was taken already.')
+      await revocations.publish(evicted)
+      return { token, session: shown(record) }
+    },
+    async list(accountId) {
+      const generation = (await accounts.get(accountId))?.sessionGeneration
+      const now = clock.now()
+      const all = (await sessions.list(accountId)).filter((record) => record.generation === generation)
+      return all.map(shown).filter((session) => session.expiresAt > now)
+    },
+    async revoke(id, reason = 'logged_out') {
+      const entry = await sessions.remove(id, { at: clock.now(), selector: { sessionId: id }, reason })
+      if (entry === undefined) return false
+      await revocations.publish([entry])
+      return true
+    },
+    revokeAll: (accountId, reason = 'revoked') => options.accountService.endSessions(accountId, reason),
+    verify: verifier.verify,
+    claims: verifier.claims,
+    revocations,
+  }
+}
+
+/** Says what a session whose secret was right is worth now. */
+export function createSessionJudge(options: {
+  readonly accounts: AccountStore
+  readonly clock: Clock
+  readonly touches: Touches
+  readonly lifetimes: SessionLifetimes
+  /** Milliseconds that a recorded use may be old before it is written anew. */
+  readonly touchAge: number
+}): (record: SessionRecord) => Promise<Verification> {
+  const { accounts, clock, touches, lifetimes, touchAge } = options
+  return async (record) => {
+    const account = await accounts.get(record.accountId)
+    const now = clock.now()
+    if (account === undefined) return rejected('revoked_credential', 'the account is gone')
+    if (account.disabledAt !== undefined) return rejected('account_disabled', 'the account is disabled')
+    if (account.sessionGeneration !== record.generation) {
+      return rejected('revoked_credential', 'the session was ended with all others of the account')
+    }
+    if (now >= record.expiresAt) return rejected('expired_credential', 'the session reached its end')
+    if (now >= record.lastSeenAt + lifetimes.idle) {
+      return rejected('expired_credential', 'the session was not used for too long')
+    }
+    if (now - record.lastSeenAt >= touchAge) touches.note(record.id, now)
+    return Object.freeze({
+      outcome: 'authenticated',
+      principal: Object.freeze({
+        kind: 'user',
+        id: account.id,
+        scheme: 'session',
+        credentialId: record.id,
+        sessionId: record.id,
+        scopes: Object.freeze([...account.scopes]),
+        roles: Object.freeze([...account.roles]),
+        expiresAt: Math.min(record.expiresAt, now + lifetimes.idle),
+        displayName: account.email,
+        attributes: Object.freeze({}),
+      }),
+    })
+  }
+}
