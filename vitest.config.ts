@@ -1,13 +1,26 @@
 import { defineConfig } from 'vitest/config'
 
+const integration = '**/*.integration.test.ts'
+const everywhere = ['**/node_modules/**', '**/dist/**']
+
 // `@upgate/source` makes tests run on the sources, without a build in between.
 export default defineConfig({
   ssr: { resolve: { conditions: ['@upgate/source'] } },
   resolve: { conditions: ['@upgate/source'] },
   test: {
-    include: ['packages/*/test/**/*.test.ts', 'examples/*/test/**/*.test.ts', 'test/**/*.test.ts'],
-    exclude: ['**/node_modules/**', '**/dist/**'],
     maxWorkers: 2,
     testTimeout: 15_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['{packages,examples}/*/test/**/*.test.ts', '{test,scripts}/**/*.test.ts'],
+          exclude: [...everywhere, integration],
+        },
+      },
+      // Tests that need more than Node and npm: a browser, Python, a database. Each says so in its first lines.
+      { extends: true, test: { name: 'integration', include: [integration], exclude: everywhere } },
+    ],
   },
 })

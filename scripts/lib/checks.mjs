@@ -1,0 +1,34 @@
+import { join } from 'node:path'
+import { runNode } from './children.mjs'
+import { root, tool } from './paths.mjs'
+
+/**
+ * One check: something that reads the sources or the build and says whether they are in order.
+ *
+ * @typedef {{ name: string, work: () => Promise<{ code: number, output: string }> }} Check
+ */
+
+/** Every check, the longest first: two run at a time. @type {Check[]} */
+export const checks = [
+  { name: 'package', work: () => own('package.mjs') },
+  { name: 'types', work: () => node('typescript', ['-b'], 'tsc') },
+  { name: 'knip', work: () => node('knip', ['--no-progress']) },
+  { name: 'size', work: () => node('size-limit', []) },
+  { name: 'lint', work: () => node('@biomejs/biome', ['check', '--error-on-warnings', '.'], 'biome') },
+  { name: 'links', work: () => own('links.mjs') },
+  { name: 'portable', work: () => own('portable.mjs') },
+]
+
+/**
+ * @param {string} name
+ * @param {string[]} args
+ * @param {string} [bin]
+ */
+function node(name, args, bin) {
+  return runNode(tool(name, bin), args, { cwd: root })
+}
+
+/** @param {string} file */
+function own(file) {
+  return runNode(join(root, 'scripts', 'checks', file), [], { cwd: root })
+}

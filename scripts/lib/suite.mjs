@@ -1,0 +1,104 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { runNode } from './children.mjs'
+import { readJson, root, tool } from './paths.mjs'
+
+/**
+ * @typedef {object} Counts
+ * @property {number} passed
+ * @property {number} failed
+ * @property {number} skipped
+ */
+
+/**
+ * Runs one of the two halves of the tests (vitest.config.ts) and counts them.
+ *
+ * @param {'unit' | 'integration'} project
+ * @param {{ node?: string | undefined }} [options] `node`: another Node than this one
+ * @returns {Promise<{ code: number, output: string, note: string, counts: Counts }>}
+ */
+export async function suite(project, { node } = {}) {
+  const folder = mkdtempSync(join(tmpdir(), 'upgate-vitest-'))
+  const report = join(folder, 'report.json')
+  try {
+    const { code } = await runNode(
+      tool('vitest'),
+      ['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
+      { cwd: root, show: true, ...(node === undefined ? {} : { node }) },
+    )
+    const counts = count(existsSync(report) ? readJson(report) : { testResults: [] })
+    // A run that failed without a failed test (an unhandled error, a crash) must not read as a success.
+    if (code !== 0 && counts.failed === 0) counts.failed = 1
+    // Nor one in which there was nothing to run.
+    const empty = counts.passed === 0 && code === 0
+    return { code: empty ? 1 : code, output: empty ? 'No test passed.' : '', note: sentence(counts), counts }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/**
+ * @param {{ testResults: { status: string, assertionResults: { status: string }[] }[] }} report
+ * @returns {Counts}
+ */
+function count(report) {
+  const counts = { passed: 0, failed: 0, skipped: 0 }
+  for (const file of report.testResults) {
+    for (const { status } of file.assertionResults) {
+      if (status === 'passed') counts.passed++
+      else if (status === 'failed') counts.failed++
+      else counts.skipped++
+    }
+    // A file that could not even be loaded has no tests to count.
+    if (file.status === 'failed' && !file.assertionResults.some(({ status }) => status === 'failed'))
+      counts.failed++
+  }
+  return counts
+}
+
+/** @param {Counts} counts */
+export function sentence({ passed, failed, skipped }) {
+  return `${passed} passed, ${failed} failed${skipped === 0 ? '' : `, ${skipped} skipped`}`
+}
+
+/** @param {readonly Counts[]} all */
+export function total(all) {
+  const sum = { passed: 0, failed: 0, skipped: 0 }
+  for (const counts of all) {
+    sum.passed += counts.passed
+    sum.failed += counts.failed
+    sum.skipped += counts.skipped
+  }
+  return sum
+}
+
+/**
+ * The test files that need more of the machine than Node, each with what its `// Needs ...` line asks for.
+ *
+ * @returns {{ file: string, needs: string }[]}
+ */
+export function integrationTests() {
+  return ['packages', 'examples', 'test']
+    .flatMap((folder) => filesBelow(folder))
+    .filter((file) => file.endsWith('.integration.test.ts'))
+    .sort()
+    .map((file) => ({
+      file,
+      needs:
+        readFileSync(join(root, file), 'utf8').match(/^\/\/ Needs (.+?)\.?$/m)?.[1] ??
+        'something of the machine',
+    }))
+}
+
+/**
+ * @param {string} folder Relative to the root
+ * @returns {string[]}
+ */
+function filesBelow(folder) {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = `${folder}/${entry.name}`
+    if (!entry.isDirectory()) return [path]
+    return entry.name === 'node_modules' || entry.name === 'dist' ? [] : filesBelow(path)
+  })
+}
