@@ -1,6 +1,18 @@
 import { createGate, type Principal, type Revocation, type RevocationFeed, type Verification } from 'upgate'
 import { describe, expect, it } from 'vitest'
-import { cookieScheme, fixedClock, handshake, keyScheme, makeGate, origin, person, request, silent, upgrade, verdict } from './fixtures.ts'
+import {
+  cookieScheme,
+  fixedClock,
+  handshake,
+  keyScheme,
+  makeGate,
+  origin,
+  person,
+  request,
+  silent,
+  upgrade,
+  verdict,
+} from './fixtures.ts'
 
 const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` })
 const cookie = (value: string): Record<string, string> => ({ cookie: `sid=${value}` })
@@ -22,13 +34,18 @@ describe('decide over HTTP', () => {
 
   it('answers synchronously, without a promise, where nothing must be awaited', () => {
     expect(gate.decide(request('/health'))).toMatchObject({ outcome: 'allow', principal: undefined })
-    expect(gate.decide(request('/any', { headers: bearer('k_u') }))).toMatchObject({ outcome: 'allow', principal: { id: 'u' } })
+    expect(gate.decide(request('/any', { headers: bearer('k_u') }))).toMatchObject({
+      outcome: 'allow',
+      principal: { id: 'u' },
+    })
   })
 
   it('demands a user where no rule matches', async () => {
     expect(await verdict(gate, request('/any'))).toBe('challenge auth_required')
     expect(await verdict(gate, request('/any', { headers: cookie('u') }))).toBe('allow')
-    expect(await verdict(gate, request('/any', { headers: bearer('k_device') }))).toBe('forbid kind_not_allowed')
+    expect(await verdict(gate, request('/any', { headers: bearer('k_device') }))).toBe(
+      'forbid kind_not_allowed',
+    )
   })
 
   it.each([
@@ -54,7 +71,9 @@ describe('decide over HTTP', () => {
   })
 
   it('ignores an ambient credential of a scheme that the rule does not admit', async () => {
-    expect(await verdict(gate, request('/keys-only', { headers: cookie('u') }))).toBe('challenge auth_required')
+    expect(await verdict(gate, request('/keys-only', { headers: cookie('u') }))).toBe(
+      'challenge auth_required',
+    )
     expect(await verdict(gate, request('/keys-only', { headers: bearer('k_u') }))).toBe('allow')
   })
 
@@ -74,12 +93,18 @@ describe('absent is not rejected', () => {
   const gate = makeGate({ rules })
 
   it('ends the search at a bad explicit credential, although a good cookie is there', async () => {
-    expect(await verdict(gate, request('/any', { headers: { ...bearer('k_nobody'), ...cookie('u') } }))).toBe('challenge invalid_credential')
+    expect(await verdict(gate, request('/any', { headers: { ...bearer('k_nobody'), ...cookie('u') } }))).toBe(
+      'challenge invalid_credential',
+    )
   })
 
   it('ends the search at an explicit credential that nobody claims', async () => {
-    expect(await verdict(gate, request('/any', { headers: { authorization: 'Basic dTpw', ...cookie('u') } }))).toBe('challenge invalid_credential')
-    expect(await verdict(gate, request('/feed', { headers: { authorization: 'Basic dTpw' } }))).toBe('challenge invalid_credential')
+    expect(
+      await verdict(gate, request('/any', { headers: { authorization: 'Basic dTpw', ...cookie('u') } })),
+    ).toBe('challenge invalid_credential')
+    expect(await verdict(gate, request('/feed', { headers: { authorization: 'Basic dTpw' } }))).toBe(
+      'challenge invalid_credential',
+    )
   })
 
   it('takes a bad cookie for none, and clears it', () => {
@@ -107,13 +132,17 @@ describe('absent is not rejected', () => {
   })
 
   it('lets explicit beat ambient', () => {
-    expect(gate.decide(request('/any', { headers: { ...bearer('k_admin'), ...cookie('u') } }))).toMatchObject({ principal: { id: 'admin' } })
+    expect(gate.decide(request('/any', { headers: { ...bearer('k_admin'), ...cookie('u') } }))).toMatchObject(
+      { principal: { id: 'admin' } },
+    )
   })
 
   it('refuses two explicit credentials', async () => {
     const both = { ...bearer('k_u'), 'x-api-key': 'k_admin' }
     expect(await verdict(gate, request('/any', { headers: both }))).toBe('invalid multiple_credentials')
-    expect(await verdict(gate, request('/any', { headers: { authorization: 'Basic x', 'x-api-key': 'k_u' } }))).toBe('invalid multiple_credentials')
+    expect(
+      await verdict(gate, request('/any', { headers: { authorization: 'Basic x', 'x-api-key': 'k_u' } })),
+    ).toBe('invalid multiple_credentials')
   })
 
   it.each(['Authorization', 'Host', 'X-Api-Key', 'Origin'])('refuses %s sent twice', async (name) => {
@@ -123,17 +152,40 @@ describe('absent is not rejected', () => {
   })
 
   it('counts a scheme that throws or rejects as unavailable, never as absent', async () => {
-    for (const failure of [() => { throw new Error('boom') }, () => Promise.reject(new Error('boom'))]) {
+    for (const failure of [
+      () => {
+        throw new Error('boom')
+      },
+      () => Promise.reject(new Error('boom')),
+    ]) {
       const broken = makeGate({ schemes: [keyScheme({ k_u: failure as () => Promise<Verification> })] })
-      expect(await verdict(broken, request('/any', { headers: bearer('k_u') }))).toBe('unavailable unavailable')
+      expect(await verdict(broken, request('/any', { headers: bearer('k_u') }))).toBe(
+        'unavailable unavailable',
+      )
     }
-    const extracting = makeGate({ schemes: [keyScheme({}, { extract: () => { throw new Error('boom') } }), cookieScheme({ u: person('u') })] })
-    expect(await verdict(extracting, request('/any', { headers: cookie('u') }))).toBe('unavailable unavailable')
+    const extracting = makeGate({
+      schemes: [
+        keyScheme(
+          {},
+          {
+            extract: () => {
+              throw new Error('boom')
+            },
+          },
+        ),
+        cookieScheme({ u: person('u') }),
+      ],
+    })
+    expect(await verdict(extracting, request('/any', { headers: cookie('u') }))).toBe(
+      'unavailable unavailable',
+    )
   })
 
   it('refuses a principal at its expiry, whatever the scheme says', async () => {
     const at = (expiresAt: number) => makeGate({ schemes: [keyScheme({ k_u: person('u', { expiresAt }) })] })
-    expect(await verdict(at(1_000_000), request('/any', { headers: bearer('k_u') }))).toBe('challenge expired_credential')
+    expect(await verdict(at(1_000_000), request('/any', { headers: bearer('k_u') }))).toBe(
+      'challenge expired_credential',
+    )
     expect(await verdict(at(1_000_001), request('/any', { headers: bearer('k_u') }))).toBe('allow')
   })
 })
@@ -153,41 +205,79 @@ describe('nothing ambient without Origin', () => {
     ['another scheme', { origin: 'http://gateway.example.com' }, 'forbid origin_refused'],
     ['null', { origin: 'null' }, 'forbid origin_refused'],
     ['null of our own page', { origin: 'null', 'sec-fetch-site': 'same-origin' }, 'allow'],
-    ['null of a rebound name', { origin: 'null', 'sec-fetch-site': 'same-origin', host: 'evil.example' }, 'forbid origin_refused'],
+    [
+      'null of a rebound name',
+      { origin: 'null', 'sec-fetch-site': 'same-origin', host: 'evil.example' },
+      'forbid origin_refused',
+    ],
     ['a list', { origin: `${origin}, https://evil.example` }, 'forbid origin_refused'],
-    ['foreign Origin, whatever the site says', { origin: 'https://evil.example', 'sec-fetch-site': 'same-origin' }, 'forbid origin_refused'],
+    [
+      'foreign Origin, whatever the site says',
+      { origin: 'https://evil.example', 'sec-fetch-site': 'same-origin' },
+      'forbid origin_refused',
+    ],
   ])('a POST with a cookie: %s', async (_, headers, expected) => {
-    expect(await verdict(gate, request('/any', { method: 'POST', headers: { ...cookie('u'), ...headers } }))).toBe(expected)
+    expect(
+      await verdict(gate, request('/any', { method: 'POST', headers: { ...cookie('u'), ...headers } })),
+    ).toBe(expected)
   })
 
   it('refuses a foreign Origin on public rules too (login CSRF), unless the rule opts out', async () => {
     const foreign = { headers: { origin: 'https://evil.example' }, method: 'POST' }
     expect(await verdict(gate, request('/login', foreign))).toBe('forbid origin_refused')
-    const open = makeGate({ rules: [{ path: '/hook', access: 'public', dangerouslyAllowForeignOrigins: true }] })
+    const open = makeGate({
+      rules: [{ path: '/hook', access: 'public', dangerouslyAllowForeignOrigins: true }],
+    })
     expect(await verdict(open, request('/hook', foreign))).toBe('allow')
   })
 
   it('does not let a cookie count on a rule that lets foreign origins in', async () => {
-    const open = makeGate({ rules: [{ path: '/api/*', access: 'required', dangerouslyAllowForeignOrigins: true }] })
+    const open = makeGate({
+      rules: [{ path: '/api/*', access: 'required', dangerouslyAllowForeignOrigins: true }],
+    })
     const headers = { origin: 'https://evil.example' }
-    expect(await verdict(open, request('/api/x', { method: 'POST', headers: { ...headers, ...cookie('u') } }))).toBe('challenge auth_required')
-    expect(await verdict(open, request('/api/x', { method: 'POST', headers: { ...headers, ...bearer('k_u') } }))).toBe('allow')
+    expect(
+      await verdict(open, request('/api/x', { method: 'POST', headers: { ...headers, ...cookie('u') } })),
+    ).toBe('challenge auth_required')
+    expect(
+      await verdict(open, request('/api/x', { method: 'POST', headers: { ...headers, ...bearer('k_u') } })),
+    ).toBe('allow')
   })
 
   it('says which Origin was refused, cut and printable', () => {
-    const decision = gate.decide(request('/any', { method: 'POST', headers: { origin: `https://evil.example\u0007${'x'.repeat(200)}` } }))
-    expect(decision).toMatchObject({ detail: `The origin "https://evil.example?${'x'.repeat(79)}" is not allowed.` })
+    const decision = gate.decide(
+      request('/any', {
+        method: 'POST',
+        headers: { origin: `https://evil.example\u0007${'x'.repeat(200)}` },
+      }),
+    )
+    expect(decision).toMatchObject({
+      detail: `The origin "https://evil.example?${'x'.repeat(79)}" is not allowed.`,
+    })
   })
 
   it('refuses a Host that is not ours outside public rules (DNS rebinding)', async () => {
-    expect(await verdict(gate, request('/any', { headers: { host: 'evil.example', ...cookie('u') } }))).toBe('forbid host_refused')
+    expect(await verdict(gate, request('/any', { headers: { host: 'evil.example', ...cookie('u') } }))).toBe(
+      'forbid host_refused',
+    )
     expect(await verdict(gate, request('/health', { headers: { host: '10.0.0.1' } }))).toBe('allow')
-    expect(await verdict(gate, request('/any', { headers: { host: 'Gateway.Example.Com:443', ...cookie('u') } }))).toBe('allow')
-    expect(await verdict(makeGate({ hosts: ['10.0.0.1:80'] }), request('/any', { headers: { host: '10.0.0.1:80', ...cookie('u') } }))).toBe('allow')
+    expect(
+      await verdict(gate, request('/any', { headers: { host: 'Gateway.Example.Com:443', ...cookie('u') } })),
+    ).toBe('allow')
+    expect(
+      await verdict(
+        makeGate({ hosts: ['10.0.0.1:80'] }),
+        request('/any', { headers: { host: '10.0.0.1:80', ...cookie('u') } }),
+      ),
+    ).toBe('allow')
   })
 
   it('answers preflights itself', () => {
-    const preflight = { origin, 'access-control-request-method': 'DELETE', 'access-control-request-headers': 'content-type,x-api-key' }
+    const preflight = {
+      origin,
+      'access-control-request-method': 'DELETE',
+      'access-control-request-headers': 'content-type,x-api-key',
+    }
     expect(gate.decide(request('/any', { method: 'OPTIONS', headers: preflight }))).toMatchObject({
       outcome: 'preflight',
       headers: expect.arrayContaining([
@@ -197,7 +287,11 @@ describe('nothing ambient without Origin', () => {
         ['Access-Control-Allow-Credentials', 'true'],
       ]),
     })
-    expect(gate.decide(request('/any', { method: 'OPTIONS', headers: { ...preflight, origin: 'https://evil.example' } }))).toMatchObject({
+    expect(
+      gate.decide(
+        request('/any', { method: 'OPTIONS', headers: { ...preflight, origin: 'https://evil.example' } }),
+      ),
+    ).toMatchObject({
       code: 'origin_refused',
     })
   })
@@ -205,7 +299,10 @@ describe('nothing ambient without Origin', () => {
   it('adds the headers that let an allowed page read an answer', () => {
     expect(gate.decide(request('/health', { headers: { origin } }))).toMatchObject({
       outcome: 'allow',
-      headers: expect.arrayContaining([['Access-Control-Allow-Origin', origin], ['Vary', 'Origin']]),
+      headers: expect.arrayContaining([
+        ['Access-Control-Allow-Origin', origin],
+        ['Vary', 'Origin'],
+      ]),
     })
     expect(gate.decide(request('/health', { headers: { origin: 'https://evil.example' } }))).toMatchObject({
       outcome: 'allow',
@@ -218,7 +315,11 @@ describe('upgrades', () => {
   const gate = makeGate({ rules })
 
   it('defers a node without any HTTP credential', () => {
-    expect(gate.decide(upgrade('/ws'))).toMatchObject({ outcome: 'defer', httpPrincipal: undefined, httpFailure: undefined })
+    expect(gate.decide(upgrade('/ws'))).toMatchObject({
+      outcome: 'defer',
+      httpPrincipal: undefined,
+      httpFailure: undefined,
+    })
   })
 
   it.each([
@@ -233,21 +334,40 @@ describe('upgrades', () => {
     const req = upgrade('/ws', bearer('k_u'))
     const twice = { ...req, rawHeaders: [...req.rawHeaders, 'Authorization', 'Bearer k_admin'] }
     expect(gate.decide(twice)).toMatchObject({ outcome: 'defer', httpFailure: 'duplicate_header' })
-    const down = makeGate({ rules, schemes: [keyScheme({ k_u: { outcome: 'unavailable', reason: 'down' } })] })
-    expect(await down.decide(upgrade('/ws', bearer('k_u')))).toMatchObject({ outcome: 'defer', httpFailure: 'unavailable' })
+    const down = makeGate({
+      rules,
+      schemes: [keyScheme({ k_u: { outcome: 'unavailable', reason: 'down' } })],
+    })
+    expect(await down.decide(upgrade('/ws', bearer('k_u')))).toMatchObject({
+      outcome: 'defer',
+      httpFailure: 'unavailable',
+    })
   })
 
   it('accepts at 101 when HTTP already proves enough, and hands on a principal that is not enough', () => {
-    expect(gate.decide(upgrade('/ws', bearer('k_device')))).toMatchObject({ outcome: 'allow', principal: { id: 'node-1' } })
-    expect(gate.decide(upgrade('/ws', bearer('k_u')))).toMatchObject({ outcome: 'defer', httpPrincipal: { id: 'u' } })
+    expect(gate.decide(upgrade('/ws', bearer('k_device')))).toMatchObject({
+      outcome: 'allow',
+      principal: { id: 'node-1' },
+    })
+    expect(gate.decide(upgrade('/ws', bearer('k_u')))).toMatchObject({
+      outcome: 'defer',
+      httpPrincipal: { id: 'u' },
+    })
   })
 
   it('drops a cookie without an allowed Origin, and refuses a foreign one before 101', async () => {
-    expect(gate.decide(upgrade('/ws', cookie('u')))).toMatchObject({ outcome: 'defer', httpPrincipal: undefined })
-    expect(gate.decide(upgrade('/ws', { ...cookie('u'), origin }))).toMatchObject({ httpPrincipal: { id: 'u' } })
+    expect(gate.decide(upgrade('/ws', cookie('u')))).toMatchObject({
+      outcome: 'defer',
+      httpPrincipal: undefined,
+    })
+    expect(gate.decide(upgrade('/ws', { ...cookie('u'), origin }))).toMatchObject({
+      httpPrincipal: { id: 'u' },
+    })
     for (const foreign of ['https://evil.example', 'null', `${origin}.evil.example`]) {
       expect(await verdict(gate, upgrade('/ws', { origin: foreign }))).toBe('forbid origin_refused')
-      expect(await verdict(gate, upgrade('/any', { ...cookie('u'), origin: foreign }))).toBe('forbid origin_refused')
+      expect(await verdict(gate, upgrade('/any', { ...cookie('u'), origin: foreign }))).toBe(
+        'forbid origin_refused',
+      )
     }
     expect(await verdict(gate, upgrade('/any', cookie('u')))).toBe('challenge auth_required')
     expect(await verdict(gate, upgrade('/any', { ...cookie('u'), origin }))).toBe('allow')
@@ -256,18 +376,24 @@ describe('upgrades', () => {
   it('takes no part of a public rule that does not say so', async () => {
     expect(await verdict(gate, upgrade('/health'))).toBe('challenge auth_required')
     expect(await verdict(gate, upgrade('/live'))).toBe('allow')
-    expect(await verdict(gate, request('/health', { headers: { upgrade: 'websocket' } }))).toBe('invalid malformed_upgrade')
+    expect(await verdict(gate, request('/health', { headers: { upgrade: 'websocket' } }))).toBe(
+      'invalid malformed_upgrade',
+    )
   })
 
   it('answers 426 for anything but a WebSocket on a deferred path', async () => {
     expect(await verdict(gate, request('/ws'))).toBe('invalid upgrade_required')
-    expect(await verdict(gate, request('/ws', { method: 'POST', headers: bearer('k_device') }))).toBe('invalid upgrade_required')
+    expect(await verdict(gate, request('/ws', { method: 'POST', headers: bearer('k_device') }))).toBe(
+      'invalid upgrade_required',
+    )
   })
 
   it('decides an upgrade that a framework was handed as an ordinary request by the rules for upgrades', async () => {
     const asRequest = { ...upgrade('/ws'), kind: 'http' as const }
     expect(await verdict(gate, asRequest)).toBe('defer')
-    expect(await verdict(gate, { ...upgrade('/any', cookie('u')), kind: 'http' as const })).toBe('challenge auth_required')
+    expect(await verdict(gate, { ...upgrade('/any', cookie('u')), kind: 'http' as const })).toBe(
+      'challenge auth_required',
+    )
   })
 
   it.each([
@@ -293,7 +419,11 @@ describe('resume', () => {
   const token = (value: string) => ({ credential: { type: 'token', source: 'frame', value } as const })
 
   it('accepts what the same schemes verify, under the same rule', () => {
-    expect(gate.resume(deferred(), token('k_device'))).toMatchObject({ outcome: 'allow', principal: { id: 'node-1' }, dropped: undefined })
+    expect(gate.resume(deferred(), token('k_device'))).toMatchObject({
+      outcome: 'allow',
+      principal: { id: 'node-1' },
+      dropped: undefined,
+    })
   })
 
   it.each([
@@ -306,7 +436,9 @@ describe('resume', () => {
   })
 
   it('refuses a device token behind the cookie of somebody else', async () => {
-    expect(await gate.resume(deferred({ ...cookie('u'), origin }), token('k_device'))).toMatchObject({ code: 'principal_mismatch' })
+    expect(await gate.resume(deferred({ ...cookie('u'), origin }), token('k_device'))).toMatchObject({
+      code: 'principal_mismatch',
+    })
   })
 
   it('lets a client narrow what its record holds, and says what it did not get', async () => {
@@ -321,7 +453,16 @@ describe('resume', () => {
   })
 
   it('is unavailable, never refused, when the verifier fails', async () => {
-    const broken = makeGate({ rules, schemes: [keyScheme({ k_d: () => { throw new Error('boom') } })] })
+    const broken = makeGate({
+      rules,
+      schemes: [
+        keyScheme({
+          k_d: () => {
+            throw new Error('boom')
+          },
+        }),
+      ],
+    })
     const decision = await broken.decide(upgrade('/ws'))
     if (decision.outcome !== 'defer') throw new Error('not deferred')
     expect(await broken.resume(decision, token('k_d'))).toMatchObject({ outcome: 'unavailable' })
@@ -357,7 +498,9 @@ describe('a revocation during a verification wins', () => {
       return { outcome: 'authenticated', principal }
     }
     const gate = makeGate({ schemes: [keyScheme({ k_u: verify }, { revocations })] })
-    expect(await verdict(gate, request('/any', { headers: bearer('k_u') }))).toBe('challenge revoked_credential')
+    expect(await verdict(gate, request('/any', { headers: bearer('k_u') }))).toBe(
+      'challenge revoked_credential',
+    )
     expect(calls).toBe(2)
   })
 
@@ -382,7 +525,13 @@ describe('setup', () => {
     let asked = 0
     const gate = makeGate({
       rules: setupRules,
-      setup: { page, required: () => { asked++; return empty } },
+      setup: {
+        page,
+        required: () => {
+          asked++
+          return empty
+        },
+      },
     })
     expect(await verdict(gate, request('/api'))).toBe('challenge setup_required')
     empty = false
@@ -392,7 +541,12 @@ describe('setup', () => {
   })
 
   it('is never assumed because the store cannot answer', async () => {
-    for (const required of [() => { throw new Error('down') }, () => Promise.reject(new Error('down'))]) {
+    for (const required of [
+      () => {
+        throw new Error('down')
+      },
+      () => Promise.reject(new Error('down')),
+    ]) {
       const gate = makeGate({ rules: setupRules, setup: { page, required } })
       expect(await verdict(gate, request('/api'))).toBe('unavailable unavailable')
     }
@@ -404,8 +558,15 @@ describe('a single route', () => {
     const gate = makeGate()
     const route = gate.require({ scopes: ['operator.admin'] })
     expect(await verdict(route, request('/anything', { headers: bearer('k_admin') }))).toBe('allow')
-    expect(await verdict(route, request('/anything', { headers: bearer('k_u') }))).toBe('forbid insufficient_scope')
-    expect(await verdict(route, request('/anything', { method: 'POST', headers: { ...cookie('u'), origin: 'https://evil.example' } }))).toBe('forbid origin_refused')
+    expect(await verdict(route, request('/anything', { headers: bearer('k_u') }))).toBe(
+      'forbid insufficient_scope',
+    )
+    expect(
+      await verdict(
+        route,
+        request('/anything', { method: 'POST', headers: { ...cookie('u'), origin: 'https://evil.example' } }),
+      ),
+    ).toBe('forbid origin_refused')
     expect(() => gate.require({ scope: ['x'] } as never)).toThrow(/gate\.require: unknown option `scope`/)
   })
 })
@@ -438,7 +599,11 @@ describe('two forms of one target', () => {
 describe('principals of typed schemes', () => {
   it('are remembered per gate and per request object', () => {
     const gate = createGate({ schemes: [keyScheme({ k_u: person('u') })], clock: fixedClock, logger: silent })
-    const other = createGate({ schemes: [keyScheme({ k_u: person('u') })], clock: fixedClock, logger: silent })
+    const other = createGate({
+      schemes: [keyScheme({ k_u: person('u') })],
+      clock: fixedClock,
+      logger: silent,
+    })
     const native = {}
     const decision = gate.decide(request('/any', { headers: bearer('k_u') }))
     if (!('outcome' in decision)) throw new Error('not synchronous')

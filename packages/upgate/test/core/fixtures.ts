@@ -1,4 +1,14 @@
-import type { AuthRequest, Clock, Gate, GateOptions, Handshake, Logger, Principal, Scheme, Verification } from 'upgate'
+import type {
+  AuthRequest,
+  Clock,
+  Gate,
+  GateOptions,
+  Handshake,
+  Logger,
+  Principal,
+  Scheme,
+  Verification,
+} from 'upgate'
 import { createGate } from 'upgate'
 
 /** A principal with only what a test cares about. */
@@ -27,7 +37,9 @@ function answer(answers: Answers, value: string): Verification | Promise<Verific
   const found = Object.hasOwn(answers, value) ? answers[value] : undefined
   if (found === undefined) return { outcome: 'rejected', code: 'invalid_credential', reason: 'unknown' }
   const result = typeof found === 'function' ? found() : found
-  return 'outcome' in result || result instanceof Promise ? result : { outcome: 'authenticated', principal: result }
+  return 'outcome' in result || result instanceof Promise
+    ? result
+    : { outcome: 'authenticated', principal: result }
 }
 
 /** Claims `Authorization: Bearer k_...`, `X-Api-Key` and in-band tokens that start with `k_`. */

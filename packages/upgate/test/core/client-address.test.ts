@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest'
+import { networkOf } from '../../src/core/client-address.ts'
+import { makeGate, request } from './fixtures.ts'
+
+async function client(peerAddress: string, forwarded?: string, trustedProxies?: string[]): Promise<string> {
+  const gate = makeGate(trustedProxies === undefined ? {} : { trustedProxies })
+  const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded }
+  const { steps } = await gate.explain(request('/x', { peerAddress, headers }))
+  return steps.find(({ step }) => step === 'client')?.detail.replace(/:? ?counts.*/, '') ?? ''
+}
+
+describe('the client address', () => {
+  it.each<[string, string | undefined, string[] | undefined, string]>([
+    ['203.0.113.7', undefined, undefined, '203.0.113.7'],
+    ['203.0.113.7', '198.51.100.1', undefined, '203.0.113.7'],
+    ['::ffff:203.0.113.7', undefined, undefined, '203.0.113.7'],
+    ['2001:DB8:0:0::1', undefined, undefined, '2001:db8::1'],
+    ['127.0.0.1', undefined, undefined, 'unknown'],
+    ['::1', undefined, undefined, 'unknown'],
+    ['::ffff:127.0.0.1', undefined, undefined, 'unknown'],
+    ['127.0.0.1', '198.51.100.1', undefined, 'unknown'],
+    ['127.0.0.1', '198.51.100.1', ['loopback'], '198.51.100.1'],
+    ['::ffff:127.0.0.1', '::ffff:198.51.100.1', ['loopback'], '198.51.100.1'],
+    ['127.0.0.1', undefined, ['loopback'], 'unknown'],
+    ['127.0.0.1', 'spoofed, 198.51.100.1', ['loopback'], '198.51.100.1'],
+    ['127.0.0.1', '127.0.0.1, 198.51.100.1', ['loopback'], '198.51.100.1'],
+    ['127.0.0.1', '198.51.100.1, 10.0.0.9', ['loopback', '10.0.0.0/8'], '198.51.100.1'],
+    ['127.0.0.1', '198.51.100.1, 10.0.0.9', ['loopback'], '10.0.0.9'],
+    ['127.0.0.1', '198.51.100.1, garbage', ['loopback'], 'unknown'],
+    ['127.0.0.1', '127.evil.example', ['loopback'], 'unknown'],
+    ['127.0.0.1', '1', ['loopback'], 'unknown'],
+    ['127.0.0.1', '198.51.100.1:4711', ['loopback'], '198.51.100.1'],
+    ['127.0.0.1', '[2001:db8::1]:4711', ['loopback'], '2001:db8::1'],
+    ['203.0.113.7', '198.51.100.1', ['loopback'], '203.0.113.7'],
+    ['127.0.0.1', '198.51.100.1', ['10.0.0.1'], 'unknown'],
+    ['192.168.1.1', '198.51.100.1', ['private'], '198.51.100.1'],
+  ])('of peer %s with X-Forwarded-For %s behind %j is %s', async (peer, forwarded, proxies, expected) => {
+    expect(await client(peer, forwarded, proxies)).toBe(expected)
+  })
+
+  it('takes no alias of the header', async () => {
+    const gate = makeGate({ trustedProxies: ['loopback'] })
+    const { steps } = await gate.explain(
+      request('/x', {
+        peerAddress: '127.0.0.1',
+        headers: { x_forwarded_for: '198.51.100.1', 'x-real-ip': '198.51.100.1' },
+      }),
+    )
+    expect(steps.find(({ step }) => step === 'client')?.detail).toContain('unknown')
+  })
+
+  it('is counted by its network', () => {
+    expect(networkOf('203.0.113.7', 64)).toBe('203.0.113.7')
+    expect(networkOf('2001:db8:1:2ff::9', 64)).toBe('2001:db8:1:2ff::/64')
+    expect(networkOf('2001:db8:1:2ff::9', 56)).toBe('2001:db8:1:200::/56')
+    expect(networkOf('2001:db8:1:2ff::9', 48)).toBe('2001:db8:1:0::/48')
+  })
+})
