@@ -27,7 +27,7 @@ export interface WebSocketServerLike {
     request: IncomingMessage,
     socket: Duplex,
     head: Buffer,
-    callback: (ws: never, request: IncomingMessage) => void,
+    callback: (ws: WebSocketLike, request: IncomingMessage) => void,
   ): void
   emit(event: string | symbol, ...values: unknown[]): boolean
   on(event: string, listener: (...values: never[]) => void): unknown
