@@ -1,0 +1,88 @@
+import type { Extraction, TokenCredential } from '../../core/credential.ts'
+import type { AuthRequest } from '../../core/request.ts'
+
+/** The header Access puts the assertion into. */
+export const assertionHeader = 'cf-access-jwt-assertion'
+/** The cookie that browsers send as well; not guaranteed. */
+export const assertionCookie = 'CF_Authorization'
+const emailHeader = 'cf-access-authenticated-user-email'
+
+/** A token as found, with what it must not contradict. */
+export interface AccessCredential extends TokenCredential {
+  /** Values of the cookie that differ from the token. */
+  readonly cookies?: readonly string[]
+  /** The unsigned email header: compared, never believed. */
+  readonly emailHeader?: string | undefined
+}
+
+/**
+ * Finds the assertion: the header if there is one, however malformed, else the cookie.
+ *
+ * An invalid header is final: falling back to the cookie would let a request say two things at once.
+ */
+export function extractAssertion(request: AuthRequest): Extraction | undefined {
+  const { headers } = request
+  const header = headers[assertionHeader]
+  const cookies = cookieValues(headers.cookie)
+  const email = joined(headers[emailHeader])
+  if (header !== undefined) {
+    const value = joined(header) ?? ''
+    return {
+      credential: credentialOf(
+        'edge',
+        value,
+        cookies === undefined ? undefined : others(cookies, value),
+        email,
+      ),
+      location: assertionHeader,
+    }
+  }
+  const value = cookies?.[0]
+  if (cookies === undefined || value === undefined) return undefined
+  return {
+    credential: credentialOf('cookie', value, others(cookies, value), email),
+    location: `cookie ${assertionCookie}`,
+  }
+}
+
+function credentialOf(
+  source: 'edge' | 'cookie',
+  value: string,
+  cookies: readonly string[] | undefined,
+  email: string | undefined,
+): AccessCredential {
+  return cookies === undefined
+    ? { type: 'token', source, value, emailHeader: email }
+    : { type: 'token', source, value, emailHeader: email, cookies }
+}
+
+function others(cookies: readonly string[], value: string): readonly string[] | undefined {
+  if (cookies.length === 1 && cookies[0] === value) return undefined
+  const different = cookies.filter((cookie) => cookie !== value)
+  return different.length === 0 ? undefined : different
+}
+
+/** A header's value; one sent more than once in the joined form, which is no token and nobody's address. */
+function joined(header: string | readonly string[] | undefined): string | undefined {
+  return typeof header === 'object' ? header.join(', ') : header
+}
+
+const prefix = `${assertionCookie}=`
+
+/** Non-empty values of the cookie; only SP and HTAB count as white space, or other names could pass for it. */
+function cookieValues(header: string | readonly string[] | undefined): readonly string[] | undefined {
+  const text = typeof header === 'object' ? header.join('; ') : header
+  if (text === undefined) return undefined
+  let values: string[] | undefined
+  for (let at = text.indexOf(prefix); at >= 0; at = text.indexOf(prefix, at + prefix.length)) {
+    let before = at - 1
+    while (before >= 0 && (text[before] === ' ' || text[before] === '\t')) before--
+    if (before >= 0 && text[before] !== ';') continue
+    const end = text.indexOf(';', at)
+    const value = text.slice(at + prefix.length, end < 0 ? undefined : end).replace(/[ \t]+$/, '')
+    if (value === '') continue
+    values ??= []
+    values.push(value)
+  }
+  return values
+}

@@ -1,0 +1,62 @@
+import { createPublicKey, type KeyObject } from 'node:crypto'
+
+const maxKeys = 64
+
+/** A signing key, imported once. */
+export interface SigningKey {
+  readonly kid: string
+  readonly key: KeyObject
+  /** Tells whether a later document holds the same key: modulus and exponent. */
+  readonly material: string
+}
+
+/** Keys by id. A `Map`, because an id is data: `__proto__` is an id like any other. */
+export type KeySet = ReadonlyMap<string, SigningKey>
+
+/**
+ * Reads a JWKS document (RFC 7517 section 5), or says why it cannot be used.
+ *
+ * Entries that are no RS256 signing keys are passed over; two different keys under one id spoil the document, since
+ * keys are selected by id alone. Keys already imported are taken over from `previous`.
+ */
+export function readKeySet(document: unknown, previous: KeySet | undefined): KeySet | string {
+  const list = (document as { keys?: unknown } | null)?.keys
+  if (!Array.isArray(list)) return 'the document has no `keys`'
+  if (list.length > maxKeys) return `the document has more than ${maxKeys} keys`
+  const keys = new Map<string, SigningKey>()
+  for (const jwk of list) {
+    const candidate = importKey(jwk, previous)
+    if (candidate === undefined) continue
+    const twin = keys.get(candidate.kid)
+    if (twin !== undefined && twin.material !== candidate.material)
+      return 'two keys of the document share an id'
+    keys.set(candidate.kid, candidate)
+  }
+  return keys.size === 0 ? 'the document holds no usable RS256 key' : keys
+}
+
+function importKey(jwk: unknown, previous: KeySet | undefined): SigningKey | undefined {
+  if (typeof jwk !== 'object' || jwk === null) return undefined
+  const { kty, kid, n, e, use, alg } = jwk as Record<string, unknown>
+  if (kty !== 'RSA' || typeof kid !== 'string' || kid === '') return undefined
+  if (typeof n !== 'string' || typeof e !== 'string') return undefined
+  if ((use !== undefined && use !== 'sig') || (alg !== undefined && alg !== 'RS256')) return undefined
+  const material = `${n}.${e}`
+  const known = previous?.get(kid)
+  if (known?.material === material) return known
+  try {
+    const key = createPublicKey({ key: { kty, n, e }, format: 'jwk' })
+    const details = key.asymmetricKeyDetails
+    // RFC 7518 section 3.3 demands 2048 bits; with the exponent 1 anybody could sign.
+    if ((details?.modulusLength ?? 0) < 2_048 || (details?.publicExponent ?? 1n) < 3n) return undefined
+    return { kid, key, material }
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether a key of the old set is missing in the new one, or another key. */
+export function losesKey(before: KeySet, after: KeySet): boolean {
+  for (const [kid, old] of before) if (after.get(kid) !== old) return true
+  return false
+}

@@ -1,0 +1,89 @@
+import type { Clock } from '../../core/ports/clock.ts'
+import type { CloudflareAccessOptions } from './types.ts'
+
+const maxBytes = 1_048_576 // 1 MiB, as cloudflared allows
+
+/** What came back: a status with its JSON, or why there is none. Never holds what was sent. */
+export type Fetched =
+  | { readonly outcome: 'answered'; readonly status: number; readonly json: unknown }
+  | { readonly outcome: 'failed'; readonly reason: string }
+
+/**
+ * Fetches JSON within bounds of time and size, without following redirects. Never rejects.
+ *
+ * A redirect would let whoever controls a path of the origin choose our keys, or collect the cookie sent along.
+ */
+export async function fetchJson(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  timeout: number,
+  fetch: NonNullable<CloudflareAccessOptions['fetch']>,
+  clock: Clock,
+): Promise<Fetched> {
+  const abort = new AbortController()
+  let expire: () => void = () => {}
+  // Raced, not only aborted: an injected fetch may ignore the signal.
+  const late = new Promise<Fetched>((resolve) => {
+    expire = () => resolve({ outcome: 'failed', reason: 'no complete answer in time' })
+  })
+  const timer = clock.setTimer(timeout, () => {
+    expire()
+    abort.abort()
+  })
+  try {
+    return await Promise.race([exchange(url, headers, fetch, abort), late])
+  } finally {
+    timer.cancel()
+  }
+}
+
+async function exchange(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  fetch: NonNullable<CloudflareAccessOptions['fetch']>,
+  abort: AbortController,
+): Promise<Fetched> {
+  try {
+    const response = await fetch(url, {
+      method: 'GET',
+      headers: { accept: 'application/json', ...headers },
+      redirect: 'manual',
+      credentials: 'omit',
+      signal: abort.signal,
+    })
+    const { status } = response
+    const settle = (fetched: Fetched): Fetched => {
+      void response.body?.cancel().catch(() => {})
+      return fetched
+    }
+    if (response.redirected || response.type === 'opaqueredirect' || (status >= 300 && status < 400)) {
+      return settle({ outcome: 'failed', reason: 'answered with a redirect, which is not followed' })
+    }
+    if (status !== 200) return settle({ outcome: 'answered', status, json: undefined })
+    const text = await readText(response, abort)
+    if (text === undefined) return { outcome: 'failed', reason: 'the answer is larger than 1 MiB' }
+    try {
+      return { outcome: 'answered', status, json: JSON.parse(text) as unknown }
+    } catch {
+      return { outcome: 'failed', reason: 'the answer is not JSON' }
+    }
+  } catch (error) {
+    const code = (error as { cause?: { code?: unknown } } | null)?.cause?.code
+    return { outcome: 'failed', reason: typeof code === 'string' ? `no answer (${code})` : 'no answer' }
+  }
+}
+
+async function readText(response: Response, abort: AbortController): Promise<string | undefined> {
+  if (response.body === null) return ''
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+    size += chunk.byteLength
+    if (size > maxBytes) {
+      abort.abort()
+      return undefined
+    }
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}

@@ -1,0 +1,48 @@
+import { isNames } from './options.ts'
+import type { AccessIdentity, AccessPrincipal, IdentifiedPrincipal } from './types.ts'
+
+/** What a token says about its principal besides the identity. */
+export interface TokenFacts {
+  readonly scheme: string
+  readonly credentialId: string
+  /** Milliseconds since the epoch. */
+  readonly expiresAt: number
+}
+
+/**
+ * Builds the frozen principal of an identity. Throws a `TypeError` for an answer of `identify` that makes no sense:
+ * guessing what was meant could only grant something.
+ */
+export function principalOf(
+  identity: AccessIdentity,
+  known: IdentifiedPrincipal,
+  facts: TokenFacts,
+): AccessPrincipal {
+  const fallbackId = identity.kind === 'user' ? identity.subject : identity.commonName
+  const { id = fallbackId, scopes = [], roles = [], kind = identity.kind, displayName, expiresAt } = known
+  if (kind !== identity.kind) throw new TypeError(`identify made a ${kind} of a ${identity.kind}`)
+  if (typeof id !== 'string' || id === '') throw new TypeError('identify gave an `id` that is no string')
+  if (!isNames(scopes)) throw new TypeError('identify gave `scopes` that are no array of names')
+  if (!isNames(roles)) throw new TypeError('identify gave `roles` that are no array of names')
+  if (expiresAt !== undefined && !Number.isFinite(expiresAt)) {
+    throw new TypeError('identify gave an `expiresAt` that is no number of milliseconds')
+  }
+  const country = identity.claims.country
+  return Object.freeze({
+    kind: identity.kind,
+    id,
+    scheme: facts.scheme,
+    credentialId: identity.kind === 'service' ? identity.commonName : facts.credentialId,
+    scopes: Object.freeze([...scopes]),
+    roles: Object.freeze([...roles]),
+    expiresAt: expiresAt === undefined ? facts.expiresAt : Math.min(expiresAt, facts.expiresAt),
+    displayName: displayName ?? identity.email ?? id,
+    // What Access vouches for comes last: an attribute of the application cannot pass for it.
+    attributes: Object.freeze({
+      ...known.attributes,
+      subject: identity.subject,
+      ...(identity.kind === 'user' ? { email: identity.email } : { commonName: identity.commonName }),
+      ...(typeof country === 'string' ? { country } : {}),
+    }),
+  })
+}
