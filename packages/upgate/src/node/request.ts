@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { AuthRequest, HeaderRecord } from '../core/request.ts'
+import { pathOf } from '../core/target.ts'
 
 /**
  * An `AuthRequest` over Node's own request. Nothing is copied, and what a decision does not look at is not
@@ -60,18 +61,18 @@ export function kindOf(native: IncomingMessage): 'http' | 'upgrade' {
  */
 export function rewrittenForm(received: string, base: string, url: string): string | undefined {
   if (url === received && base === '') return undefined
-  if (url.charCodeAt(0) !== 0x2f) {
-    // Absolute-form: routers strip the mount from behind the authority.
-    const slash = url.indexOf('/', url.indexOf('://') + 3)
-    const at = slash === -1 ? url.length : slash
-    const whole = url.slice(0, at) + base + url.slice(at)
-    return whole === received ? undefined : whole
-  }
-  const whole = base + url
-  if (whole === received) return undefined
-  // A mount that took the whole path leaves `/` where nothing was: `/api?x` is seen as `/api` + `/?x`.
-  const end = base.length
-  const bare = received.length === end || received.charCodeAt(end) === 0x3f
-  if (bare && received.startsWith(base) && url.slice(1) === received.slice(end)) return undefined
-  return whole
+  const path = pathOf(url)
+  const receivedPath = pathOf(received)
+  // Absolute-form: routers strip the mount from behind the authority.
+  const at = path.charCodeAt(0) === 0x2f ? 0 : authorityLength(path)
+  const whole = path.slice(0, at) + base + path.slice(at)
+  if (whole === receivedPath) return undefined
+  // A mount that took the whole path leaves `/` where nothing was.
+  if (path === '/' && base === receivedPath) return undefined
+  return whole + url.slice(path.length)
+}
+
+function authorityLength(path: string): number {
+  const slash = path.indexOf('/', path.indexOf('://') + 3)
+  return slash === -1 ? path.length : slash
 }
