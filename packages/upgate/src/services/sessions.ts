@@ -48,8 +48,9 @@ export function createSessions(options: SessionsOptions): Sessions {
 
   function shown(record: SessionRecord): Session {
     const { id, accountId, createdAt, lastSeenAt, label, clientAddress } = record
-    const expiresAt = Math.min(record.expiresAt, lastSeenAt + idle)
-    return { id, accountId, createdAt, lastSeenAt, expiresAt, label, clientAddress }
+    const endsAt = record.expiresAt
+    const expiresAt = Math.min(endsAt, lastSeenAt + idle)
+    return { id, accountId, createdAt, lastSeenAt, expiresAt, endsAt, label, clientAddress }
   }
 
   return {

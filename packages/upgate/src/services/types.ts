@@ -86,6 +86,8 @@ export interface Session {
   readonly lastSeenAt: number
   /** When it ends if it is not used any more, in milliseconds since the epoch. */
   readonly expiresAt: number
+  /** When it ends in any case, in milliseconds since the epoch. */
+  readonly endsAt: number
   readonly label: string | undefined
   readonly clientAddress: string | undefined
 }

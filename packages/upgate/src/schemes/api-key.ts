@@ -1,0 +1,40 @@
+import type { Scheme } from '../core/credential.ts'
+import { assertKnownOptions } from '../core/options.ts'
+import type { Keys } from '../services/types.ts'
+import type { ForeignTokens } from './bearer.ts'
+import { headerToken } from './header-token.ts'
+
+export interface ApiKeyOptions {
+  readonly keys: Pick<Keys, 'verify' | 'claims' | 'revocations'>
+  /** Header of its own, or `false`. What it holds is an API key or an error. Default: `x-api-key`. */
+  readonly header?: string | false
+  /** Whether keys count as `Authorization: Bearer`, too, by their form. Default: true. */
+  readonly bearer?: boolean
+  /** Keys of another system by prefix, with what verifies them: `{ mk_: (key) => ... }`. */
+  readonly foreign?: ForeignTokens
+}
+
+/**
+ * Authenticates by API key: in `x-api-key`, as `Bearer` token, or in band.
+ *
+ * Principals are services named by the key's id, or the user the key acts for.
+ *
+ * @throws TypeError for an unknown option or where no request could carry a key
+ * @example
+ * const gate = createGate({ schemes: [apiKey({ keys: services.keys })] })
+ */
+export function apiKey(options: ApiKeyOptions): Scheme {
+  assertKnownOptions('apiKey', options, ['keys', 'header', 'bearer', 'foreign'])
+  const { keys, header = 'x-api-key', bearer = true, foreign } = options
+  if (keys === undefined) throw new TypeError('apiKey: `keys` is missing; give it `services.keys`')
+  return headerToken({
+    where: 'apiKey',
+    name: 'api-key',
+    noun: 'an API key',
+    hint: 'api-key',
+    header,
+    bearer,
+    foreign,
+    service: keys,
+  })
+}

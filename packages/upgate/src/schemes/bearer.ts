@@ -1,0 +1,55 @@
+import type { MaybePromise, Verification, VerifyContext } from '../core/credential.ts'
+import type { AuthRequest } from '../core/request.ts'
+
+/** The token after `Bearer` in `Authorization` (RFC 6750 section 2.1), or nothing. */
+export function bearerOf(request: AuthRequest): string | undefined {
+  const header = request.headers.authorization
+  if (typeof header !== 'string') return undefined
+  // The spelling of nearly all clients, without a regular expression.
+  const match = header.startsWith('Bearer ') ? header.slice(7) : /^bearer (.*)$/is.exec(header)?.[1]
+  if (match === undefined) return undefined
+  const token = match.charCodeAt(0) === 32 ? match.replace(/^ +/, '') : match
+  return token === '' ? undefined : token
+}
+
+/** Tokens of another system, recognised by how they begin. */
+export type ForeignTokens = Readonly<
+  Record<string, (token: string, context: VerifyContext) => MaybePromise<Verification>>
+>
+
+/** Finds who verifies a token of another system. */
+export type ForeignLookup = (token: string) => ForeignTokens[string] | undefined
+
+/** Compiles prefixes. Throws a `TypeError` for one that would claim what it should not. */
+export function compileForeign(where: string, foreign: ForeignTokens | undefined): ForeignLookup {
+  const entries = Object.entries(foreign ?? {})
+  for (const [prefix, verify] of entries) {
+    if (prefix.length < 2 || /^ug[a-z]?_?/.test(prefix)) {
+      throw new TypeError(
+        `${where}: \`foreign\` has the prefix \`${prefix}\`; it must have two characters at least, and not begin with \`ug\``,
+      )
+    }
+    if (typeof verify !== 'function') {
+      throw new TypeError(`${where}: \`foreign.${prefix}\` must be a function that verifies a token`)
+    }
+  }
+  if (entries.length === 0) return () => undefined
+  return (token) => entries.find(([prefix]) => token.startsWith(prefix))?.[1]
+}
+
+/** Checks the name of a header and gives it in lower case. */
+export function headerName(where: string, name: string): string {
+  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
+    throw new TypeError(`${where}: \`header\` must be the name of a header, such as \`x-api-key\``)
+  }
+  const lower = name.toLowerCase()
+  if (lower === 'authorization' || lower === 'cookie') {
+    throw new TypeError(`${where}: \`header\` cannot be \`${lower}\`; use \`bearer\`, or sessionCookie()`)
+  }
+  return lower
+}
+
+/** A rejection by form. */
+export function notOfThisForm(noun: string): Verification {
+  return { outcome: 'rejected', code: 'invalid_credential', reason: `it does not have the form of ${noun}` }
+}

@@ -1,0 +1,43 @@
+import type { Scheme } from '../core/credential.ts'
+import { assertKnownOptions } from '../core/options.ts'
+import type { Devices } from '../services/types.ts'
+import type { ForeignTokens } from './bearer.ts'
+import { headerToken } from './header-token.ts'
+
+export interface DeviceTokenOptions {
+  readonly devices: Pick<Devices, 'verify' | 'claims' | 'revocations'>
+  /** Header of its own besides `Authorization: Bearer`, or `false`. Default: `false`. */
+  readonly header?: string | false
+  /** Tokens of another system by prefix, with what verifies them: `{ mdt_: (token) => ... }`. */
+  readonly foreign?: ForeignTokens
+}
+
+/**
+ * Authenticates devices by their token: in band, or as `Bearer` token.
+ *
+ * Principals are devices; role, scopes and node id are those of the record, whatever the device declares.
+ *
+ * @throws TypeError for an unknown option
+ * @example
+ * const gate = createGate({
+ *   origins: ['https://gateway.example.com'],
+ *   schemes: [deviceToken({ devices: services.devices })],
+ *   rules: [{ path: '/ws', access: 'deferred', kinds: ['device'], handshake: jsonFrame({ credential }) }],
+ * })
+ */
+export function deviceToken(options: DeviceTokenOptions): Scheme {
+  assertKnownOptions('deviceToken', options, ['devices', 'header', 'foreign'])
+  const { devices, header = false, foreign } = options
+  if (devices === undefined)
+    throw new TypeError('deviceToken: `devices` is missing; give it `services.devices`')
+  return headerToken({
+    where: 'deviceToken',
+    name: 'device-token',
+    noun: 'a device token',
+    hint: 'device',
+    header,
+    bearer: true,
+    foreign,
+    service: devices,
+  })
+}

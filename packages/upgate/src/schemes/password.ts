@@ -1,0 +1,49 @@
+import type { Scheme, Verification } from '../core/credential.ts'
+import { assertKnownOptions } from '../core/options.ts'
+import type { Accounts, LoginContext } from '../services/types.ts'
+import { notOfThisForm } from './bearer.ts'
+
+export interface PasswordOptions {
+  readonly accounts: Pick<Accounts, 'login' | 'revocations'>
+  /** Email of the account meant where a protocol sends a password alone. Default: such passwords are refused. */
+  readonly account?: string
+}
+
+/** The scheme, with what a login page calls. */
+export interface PasswordScheme extends Scheme {
+  /** Says whose a password is; see `Accounts.login` for lockout and bounds. Never rejects. */
+  login(email: string, password: string, context?: LoginContext): Promise<Verification>
+}
+
+/**
+ * Authenticates by email and password, in band and for a login page; never in a request's headers.
+ *
+ * Both ways share one count of failures, and one bound on the hashes in flight.
+ *
+ * @throws TypeError for an unknown option
+ * @example
+ * const login = password({ accounts: services.accounts })
+ * const answer = await login.login(email, secret, { clientAddress })
+ * if (answer.outcome === 'authenticated') await services.sessions.create(answer.principal.id)
+ */
+export function password(options: PasswordOptions): PasswordScheme {
+  assertKnownOptions('password', options, ['accounts', 'account'])
+  const { accounts, account } = options
+  if (accounts === undefined)
+    throw new TypeError('password: `accounts` is missing; give it `services.accounts`')
+  return {
+    name: 'password',
+    ambient: false,
+    claims: (credential) => credential.type === 'password',
+    verify(credential, { clientAddress, dryRun }) {
+      if (credential.type !== 'password') return notOfThisForm('a password')
+      const email = credential.account ?? account
+      if (email === undefined) {
+        return { outcome: 'rejected', code: 'invalid_credential', reason: 'no account was named' }
+      }
+      return accounts.login(email, credential.value, { clientAddress, dryRun })
+    },
+    login: accounts.login,
+    revocations: accounts.revocations,
+  }
+}

@@ -1,0 +1,105 @@
+import { stringifySetCookie } from 'cookie'
+import type { MaybePromise, Scheme, Verification } from '../core/credential.ts'
+import { assertKnownOptions } from '../core/options.ts'
+import type { Logger } from '../core/ports/logger.ts'
+import type { RevocationFeed } from '../core/ports/revocations.ts'
+import type { IssuedSession } from '../services/types.ts'
+import { notOfThisForm } from './bearer.ts'
+import { readCookie } from './cookie-header.ts'
+
+export interface SessionCookieOptions {
+  readonly sessions: {
+    verify(token: string): MaybePromise<Verification>
+    readonly revocations?: RevocationFeed
+  }
+  /** Name without `__Host-`, which is added where the cookie is secure. Default: `upgate_session`. */
+  readonly name?: string
+  /**
+   * False only where browsers reach the application by `http:` on a network: the cookie can then be read and
+   * replaced on the way. {@link cookieMayBeSecure} says it for a URL. Default: true.
+   */
+  readonly secure?: boolean
+  /** `strict` also keeps links on other sites from arriving logged in. Default: `lax`. */
+  readonly sameSite?: 'lax' | 'strict'
+  /** Told when the cookie is not secure. */
+  readonly logger?: Logger
+}
+
+/** The scheme, with what a login and a logout write. */
+export interface SessionCookieScheme extends Scheme {
+  /** The whole name, prefix included. */
+  readonly cookieName: string
+  /** Value of the `Set-Cookie` header that begins a session in a browser. */
+  setCookie(issued: IssuedSession): string
+  /** Value of the `Set-Cookie` header that removes it. */
+  removeCookie(): string
+}
+
+/**
+ * Authenticates browsers by a session cookie: `__Host-`, `Secure`, `HttpOnly`, `SameSite`.
+ *
+ * It is ambient: it counts only from an allowed Origin.
+ *
+ * @throws TypeError for an unknown option or a name that a cookie cannot have
+ * @example
+ * const cookie = sessionCookie({ sessions: services.sessions })
+ * const issued = await services.sessions.create(account.id)
+ * response.setHeader('set-cookie', cookie.setCookie(issued))
+ */
+export function sessionCookie(options: SessionCookieOptions): SessionCookieScheme {
+  assertKnownOptions('sessionCookie', options, ['sessions', 'name', 'secure', 'sameSite', 'logger'])
+  const { sessions, name = 'upgate_session', secure = true, sameSite = 'lax', logger } = options
+  if (sessions === undefined) {
+    throw new TypeError('sessionCookie: `sessions` is missing; give it `services.sessions`')
+  }
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(name) || /^__(host|secure|http)/i.test(name)) {
+    throw new TypeError(
+      'sessionCookie: `name` must have 1 to 64 letters, digits, `_` or `-`, without a `__Host-` prefix',
+    )
+  }
+  if (sameSite !== 'lax' && sameSite !== 'strict') {
+    throw new TypeError('sessionCookie: `sameSite` must be `lax` or `strict`')
+  }
+  if (!secure) {
+    logger?.warn(
+      'The session cookie is sent without TLS: whoever is on the network can read and replace it.',
+      {
+        remedy: 'Serve the application over https: and leave out `secure: false`.',
+      },
+    )
+  }
+  const cookieName = secure ? `__Host-${name}` : name
+  const attributes = { name: cookieName, path: '/', httpOnly: true, secure, sameSite } as const
+  const removal = stringifySetCookie({ ...attributes, value: '', maxAge: 0 })
+
+  return {
+    name: 'session',
+    ambient: true,
+    cookieName,
+    setCookie({ token, session }) {
+      const maxAge = Math.max(0, Math.floor((session.endsAt - session.createdAt) / 1000))
+      return stringifySetCookie({ ...attributes, value: token, maxAge })
+    },
+    removeCookie: () => removal,
+    clearCookie: () => removal,
+    extract(request) {
+      const header = request.headers.cookie
+      if (typeof header !== 'string') return undefined
+      const value = readCookie(header, cookieName)
+      if (value === undefined) return undefined
+      return { credential: { type: 'token', source: 'cookie', value }, location: cookieName }
+    },
+    verify: (credential) =>
+      credential.type === 'token' ? sessions.verify(credential.value) : notOfThisForm('a session'),
+    ...(sessions.revocations === undefined ? {} : { revocations: sessions.revocations }),
+  }
+}
+
+/** Whether browsers keep a `Secure` cookie of this URL: `https:`, or `http:` on the same machine. */
+export function cookieMayBeSecure(publicUrl: string): boolean {
+  const { protocol, hostname } = new URL(publicUrl)
+  if (protocol === 'https:') return true
+  return (
+    hostname === 'localhost' || hostname.endsWith('.localhost') || /^127(\.\d+){3}$|^\[::1\]$/.test(hostname)
+  )
+}

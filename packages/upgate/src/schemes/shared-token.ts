@@ -1,0 +1,159 @@
+import { timingSafeEqual } from 'node:crypto'
+import type {
+  Credential,
+  Extraction,
+  MaybePromise,
+  Scheme,
+  Verification,
+  VerifyContext,
+} from '../core/credential.ts'
+import { andThen } from '../core/maybe-promise.ts'
+import { assertKnownOptions } from '../core/options.ts'
+import type { Principal, PrincipalKind } from '../core/principal.ts'
+import type { AuthRequest } from '../core/request.ts'
+import { sha256 } from '../crypto/sha256.ts'
+import { checkNames } from '../services/record-input.ts'
+import { bearerOf, headerName, notOfThisForm } from './bearer.ts'
+
+export interface SharedTokenOptions {
+  /**
+   * The secret, several of them while one is being rotated, or a function asked at every verification, so that
+   * rotation needs no restart. 16 characters at least. Exactly one of `token` and `verify` is given.
+   */
+  readonly token?: string | readonly string[] | (() => MaybePromise<string | readonly string[]>)
+  /** Says whether a token is right, where only its hash is known. */
+  readonly verify?: (token: string, context: VerifyContext) => MaybePromise<boolean>
+  /** Whom the token stands for. What a client declares does not add to it. */
+  readonly principal: {
+    readonly kind: PrincipalKind
+    readonly id: string
+    readonly scopes?: readonly string[]
+    readonly roles?: readonly string[]
+  }
+  /** Default: `shared-token`. */
+  readonly name?: string
+  /** Claims only tokens that begin so. Default: all but those of Upgate's own form. */
+  readonly prefix?: string
+  /** Header of its own besides `Authorization: Bearer`. */
+  readonly header?: string
+}
+
+const minLength = 16
+const ownForm = /^ug[kdts]_/
+const wrong: Verification = Object.freeze({
+  outcome: 'rejected',
+  code: 'invalid_credential',
+  reason: 'it is not the shared token',
+})
+
+/**
+ * Authenticates by one secret that several clients know: an existing gateway token.
+ *
+ * Such a token has no form of its own, so this scheme belongs behind those that recognise theirs. Live sockets
+ * stay open when the token is rotated: close them by the principal's id.
+ *
+ * @throws TypeError for an unset, empty or short secret, or an unknown option
+ * @example
+ * sharedToken({ token: () => readToken(), principal: { kind: 'service', id: 'ci', scopes: ['operator.read'] } })
+ */
+export function sharedToken(options: SharedTokenOptions): Scheme {
+  assertKnownOptions('sharedToken', options, ['token', 'verify', 'principal', 'name', 'prefix', 'header'])
+  const { name = 'shared-token', prefix } = options
+  const header = options.header === undefined ? undefined : headerName('sharedToken', options.header)
+  if (prefix !== undefined && (prefix === '' || ownForm.test(prefix))) {
+    throw new TypeError('sharedToken: `prefix` must not be empty, and not one of the prefixes of Upgate')
+  }
+  const matches = matcherOf(options)
+  const answer = answerOf(options.principal, name)
+
+  const claims = (token: string): boolean =>
+    prefix === undefined ? !ownForm.test(token) : token.startsWith(prefix)
+
+  function extract(request: AuthRequest): Extraction | undefined {
+    if (header !== undefined) {
+      const value = request.headers[header]
+      if (typeof value === 'string' && value !== '') return found(value, header)
+    }
+    const token = bearerOf(request)
+    return token !== undefined && claims(token) ? found(token, 'authorization') : undefined
+  }
+
+  return {
+    name,
+    ambient: false,
+    challenge: 'Bearer',
+    ...(header === undefined ? {} : { headers: [header] }),
+    extract,
+    claims: (credential: Credential) =>
+      credential.type === 'token' &&
+      (credential.hint === undefined || credential.hint === 'shared') &&
+      claims(credential.value),
+    verify(credential, context) {
+      if (credential.type !== 'token') return notOfThisForm('a shared token')
+      return andThen(matches(credential.value, context), (matched) => {
+        if (matched === 'unset') {
+          return { outcome: 'unavailable', reason: 'no shared token is set, or one that is too short' }
+        }
+        return matched === true ? answer : wrong
+      })
+    },
+  }
+}
+
+function found(value: string, location: string): Extraction {
+  return { credential: { type: 'token', source: 'header', value }, location }
+}
+
+type Matcher = (token: string, context: VerifyContext) => MaybePromise<boolean | 'unset'>
+
+function matcherOf({ token, verify }: SharedTokenOptions): Matcher {
+  if ((token === undefined) === (verify === undefined)) {
+    throw new TypeError(
+      'sharedToken: give exactly one of `token` and `verify`; an unset secret would admit nobody',
+    )
+  }
+  if (verify !== undefined) return (presented, context) => verify(presented, context)
+  if (typeof token === 'function') {
+    return (presented) =>
+      andThen(token(), (secrets) => {
+        const digests = digestsOf(secrets)
+        return digests === undefined ? 'unset' : matchesAny(presented, digests)
+      })
+  }
+  const digests = digestsOf(token as string | readonly string[])
+  if (digests === undefined) {
+    throw new TypeError(`sharedToken: \`token\` must have ${minLength} characters at least, and not be empty`)
+  }
+  return (presented) => matchesAny(presented, digests)
+}
+
+function digestsOf(secrets: string | readonly string[] | undefined): readonly Buffer[] | undefined {
+  const list = typeof secrets === 'string' ? [secrets] : secrets
+  if (!Array.isArray(list) || list.length === 0) return undefined
+  if (list.some((secret) => typeof secret !== 'string' || secret.trim().length < minLength)) return undefined
+  return list.map((secret: string) => Buffer.from(sha256(secret)))
+}
+
+/** Compares with every one of them: which of several matched must not be heard in the time. */
+function matchesAny(presented: string, digests: readonly Buffer[]): boolean {
+  const digest = Buffer.from(sha256(presented))
+  let matched = false
+  for (const expected of digests) matched = timingSafeEqual(digest, expected) || matched
+  return matched
+}
+
+function answerOf(principal: SharedTokenOptions['principal'], scheme: string): Verification {
+  const kinds: readonly string[] = ['user', 'device', 'service']
+  if (!kinds.includes(principal?.kind) || typeof principal.id !== 'string' || principal.id === '') {
+    throw new TypeError('sharedToken: `principal` needs a `kind` (user, device or service) and an `id`')
+  }
+  const frozen: Principal = Object.freeze({
+    kind: principal.kind,
+    id: principal.id,
+    scheme,
+    scopes: Object.freeze(checkNames('scopes', principal.scopes ?? [])),
+    roles: Object.freeze(checkNames('roles', principal.roles ?? [])),
+    attributes: Object.freeze({}),
+  })
+  return Object.freeze({ outcome: 'authenticated', principal: frozen })
+}
