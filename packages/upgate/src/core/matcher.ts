@@ -216,24 +216,34 @@ export class Matcher {
 
 /** Throws where a rule can never decide anything, because an earlier one takes all it could match. */
 function assertReachable(patterns: readonly RulePattern[]): void {
-  for (const [position, { rule, pattern }] of patterns.entries()) {
-    for (let i = 0; i < position; i++) {
-      const earlier = patterns[i] as RulePattern
-      if (earlier.rule === rule) continue
-      if (!covers(earlier.pattern, pattern, !isPermissive(earlier.rule))) continue
-      if (earlier.rule.methods !== undefined) {
-        const taken = earlier.rule.methods
-        if (rule.methods === undefined || [...rule.methods].some((method) => !taken.has(method))) continue
-      }
-      const leavesUpgrades = !appliesTo(earlier.rule, 'GET', true) && appliesTo(earlier.rule, 'GET', false)
-      if (leavesUpgrades && (rule.upgrade || !isPermissive(rule) || rule.access === 'deferred')) continue
-      throw new TypeError(
-        `createGate: \`rules[${rule.index}]\` (${pattern.source}) can never match: ` +
-          `\`rules[${earlier.rule.index}]\` (${earlier.pattern.source}) comes first and takes everything it could match. ` +
-          'Put the narrower rule first, or remove one.',
-      )
+  // A pattern can only be covered by one that starts with the same segment, or with anything.
+  const byFirstSegment = new Map<string | undefined, RulePattern[]>()
+  for (const entry of patterns) {
+    const first = entry.pattern.segments[0]?.toLowerCase()
+    const rivals = first === undefined ? [undefined] : [undefined, first]
+    for (const key of rivals) {
+      for (const earlier of byFirstSegment.get(key) ?? []) assertNotTaken(entry, earlier)
     }
+    const known = byFirstSegment.get(first)
+    if (known === undefined) byFirstSegment.set(first, [entry])
+    else known.push(entry)
   }
+}
+
+function assertNotTaken({ rule, pattern }: RulePattern, earlier: RulePattern): void {
+  if (earlier.rule === rule || !covers(earlier.pattern, pattern, !isPermissive(earlier.rule))) return
+  const taken = earlier.rule.methods
+  if (taken !== undefined) {
+    if (rule.methods === undefined || [...rule.methods].some((method) => !taken.has(method))) return
+  }
+  const leavesUpgrades =
+    !earlier.rule.upgrade && (earlier.rule.access === 'public' || earlier.rule.access === 'optional')
+  if (leavesUpgrades && (rule.upgrade || rule.access === 'required' || rule.access === 'deferred')) return
+  throw new TypeError(
+    `createGate: \`rules[${rule.index}]\` (${pattern.source}) can never match: ` +
+      `\`rules[${earlier.rule.index}]\` (${earlier.pattern.source}) comes first and takes everything it could match. ` +
+      'Put the narrower rule first, or remove one.',
+  )
 }
 
 /** Why a rule did or did not match, for `explain`: slow and simple, and independent of the index. */

@@ -103,7 +103,7 @@ export function analyseTarget(raw: string): Target | { readonly malformed: strin
         if (octet < 0x20 || octet === 0x7f)
           return { malformed: 'The path contains an encoded control character.' }
         if (octet >= 0x80) nonAscii = true
-        else if (isSuspiciousOctet(octet)) canonical = false
+        else if (isSuspiciousOctet(octet) || (octet === 0x20 && endsSegment(path, i + 3))) canonical = false
         if (path.charCodeAt(i + 1) <= 0x46 && path.charCodeAt(i + 1) >= 0x41) upper = true
         if (path.charCodeAt(i + 2) <= 0x46 && path.charCodeAt(i + 2) >= 0x41) upper = true
         i += 2
@@ -125,6 +125,10 @@ function isDotSegment(path: string, at: number): boolean {
   let end = at + 1
   if (path.charCodeAt(end) === dot) end++
   return end === path.length || path.charCodeAt(end) === slash
+}
+
+function endsSegment(path: string, at: number): boolean {
+  return at === path.length || path.charCodeAt(at) === slash
 }
 
 function isValidUtf8(path: string): boolean {
@@ -164,6 +168,8 @@ const transformations: readonly ((path: string) => string)[] = [
   (path) => path.replace(/[?#].*$/s, ''),
   (path) => path.replace(/^\/\/+[^/]*/, ''),
   (path) => path.replace(/\/{2,}/g, '/'),
+  // URL parsers and some file systems drop trailing blanks.
+  (path) => path.replace(/ +(?=\/|$)/g, ''),
   resolveDots,
 ]
 

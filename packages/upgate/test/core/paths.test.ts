@@ -78,6 +78,7 @@ describe('permissive rules match canonical targets only', () => {
     'http://evil.example',
     'https://gateway.example.com/assets/x',
     '/assets/%25',
+    '/assets/x%20',
     '/assets/[x]',
     '/assets/{x}',
     '/assets/"x"',
