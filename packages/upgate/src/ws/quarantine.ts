@@ -1,10 +1,183 @@
+import type { Allow, Defer, Refused } from '../core/decision.ts'
 import type { Principal } from '../core/principal.ts'
-import type { Quarantine, QuarantineGate, QuarantineOptions } from './types.ts'
+import { refuse } from '../core/refusals.ts'
+import { AcceptedSocket, type Place } from './accepted-socket.ts'
+import { upgateHandshake } from './handshakes/upgate.ts'
+import { Keeper } from './keeper.ts'
+import { resolveLimits } from './limits.ts'
+import type { Admission, DrainOptions, Quarantine, QuarantineGate, QuarantineOptions } from './types.ts'
+import { upgrade } from './upgrade.ts'
+import { type Arrival, WaitingSocket } from './waiting-socket.ts'
 
-/** Creates the quarantine of one server. */
+/**
+ * Creates the quarantine of one server: sockets wait in it, unauthenticated and tightly limited, until their first
+ * frames say who they are.
+ *
+ * `guardServer` makes one by itself; call this to wire the `upgrade` event by hand.
+ *
+ * @throws TypeError for unknown options and impossible limits.
+ * @example
+ * const quarantine = createQuarantine(gate)
+ * const refused = quarantine.admit({ wss, request, socket, head, decision })
+ * if (refused) writeRefusal(socket, gate.render(refused, asked))
+ */
 export function createQuarantine<P extends Principal>(
-  _gate: QuarantineGate<P>,
-  _options: QuarantineOptions = {},
+  gate: QuarantineGate<P>,
+  options: QuarantineOptions = {},
 ): Quarantine<P> {
-  throw new Error('Not implemented')
+  const limits = resolveLimits(options)
+  const keeper = new Keeper<P>(gate, limits)
+  const fallback = upgateHandshake()
+
+  function admitAllowed(admission: Admission<P>, decision: Allow<P>, place: Place): Refused | undefined {
+    const { principal, rule } = decision
+    const { wss, request, socket, head, since } = admission
+    const bucket = keeper.addresses.of(place.clientAddress)
+    const over = (): boolean =>
+      principal === undefined &&
+      (keeper.anonymous.size >= limits.maxAnonymousSockets ||
+        !keeper.addresses.fits(bucket, 'anonymous', limits.maxSocketsPerAddress))
+    const revoked = (): boolean =>
+      principal !== undefined &&
+      since !== undefined &&
+      gate.connections.closedSince(since, principal) !== undefined
+    if (over()) return refuse('too_many_sockets', { rule })
+    if (revoked()) return refuse('revoked_credential', { rule })
+
+    gate.remember(request, decision)
+    attempt(admission, () => {
+      upgrade(wss, request, socket, head, limits, true, (ws) => {
+        // Asked again: the server may have taken its time with `verifyClient`.
+        if (keeper.draining || over() || revoked()) {
+          ;(wss.clients as Set<unknown> | undefined)?.delete(ws)
+          ws.on('error', () => {})
+          ws.close(keeper.draining || over() ? 1013 : limits.revokedCode)
+          return ws.terminate()
+        }
+        keeper.born()
+        if (principal === undefined) keeper.addresses.add(bucket, 'anonymous', 1)
+        new AcceptedSocket(keeper, ws, principal, place).start(wss, request, [], [])
+      })
+    })
+    return undefined
+  }
+
+  function admitWaiting(
+    admission: Admission<P>,
+    deferred: Defer<P> | undefined,
+    place: Place,
+  ): WaitingSocket<P> | Refused {
+    const { wss, request, socket, head, decision } = admission
+    const { rule } = decision
+    const { addresses } = keeper
+    const bucket = addresses.of(place.clientAddress)
+    const wait = addresses.wait(bucket, 'guesses', limits.maxRefusals)
+    if (wait > 0) return refuse('too_many_failures', { rule, retryAfter: Math.ceil(wait / 1000) })
+    const slowed = addresses.wait(bucket, 'others', limits.maxRefusals) > 0
+    const most = slowed
+      ? Math.min(limits.slowedSockets, limits.maxSocketsPerAddress)
+      : limits.maxSocketsPerAddress
+    if (!addresses.fits(bucket, 'sockets', most)) return refuse('too_many_sockets', { rule })
+    if (!keeper.makeRoom(keeper.isAcquainted(bucket))) return refuse('over_capacity', { rule })
+
+    const handshake = deferred?.handshake ?? rule?.handshake ?? fallback
+    const arrival: Arrival<P> = { wss, request, raw: socket, bucket, place, handshake, deferred }
+    const waiting = new WaitingSocket(keeper, arrival)
+    attempt(admission, () => {
+      const compression = limits.dangerouslyAllowCompression
+      upgrade(wss, request, socket, head, limits, compression, (ws) => waiting.opened(ws))
+    })
+    if (waiting.checking) {
+      // The server refused by itself, or asks `verifyClient` first: then it is still bounded by the deadline.
+      if (socket.closed) waiting.closed()
+      else socket.once('close', () => waiting.closed())
+    }
+    return waiting
+  }
+
+  /** An exception of the application's server or its listeners ends this upgrade, not the process. */
+  function attempt({ socket }: Admission<P>, run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      gate.logger.error('The WebSocket server threw while it answered an upgrade: the socket is cut.', {
+        error,
+      })
+      socket.destroy()
+    }
+  }
+
+  return {
+    admit(admission) {
+      const { decision, request } = admission
+      if (keeper.draining) return refuse('over_capacity', { detail: 'The server is shutting down.' })
+      const path = pathOf(request.url)
+      switch (decision.outcome) {
+        case 'allow':
+          return admitAllowed(admission, decision, { path, clientAddress: admission.clientAddress })
+        case 'defer': {
+          const { clientAddress } = decision.circumstances
+          const admitted = admitWaiting(admission, decision, { path, clientAddress })
+          return admitted instanceof WaitingSocket ? undefined : admitted
+        }
+        default: {
+          if (!isForPage(decision) || request.headers.origin === undefined) return decision
+          const admitted = admitWaiting(admission, undefined, {
+            path,
+            clientAddress: admission.clientAddress,
+          })
+          if (!(admitted instanceof WaitingSocket)) return decision
+          admitted.refuseWhenOpen(decision)
+          return undefined
+        }
+      }
+    },
+
+    close(how: DrainOptions = {}) {
+      const { code = 1001, reason = code === 1012 ? 'restart' : 'shutdown' } = how
+      keeper.draining = true
+      for (const list of [keeper.strangers, keeper.acquainted, keeper.overdue, keeper.held]) {
+        for (const socket of [...list]) socket.leave(code, reason)
+      }
+      for (const list of [keeper.accepted, keeper.anonymous]) {
+        for (const socket of [...list]) socket.end(code, reason)
+      }
+      return new Promise<void>((resolve) => {
+        if (keeper.isEmpty) resolve()
+        const before = keeper.whenEmpty
+        keeper.whenEmpty = () => {
+          before?.()
+          resolve()
+        }
+      })
+    },
+
+    get counts() {
+      const waiting = [...keeper.strangers, ...keeper.acquainted, ...keeper.overdue]
+      return {
+        quarantined: waiting.length,
+        verifying: waiting.filter((socket) => socket.verifying).length,
+        refused: keeper.slots - waiting.length,
+        accepted: keeper.accepted.size,
+        anonymous: keeper.anonymous.size,
+      }
+    },
+  }
+}
+
+/**
+ * Refusals that a page must be able to read: it sees neither status nor body of a refused upgrade, only frames and
+ * close codes. A foreign page gets nothing, and what is no proper upgrade cannot be answered with 101.
+ */
+function isForPage(decision: Refused): boolean {
+  if (decision.code === 'origin_refused' || decision.code === 'host_refused') return false
+  return (
+    decision.outcome === 'challenge' || decision.outcome === 'forbid' || decision.outcome === 'unavailable'
+  )
+}
+
+function pathOf(url: string | undefined): string {
+  const target = url ?? '/'
+  const query = target.indexOf('?')
+  return query === -1 ? target : target.slice(0, query)
 }

@@ -7,7 +7,7 @@ import type { Principal } from '../core/principal.ts'
 /** What the quarantine uses of a socket of `ws`: public API only, so that any copy of the library fits. */
 export interface WebSocketLike {
   readonly readyState: number
-  readonly protocol: string
+  readonly isPaused: boolean
   send(data: string): void
   close(code?: number, reason?: string): void
   terminate(): void

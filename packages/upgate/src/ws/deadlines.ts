@@ -1,0 +1,78 @@
+import type { Clock, Timer } from '../core/ports/clock.ts'
+
+/** Something that waits in {@link Deadlines}. */
+export interface Waiting {
+  /** Milliseconds since the epoch at which it began to wait. */
+  since: number
+}
+
+/**
+ * Things that all wait equally long, in order of arrival: one timer for all of them.
+ *
+ * The timer is armed for the oldest and looks again when it fires; leaving early costs nothing.
+ */
+export class Deadlines<T extends Waiting> {
+  readonly #clock: Clock
+  readonly #duration: () => number
+  readonly #onDue: (due: readonly T[]) => void
+  readonly #items: Set<T> = new Set()
+  #timer: Timer | undefined
+
+  constructor(clock: Clock, duration: () => number, onDue: (due: readonly T[]) => void) {
+    this.#clock = clock
+    this.#duration = duration
+    this.#onDue = onDue
+  }
+
+  get size(): number {
+    return this.#items.size
+  }
+
+  /** In order of arrival. */
+  [Symbol.iterator](): IterableIterator<T> {
+    return this.#items.values()
+  }
+
+  add(item: T): void {
+    this.#items.add(item)
+    if (this.#timer === undefined) this.#arm(item)
+  }
+
+  delete(item: T): boolean {
+    if (!this.#items.delete(item)) return false
+    if (this.#items.size === 0) this.#disarm()
+    return true
+  }
+
+  /** To be called when the duration has changed. */
+  rearm(): void {
+    this.#disarm()
+    for (const first of this.#items) {
+      this.#arm(first)
+      return
+    }
+  }
+
+  #disarm(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+  }
+
+  #arm(first: T): void {
+    const delay = Math.max(0, first.since + this.#duration() - this.#clock.now())
+    this.#timer = this.#clock.setTimer(delay, () => this.#fire())
+  }
+
+  #fire(): void {
+    this.#timer = undefined
+    const limit = this.#clock.now() - this.#duration()
+    const due: T[] = []
+    for (const item of this.#items) {
+      if (item.since > limit) break
+      due.push(item)
+    }
+    for (const item of due) this.#items.delete(item)
+    this.rearm()
+    if (due.length > 0) this.#onDue(due)
+  }
+}

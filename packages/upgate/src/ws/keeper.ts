@@ -1,0 +1,181 @@
+import type { RefusalCode } from '../core/codes.ts'
+import type { Principal } from '../core/principal.ts'
+import type { AcceptedSocket } from './accepted-socket.ts'
+import { Addresses, type Bucket, widest } from './addresses.ts'
+import { Deadlines, type Waiting } from './deadlines.ts'
+import type { Limits } from './limits.ts'
+import type { QuarantineGate } from './types.ts'
+import { Verifications } from './verifications.ts'
+import type { WaitingSocket } from './waiting-socket.ts'
+
+/** A socket whose close frame is sent: it is cut when the grace is over. */
+export interface Leaving extends Waiting {
+  terminate(): void
+}
+
+/** What all sockets of a quarantine share: limits, counts and timers. */
+export class Keeper<P extends Principal> {
+  readonly gate: QuarantineGate<P>
+  readonly limits: Limits
+  readonly addresses: Addresses
+  readonly verifications: Verifications
+  /** Waiting sockets of addresses without a recent success, in order of arrival; and the others. */
+  readonly strangers: Deadlines<WaitingSocket<P>>
+  readonly acquainted: Deadlines<WaitingSocket<P>>
+  /** Overdue, and looked at once more before they are closed. */
+  readonly overdue: Set<WaitingSocket<P>> = new Set()
+  readonly held: Set<WaitingSocket<P>> = new Set()
+  readonly leaving: Deadlines<Leaving>
+  readonly accepted: Set<AcceptedSocket<P>> = new Set()
+  readonly anonymous: Set<AcceptedSocket<P>> = new Set()
+  /** Accepted sockets whose application has not yet listened for what came during verification. */
+  readonly unheard: Deadlines<AcceptedSocket<P>>
+  /** Quarantined sockets, refused ones that are not gone included; and those of strangers among them. */
+  slots = 0
+  strangerSlots = 0
+  draining = false
+  /** Called when the last socket has gone. */
+  whenEmpty: (() => void) | undefined
+  #live = 0
+  #counter = 0
+  readonly #prefix: string
+
+  constructor(gate: QuarantineGate<P>, limits: Limits) {
+    this.gate = gate
+    this.limits = limits
+    const { clock } = gate
+    this.addresses = new Addresses(clock)
+    this.verifications = new Verifications(this.addresses, clock, limits)
+    const expire = (due: readonly WaitingSocket<P>[]) => this.#expire(due)
+    this.strangers = new Deadlines<WaitingSocket<P>>(clock, () => this.#strangersDeadline(), expire)
+    this.acquainted = new Deadlines<WaitingSocket<P>>(clock, () => limits.deadline, expire)
+    this.leaving = new Deadlines<Leaving>(
+      clock,
+      () => limits.closeGrace,
+      (due) => {
+        for (const socket of due) socket.terminate()
+      },
+    )
+    this.unheard = new Deadlines<AcceptedSocket<P>>(
+      clock,
+      () => limits.deadline,
+      (due) => {
+        for (const socket of due) socket.giveUpDelivery()
+      },
+    )
+    this.#prefix = Buffer.from(limits.randomBytes(6)).toString('base64url')
+  }
+
+  now(): number {
+    return this.gate.clock.now()
+  }
+
+  nextId(): string {
+    return `${this.#prefix}-${(++this.#counter).toString(36)}`
+  }
+
+  /** From 0.5 to 1.5. */
+  jitter(): number {
+    return 0.5 + (this.limits.randomBytes(1)[0] ?? 0) / 255
+  }
+
+  born(): void {
+    this.#live++
+  }
+
+  gone(): void {
+    this.#live--
+    if (this.#live === 0) this.whenEmpty?.()
+  }
+
+  get isEmpty(): boolean {
+    return this.#live === 0
+  }
+
+  #underPressure(): boolean {
+    return this.slots >= this.limits.maxSockets * this.limits.pressureShare
+  }
+
+  #strangersDeadline(): number {
+    const { deadline, pressureDeadline } = this.limits
+    return this.#underPressure() ? Math.min(pressureDeadline, deadline) : deadline
+  }
+
+  isAcquainted(bucket: Bucket): boolean {
+    return this.addresses.succeededWithin(bucket, this.limits.rememberSuccess)
+  }
+
+  /** Makes room for one more, by eviction if it must; false when there is none. */
+  makeRoom(acquainted: boolean): boolean {
+    const { maxSockets, reservedShare } = this.limits
+    if (!acquainted && this.strangerSlots >= Math.ceil(maxSockets * (1 - reservedShare))) {
+      return this.#evictFrom(this.strangers)
+    }
+    if (this.slots < maxSockets) return true
+    return this.#evictFrom(this.strangers) || (acquainted && this.#evictFrom(this.acquainted))
+  }
+
+  /** Evicts the oldest silent socket of the largest bucket. */
+  #evictFrom(list: Deadlines<WaitingSocket<P>>): boolean {
+    let victim: WaitingSocket<P> | undefined
+    let most = 0
+    for (const socket of list) {
+      if (!socket.silent) continue
+      const { sockets } = widest(socket.bucket)
+      if (sockets <= most) continue
+      most = sockets
+      victim = socket
+    }
+    victim?.evict()
+    return victim !== undefined
+  }
+
+  takeSlot(socket: WaitingSocket<P>): void {
+    const relaxed = !this.#underPressure()
+    this.slots++
+    if (!socket.acquainted) this.strangerSlots++
+    this.addresses.add(socket.bucket, 'sockets', 1)
+    ;(socket.acquainted ? this.acquainted : this.strangers).add(socket)
+    if (relaxed && this.#underPressure()) this.strangers.rearm()
+  }
+
+  releaseSlot(socket: WaitingSocket<P>): void {
+    this.slots--
+    if (!socket.acquainted) this.strangerSlots--
+    this.addresses.add(socket.bucket, 'sockets', -1)
+  }
+
+  /** Takes a socket off the list of those that wait. */
+  stopWaiting(socket: WaitingSocket<P>): void {
+    if (!(socket.acquainted ? this.acquainted : this.strangers).delete(socket)) this.overdue.delete(socket)
+  }
+
+  /**
+   * A blocked event loop runs the timer before it reads what has long arrived: two turns of the loop let a frame
+   * that is already here be read first.
+   */
+  #expire(due: readonly WaitingSocket<P>[]): void {
+    const wasVerifying = due.map((socket) => socket.verifying)
+    for (const socket of due) this.overdue.add(socket)
+    setImmediate(() =>
+      setImmediate(() => {
+        due.forEach((socket, i) => {
+          if (this.overdue.delete(socket)) socket.overdue(wasVerifying[i] === true)
+        })
+      }),
+    )
+  }
+
+  refusedEvent(
+    path: string,
+    clientAddress: string | undefined,
+    code: RefusalCode,
+    detail: string,
+    closeCode: number,
+  ): void {
+    const { events } = this.gate
+    if (!events.active) return
+    const place = { method: 'GET', path: path.slice(0, 256), clientAddress }
+    events.emit({ at: this.now(), type: 'socket_refused', place, code, detail, closeCode })
+  }
+}

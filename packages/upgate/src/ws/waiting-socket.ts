@@ -1,0 +1,555 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { RefusalCode } from '../core/codes.ts'
+import type { Credential } from '../core/credential.ts'
+import type { Defer, InBand, Resumption } from '../core/decision.ts'
+import type {
+  Frame,
+  Handshake,
+  HandshakeContext,
+  HandshakeStep,
+  Refusal,
+  RefusalFrames,
+} from '../core/handshake.ts'
+import { isPromiseLike } from '../core/maybe-promise.ts'
+import type { RevocationReason } from '../core/ports/revocations.ts'
+import type { Principal } from '../core/principal.ts'
+import { refuse } from '../core/refusals.ts'
+import { AcceptedSocket, type Message, type Place } from './accepted-socket.ts'
+import type { Bucket } from './addresses.ts'
+import { validCloseCode, validCloseReason } from './close-frame.ts'
+import { upgateHandshake } from './handshakes/upgate.ts'
+import type { Keeper, Leaving } from './keeper.ts'
+import {
+  emitAsUsual,
+  intercept,
+  isOpen,
+  type OwnedSocket,
+  type OwnedStream,
+  owner,
+  release,
+} from './owner.ts'
+import { type RequestSnapshot, requestOf, snapshotOf } from './request-snapshot.ts'
+import type { WebSocketLike, WebSocketServerLike } from './types.ts'
+import type { Verification } from './verifications.ts'
+
+/** The server has not answered 101 yet. */
+const CHECKING = 0
+/** Open, and owing its credential; challenged or not. */
+const AWAITING = 1
+const VERIFYING = 2
+/** Refused, and held before the close frame. */
+const REJECTING = 3
+/** The close frame is sent. */
+const CLOSING = 4
+/** Gone, or accepted and another's. */
+const DONE = 5
+
+type State =
+  | typeof CHECKING
+  | typeof AWAITING
+  | typeof VERIFYING
+  | typeof REJECTING
+  | typeof CLOSING
+  | typeof DONE
+
+/** What is kept of a socket while its credential is being verified. */
+interface Pending {
+  readonly mark: number
+  readonly inBand: InBand
+  readonly guessable: boolean
+  readonly replay: Message | undefined
+  readonly queue: Message[]
+  queuedBytes: number
+  cancelTurn: (() => void) | undefined
+  verification: Verification | undefined
+}
+
+/** What the quarantine knows of an upgrade before its socket is open. */
+export interface Arrival<P extends Principal> {
+  readonly wss: WebSocketServerLike
+  readonly request: IncomingMessage
+  readonly raw: Duplex
+  readonly bucket: Bucket
+  readonly place: Place
+  readonly handshake: Handshake
+  /** Absent when it is let in only to be told that it is refused. */
+  readonly deferred: Defer<P> | undefined
+}
+
+/** A socket between the upgrade and its acceptance or refusal. */
+export class WaitingSocket<P extends Principal> implements Leaving {
+  readonly bucket: Bucket
+  readonly acquainted: boolean
+  since: number
+  readonly #keeper: Keeper<P>
+  readonly #wss: WebSocketServerLike
+  readonly #raw: OwnedStream<WaitingSocket<P>>
+  readonly #place: Place
+  readonly #handshake: Handshake
+  readonly #deferred: Defer<P> | undefined
+  readonly #snapshot: RequestSnapshot
+  #ws: WebSocketLike | undefined
+  #state: State = CHECKING
+  #slot = true
+  #bytes = 0
+  #dataFrames = 0
+  #controlFrames = 0
+  #attempts = 0
+  #context: HandshakeContext | undefined
+  #pending: Pending | undefined
+  #refusalInWaiting: Refusal | undefined
+  #ending:
+    | { readonly code: number; readonly reason: string; cancelHold: (() => void) | undefined }
+    | undefined
+
+  constructor(keeper: Keeper<P>, arrival: Arrival<P>) {
+    this.#keeper = keeper
+    this.#wss = arrival.wss
+    this.#raw = arrival.raw as OwnedStream<WaitingSocket<P>>
+    this.#place = arrival.place
+    this.#handshake = arrival.handshake
+    this.#deferred = arrival.deferred
+    this.#snapshot = snapshotOf(arrival.request)
+    this.bucket = arrival.bucket
+    this.acquainted = keeper.isAcquainted(arrival.bucket)
+    this.since = keeper.now()
+    keeper.born()
+    keeper.takeSlot(this)
+  }
+
+  get checking(): boolean {
+    return this.#state === CHECKING
+  }
+
+  get verifying(): boolean {
+    return this.#state === VERIFYING
+  }
+
+  /** Has not said anything yet. */
+  get silent(): boolean {
+    return this.#state <= AWAITING && this.#dataFrames === 0
+  }
+
+  /** The server has answered 101. From here on nobody else hears what the socket says. */
+  opened(ws: WebSocketLike): void {
+    // Out of `clients` before anything else can run: a broadcast must not reach who is not accepted.
+    ;(this.#wss.clients as Set<unknown> | undefined)?.delete(ws)
+    const owned = ws as OwnedSocket<WaitingSocket<P>>
+    owned[owner] = this
+    intercept(ws, emitToOwner)
+    this.#ws = ws
+    if (this.#state !== CHECKING) {
+      ws.terminate()
+      return
+    }
+    this.#state = AWAITING
+    this.#raw[owner] = this
+    this.#raw.prependListener('data', countBytes)
+    if (this.#refusalInWaiting !== undefined) {
+      this.refuse(this.#refusalInWaiting)
+      return
+    }
+    if (this.#handshake.open === undefined || this.#deferred === undefined) return
+    try {
+      this.#send(this.#handshake.open(this.#contextOf()))
+    } catch (error) {
+      this.#handshakeThrew('open', error)
+    }
+  }
+
+  /** More bytes on the wire. */
+  received(length: number): void {
+    // Compared before adding: the chunk that reaches the limit may still hold the credential, with application
+    // data pipelined behind it.
+    if (this.#bytes > this.#keeper.limits.maxBytes) {
+      if (this.#state >= REJECTING) this.terminate()
+      else this.refuse(this.#refusal('too_big'))
+    }
+    this.#bytes += length
+  }
+
+  /** A ping or a pong. `ws` has answered a ping already. */
+  control(): void {
+    if (++this.#controlFrames <= this.#keeper.limits.maxControlFrames) return
+    if (this.#state >= REJECTING) this.terminate()
+    else this.refuse(this.#refusal('too_many_frames'))
+  }
+
+  /** A data message. They arrive even after `close()`: the state decides whether it is heard. */
+  message(data: unknown, isBinary: boolean): void {
+    if (this.#state === VERIFYING) this.#enqueue(data, isBinary)
+    if (this.#state !== AWAITING) return
+    if (++this.#dataFrames > this.#keeper.limits.maxDataFrames) {
+      this.refuse(this.#refusal('too_many_frames'))
+      return
+    }
+    let step: HandshakeStep
+    try {
+      step = this.#handshake.receive(frameOf(data, isBinary), this.#contextOf())
+    } catch (error) {
+      this.#handshakeThrew('receive', error)
+      return
+    }
+    switch (step.step) {
+      case 'ignore':
+        return
+      case 'send':
+        this.#send(step.frames)
+        return
+      case 'reject':
+        this.refuse(this.#refusal(step.code, step.detail))
+        return
+      case 'credential':
+        this.#verify(step, data, isBinary)
+    }
+  }
+
+  #enqueue(data: unknown, isBinary: boolean): void {
+    const { maxQueuedMessages, maxQueuedBytes } = this.#keeper.limits
+    const pending = this.#pending as Pending
+    pending.queuedBytes += (data as { byteLength?: number }).byteLength ?? 0
+    if (pending.queue.length >= maxQueuedMessages || pending.queuedBytes > maxQueuedBytes) {
+      this.refuse(this.#refusal('too_many_frames'))
+      return
+    }
+    pending.queue.push([data, isBinary])
+  }
+
+  #verify(step: HandshakeStep & { readonly step: 'credential' }, data: unknown, isBinary: boolean): void {
+    const keeper = this.#keeper
+    const { credential, declared, replay } = step
+    this.#state = VERIFYING
+    this.#attempts++
+    const pending: Pending = {
+      mark: keeper.gate.connections.mark(),
+      inBand: { credential, declared },
+      guessable: isGuessable(credential),
+      replay: replay ? [data, isBinary] : undefined,
+      queue: [],
+      queuedBytes: 0,
+      cancelTurn: undefined,
+      verification: undefined,
+    }
+    this.#pending = pending
+    if (keeper.verifications.mayStart(this.bucket)) {
+      this.#resume(pending)
+      return
+    }
+    this.#ws?.pause()
+    pending.cancelTurn = keeper.verifications.wait(this.bucket, () => {
+      pending.cancelTurn = undefined
+      this.#resume(pending)
+    })
+  }
+
+  #resume(pending: Pending): void {
+    const { gate, verifications } = this.#keeper
+    let answer: ReturnType<typeof gate.resume>
+    try {
+      answer = gate.resume(this.#deferred as Defer<P>, pending.inBand)
+    } catch (error) {
+      gate.logger.error('A verification threw.', { error })
+      this.#settle(this.#refusal('unavailable'), pending)
+      return
+    }
+    if (!isPromiseLike(answer)) {
+      this.#settle(answer, pending)
+      return
+    }
+    this.#ws?.pause()
+    const verification = verifications.begin(this.bucket, () => {
+      this.#settle(this.#refusal('unavailable', 'The verification took too long.'), pending)
+    })
+    pending.verification = verification
+    answer.then(
+      (resumption) => {
+        if (verifications.end(verification)) this.#settle(resumption, pending)
+      },
+      (error: unknown) => {
+        gate.logger.error('A verification failed.', { error })
+        if (verifications.end(verification)) this.#settle(this.#refusal('unavailable'), pending)
+      },
+    )
+  }
+
+  #settle(answer: Resumption<P>, pending: Pending): void {
+    // Refused, timed out or gone meanwhile: whatever the answer is, it comes too late.
+    if (this.#state !== VERIFYING || this.#pending !== pending) return
+    const ws = this.#ws as WebSocketLike
+    if (!isOpen(ws)) {
+      this.#leave(1000, '')
+      return
+    }
+    if (answer.outcome === 'allow') {
+      // The gate compares, too; but between its answer and this line others have run.
+      const reason = this.#keeper.gate.connections.closedSince(pending.mark, answer.principal)
+      if (reason === undefined) this.#accept(answer, pending, ws)
+      else this.refuse(this.#refusal(codeOfRevocation(reason)))
+      return
+    }
+    const mayRetry = answer.outcome === 'challenge' && this.#attempts < this.#keeper.limits.maxAttempts
+    if (!mayRetry) {
+      this.refuse(answer)
+      return
+    }
+    this.#keeper.addresses.refused(this.bucket, pending.guessable)
+    this.#pending = undefined
+    this.#state = AWAITING
+    this.#send(this.#rejection(answer).frames)
+    for (const [data, isBinary] of pending.queue) this.message(data, isBinary)
+    if (this.#state === AWAITING && ws.isPaused) ws.resume()
+  }
+
+  #accept(answer: Resumption<P> & { readonly outcome: 'allow' }, pending: Pending, ws: WebSocketLike): void {
+    const keeper = this.#keeper
+    const { principal, edgePrincipal, dropped } = answer
+    const { rule } = this.#deferred as Defer<P>
+    let frames: readonly string[]
+    try {
+      frames = this.#handshake.accept({ principal, dropped }, this.#contextOf())
+    } catch (error) {
+      this.#handshakeThrew('accept', error)
+      return
+    }
+    keeper.stopWaiting(this)
+    this.#releaseSlot()
+    this.#state = DONE
+    this.#pending = undefined
+    keeper.addresses.succeeded(this.bucket)
+    this.#raw.removeListener('data', countBytes)
+    this.#raw[owner] = undefined
+    release(ws)
+    const request = requestOf(this.#snapshot, this.#raw)
+    keeper.gate.remember(request, { outcome: 'allow', principal, edgePrincipal, rule, headers: undefined })
+    ;(this.#wss.clients as Set<unknown> | undefined)?.add(ws)
+    const messages = pending.replay === undefined ? pending.queue : [pending.replay, ...pending.queue]
+    new AcceptedSocket(keeper, ws, principal, this.#place).start(this.#wss, request, frames, messages)
+  }
+
+  /** Says no in the protocol's own words, holds the socket, then closes it. */
+  refuse(refusal: Refusal, hold = true): void {
+    if (this.#state >= REJECTING) return
+    const keeper = this.#keeper
+    const { code, detail } = refusal
+    const ws = this.#ws
+    if (countsAsFailure(code)) {
+      const guessable = code === 'invalid_credential' && this.#pending?.guessable === true
+      keeper.addresses.refused(this.bucket, guessable)
+    }
+    if (ws === undefined || !isOpen(ws)) {
+      this.#leave(1000, '')
+      return
+    }
+    const { frames, closeCode, closeReason } = this.#rejection(refusal)
+    const ending = {
+      code: validCloseCode(closeCode),
+      reason: validCloseReason(closeReason),
+      cancelHold: noop,
+    }
+    keeper.refusedEvent(this.#place.path, this.#place.clientAddress, code, detail, ending.code)
+    this.#send(frames)
+    const { hold: duration, maxHeld } = keeper.limits
+    if (!hold || duration === 0 || keeper.held.size >= maxHeld) {
+      this.#leave(ending.code, ending.reason)
+      return
+    }
+    // A client that is closed at once comes back at once: its backoff starts anew with every socket that opened.
+    this.#stop()
+    this.#state = REJECTING
+    ws.pause()
+    keeper.held.add(this)
+    const timer = keeper.gate.clock.setTimer(Math.round(duration * keeper.jitter()), () => {
+      this.#leave(ending.code, ending.reason)
+    })
+    this.#ending = { ...ending, cancelHold: () => timer.cancel() }
+  }
+
+  /** Refuses it as soon as it can be told. */
+  refuseWhenOpen(refusal: Refusal): void {
+    if (this.#state === CHECKING) this.#refusalInWaiting = refusal
+    else this.refuse(refusal)
+  }
+
+  /** The deadline has passed, and no frame that was already here has changed anything. */
+  overdue(wasVerifying: boolean): void {
+    if (this.#state === CHECKING) this.terminate()
+    else if (this.#state === AWAITING) this.refuse(this.#refusal('handshake_timeout'), false)
+    else if (this.#state === VERIFYING && (wasVerifying || this.#pending?.verification === undefined)) {
+      this.refuse(this.#refusal('unavailable', 'The verification was not finished in time.'), false)
+    }
+  }
+
+  /** Makes room for another at once. */
+  evict(): void {
+    const { code, detail, action } = this.#refusal('over_capacity')
+    const { closeCode, closeReason } = this.#rejection({ code, detail, action })
+    this.#keeper.refusedEvent(
+      this.#place.path,
+      this.#place.clientAddress,
+      code,
+      'Evicted while silent.',
+      closeCode,
+    )
+    this.#leave(validCloseCode(closeCode), validCloseReason(closeReason))
+    this.#releaseSlot()
+    this.terminate()
+  }
+
+  /** Sends the close frame; the socket is cut after the grace. */
+  leave(code: number, reason: string): void {
+    this.#leave(validCloseCode(code), validCloseReason(reason))
+  }
+
+  #leave(code: number, reason: string): void {
+    if (this.#state >= CLOSING) return
+    this.#stop()
+    this.#state = CLOSING
+    const ws = this.#ws
+    if (ws === undefined) {
+      this.#raw.destroy()
+      return
+    }
+    // Paused, the peer's answer to the close frame would never be read; but a flood stays unread to the end.
+    if (this.#bytes <= this.#keeper.limits.maxBytes) ws.resume()
+    else ws.pause()
+    ws.close(code, reason)
+    this.since = this.#keeper.now()
+    this.#keeper.leaving.add(this)
+  }
+
+  /** Takes it off every list; what is being verified goes on without it. */
+  #stop(): void {
+    const keeper = this.#keeper
+    keeper.stopWaiting(this)
+    keeper.held.delete(this)
+    keeper.leaving.delete(this)
+    this.#ending?.cancelHold?.()
+    this.#ending = undefined
+    this.#pending?.cancelTurn?.()
+    this.#pending = undefined
+  }
+
+  #releaseSlot(): void {
+    if (!this.#slot) return
+    this.#slot = false
+    this.#keeper.releaseSlot(this)
+  }
+
+  terminate(): void {
+    if (this.#ws === undefined) this.#raw.destroy()
+    else this.#ws.terminate()
+  }
+
+  /** The peer broke the WebSocket protocol; `ws` has sent the close frame. */
+  failed(): void {
+    if (this.#state >= REJECTING) return
+    const { code, detail } = this.#refusal('bad_handshake', 'The peer broke the WebSocket protocol.')
+    this.#keeper.addresses.refused(this.bucket, false)
+    this.#keeper.refusedEvent(this.#place.path, this.#place.clientAddress, code, detail, 1002)
+    this.#leave(1002, '')
+  }
+
+  /** The socket has gone. */
+  closed(): void {
+    if (this.#state === DONE) return
+    this.#stop()
+    this.#state = DONE
+    this.#releaseSlot()
+    this.#keeper.gone()
+  }
+
+  #send(frames: readonly string[]): void {
+    for (const frame of frames) this.#ws?.send(frame)
+  }
+
+  #contextOf(): HandshakeContext {
+    if (this.#context === undefined) {
+      const { gate, limits } = this.#keeper
+      this.#context = {
+        state: undefined,
+        now: () => gate.clock.now(),
+        randomId: (bytes) => Buffer.from(limits.randomBytes(bytes)).toString('base64url'),
+        httpPrincipal: this.#deferred?.httpPrincipal,
+      }
+    }
+    return this.#context
+  }
+
+  #refusal(code: RefusalCode, detail?: string): ReturnType<typeof refuse> {
+    return refuse(code, { detail, rule: this.#deferred?.rule })
+  }
+
+  #rejection(refusal: Refusal): RefusalFrames {
+    try {
+      return this.#handshake.reject(refusal, this.#contextOf())
+    } catch (error) {
+      this.#keeper.gate.logger.error('A handshake threw.', { handshake: this.#handshake.name, error })
+      return upgateHandshake().reject(refusal, this.#contextOf())
+    }
+  }
+
+  /** A bug in the handshake, or a peer that found one: refused like any other frame it cannot read. */
+  #handshakeThrew(where: string, error: unknown): void {
+    this.#keeper.gate.logger.error('A handshake threw.', { handshake: this.#handshake.name, where, error })
+    this.refuse(this.#refusal(where === 'receive' ? 'bad_handshake' : 'unavailable'))
+  }
+}
+
+function noop(): void {}
+
+function frameOf(data: unknown, isBinary: boolean): Frame {
+  const bytes = Array.isArray(data) ? Buffer.concat(data as Buffer[]) : Buffer.from(data as Buffer)
+  return isBinary ? { binary: true, bytes } : { binary: false, text: bytes.toString() }
+}
+
+/** Whether trying finds it: passwords and codes. Fewer than 22 characters of base62 hold fewer than 128 bits. */
+function isGuessable(credential: Credential): boolean {
+  return credential.type === 'password' || (credential.type === 'token' && credential.value.length < 22)
+}
+
+function countsAsFailure(code: RefusalCode): boolean {
+  switch (code) {
+    case 'handshake_timeout':
+    case 'unavailable':
+    case 'over_capacity':
+    case 'too_many_sockets':
+    case 'too_many_failures':
+      return false
+    default:
+      return true
+  }
+}
+
+function codeOfRevocation(reason: RevocationReason): RefusalCode {
+  if (reason === 'expired') return 'expired_credential'
+  return reason === 'disabled' ? 'account_disabled' : 'revoked_credential'
+}
+
+type Owned = OwnedSocket<WaitingSocket<Principal>>
+
+/** Stands in for `emit` while the socket waits: its events are for us, and the application cannot see them. */
+function emitToOwner(this: Owned, event: string | symbol, a?: unknown, b?: unknown): boolean {
+  const socket = this[owner]
+  switch (event) {
+    case 'message':
+      socket?.message(a, b === true)
+      return true
+    case 'ping':
+    case 'pong':
+      socket?.control()
+      return true
+    case 'error':
+      socket?.failed()
+      return true
+    case 'close':
+      socket?.closed()
+      return emitAsUsual(this, event, a, b)
+    default:
+      return emitAsUsual(this, event, a, b)
+  }
+}
+
+function countBytes(this: OwnedStream<WaitingSocket<Principal>>, chunk: Buffer): void {
+  this[owner]?.received(chunk.length)
+}
