@@ -51,9 +51,59 @@ export type {
   RevocationReason,
   RevocationSelector,
 } from './core/ports/revocations.ts'
+export {
+  isStoreUnavailable,
+  type Store,
+  type StoreErrorCode,
+  StoreUnavailable,
+} from './core/ports/stores.ts'
 export type { Principal, PrincipalKind } from './core/principal.ts'
 export { type RenderedResponse, refusalHeader } from './core/render.ts'
 export type { AuthRequest, HeaderRecord } from './core/request.ts'
 export type { Access, CompiledRule, RuleOptions } from './core/rules.ts'
 export { safeNext } from './core/safe-next.ts'
 export { createGate } from './create-gate.ts'
+export { type PasswordHasher, type ScryptOptions, scryptHasher } from './crypto/password.ts'
+export { type ApiKeyOptions, apiKey } from './schemes/api-key.ts'
+export { type DeviceTokenOptions, deviceToken } from './schemes/device-token.ts'
+export {
+  type FromMiddlewareOptions,
+  fromMiddleware,
+  type MappedPrincipal,
+  type NodeMiddleware,
+} from './schemes/from-middleware.ts'
+export { type PasswordOptions, type PasswordScheme, password } from './schemes/password.ts'
+export {
+  cookieMayBeSecure,
+  type SessionCookieOptions,
+  type SessionCookieScheme,
+  sessionCookie,
+} from './schemes/session-cookie.ts'
+export { type SharedTokenOptions, sharedToken } from './schemes/shared-token.ts'
+export { createServices } from './services/create-services.ts'
+export type {
+  Account,
+  AccountRefusalCode,
+  AccountResult,
+  Accounts,
+  ApiKey,
+  Device,
+  Devices,
+  Issued,
+  IssuedSession,
+  Keys,
+  LoginContext,
+  NewAccount,
+  NewApiKey,
+  NewDevice,
+  NewSession,
+  Revocations,
+  ServiceLimits,
+  Services,
+  ServicesOptions,
+  Session,
+  Sessions,
+  TokenInfo,
+  TokenService,
+} from './services/types.ts'
+export { memoryStore } from './stores/memory.ts'
