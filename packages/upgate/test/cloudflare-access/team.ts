@@ -1,0 +1,157 @@
+import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
+import type { AuthRequest, Credential, Verification } from 'upgate'
+import { type CloudflareAccessOptions, type CloudflareAccessScheme, cloudflareAccess } from 'upgate/cloudflare-access'
+import { type ManualClock, manualClock } from 'upgate/testing'
+
+export const issuer = 'https://acme.cloudflareaccess.com'
+export const aud = '32eafc7626e737a3ab93eb5ebd5a4ff5d8ae3e4b0ea4d0ddbba1fd3f3c6bd9b7'
+export const otherAud = 'b1946ac92492d2347c6235b4d2611184b1946ac92492d2347c6235b4d2611184'
+
+export interface TestKey {
+  readonly kid: string
+  readonly privateKey: KeyObject
+  readonly publicKey: KeyObject
+  readonly jwk: Record<string, unknown>
+}
+
+const pairs = new Map<string, { privateKey: KeyObject; publicKey: KeyObject }>()
+
+/** A key of that id; the same one each time it is asked for. */
+export function keyOf(name: string, modulusLength = 2_048): TestKey {
+  const kid = name === '__proto__' ? name : Buffer.from(name.padEnd(32, '.')).toString('hex')
+  let pair = pairs.get(name)
+  if (pair === undefined) {
+    pair = generateKeyPairSync('rsa', { modulusLength })
+    pairs.set(name, pair)
+  }
+  const jwk = { ...pair.publicKey.export({ format: 'jwk' }), kid, alg: 'RS256', use: 'sig' }
+  return { kid, ...pair, jwk }
+}
+
+export function encode(value: unknown): string {
+  return Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url')
+}
+
+/** A token as Access issues it, or as an attacker would: header and claims are taken as they are given. */
+export function signToken(claims: unknown, key: TestKey, header: Record<string, unknown> = {}): string {
+  const input = `${encode({ alg: 'RS256', kid: key.kid, typ: 'JWT', ...header })}.${encode(claims)}`
+  return `${input}.${sign('sha256', Buffer.from(input), key.privateKey).toString('base64url')}`
+}
+
+/** What the tests' fetch answers with. */
+export type Answer = unknown | (() => Promise<Response> | Response)
+
+export interface Team {
+  readonly clock: ManualClock
+  readonly scheme: CloudflareAccessScheme
+  readonly warnings: string[]
+  /** URLs fetched so far. */
+  readonly fetched: string[]
+  readonly inits: RequestInit[]
+  /** Replaces what the certs endpoint answers: keys, or a function. */
+  serve(answer: readonly TestKey[] | (() => Promise<Response> | Response)): void
+  now(): number
+  user(claims?: Record<string, unknown>, key?: TestKey): string
+  service(claims?: Record<string, unknown>, key?: TestKey): string
+  verify(token: string, headers?: Record<string, string | string[]>): Promise<Verification>
+  verifyNow(token: string): Verification
+  ask(headers: Record<string, string | string[]>, kind?: 'http' | 'upgrade'): Promise<Verification | undefined>
+}
+
+export const context = { clientAddress: undefined, dryRun: false, path: '/', origin: undefined }
+export const current = keyOf('current')
+export const previous = keyOf('previous')
+
+export function requestOf(
+  headers: Record<string, string | string[]>,
+  kind: 'http' | 'upgrade' = 'http',
+  peerAddress?: string,
+): AuthRequest {
+  const rawHeaders = Object.entries(headers).flatMap(([name, value]) => [value].flat().flatMap((v) => [name, v]))
+  return {
+    kind,
+    method: 'GET',
+    target: '/',
+    headers: { host: 'gateway.example.com', ...headers },
+    rawHeaders: ['host', 'gateway.example.com', ...rawHeaders],
+    encrypted: true,
+    peerAddress,
+  }
+}
+
+export function jwks(...keys: readonly TestKey[]): Response {
+  // The current key comes second, as it may at the real one.
+  return Response.json({ keys: keys.map(({ jwk }) => jwk), public_cert: {}, public_certs: [] })
+}
+
+/** A team with two keys, and the scheme that trusts it. */
+export function team(options: Partial<CloudflareAccessOptions> = {}): Team {
+  const clock = manualClock()
+  const warnings: string[] = []
+  const fetched: string[] = []
+  const inits: RequestInit[] = []
+  let certs: () => Promise<Response> | Response = () => jwks(previous, current)
+  const log = (message: string, fields?: object) =>
+    void warnings.push(`${message} ${JSON.stringify(fields ?? {})}`)
+  const scheme = cloudflareAccess({
+    ...(options.issuer === undefined ? { team: 'acme' } : {}),
+    audience: [aud],
+    clock,
+    fetch: async (url, init) => {
+      fetched.push(url)
+      inits.push(init)
+      return certs()
+    },
+    logger: { warn: log, error: log },
+    ...options,
+  })
+  const seconds = () => Math.floor(clock.now() / 1_000)
+  const base = () => ({ iss: options.issuer ?? issuer, type: 'app', iat: seconds(), exp: seconds() + 86_400 })
+  const self: Team = {
+    clock,
+    scheme,
+    warnings,
+    fetched,
+    inits,
+    serve(answer) {
+      certs = typeof answer === 'function' ? answer : () => jwks(...answer)
+    },
+    now: seconds,
+    user: (claims = {}, key = current) =>
+      signToken(
+        {
+          aud: [aud],
+          email: 'ada@example.com',
+          nbf: seconds(),
+          identity_nonce: 'n0nce',
+          sub: '7335d417-61da-459d-899c-0a01c76a2f94',
+          country: 'GB',
+          ...base(),
+          ...claims,
+        },
+        key,
+      ),
+    service: (claims = {}, key = current) =>
+      signToken({ aud, common_name: 'e367826f93b8d71185e03fe518aff3b4.access', sub: '', ...base(), ...claims }, key),
+    async verify(token, headers = {}) {
+      const answer = await self.ask({ 'cf-access-jwt-assertion': token, ...headers })
+      if (answer === undefined) throw new Error('nothing was extracted')
+      return answer
+    },
+    verifyNow(token) {
+      const credential: Credential = { type: 'token', source: 'edge', value: token }
+      return scheme.verify(credential, context) as Verification
+    },
+    async ask(headers, kind = 'http') {
+      const found = scheme.extract?.(requestOf(headers, kind))
+      return found === undefined ? undefined : scheme.verify(found.credential, context)
+    },
+  }
+  return self
+}
+
+/** Refusal code or outcome, in one word, for tables of cases. */
+export function wordOf(answer: Verification | undefined): string {
+  if (answer === undefined) return 'absent'
+  return answer.outcome === 'rejected' ? answer.code : answer.outcome
+}
