@@ -1,0 +1,35 @@
+// Talks to the API. A refusal becomes an Error whose message is meant for people.
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ * @returns {Promise<any>} the answer, or undefined where there is none
+ */
+export async function call(method, path, body) {
+  let response
+  try {
+    response = await fetch(path, {
+      method,
+      headers: { accept: 'application/json', ...(body !== undefined && { 'content-type': 'application/json' }) },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    })
+  } catch {
+    throw new Error('The gateway does not answer. Check that it runs, then try again.')
+  }
+  if (response.status === 401) {
+    goToLogin()
+    throw new Error('The session has ended. Log in again.')
+  }
+  const type = response.headers.get('content-type') ?? ''
+  const answer = type.includes('json') ? await response.json() : undefined
+  if (response.ok) return answer
+  throw new Error(
+    answer?.detail === undefined ? `The gateway answered ${response.status}.` : `${answer.detail} ${answer.action ?? ''}`,
+  )
+}
+
+/** Leads to the login page and back. */
+export function goToLogin() {
+  location.assign(`/login?next=${encodeURIComponent(location.pathname)}`)
+}

@@ -1,0 +1,76 @@
+import { fileURLToPath } from 'node:url'
+import express, { type Express, type RequestHandler } from 'express'
+import helmet from 'helmet'
+import type { Context } from './context.ts'
+import { bodyLimit } from './http/body.ts'
+import { createErrorHandler, notFound } from './http/errors.ts'
+import { addAuthRoutes } from './routes/auth.ts'
+import { addDeviceRoutes } from './routes/devices.ts'
+import { addKeyRoutes } from './routes/keys.ts'
+import { addNodeRoutes } from './routes/nodes.ts'
+import { addPageRoutes } from './routes/pages.ts'
+
+/** Style sheet, icon and page modules; beside `src` and `dist` alike. */
+const assets = fileURLToPath(new URL('../public/', import.meta.url))
+
+export interface AppOptions {
+  readonly context: Context
+  /** The gate as middleware: stands before everything else. */
+  readonly guard: RequestHandler
+  /** Origins of the pages, for the Content Security Policy. */
+  readonly origins: readonly string[]
+  log(message: string): void
+}
+
+/** The Express application. */
+export function createApp({ context, guard, origins, log }: AppOptions): Express {
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  // Paths mean the same to the router as to the rules.
+  app.enable('case sensitive routing')
+  app.enable('strict routing')
+  app.use(guard)
+  app.use(securityHeaders(origins))
+  app.use('/assets', express.static(assets, { index: false, redirect: false, etag: true, maxAge: 0, fallthrough: true }))
+  // Everything else is about somebody, and secrets are among it.
+  app.use((_request, response, next) => {
+    response.set('cache-control', 'no-store')
+    next()
+  })
+  app.use('/api', express.json({ limit: bodyLimit, strict: true }))
+  addAuthRoutes(app, context)
+  addNodeRoutes(app, context)
+  addDeviceRoutes(app, context)
+  addKeyRoutes(app, context)
+  addPageRoutes(app, context)
+  app.use(notFound)
+  app.use(createErrorHandler(log))
+  return app
+}
+
+function securityHeaders(origins: readonly string[]): RequestHandler {
+  const encrypted = origins.every((origin) => origin.startsWith('https://'))
+  return helmet({
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'none'"],
+        scriptSrc: ["'self'"],
+        styleSrc: ["'self'"],
+        imgSrc: ["'self'"],
+        // Older browsers do not count ws: and wss: of the same host as 'self'.
+        connectSrc: ["'self'", ...origins.map((origin) => origin.replace(/^http/, 'ws'))],
+        formAction: ["'self'"],
+        frameAncestors: ["'none'"],
+        baseUri: ["'none'"],
+      },
+    },
+    strictTransportSecurity: encrypted,
+    // With `no-referrer`, browsers send `Origin: null` with forms, and the gate would refuse our own.
+    referrerPolicy: { policy: 'same-origin' },
+    // Pages served over plain http on a LAN are not isolated, and browsers complain about the header there.
+    originAgentCluster: encrypted,
+    crossOriginOpenerPolicy: encrypted && { policy: 'same-origin' },
+  })
+}

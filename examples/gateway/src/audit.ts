@@ -1,0 +1,138 @@
+import type { AuditEvent, Principal } from 'upgate'
+
+/** One line of the audit trail. Flat, so that it can be searched; never holds a secret. */
+export interface AuditLine {
+  /** From 1, counted by this process. */
+  readonly number: number
+  /** ISO 8601. */
+  readonly at: string
+  readonly event: string
+  readonly [field: string]: string | number | boolean | readonly string[]
+}
+
+/** What the application itself reports, beside the gate's events. */
+export interface OwnEvent {
+  readonly event:
+    | 'account_created'
+    | 'logged_in'
+    | 'login_failed'
+    | 'logged_out'
+    | 'setup_code_wrong'
+    | 'device_created'
+    | 'device_revoked'
+    | 'key_created'
+    | 'key_revoked'
+  readonly [field: string]: string | readonly string[] | undefined
+}
+
+/** The audit trail: a bounded memory for the page, and one line of JSON each for the log. */
+export interface Audit {
+  record(event: OwnEvent): void
+  /** Takes an event of the gate. */
+  observe(event: AuditEvent): void
+  /** Newest first. */
+  list(): readonly AuditLine[]
+  /** Calls back for every new line. Returns its removal. */
+  onLine(listener: (line: AuditLine) => void): () => void
+}
+
+export interface AuditOptions {
+  /** Milliseconds since the epoch. */
+  now(): number
+  /** Writes one line of the log. */
+  write(line: string): void
+  /** Lines kept in memory. Default: 500. */
+  readonly capacity?: number
+}
+
+/** Creates the audit trail. */
+export function createAudit(options: AuditOptions): Audit {
+  const { now, write, capacity = 500 } = options
+  const lines: AuditLine[] = []
+  const listeners = new Set<(line: AuditLine) => void>()
+  let count = 0
+
+  function add(at: number, event: string, fields: Fields): void {
+    count += 1
+    const line: AuditLine = { number: count, at: new Date(at).toISOString(), event, ...present(fields) }
+    lines.push(line)
+    if (lines.length > capacity) lines.shift()
+    write(oneLine(line))
+    for (const listener of listeners) listener(line)
+  }
+
+  return {
+    record({ event, ...fields }) {
+      add(now(), event, fields)
+    },
+    observe(event) {
+      // What was merely read is no matter for an audit: pages, assets and health checks would drown the rest.
+      if (event.type === 'allowed' && /^(GET|HEAD|OPTIONS)$/.test(event.place.method)) return
+      add(event.at, event.type, fieldsOf(event))
+    },
+    list: () => lines.toReversed(),
+    onLine(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+  }
+}
+
+type Fields = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>
+
+function fieldsOf(event: AuditEvent): Fields {
+  switch (event.type) {
+    case 'allowed':
+      return { ...placeOf(event.place), ...whoOf(event.principal), rule: event.rule }
+    case 'deferred':
+      return { ...placeOf(event.place), rule: event.rule }
+    case 'refused':
+      return {
+        ...placeOf(event.place),
+        ...whoOf(event.principal),
+        code: event.code,
+        status: event.status,
+        detail: event.detail,
+        rule: event.rule,
+      }
+    case 'socket_accepted':
+      return { ...placeOf(event.place), ...whoOf(event.principal), connection: event.connectionId }
+    case 'socket_refused':
+      return { ...placeOf(event.place), code: event.code, closeCode: event.closeCode, detail: event.detail }
+    case 'socket_closed':
+      return { ...whoOf(event.principal), connection: event.connectionId, reason: event.reason }
+    case 'revoked': {
+      const { sequence, reason, selector } = event.revocation
+      return { sequence, reason, ...selector, closed: event.closed }
+    }
+  }
+}
+
+function placeOf(place: { readonly method: string; readonly path: string; readonly clientAddress: string | undefined }): Fields {
+  return { method: place.method, path: place.path, address: place.clientAddress }
+}
+
+function whoOf(principal: Principal | undefined): Fields {
+  if (principal === undefined) return {}
+  return {
+    kind: principal.kind,
+    principal: principal.id,
+    name: principal.displayName,
+    scheme: principal.scheme,
+    credential: principal.credentialId,
+  }
+}
+
+function present(fields: Fields): Record<string, string | number | boolean | readonly string[]> {
+  const kept: Record<string, string | number | boolean | readonly string[]> = {}
+  for (const [name, value] of Object.entries(fields)) if (value !== undefined) kept[name] = value
+  return kept
+}
+
+/** JSON leaves some control characters as they are; a terminal that shows the log would obey them. */
+function oneLine(line: AuditLine): string {
+  return JSON.stringify(line).replace(
+    /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}

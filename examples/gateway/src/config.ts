@@ -1,0 +1,135 @@
+import { resolve } from 'node:path'
+
+/** What the environment says, checked. Times are in milliseconds. */
+export interface Config {
+  readonly host: string
+  /** 0 lets the system pick a free port. */
+  readonly port: number
+  /** Absolute path of the folder that holds the database. */
+  readonly dataDir: string
+  /** Origin under which browsers reach the gateway; absent = `http://HOST:PORT` and localhost. */
+  readonly publicUrl: string | undefined
+  readonly trustedProxies: readonly string[]
+  readonly admin: { readonly email: string; readonly password: string } | undefined
+  /** How long a node's socket may take to prove itself. */
+  readonly handshakeTimeout: number
+}
+
+/** A setting that cannot be used. The message names the variable and says what to do. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+/**
+ * Reads the settings of the gateway from environment variables. An empty variable counts as absent.
+ *
+ * @throws {ConfigError} at the first variable that cannot be used; its value is never part of the message
+ * where it could be a secret.
+ */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const read = (name: string): string | undefined => {
+    const value = env[name]?.trim()
+    return value === '' ? undefined : value
+  }
+  return {
+    host: readHost(read('HOST') ?? '127.0.0.1'),
+    port: readInteger('PORT', read('PORT') ?? '8787', 0, 65_535),
+    dataDir: resolve(read('DATA_DIR') ?? './data'),
+    publicUrl: readPublicUrl(read('PUBLIC_URL')),
+    trustedProxies: readProxies(read('TRUST_PROXY')),
+    // A password may begin or end with a space: it is taken as it is.
+    admin: readAdmin(read('ADMIN_EMAIL'), env['ADMIN_PASSWORD'] || undefined),
+    handshakeTimeout: readInteger('HANDSHAKE_TIMEOUT_MS', read('HANDSHAKE_TIMEOUT_MS') ?? '10000', 100, 60_000),
+  }
+}
+
+/** Shortest password an account may have, in characters. */
+export const passwordMinimum = 12
+
+/** Longest password that is hashed, in characters: hashing must not become a way to keep the server busy. */
+export const passwordMaximum = 1024
+
+/** Whether a string has the shape of an email address. Deliverability is nobody's business here. */
+export function isEmail(value: string): boolean {
+  return value.length <= 254 && /^[^\s@<>"'`\\]+@[^\s@<>"'`\\]+$/.test(value)
+}
+
+/** The origins browsers may come from, once the port is known. */
+export function originsOf(config: Config, port: number): readonly [string, ...string[]] {
+  if (config.publicUrl !== undefined) return [config.publicUrl]
+  const host = config.host.includes(':') ? `[${config.host}]` : config.host
+  const origin = new URL(`http://${host}:${port}`).origin
+  const localhost = new URL(`http://localhost:${port}`).origin
+  return origin === localhost ? [origin] : [origin, localhost]
+}
+
+function readHost(value: string): string {
+  if (/[\s/@?#]/.test(value) || value.includes('://')) {
+    throw new ConfigError(
+      'HOST must be the address to listen on, such as 127.0.0.1, 0.0.0.0 or ::1, without scheme or port.',
+    )
+  }
+  return value.replace(/^\[(.*)\]$/, '$1')
+}
+
+function readInteger(name: string, value: string, minimum: number, maximum: number): number {
+  const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN
+  if (!(number >= minimum && number <= maximum)) {
+    throw new ConfigError(
+      `${name} must be a whole number from ${minimum} to ${maximum}; it is ${JSON.stringify(value)}.`,
+    )
+  }
+  return number
+}
+
+function readPublicUrl(value: string | undefined): string | undefined {
+  if (value === undefined) return undefined
+  const hint = 'PUBLIC_URL must be the address that browsers use, such as https://gateway.example.com'
+  let url: URL
+  try {
+    url = new URL(value)
+  } catch {
+    throw new ConfigError(`${hint}; it is not a URL.`)
+  }
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    throw new ConfigError(`${hint}; it must begin with http:// or https://.`)
+  }
+  if (url.username !== '' || url.password !== '') throw new ConfigError(`${hint}, without a user or password.`)
+  if (url.pathname !== '/' || url.search !== '' || url.hash !== '') {
+    throw new ConfigError(`${hint}, without a path: the gateway has to be at the root of its host.`)
+  }
+  return url.origin
+}
+
+function readProxies(value: string | undefined): readonly string[] {
+  if (value === undefined) return []
+  const hint =
+    'TRUST_PROXY must list the proxies in front of the gateway, separated by commas: addresses, CIDR ranges, loopback or private'
+  const entries = value
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '')
+  for (const entry of entries) {
+    if (/^(true|\d+|\*|all)$/i.test(entry)) {
+      // A number of hops, or everybody, lets any client choose its own address.
+      throw new ConfigError(`${hint}; ${JSON.stringify(entry)} would let clients forge their address.`)
+    }
+    if (!/^(loopback|private|[0-9a-f.:]+(\/\d{1,3})?)$/i.test(entry)) {
+      throw new ConfigError(`${hint}; ${JSON.stringify(entry)} is none of these.`)
+    }
+  }
+  return entries
+}
+
+function readAdmin(email: string | undefined, password: string | undefined): Config['admin'] {
+  if (email === undefined && password === undefined) return undefined
+  if (email === undefined) throw new ConfigError('ADMIN_EMAIL is missing: ADMIN_PASSWORD needs it beside it.')
+  if (password === undefined) throw new ConfigError('ADMIN_PASSWORD is missing: ADMIN_EMAIL needs it beside it.')
+  if (!isEmail(email)) throw new ConfigError('ADMIN_EMAIL must be an email address, such as ada@example.com.')
+  if (password.length < passwordMinimum || password.length > passwordMaximum) {
+    throw new ConfigError(
+      `ADMIN_PASSWORD must have ${passwordMinimum} to ${passwordMaximum} characters; it has ${password.length}.`,
+    )
+  }
+  return { email, password }
+}

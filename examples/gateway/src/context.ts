@@ -1,0 +1,34 @@
+import type { Request, Response } from 'express'
+import type { IssuedSession, Principal, Services } from 'upgate'
+import type { Audit } from './audit.ts'
+import type { ClientAddresses } from './client-address.ts'
+import type { Live } from './live.ts'
+import type { Nodes } from './nodes.ts'
+import type { SetupCode } from './setup-code.ts'
+
+/** What the routes work with. */
+export interface Context {
+  readonly services: Services
+  readonly nodes: Nodes
+  readonly audit: Audit
+  readonly live: Live
+  readonly addresses: ClientAddresses
+  /** Absent when the first account exists since the start. */
+  readonly setupCode: SetupCode | undefined
+  /** Origin of the pages. */
+  readonly origin: string
+  /** Address of the node endpoint as people have to type it. */
+  readonly nodeUrl: string
+  /** Who a request is from; the rules make sure that there is somebody on the paths that ask. */
+  principalOf(request: Request): Principal | undefined
+  /** Begins the session in the browser. */
+  setCookie(response: Response, issued: IssuedSession): void
+  removeCookie(response: Response): void
+}
+
+/** Who a request is from, on a path that nobody enters anonymously. */
+export function callerOf(context: Context, request: Request): Principal {
+  const principal = context.principalOf(request)
+  if (principal === undefined) throw new Error('A route that needs a principal is not behind a rule that requires one.')
+  return principal
+}

@@ -1,0 +1,16 @@
+import type { Services } from 'upgate'
+import type { Audit } from './audit.ts'
+import { type Config, ConfigError } from './config.ts'
+import { adminScopes } from './scopes.ts'
+
+/** Creates the admin that the settings name, unless there is an account already: a restart changes no password. */
+export async function createFirstAdmin(config: Config, services: Services, audit: Audit): Promise<void> {
+  if (config.admin === undefined) return
+  const { email, password } = config.admin
+  const result = await services.accounts.createFirst({ email, password, scopes: adminScopes, roles: ['admin'] })
+  if (result.outcome === 'done') {
+    audit.record({ event: 'account_created', principal: result.account.id, name: result.account.email })
+  } else if (result.code !== 'accounts_exist') {
+    throw new ConfigError(`ADMIN_EMAIL and ADMIN_PASSWORD were not accepted: ${result.reason}`)
+  }
+}

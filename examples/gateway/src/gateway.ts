@@ -1,0 +1,164 @@
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import {
+  apiKey,
+  type Clock,
+  cookieMayBeSecure,
+  createGate,
+  createServices,
+  deviceToken,
+  type Logger,
+  type Services,
+  sessionCookie,
+} from 'upgate'
+import { expressGate } from 'upgate/express'
+import { sqliteStore } from 'upgate/sql'
+import { connectFrame, guardServer } from 'upgate/ws'
+import { createApp } from './app.ts'
+import { type Audit, createAudit } from './audit.ts'
+import { chatFrameLimit, createChat } from './chat.ts'
+import { createClientAddresses } from './client-address.ts'
+import { type Config, originsOf } from './config.ts'
+import type { Context } from './context.ts'
+import { prepareDataDir } from './data-dir.ts'
+import { createFirstAdmin } from './first-admin.ts'
+import { createLive } from './live.ts'
+import { createNodes, nodeMessageLimit } from './nodes.ts'
+import { createRules } from './rules.ts'
+import { createSetupCode, type SetupCode } from './setup-code.ts'
+import { createSockets } from './sockets.ts'
+
+/** What surrounds the gateway; the program gives it the console. */
+export interface Surroundings {
+  /** Writes one line of the log. */
+  write(line: string): void
+  /** Default: the system's. */
+  readonly clock?: Clock
+}
+
+/** A running gateway. */
+export interface Gateway {
+  /** Under which browsers reach it. */
+  readonly origin: string
+  readonly setupCode: string | undefined
+  /** Closes sockets with 1001, ends requests, and writes what is still in memory. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens the database, listens, and guards the server before the first connection is read.
+ *
+ * @throws {ConfigError} when the settings do not work out; other errors are those of the database and of `listen`
+ */
+export async function startGateway(config: Config, surroundings: Surroundings): Promise<Gateway> {
+  const { write, clock } = surroundings
+  const log = (message: string): void => write(JSON.stringify({ event: 'log', message }))
+  const logger: Logger = { warn: log, error: (message) => log(message) }
+  prepareDataDir(config.dataDir)
+  const store = await sqliteStore({ file: join(config.dataDir, 'gateway.db') })
+  const services = createServices({ store, logger, ...(clock && { clock }) })
+  const server = createServer()
+  try {
+    const now = (): number => clock?.now() ?? Date.now()
+    const audit = createAudit({ now, write })
+    await createFirstAdmin(config, services, audit)
+    const setupCode = (await services.accounts.any()) ? undefined : createSetupCode({ now })
+    server.listen(config.port, config.host)
+    await once(server, 'listening')
+    // From here to the end nothing is awaited: no connection is read before the server is guarded.
+    const { port } = server.address() as AddressInfo
+    const origins = originsOf(config, port)
+    const stop = assemble({ config, clock, logger, log, now, audit, services, server, origins, setupCode })
+    return {
+      origin: origins[0],
+      setupCode: setupCode?.value,
+      async close() {
+        const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+        await stop()
+        server.closeIdleConnections()
+        const timer = setTimeout(() => server.closeAllConnections(), 1000)
+        await closed
+        clearTimeout(timer)
+        await services.close()
+        await store.close()
+      },
+    }
+  } catch (error) {
+    server.close()
+    await services.close()
+    await store.close()
+    throw error
+  }
+}
+
+interface Parts {
+  readonly config: Config
+  readonly clock: Clock | undefined
+  readonly logger: Logger
+  log(message: string): void
+  now(): number
+  readonly audit: Audit
+  readonly services: Services
+  readonly server: Server
+  readonly origins: readonly [string, ...string[]]
+  readonly setupCode: SetupCode | undefined
+}
+
+/** Puts gate, application and sockets together; returns how to take them down. */
+function assemble(parts: Parts): () => Promise<void> {
+  const { config, clock, logger, log, now, audit, services, server, origins, setupCode } = parts
+  const session = sessionCookie({
+    sessions: services.sessions,
+    name: 'gateway_session',
+    sameSite: 'strict',
+    secure: origins.every(cookieMayBeSecure),
+    logger,
+  })
+  const device = deviceToken({ devices: services.devices })
+  const gate = createGate({
+    name: 'gateway',
+    origins,
+    trustedProxies: config.trustedProxies,
+    schemes: [session, apiKey({ keys: services.keys }), device],
+    rules: createRules(connectFrame(), { session: session.name, device: device.name }),
+    login: { page: '/login' },
+    setup: { page: '/setup', required: async () => !(await services.accounts.any()) },
+    logger,
+    ...(clock && { clock }),
+  })
+  gate.events.subscribe(audit.observe)
+
+  const nodes = createNodes({ now })
+  const chat = createChat({ now })
+  const live = createLive(nodes, audit)
+  const addresses = createClientAddresses(config.trustedProxies)
+  const sockets = createSockets({
+    '/ws': {
+      maxPayload: nodeMessageLimit,
+      accept: (socket, principal, request) => nodes.accept(socket, principal, addresses.shown(request)),
+    },
+    '/ws/chat': { maxPayload: chatFrameLimit, accept: chat.accept },
+    '/ws/live': { maxPayload: 1024, accept: live.accept },
+  })
+  const context: Context = {
+    services,
+    nodes,
+    audit,
+    live,
+    addresses,
+    setupCode,
+    origin: origins[0],
+    nodeUrl: `${origins[0].replace(/^http/, 'ws')}/ws`,
+    principalOf: (request) => gate.principalOf(request),
+    setCookie: (response, issued) => void response.append('set-cookie', session.setCookie(issued)),
+    removeCookie: (response) => void response.append('set-cookie', session.removeCookie()),
+  }
+  server.on('request', createApp({ context, guard: expressGate(gate), origins, log }))
+  const guarded = guardServer(server, gate, { sockets, deadline: config.handshakeTimeout })
+  return async () => {
+    await guarded.close({ code: 1001 })
+    gate.close()
+  }
+}

@@ -1,0 +1,49 @@
+import type { Principal } from 'upgate'
+import type { WebSocket } from 'ws'
+import type { Audit } from './audit.ts'
+import { watchHeartbeat } from './heartbeat.ts'
+import type { Nodes } from './nodes.ts'
+import { scopes } from './scopes.ts'
+import { sendJson, sendToAll } from './send.ts'
+
+/** What the pages are told while they are open, over `/ws/live`. */
+export interface Live {
+  /** Takes over an accepted socket. */
+  accept(socket: WebSocket, principal: Principal): void
+  /** Tells the pages that devices or keys changed, so that they fetch them again. */
+  changed(what: 'devices' | 'keys'): void
+}
+
+/** Sends the nodes after every change, and audit lines as they happen, to those whose scopes cover them. */
+export function createLive(nodes: Nodes, audit: Audit): Live {
+  const readers = new Set<WebSocket>()
+  const auditors = new Set<WebSocket>()
+  let pending = false
+  nodes.onChange(() => {
+    // A thousand nodes that reconnect at once are one message, not a thousand.
+    if (pending) return
+    pending = true
+    setImmediate(() => {
+      pending = false
+      sendToAll(readers, { type: 'nodes', nodes: nodes.list() })
+    })
+  })
+  audit.onLine((line) => sendToAll(auditors, { type: 'audit', line }))
+  return {
+    accept(socket, principal) {
+      watchHeartbeat(socket)
+      socket.on('error', () => {})
+      socket.once('close', () => {
+        readers.delete(socket)
+        auditors.delete(socket)
+      })
+      if (principal.scopes.includes(scopes.admin)) auditors.add(socket)
+      if (!principal.scopes.includes(scopes.read)) return
+      readers.add(socket)
+      sendJson(socket, { type: 'nodes', nodes: nodes.list() })
+    },
+    changed(what) {
+      sendToAll(readers, { type: 'changed', what })
+    },
+  }
+}

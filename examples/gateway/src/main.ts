@@ -1,0 +1,67 @@
+import { ConfigError, readConfig } from './config.ts'
+import { type Gateway, startGateway } from './gateway.ts'
+
+// Database files are for their owner only, wherever DATA_DIR is.
+process.umask(0o077)
+
+const write = (line: string): void => {
+  process.stdout.write(`${line}\n`)
+}
+
+/** Longest shutdown, in milliseconds; what is not done by then is cut off. */
+const shutdownLimit = 4500
+
+try {
+  const gateway = await startGateway(readConfig(process.env), { write })
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop(gateway, signal))
+  write(`Gateway ready: ${gateway.origin}`)
+  if (gateway.setupCode === undefined) write(`Next step: log in at ${gateway.origin}/login`)
+  else {
+    write(`Setup code: ${gateway.setupCode} (valid for 30 minutes, once)`)
+    write(`Next step: open ${gateway.origin}/setup and create the first account with this code`)
+  }
+} catch (error) {
+  process.stderr.write(`${explain(error)}\n`)
+  process.exit(1)
+}
+
+let stopping = false
+
+function stop(gateway: Gateway, signal: string): void {
+  if (stopping) return
+  stopping = true
+  write(`${signal}: closing sockets and the database`)
+  setTimeout(() => process.exit(0), shutdownLimit).unref()
+  gateway.close().then(
+    () => process.exit(0),
+    (error: unknown) => {
+      process.stderr.write(`${explain(error)}\n`)
+      process.exit(1)
+    },
+  )
+}
+
+/** One sentence that says what to do. */
+function explain(error: unknown): string {
+  if (error instanceof ConfigError) return `Cannot start: ${error.message}`
+  const { code, address, port, message } = error as NodeJS.ErrnoException & { address?: string; port?: number }
+  switch (code) {
+    case 'EADDRINUSE':
+      return `Cannot start: port ${port} of ${address} is in use. Stop what uses it, or set PORT to another number.`
+    case 'EACCES':
+    case 'EPERM':
+      return `Cannot start: this user may not listen on port ${port} of ${address}. Set PORT to a number from 1024 up.`
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return `Cannot start: HOST ${process.env['HOST'] ?? ''} is no address of this machine. Set HOST to 127.0.0.1 or 0.0.0.0.`
+    case 'store_corrupt':
+    case 'store_too_new':
+    case 'store_busy':
+    case 'store_full':
+    case 'store_unavailable':
+      return `Cannot start: the database in DATA_DIR cannot be used (${code}). ${message}`
+    default:
+      return `Cannot start: ${error instanceof Error ? (error.stack ?? error.message) : 'unknown error'}`
+  }
+}

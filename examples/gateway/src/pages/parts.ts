@@ -1,0 +1,36 @@
+import { type Html, html, type Slot } from './html.ts'
+
+/** A moment, readable without JavaScript; the page's module makes it relative to now. */
+export function time(iso: string | null | undefined, style: 'relative' | 'clock' = 'relative'): Html {
+  if (iso === undefined || iso === null) return html`<span class="muted">never</span>`
+  return html`<time datetime="${iso}" data-style="${style}">${iso.slice(0, 16).replace('T', ' ')} UTC</time>`
+}
+
+/** The state of the page's live connection. */
+export const liveState: Html = html`<p class="live" id="live" role="status" data-state="connecting"><span class="dot" aria-hidden="true"></span><span id="live-text">Connecting</span></p>`
+
+/** The dialog that shows a new token, once. */
+export function tokenDialog(more?: Slot): Html {
+  return html`<dialog id="token-dialog" aria-labelledby="token-title">
+  <h2 id="token-title">Token for <span id="token-name"></span></h2>
+  <p class="alert calm">Copy it now. Only a fingerprint of it is stored, so it cannot be shown again.</p>
+  <div class="field">
+    <label for="token-value">Token</label>
+    <div class="copy-row">
+      <input class="mono" id="token-value" readonly autocomplete="off" spellcheck="false">
+      <button type="button" data-copy="token-value">Copy</button>
+    </div>
+  </div>
+  ${more}
+  <p class="dialog-actions"><button class="primary" type="button" data-close>Done</button></p>
+</dialog>`
+}
+
+/** The dialog that asks before something is revoked. */
+export function confirmDialog(consequence: string): Html {
+  return html`<dialog id="confirm-dialog" aria-labelledby="confirm-title" aria-describedby="confirm-text">
+  <h2 id="confirm-title">Revoke <span id="confirm-name"></span>?</h2>
+  <p id="confirm-text">${consequence}</p>
+  <p class="dialog-actions"><button type="button" data-close>Cancel</button><button class="danger" type="button" id="confirm-yes">Revoke</button></p>
+</dialog>`
+}

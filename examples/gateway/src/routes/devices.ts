@@ -1,0 +1,68 @@
+import type { Express } from 'express'
+import type { Device } from 'upgate'
+import { callerOf, type Context } from '../context.ts'
+import { nameOf, objectOf } from '../http/body.ts'
+import { ProblemError } from '../http/problem.ts'
+
+/** A device as the API and the pages show it. */
+export interface DeviceView {
+  readonly id: string
+  readonly name: string
+  readonly role: string
+  readonly connected: boolean
+  /** ISO 8601. */
+  readonly createdAt: string
+  /** ISO 8601, to about a minute. */
+  readonly lastUsedAt: string | null
+}
+
+/** Devices that are not revoked, in order of creation. */
+export async function listDevices(context: Context): Promise<readonly DeviceView[]> {
+  const connected = new Set(context.nodes.list().map((node) => node.id))
+  return (await context.services.devices.list()).map((device) => viewOf(device, connected.has(device.id)))
+}
+
+/** Creating, listing and revoking devices. */
+export function addDeviceRoutes(app: Express, context: Context): void {
+  const { services, audit, live } = context
+
+  app.post('/api/devices', async (request, response) => {
+    const name = nameOf(objectOf(request))
+    const { id: createdBy } = callerOf(context, request)
+    // Role and scopes are ours to give: whatever else the body holds has no say in them.
+    const { id, token } = await services.devices.create({ name, role: 'node', createdBy })
+    audit.record({ event: 'device_created', device: id, name, by: createdBy })
+    live.changed('devices')
+    response.status(201).json({ id, token, name })
+  })
+
+  app.get('/api/devices', async (_request, response) => {
+    response.json({ devices: await listDevices(context) })
+  })
+
+  app.delete('/api/devices/:id', async (request, response) => {
+    const device = await services.devices.revoke(request.params.id)
+    if (device === undefined) throw unknownDevice
+    audit.record({ event: 'device_revoked', device: device.id, name: device.name, by: callerOf(context, request).id })
+    live.changed('devices')
+    response.sendStatus(204)
+  })
+}
+
+const unknownDevice = new ProblemError({
+  status: 404,
+  code: 'not_found',
+  detail: 'There is no device with this id.',
+  action: 'List the devices and use one of their ids.',
+})
+
+function viewOf(device: Device, connected: boolean): DeviceView {
+  return {
+    id: device.id,
+    name: device.name,
+    role: device.role,
+    connected,
+    createdAt: new Date(device.createdAt).toISOString(),
+    lastUsedAt: device.lastUsedAt === undefined ? null : new Date(device.lastUsedAt).toISOString(),
+  }
+}

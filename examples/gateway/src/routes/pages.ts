@@ -1,0 +1,95 @@
+import express, { type Express } from 'express'
+import { callerOf, type Context } from '../context.ts'
+import { bodyLimit } from '../http/body.ts'
+import { logIn, logOut, setUp } from '../login.ts'
+import { pageAfterLogin, startPage } from '../next.ts'
+import { auditPage } from '../pages/audit.ts'
+import { chatPage } from '../pages/chat.ts'
+import type { Html } from '../pages/html.ts'
+import { keysPage } from '../pages/keys.ts'
+import { loginPage } from '../pages/login.ts'
+import { nodesPage } from '../pages/nodes.ts'
+import { setupPage } from '../pages/setup.ts'
+import { listDevices } from './devices.ts'
+import { listKeys } from './keys.ts'
+
+/** The pages, and the forms that work without JavaScript. */
+export function addPageRoutes(app: Express, context: Context): void {
+  const { services, nodes, audit } = context
+  const form = express.urlencoded({ extended: false, limit: bodyLimit, parameterLimit: 10 })
+
+  app.get('/login', async (request, response) => {
+    if (!(await services.accounts.any())) return response.redirect(303, '/setup')
+    send(response, loginPage({ next: pageAfterLogin(request.query['next']) }))
+  })
+
+  app.post('/login', form, async (request, response) => {
+    const { email, password, next } = fieldsOf(request.body)
+    const problem = await logIn(context, request, response, email.slice(0, 254), password)
+    if (problem === undefined) return response.redirect(303, pageAfterLogin(next))
+    if (problem.retryAfter !== undefined) response.set('retry-after', String(problem.retryAfter))
+    response.status(problem.status)
+    send(response, loginPage({ next: pageAfterLogin(next), email: email.slice(0, 254), problem }))
+  })
+
+  app.post('/logout', async (request, response) => {
+    await logOut(context, request, response)
+    response.redirect(303, '/login')
+  })
+
+  app.get('/setup', async (_request, response) => {
+    if (await services.accounts.any()) return response.redirect(303, '/login')
+    send(response, setupPage())
+  })
+
+  app.post('/setup', form, async (request, response) => {
+    const { code, email, password } = fieldsOf(request.body)
+    const problem =
+      (await setUp(context, request, { code, email, password })) ??
+      (await logIn(context, request, response, email, password))
+    if (problem === undefined) return response.redirect(303, startPage)
+    response.status(problem.status)
+    send(response, setupPage({ email: email.slice(0, 254), problem }))
+  })
+
+  app.get('/', (_request, response) => response.redirect(303, startPage))
+
+  app.get('/nodes', async (request, response) => {
+    const account = nameOf(callerOf(context, request))
+    const devices = await listDevices(context)
+    send(response, nodesPage({ account, nodes: nodes.list(), devices, nodeUrl: context.nodeUrl }))
+  })
+
+  app.get('/keys', async (request, response) => {
+    const caller = callerOf(context, request)
+    const keys = await listKeys(context)
+    send(response, keysPage({ account: nameOf(caller), keys, held: caller.scopes, origin: context.origin }))
+  })
+
+  app.get('/chat', (request, response) => {
+    send(response, chatPage(nameOf(callerOf(context, request))))
+  })
+
+  app.get('/audit', (request, response) => {
+    send(response, auditPage({ account: nameOf(callerOf(context, request)), lines: audit.list() }))
+  })
+}
+
+function send(response: express.Response, page: Html): void {
+  response.type('html').send(page.toString())
+}
+
+function nameOf(principal: { readonly id: string; readonly displayName?: string }): string {
+  return principal.displayName ?? principal.id
+}
+
+/** Fields of a form as strings; a field sent twice, or not at all, is empty. */
+function fieldsOf(body: unknown): Record<'code' | 'email' | 'password' | 'next', string> {
+  const fields = { code: '', email: '', password: '', next: '' }
+  if (typeof body !== 'object' || body === null) return fields
+  for (const name of Object.keys(fields) as (keyof typeof fields)[]) {
+    const value: unknown = Object.hasOwn(body, name) ? (body as Record<string, unknown>)[name] : undefined
+    if (typeof value === 'string') fields[name] = value
+  }
+  return fields
+}

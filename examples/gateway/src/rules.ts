@@ -1,0 +1,38 @@
+import type { Handshake, RuleOptions } from 'upgate'
+import { scopes } from './scopes.ts'
+
+/** Names of the schemes, as they stand in the rules. */
+export interface SchemeNames {
+  readonly session: string
+  readonly device: string
+}
+
+/**
+ * What may be entered by whom. Whatever is not listed asks for a person who is logged in; an API key is a service,
+ * and a device token a device, so neither opens anything that does not name its kind.
+ */
+export function createRules(handshake: Handshake, schemes: SchemeNames): readonly RuleOptions[] {
+  const people = ['user'] as const
+  const programs = ['user', 'service'] as const
+  return [
+    { path: ['/health', '/assets/*', '/login', '/setup'], access: 'public' },
+    { path: '/api/auth/config', methods: ['GET'], access: 'public' },
+    { path: ['/api/auth/login', '/api/auth/setup'], methods: ['POST'], access: 'public' },
+    // Logging out twice is no mistake.
+    { path: ['/logout', '/api/auth/logout'], methods: ['POST'], access: 'optional' },
+
+    // No HTTP credential needed, none accepted but a device's: a browser's cookie does not make a node.
+    { path: '/ws', access: 'deferred', kinds: ['device'], schemes: [schemes.device], handshake },
+    { path: ['/ws/chat', '/ws/live'], access: 'required', kinds: people, schemes: [schemes.session] },
+
+    { path: '/api/nodes', access: 'required', kinds: programs, scopes: [scopes.read] },
+    { path: ['/api/devices', '/api/devices/*'], access: 'required', kinds: programs, scopes: [scopes.pairing] },
+    { path: ['/api/keys', '/api/keys/*'], access: 'required', kinds: programs, scopes: [scopes.admin] },
+    { path: '/api/audit', access: 'required', kinds: programs, scopes: [scopes.admin] },
+    { path: '/api/*', access: 'required', challenge: 'api' },
+
+    { path: '/audit', access: 'required', scopes: [scopes.admin] },
+    { path: '/keys', access: 'required', scopes: [scopes.admin] },
+    { path: '/nodes', access: 'required', scopes: [scopes.read, scopes.pairing] },
+  ]
+}
