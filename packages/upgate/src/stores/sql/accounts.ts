@@ -1,0 +1,82 @@
+import type { Insertable, Kysely, Selectable } from 'kysely'
+import type { AccountRecord, AccountStore } from '../../core/ports/stores.ts'
+import { append } from './log.ts'
+import { list, orNull, orUndefined } from './rows.ts'
+import type { Database, Tables } from './tables.ts'
+
+type Accounts = Tables['upgate_accounts']
+
+export function sqlAccounts({ run, transact }: Database): AccountStore {
+  return {
+    any: () => run(any),
+    get: (id) =>
+      run(async (db) => {
+        const query = db.selectFrom('upgate_accounts').selectAll().where('id', '=', id)
+        return recordOf(await query.executeTakeFirst())
+      }),
+    byEmail: (email) =>
+      run(async (db) => {
+        const query = db.selectFrom('upgate_accounts').selectAll().where('email', '=', email)
+        return recordOf(await query.executeTakeFirst())
+      }),
+    list: () =>
+      run(async (db) => {
+        const rows = await db.selectFrom('upgate_accounts').selectAll().orderBy('seq').execute()
+        return rows.map((row) => recordOf(row) as AccountRecord)
+      }),
+    add: (record) => run((db) => insert(db, record)),
+    addFirst: (record) => transact(async (db) => !(await any(db)) && insert(db, record)),
+    replace: (record, drafts) =>
+      transact(async (db) => {
+        const { numUpdatedRows } = await db
+          .updateTable('upgate_accounts')
+          .set(rowOf(record))
+          .where('id', '=', record.id)
+          .where('version', '=', record.version - 1)
+          .executeTakeFirst()
+        return numUpdatedRows === 1n ? append(db, drafts) : undefined
+      }),
+  }
+}
+
+async function any(db: Kysely<Tables>): Promise<boolean> {
+  return (await db.selectFrom('upgate_accounts').select('id').limit(1).executeTakeFirst()) !== undefined
+}
+
+async function insert(db: Kysely<Tables>, record: AccountRecord): Promise<boolean> {
+  const { numInsertedOrUpdatedRows } = await db
+    .insertInto('upgate_accounts')
+    .values(rowOf(record))
+    .onConflict((conflict) => conflict.doNothing())
+    .executeTakeFirst()
+  return numInsertedOrUpdatedRows === 1n
+}
+
+function rowOf(record: AccountRecord): Insertable<Accounts> {
+  return {
+    id: record.id,
+    version: record.version,
+    email: record.email,
+    password_hash: orNull(record.passwordHash),
+    scopes: JSON.stringify(record.scopes),
+    roles: JSON.stringify(record.roles),
+    created_at: record.createdAt,
+    disabled_at: orNull(record.disabledAt),
+    session_generation: record.sessionGeneration,
+  }
+}
+
+function recordOf(row: Selectable<Accounts> | undefined): AccountRecord | undefined {
+  if (row === undefined) return undefined
+  return {
+    id: row.id,
+    version: row.version,
+    email: row.email,
+    passwordHash: orUndefined(row.password_hash),
+    scopes: list(row.scopes),
+    roles: list(row.roles),
+    createdAt: row.created_at,
+    disabledAt: orUndefined(row.disabled_at),
+    sessionGeneration: row.session_generation,
+  }
+}

@@ -1,0 +1,97 @@
+import type { Kysely, Transaction } from 'kysely'
+import { StoreUnavailable } from '../../core/ports/stores.ts'
+import type { Database, Tables } from './tables.ts'
+
+type Migration = (db: Kysely<Tables>) => Promise<void>
+
+/** Forward only: what was released is never edited, only followed. */
+const migrations: readonly Migration[] = [
+  async (db) => {
+    await db.schema
+      .createTable('upgate_accounts')
+      .addColumn('seq', 'integer', (column) => column.primaryKey().autoIncrement())
+      .addColumn('id', 'text', (column) => column.notNull().unique())
+      .addColumn('version', 'integer', (column) => column.notNull())
+      .addColumn('email', 'text', (column) => column.notNull().unique())
+      .addColumn('password_hash', 'text')
+      .addColumn('scopes', 'text', (column) => column.notNull())
+      .addColumn('roles', 'text', (column) => column.notNull())
+      .addColumn('created_at', 'bigint', (column) => column.notNull())
+      .addColumn('disabled_at', 'bigint')
+      .addColumn('session_generation', 'integer', (column) => column.notNull())
+      .execute()
+    await db.schema
+      .createTable('upgate_sessions')
+      .addColumn('seq', 'integer', (column) => column.primaryKey().autoIncrement())
+      .addColumn('id', 'text', (column) => column.notNull().unique())
+      .addColumn('digest', 'text', (column) => column.notNull())
+      .addColumn('account_id', 'text', (column) => column.notNull().references('upgate_accounts.id'))
+      .addColumn('generation', 'integer', (column) => column.notNull())
+      .addColumn('created_at', 'bigint', (column) => column.notNull())
+      .addColumn('last_seen_at', 'bigint', (column) => column.notNull())
+      .addColumn('expires_at', 'bigint', (column) => column.notNull())
+      .addColumn('label', 'text')
+      .addColumn('client_address', 'text')
+      .execute()
+    const indexes: readonly [string, string[]][] = [
+      ['upgate_sessions_account', ['account_id', 'seq']],
+      ['upgate_sessions_end', ['expires_at']],
+      ['upgate_sessions_seen', ['last_seen_at']],
+    ]
+    for (const [index, columns] of indexes) {
+      await db.schema.createIndex(index).on('upgate_sessions').columns(columns).execute()
+    }
+    for (const table of ['upgate_keys', 'upgate_devices'] as const) {
+      await db.schema
+        .createTable(table)
+        .addColumn('seq', 'integer', (column) => column.primaryKey().autoIncrement())
+        .addColumn('id', 'text', (column) => column.notNull().unique())
+        .addColumn('version', 'integer', (column) => column.notNull())
+        .addColumn('digest', 'text', (column) => column.notNull())
+        .addColumn('name', 'text', (column) => column.notNull())
+        .addColumn('scopes', 'text', (column) => column.notNull())
+        .addColumn('roles', 'text', (column) => column.notNull())
+        .addColumn('account_id', 'text', (column) => column.references('upgate_accounts.id'))
+        .addColumn('created_by', 'text')
+        .addColumn('created_at', 'bigint', (column) => column.notNull())
+        .addColumn('expires_at', 'bigint')
+        .addColumn('last_used_at', 'bigint')
+        .addColumn('revoked_at', 'bigint')
+        .execute()
+    }
+    await db.schema
+      .createTable('upgate_revocations')
+      .addColumn('sequence', 'integer', (column) => column.primaryKey().autoIncrement())
+      .addColumn('at', 'bigint', (column) => column.notNull())
+      .addColumn('selector', 'text', (column) => column.notNull())
+      .addColumn('reason', 'text', (column) => column.notNull())
+      .execute()
+  },
+]
+
+/**
+ * Brings the schema up to date, in one transaction: of processes that start together one migrates, the others wait.
+ *
+ * @throws StoreUnavailable `store_too_new` where a newer version wrote the database
+ */
+export async function migrate({ transact }: Database): Promise<void> {
+  await transact(async (db: Transaction<Tables>) => {
+    await db.schema
+      .createTable('upgate_schema')
+      .ifNotExists()
+      .addColumn('version', 'integer', (column) => column.notNull())
+      .execute()
+    const row = await db.selectFrom('upgate_schema').select('version').executeTakeFirst()
+    const found = row?.version ?? 0
+    if (found > migrations.length) {
+      throw new StoreUnavailable(
+        'store_too_new',
+        `The database has schema version ${found}; this version of upgate knows ${migrations.length}. Install the newer upgate, or restore an older database.`,
+      )
+    }
+    for (const migration of migrations.slice(found)) await migration(db)
+    const version = migrations.length
+    if (row === undefined) await db.insertInto('upgate_schema').values({ version }).execute()
+    else if (found < version) await db.updateTable('upgate_schema').set({ version }).execute()
+  })
+}

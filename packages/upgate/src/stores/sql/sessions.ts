@@ -1,0 +1,110 @@
+import type { Selectable } from 'kysely'
+import type { SessionRecord, SessionStore } from '../../core/ports/stores.ts'
+import { append } from './log.ts'
+import { orNull, orUndefined } from './rows.ts'
+import type { Database, Tables } from './tables.ts'
+
+export function sqlSessions({ run, transact }: Database): SessionStore {
+  return {
+    get: (id) =>
+      run(async (db) => {
+        const query = db.selectFrom('upgate_sessions').selectAll().where('id', '=', id)
+        const row = await query.executeTakeFirst()
+        return row && recordOf(row)
+      }),
+    list: (accountId) =>
+      run(async (db) => {
+        const rows = await db
+          .selectFrom('upgate_sessions')
+          .selectAll()
+          .where('account_id', '=', accountId)
+          .orderBy('seq', 'desc')
+          .execute()
+        return rows.map(recordOf)
+      }),
+    add: (record, atMost) =>
+      transact(async (db) => {
+        const { numInsertedOrUpdatedRows } = await db
+          .insertInto('upgate_sessions')
+          .values({
+            id: record.id,
+            digest: record.digest,
+            account_id: record.accountId,
+            generation: record.generation,
+            created_at: record.createdAt,
+            last_seen_at: record.lastSeenAt,
+            expires_at: record.expiresAt,
+            label: orNull(record.label),
+            client_address: orNull(record.clientAddress),
+          })
+          .onConflict((conflict) => conflict.doNothing())
+          .executeTakeFirst()
+        if (numInsertedOrUpdatedRows !== 1n) return undefined
+        const all = await db
+          .selectFrom('upgate_sessions')
+          .select('id')
+          .where('account_id', '=', record.accountId)
+          .orderBy('seq', 'desc')
+          .execute()
+        const evicted = all.slice(atMost).map(({ id }) => id)
+        if (evicted.length === 0) return []
+        await db.deleteFrom('upgate_sessions').where('id', 'in', evicted).execute()
+        return append(
+          db,
+          evicted.map((id) => ({ at: record.createdAt, selector: { sessionId: id }, reason: 'revoked' })),
+        )
+      }),
+    remove: (id, draft) =>
+      transact(async (db) => {
+        const { numDeletedRows } = await db
+          .deleteFrom('upgate_sessions')
+          .where('id', '=', id)
+          .executeTakeFirst()
+        return numDeletedRows === 1n ? (await append(db, [draft]))[0] : undefined
+      }),
+    removeOf: (accountId, generation) =>
+      run(async (db) => {
+        const { numDeletedRows } = await db
+          .deleteFrom('upgate_sessions')
+          .where('account_id', '=', accountId)
+          .where('generation', '<', generation)
+          .executeTakeFirst()
+        return Number(numDeletedRows)
+      }),
+    purge: (expiredAt, lastSeenBefore) =>
+      run(async (db) => {
+        const { numDeletedRows } = await db
+          .deleteFrom('upgate_sessions')
+          .where((where) =>
+            where.or([where('expires_at', '<=', expiredAt), where('last_seen_at', '<', lastSeenBefore)]),
+          )
+          .executeTakeFirst()
+        return Number(numDeletedRows)
+      }),
+    touch: (touches) =>
+      transact(async (db) => {
+        for (const { id, at } of touches) {
+          await db
+            .updateTable('upgate_sessions')
+            .set({ last_seen_at: at })
+            .where('id', '=', id)
+            .where('last_seen_at', '<', at)
+            .execute()
+        }
+      }),
+  }
+}
+
+function recordOf(row: Selectable<Tables['upgate_sessions']>): SessionRecord {
+  return {
+    id: row.id,
+    digest: row.digest,
+    accountId: row.account_id,
+    generation: row.generation,
+    createdAt: row.created_at,
+    lastSeenAt: row.last_seen_at,
+    expiresAt: row.expires_at,
+    label: orUndefined(row.label),
+    clientAddress: orUndefined(row.client_address),
+  }
+}

@@ -1,0 +1,83 @@
+import type { Insertable, Selectable } from 'kysely'
+import type { TokenRecord, TokenStore } from '../../core/ports/stores.ts'
+import { append } from './log.ts'
+import { list, orNull, orUndefined } from './rows.ts'
+import type { Database, Tables } from './tables.ts'
+
+type Tokens = Tables['upgate_keys']
+
+/** API keys, or devices: the tables are alike. */
+export function sqlTokens({ run, transact }: Database, table: 'upgate_keys' | 'upgate_devices'): TokenStore {
+  return {
+    get: (id) =>
+      run(async (db) => {
+        const row = await db.selectFrom(table).selectAll().where('id', '=', id).executeTakeFirst()
+        return row && recordOf(row)
+      }),
+    list: () =>
+      run(async (db) => (await db.selectFrom(table).selectAll().orderBy('seq').execute()).map(recordOf)),
+    add: (record) =>
+      run(async (db) => {
+        const { numInsertedOrUpdatedRows } = await db
+          .insertInto(table)
+          .values({ ...rowOf(record), last_used_at: orNull(record.lastUsedAt) })
+          .onConflict((conflict) => conflict.doNothing())
+          .executeTakeFirst()
+        return numInsertedOrUpdatedRows === 1n
+      }),
+    replace: (record, drafts) =>
+      transact(async (db) => {
+        const { numUpdatedRows } = await db
+          .updateTable(table)
+          .set(rowOf(record))
+          .where('id', '=', record.id)
+          .where('version', '=', record.version - 1)
+          .executeTakeFirst()
+        return numUpdatedRows === 1n ? append(db, drafts) : undefined
+      }),
+    touch: (touches) =>
+      transact(async (db) => {
+        for (const { id, at } of touches) {
+          await db
+            .updateTable(table)
+            .set({ last_used_at: at })
+            .where('id', '=', id)
+            .where((where) => where.or([where('last_used_at', 'is', null), where('last_used_at', '<', at)]))
+            .execute()
+        }
+      }),
+  }
+}
+
+function rowOf(record: TokenRecord): Omit<Insertable<Tokens>, 'last_used_at'> {
+  return {
+    id: record.id,
+    version: record.version,
+    digest: record.digest,
+    name: record.name,
+    scopes: JSON.stringify(record.scopes),
+    roles: JSON.stringify(record.roles),
+    account_id: orNull(record.accountId),
+    created_by: orNull(record.createdBy),
+    created_at: record.createdAt,
+    expires_at: orNull(record.expiresAt),
+    revoked_at: orNull(record.revokedAt),
+  }
+}
+
+function recordOf(row: Selectable<Tokens>): TokenRecord {
+  return {
+    id: row.id,
+    version: row.version,
+    digest: row.digest,
+    name: row.name,
+    scopes: list(row.scopes),
+    roles: list(row.roles),
+    accountId: orUndefined(row.account_id),
+    createdBy: orUndefined(row.created_by),
+    createdAt: row.created_at,
+    expiresAt: orUndefined(row.expires_at),
+    lastUsedAt: orUndefined(row.last_used_at),
+    revokedAt: orUndefined(row.revoked_at),
+  }
+}

@@ -1,0 +1,164 @@
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { DatabaseConnection, Dialect, Kysely, SqliteDatabase } from 'kysely'
+import { assertKnownOptions } from '../core/options.ts'
+import { type Store, StoreUnavailable } from '../core/ports/stores.ts'
+import { sqlAccounts } from './sql/accounts.ts'
+import { isBusy, toStoreUnavailable } from './sql/errors.ts'
+import { sqlLog } from './sql/log.ts'
+import { migrate } from './sql/migrations.ts'
+import { sqlSessions } from './sql/sessions.ts'
+import type { Database, Tables } from './sql/tables.ts'
+import { sqlTokens } from './sql/tokens.ts'
+
+export interface SqliteStoreOptions {
+  /** Path of the database file. It and its folder are made when missing, for their owner alone. */
+  readonly file: string
+  /** Milliseconds to wait for another process that is writing. Default: 5,000. */
+  readonly busyTimeout?: number
+}
+
+/** The driver, as far as it is used: better-sqlite3's interface. */
+interface Driver extends SqliteDatabase {
+  exec(sql: string): unknown
+  readonly inTransaction: boolean
+}
+
+/** Milliseconds that one call may block this process while another writes; after that it waits without blocking. */
+const blocking = 5
+const retryDelay = 20
+
+/**
+ * Opens a store in one SQLite file: records survive the end of the process, and are shared with others on this machine.
+ *
+ * An acknowledged write is on disk (WAL, `synchronous=FULL`): it survives `kill -9` and a loss of power, as far as the
+ * disk itself keeps what it acknowledged. The schema is migrated by itself, forward only. Needs the packages `kysely`
+ * and `libsql`.
+ *
+ * @throws TypeError for a bad option or a missing package
+ * @throws StoreUnavailable `store_too_new` where a newer version wrote the file, `store_corrupt` where it is no database
+ * @example
+ * import { sqliteStore } from 'upgate/sql'
+ * const store = await sqliteStore({ file: './data/gateway.db' })
+ */
+export async function sqliteStore(options: SqliteStoreOptions): Promise<Store> {
+  assertKnownOptions('sqliteStore', options, ['file', 'busyTimeout'])
+  const { file, busyTimeout = 5000 } = options
+  if (typeof file !== 'string' || file === '' || file === ':memory:') {
+    throw new TypeError(
+      'sqliteStore: `file` must be the path of a file; memoryStore() keeps records in memory',
+    )
+  }
+  if (!Number.isInteger(busyTimeout) || busyTimeout < 0 || busyTimeout > 60_000) {
+    throw new TypeError('sqliteStore: `busyTimeout` must be 0 to 60,000 milliseconds')
+  }
+  const kysely = await peer('kysely', () => import('kysely'))
+  const { default: Libsql } = await peer('libsql', () => import('libsql'))
+
+  const driver = await patiently(busyTimeout, async () => {
+    createPrivately(file)
+    const opened = new Libsql(file) as unknown as Driver
+    try {
+      opened.exec(`PRAGMA busy_timeout = ${blocking}`)
+      opened.exec('PRAGMA journal_mode = WAL')
+      opened.exec('PRAGMA synchronous = FULL')
+      opened.exec('PRAGMA foreign_keys = ON')
+      return opened
+    } catch (error) {
+      opened.close()
+      throw error
+    }
+  })
+  const db = new kysely.Kysely<Tables>({ dialect: dialectOf(kysely, driver) })
+  const running = new Set<Promise<unknown>>()
+  let closed = false
+
+  const database: Database = {
+    run: (operation) => perform(() => operation(db)),
+    transact: (operation) => perform(() => db.transaction().execute(operation)),
+  }
+
+  function perform<T>(operation: () => Promise<T>): Promise<T> {
+    if (closed) return Promise.reject(new StoreUnavailable('store_closed', 'The store was closed.'))
+    const result = patiently(busyTimeout, operation).finally(() => running.delete(result))
+    running.add(result)
+    return result
+  }
+
+  async function close(): Promise<void> {
+    if (closed) return
+    closed = true
+    // What was begun is finished: its caller may have been promised nothing yet, but soon would be.
+    await Promise.allSettled(running)
+    await db.destroy()
+  }
+
+  try {
+    await migrate(database)
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return {
+    accounts: sqlAccounts(database),
+    sessions: sqlSessions(database),
+    keys: sqlTokens(database, 'upgate_keys'),
+    devices: sqlTokens(database, 'upgate_devices'),
+    revocations: sqlLog(database),
+    close,
+  }
+}
+
+async function peer<T>(name: string, load: () => Promise<T>): Promise<T> {
+  try {
+    return await load()
+  } catch (cause) {
+    throw new TypeError(
+      `sqliteStore needs the package \`${name}\`, which cannot be loaded. Install it: npm install kysely libsql`,
+      { cause },
+    )
+  }
+}
+
+/** Digests and password hashes are in there: nobody else on the machine needs to read them. */
+function createPrivately(file: string): void {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+  // SQLite gives its -wal and -shm files the mode of this one.
+  closeSync(openSync(file, 'a', 0o600))
+  chmodSync(file, 0o600)
+}
+
+/** Tries again while somebody else is writing, without blocking this process for long at a time. */
+async function patiently<T>(timeout: number, operation: () => Promise<T>): Promise<T> {
+  const deadline = performance.now() + timeout
+  for (;;) {
+    try {
+      return await operation()
+    } catch (error) {
+      if (!isBusy(error) || performance.now() >= deadline) throw toStoreUnavailable(error)
+      await new Promise((resolve) => setTimeout(resolve, retryDelay))
+    }
+  }
+}
+
+/** Kysely's SQLite dialect, with transactions that take the lock for writing at their beginning. */
+function dialectOf(kysely: typeof import('kysely'), database: Driver): Dialect {
+  const { CompiledQuery, SqliteAdapter, SqliteDriver, SqliteIntrospector, SqliteQueryCompiler } = kysely
+  class ImmediateDriver extends SqliteDriver {
+    override async beginTransaction(connection: DatabaseConnection): Promise<void> {
+      // What reads first and asks for the lock later fails when another process wrote in between.
+      await connection.executeQuery(CompiledQuery.raw('begin immediate'))
+    }
+
+    override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+      // After a full disk SQLite has rolled back by itself; a second time would hide the cause.
+      if (database.inTransaction) await super.rollbackTransaction(connection)
+    }
+  }
+  return {
+    createAdapter: () => new SqliteAdapter(),
+    createDriver: () => new ImmediateDriver({ database }),
+    createIntrospector: (db: Kysely<unknown>) => new SqliteIntrospector(db),
+    createQueryCompiler: () => new SqliteQueryCompiler(),
+  }
+}
