@@ -32,7 +32,10 @@ export function createApp({ context, guard, origins, log }: AppOptions): Express
   app.enable('strict routing')
   app.use(guard)
   app.use(securityHeaders(origins))
-  app.use('/assets', express.static(assets, { index: false, redirect: false, etag: true, maxAge: 0, fallthrough: true }))
+  app.use(
+    '/assets',
+    express.static(assets, { index: false, redirect: false, etag: true, maxAge: 0, fallthrough: true }),
+  )
   // Everything else is about somebody, and secrets are among it.
   app.use((_request, response, next) => {
     response.set('cache-control', 'no-store')

@@ -108,7 +108,11 @@ function fieldsOf(event: AuditEvent): Fields {
   }
 }
 
-function placeOf(place: { readonly method: string; readonly path: string; readonly clientAddress: string | undefined }): Fields {
+function placeOf(place: {
+  readonly method: string
+  readonly path: string
+  readonly clientAddress: string | undefined
+}): Fields {
   return { method: place.method, path: place.path, address: place.clientAddress }
 }
 

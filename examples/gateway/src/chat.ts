@@ -8,7 +8,7 @@ import { createTokenBucket } from './token-bucket.ts'
 export const chatTextLimit = 2000
 
 /** Longest frame a browser may send, in bytes: the longest text in its longest encoding. */
-export const chatFrameLimit = 16 * 1024
+export const chatFrameLimit: number = 16 * 1024
 
 /** How many messages newcomers are shown. */
 const historyLimit = 50
@@ -62,20 +62,29 @@ export function createChat(options: ChatOptions): Chat {
         if (wait > 0) {
           excess += 1
           if (excess > 20) socket.close(4429, 'too_many')
-          else sendJson(socket, { type: 'error', code: 'too_fast', detail: `Wait ${Math.ceil(wait / 1000)} s.` })
+          else
+            sendJson(socket, { type: 'error', code: 'too_fast', detail: `Wait ${Math.ceil(wait / 1000)} s.` })
           return
         }
         excess = 0
         const message = parseMessage(data, isBinary)
-        const text = message?.['type'] === 'say' ? message['text'] : undefined
+        const text = message?.type === 'say' ? message.text : undefined
         if (typeof text !== 'string') {
-          sendJson(socket, { type: 'error', code: 'bad_message', detail: 'Send {"type":"say","text":"..."}.' })
+          sendJson(socket, {
+            type: 'error',
+            code: 'bad_message',
+            detail: 'Send {"type":"say","text":"..."}.',
+          })
           return
         }
         const said = text.trim()
         if (said === '') return
         if (said.length > chatTextLimit) {
-          sendJson(socket, { type: 'error', code: 'too_long', detail: `At most ${chatTextLimit} characters.` })
+          sendJson(socket, {
+            type: 'error',
+            code: 'too_long',
+            detail: `At most ${chatTextLimit} characters.`,
+          })
           return
         }
         messages += 1

@@ -13,7 +13,9 @@ export interface ClientAddresses {
 /** Reads `X-Forwarded-For` from the right, over the configured proxies only. */
 export function createClientAddresses(trustedProxies: readonly string[]): ClientAddresses {
   const trust = proxyaddr.compile(
-    trustedProxies.flatMap((entry) => (entry.toLowerCase() === 'private' ? ['uniquelocal', 'linklocal'] : [entry])),
+    trustedProxies.flatMap((entry) =>
+      entry.toLowerCase() === 'private' ? ['uniquelocal', 'linklocal'] : [entry],
+    ),
   )
   const shown = (request: IncomingMessage): string | undefined => {
     const address = proxyaddr(request, trust).replace(/^::ffff:(?=[\d.]+$)/i, '')

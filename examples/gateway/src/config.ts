@@ -38,8 +38,13 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     publicUrl: readPublicUrl(read('PUBLIC_URL')),
     trustedProxies: readProxies(read('TRUST_PROXY')),
     // A password may begin or end with a space: it is taken as it is.
-    admin: readAdmin(read('ADMIN_EMAIL'), env['ADMIN_PASSWORD'] || undefined),
-    handshakeTimeout: readInteger('HANDSHAKE_TIMEOUT_MS', read('HANDSHAKE_TIMEOUT_MS') ?? '10000', 100, 60_000),
+    admin: readAdmin(read('ADMIN_EMAIL'), env.ADMIN_PASSWORD || undefined),
+    handshakeTimeout: readInteger(
+      'HANDSHAKE_TIMEOUT_MS',
+      read('HANDSHAKE_TIMEOUT_MS') ?? '10000',
+      100,
+      60_000,
+    ),
   }
 }
 
@@ -94,7 +99,8 @@ function readPublicUrl(value: string | undefined): string | undefined {
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
     throw new ConfigError(`${hint}; it must begin with http:// or https://.`)
   }
-  if (url.username !== '' || url.password !== '') throw new ConfigError(`${hint}, without a user or password.`)
+  if (url.username !== '' || url.password !== '')
+    throw new ConfigError(`${hint}, without a user or password.`)
   if (url.pathname !== '/' || url.search !== '' || url.hash !== '') {
     throw new ConfigError(`${hint}, without a path: the gateway has to be at the root of its host.`)
   }
@@ -124,7 +130,8 @@ function readProxies(value: string | undefined): readonly string[] {
 function readAdmin(email: string | undefined, password: string | undefined): Config['admin'] {
   if (email === undefined && password === undefined) return undefined
   if (email === undefined) throw new ConfigError('ADMIN_EMAIL is missing: ADMIN_PASSWORD needs it beside it.')
-  if (password === undefined) throw new ConfigError('ADMIN_PASSWORD is missing: ADMIN_EMAIL needs it beside it.')
+  if (password === undefined)
+    throw new ConfigError('ADMIN_PASSWORD is missing: ADMIN_EMAIL needs it beside it.')
   if (!isEmail(email)) throw new ConfigError('ADMIN_EMAIL must be an email address, such as ada@example.com.')
   if (password.length < passwordMinimum || password.length > passwordMaximum) {
     throw new ConfigError(

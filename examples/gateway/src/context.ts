@@ -29,6 +29,7 @@ export interface Context {
 /** Who a request is from, on a path that nobody enters anonymously. */
 export function callerOf(context: Context, request: Request): Principal {
   const principal = context.principalOf(request)
-  if (principal === undefined) throw new Error('A route that needs a principal is not behind a rule that requires one.')
+  if (principal === undefined)
+    throw new Error('A route that needs a principal is not behind a rule that requires one.')
   return principal
 }

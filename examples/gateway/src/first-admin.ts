@@ -7,7 +7,12 @@ import { adminScopes } from './scopes.ts'
 export async function createFirstAdmin(config: Config, services: Services, audit: Audit): Promise<void> {
   if (config.admin === undefined) return
   const { email, password } = config.admin
-  const result = await services.accounts.createFirst({ email, password, scopes: adminScopes, roles: ['admin'] })
+  const result = await services.accounts.createFirst({
+    email,
+    password,
+    scopes: adminScopes,
+    roles: ['admin'],
+  })
   if (result.outcome === 'done') {
     audit.record({ event: 'account_created', principal: result.account.id, name: result.account.email })
   } else if (result.code !== 'accounts_exist') {

@@ -77,7 +77,8 @@ export async function setUp(
     return {
       status: 410,
       code: 'setup_code_expired',
-      detail: answer === 'expired' ? 'The setup code has expired.' : 'The setup code was typed wrong too often.',
+      detail:
+        answer === 'expired' ? 'The setup code has expired.' : 'The setup code was typed wrong too often.',
       action: 'Restart the gateway; it prints a new one.',
     }
   }

@@ -44,7 +44,10 @@ function stop(gateway: Gateway, signal: string): void {
 /** One sentence that says what to do. */
 function explain(error: unknown): string {
   if (error instanceof ConfigError) return `Cannot start: ${error.message}`
-  const { code, address, port, message } = error as NodeJS.ErrnoException & { address?: string; port?: number }
+  const { code, address, port, message } = error as NodeJS.ErrnoException & {
+    address?: string
+    port?: number
+  }
   switch (code) {
     case 'EADDRINUSE':
       return `Cannot start: port ${port} of ${address} is in use. Stop what uses it, or set PORT to another number.`
@@ -54,7 +57,7 @@ function explain(error: unknown): string {
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return `Cannot start: HOST ${process.env['HOST'] ?? ''} is no address of this machine. Set HOST to 127.0.0.1 or 0.0.0.0.`
+      return `Cannot start: HOST ${process.env.HOST ?? ''} is no address of this machine. Set HOST to 127.0.0.1 or 0.0.0.0.`
     case 'store_corrupt':
     case 'store_too_new':
     case 'store_busy':

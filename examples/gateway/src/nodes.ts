@@ -6,7 +6,7 @@ import { parseMessage, sendJson } from './send.ts'
 import { createTokenBucket } from './token-bucket.ts'
 
 /** Longest message a node may send, in bytes. */
-export const nodeMessageLimit = 64 * 1024
+export const nodeMessageLimit: number = 64 * 1024
 
 /** A connected node as the API and the pages show it. Everything but the address comes from its record. */
 export interface ConnectedNode {
@@ -80,10 +80,14 @@ export function createNodes(options: NodesOptions): Nodes {
 function answer(socket: WebSocket, node: ConnectedNode, data: unknown, isBinary: boolean): void {
   const message = parseMessage(data, isBinary)
   if (message === undefined) {
-    sendJson(socket, { type: 'event', event: 'error', payload: { code: 'bad_message', message: 'Not a JSON object.' } })
+    sendJson(socket, {
+      type: 'event',
+      event: 'error',
+      payload: { code: 'bad_message', message: 'Not a JSON object.' },
+    })
     return
   }
-  if (message['type'] !== 'req') return
+  if (message.type !== 'req') return
   const { id, method } = message
   if (typeof id !== 'string' || id.length > 128) {
     sendJson(socket, {
@@ -94,7 +98,12 @@ function answer(socket: WebSocket, node: ConnectedNode, data: unknown, isBinary:
   } else if (method === 'ping') {
     sendJson(socket, { type: 'res', id, ok: true, payload: {} })
   } else if (method === 'whoami') {
-    sendJson(socket, { type: 'res', id, ok: true, payload: { id: node.id, name: node.name, role: node.role } })
+    sendJson(socket, {
+      type: 'res',
+      id,
+      ok: true,
+      payload: { id: node.id, name: node.name, role: node.role },
+    })
   } else {
     sendJson(socket, {
       type: 'res',

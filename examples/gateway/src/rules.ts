@@ -26,7 +26,12 @@ export function createRules(handshake: Handshake, schemes: SchemeNames): readonl
     { path: ['/ws/chat', '/ws/live'], access: 'required', kinds: people, schemes: [schemes.session] },
 
     { path: '/api/nodes', access: 'required', kinds: programs, scopes: [scopes.read] },
-    { path: ['/api/devices', '/api/devices/*'], access: 'required', kinds: programs, scopes: [scopes.pairing] },
+    {
+      path: ['/api/devices', '/api/devices/*'],
+      access: 'required',
+      kinds: programs,
+      scopes: [scopes.pairing],
+    },
     { path: ['/api/keys', '/api/keys/*'], access: 'required', kinds: programs, scopes: [scopes.admin] },
     { path: '/api/audit', access: 'required', kinds: programs, scopes: [scopes.admin] },
     { path: '/api/*', access: 'required', challenge: 'api' },

@@ -21,7 +21,10 @@ function sendText(socket: WebSocket, text: string): void {
 }
 
 /** The text of a message as a JSON object, or `undefined` when it is anything else. */
-export function parseMessage(data: unknown, isBinary: boolean): Readonly<Record<string, unknown>> | undefined {
+export function parseMessage(
+  data: unknown,
+  isBinary: boolean,
+): Readonly<Record<string, unknown>> | undefined {
   if (isBinary) return undefined
   try {
     const value: unknown = JSON.parse(String(data))

@@ -9,7 +9,9 @@ export interface Endpoint {
 }
 
 /** Makes a WebSocket server for every path; the guard owns them and hands over who was accepted. */
-export function createSockets(endpoints: Readonly<Record<string, Endpoint>>): Record<string, WebSocketServer> {
+export function createSockets(
+  endpoints: Readonly<Record<string, Endpoint>>,
+): Record<string, WebSocketServer> {
   const servers: Record<string, WebSocketServer> = {}
   for (const [path, { maxPayload, accept }] of Object.entries(endpoints)) {
     const server = new WebSocketServer({ noServer: true, maxPayload, perMessageDeflate: false })

@@ -11,7 +11,10 @@ export async function call(method, path, body) {
   try {
     response = await fetch(path, {
       method,
-      headers: { accept: 'application/json', ...(body !== undefined && { 'content-type': 'application/json' }) },
+      headers: {
+        accept: 'application/json',
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+      },
       ...(body !== undefined && { body: JSON.stringify(body) }),
     })
   } catch {
@@ -25,7 +28,9 @@ export async function call(method, path, body) {
   const answer = type.includes('json') ? await response.json() : undefined
   if (response.ok) return answer
   throw new Error(
-    answer?.detail === undefined ? `The gateway answered ${response.status}.` : `${answer.detail} ${answer.action ?? ''}`,
+    answer?.detail === undefined
+      ? `The gateway answered ${response.status}.`
+      : `${answer.detail} ${answer.action ?? ''}`,
   )
 }
 

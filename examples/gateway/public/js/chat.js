@@ -46,7 +46,8 @@ const socket = openSocket('/ws/chat', (message) => {
       addNew(message)
       break
     case 'presence':
-      presence.textContent = message.count === 1 ? 'One window is here.' : `${message.count} windows are here.`
+      presence.textContent =
+        message.count === 1 ? 'One window is here.' : `${message.count} windows are here.`
       break
     case 'error':
       error.textContent = message.detail
@@ -60,6 +61,8 @@ form.addEventListener('submit', (event) => {
   if (text === '') return
   error.textContent = ''
   if (socket.send({ type: 'say', text })) input.value = ''
-  else error.textContent = 'Not connected at the moment. Your message is still here; send it again in a few seconds.'
+  else
+    error.textContent =
+      'Not connected at the moment. Your message is still here; send it again in a few seconds.'
   input.focus()
 })

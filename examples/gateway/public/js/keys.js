@@ -35,7 +35,8 @@ function scopeTag(scope) {
 
 onCreate('key-form', 'key-error', async (data) => {
   const scopes = data.getAll('scope')
-  if (scopes.length === 0) throw new Error('Choose at least one thing it may do; a key without scopes opens nothing.')
+  if (scopes.length === 0)
+    throw new Error('Choose at least one thing it may do; a key without scopes opens nothing.')
   showToken(await call('POST', '/api/keys', { name: data.get('name'), scopes }))
   await refresh()
 })

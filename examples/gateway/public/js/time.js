@@ -28,7 +28,8 @@ function write(element) {
 
 /** Writes every time below an element in the reader's own zone and language. */
 export function writeTimes(root = document) {
-  for (const element of root.querySelectorAll('time[datetime]')) write(/** @type {HTMLTimeElement} */ (element))
+  for (const element of root.querySelectorAll('time[datetime]'))
+    write(/** @type {HTMLTimeElement} */ (element))
 }
 
 /** Puts a moment into a cell. @param {Element} cell @param {string | null} iso */

@@ -2,7 +2,7 @@ import type { Request } from 'express'
 import { ProblemError } from './problem.ts'
 
 /** Longest body the API reads, in bytes. */
-export const bodyLimit = 16 * 1024
+export const bodyLimit: number = 16 * 1024
 
 /** A body the API cannot use; `detail` never repeats what was sent. */
 export function badBody(detail: string): ProblemError {
@@ -45,12 +45,17 @@ export function nameOf(body: Readonly<Record<string, unknown>>): string {
   if (name === '') throw badBody('"name" is empty.')
   if ([...name].length > 64) throw badBody('"name" is longer than 64 characters.')
   // Control and direction characters could make one name look like another.
-  if (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u.test(name)) throw badBody('"name" holds characters that cannot be shown.')
+  if (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u.test(name))
+    throw badBody('"name" holds characters that cannot be shown.')
   return name
 }
 
 /** A field that is a list of at most `maximum` short strings, each once. */
-export function listOf(body: Readonly<Record<string, unknown>>, field: string, maximum: number): readonly string[] {
+export function listOf(
+  body: Readonly<Record<string, unknown>>,
+  field: string,
+  maximum: number,
+): readonly string[] {
   const value = Object.hasOwn(body, field) ? body[field] : undefined
   if (!Array.isArray(value) || !value.every((entry) => typeof entry === 'string')) {
     throw badBody(`"${field}" must be a list of strings.`)

@@ -21,13 +21,18 @@ export function createErrorHandler(log: (message: string) => void): ErrorRequest
   return (error: unknown, _request, response, next) => {
     if (response.headersSent) return next(error)
     const problem = problemOf(error)
-    if (problem.status === 500) log(`A request failed: ${error instanceof Error ? (error.stack ?? error.name) : 'unknown'}`)
+    if (problem.status === 500)
+      log(`A request failed: ${error instanceof Error ? (error.stack ?? error.name) : 'unknown'}`)
     sendProblem(response, problem)
   }
 }
 
 function wantsPage(request: Request): boolean {
-  return request.method === 'GET' && !request.path.startsWith('/api/') && request.accepts(['json', 'html']) === 'html'
+  return (
+    request.method === 'GET' &&
+    !request.path.startsWith('/api/') &&
+    request.accepts(['json', 'html']) === 'html'
+  )
 }
 
 function problemOf(error: unknown): Problem {
@@ -41,12 +46,14 @@ function problemOf(error: unknown): Problem {
       retryAfter: 5,
     }
   }
-  return bodyProblemOf(error) ?? {
-    status: 500,
-    code: 'internal_error',
-    detail: 'The gateway failed to answer this request.',
-    action: 'Try again; the log of the gateway says more.',
-  }
+  return (
+    bodyProblemOf(error) ?? {
+      status: 500,
+      code: 'internal_error',
+      detail: 'The gateway failed to answer this request.',
+      action: 'Try again; the log of the gateway says more.',
+    }
+  )
 }
 
 /** What the body parsers of Express throw: recognised by `type`, never shown, since messages repeat the body. */

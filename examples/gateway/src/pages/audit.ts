@@ -63,12 +63,12 @@ function groupOf(event: string): string {
 }
 
 function whoOf(line: AuditLine): string {
-  return String(line['name'] ?? line['principal'] ?? line['by'] ?? line['address'] ?? '')
+  return String(line.name ?? line.principal ?? line.by ?? line.address ?? '')
 }
 
 function whatOf(line: AuditLine): string {
-  const place = line['path'] === undefined ? '' : `${line['method'] ?? ''} ${line['path']}`
-  const reason = line['code'] ?? line['reason'] ?? ''
-  const detail = line['detail'] ?? ''
+  const place = line.path === undefined ? '' : `${line.method ?? ''} ${line.path}`
+  const reason = line.code ?? line.reason ?? ''
+  const detail = line.detail ?? ''
   return [place, reason, detail].filter((part) => part !== '').join(' · ')
 }

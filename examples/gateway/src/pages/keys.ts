@@ -34,7 +34,8 @@ export function keysPage({ account, keys, held, origin }: KeysPageOptions): Html
       ${scopeCatalogue
         .filter((scope) => held.includes(scope.name))
         .map(
-          (scope, index) => html`<label class="check"><input type="checkbox" name="scope" value="${scope.name}"${index === 0 && html` checked`}><span>${scope.opens}<span class="sub mono">${scope.name}</span></span></label>`,
+          (scope, index) =>
+            html`<label class="check"><input type="checkbox" name="scope" value="${scope.name}"${index === 0 && html` checked`}><span>${scope.opens}<span class="sub mono">${scope.name}</span></span></label>`,
         )}
     </fieldset>
     <p class="error" id="key-error" role="alert"></p>

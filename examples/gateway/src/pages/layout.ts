@@ -29,7 +29,8 @@ export function page({ title, path, account, script, body }: PageOptions): Html 
     <a class="brand" href="/nodes">${mark}<span>Gateway</span></a>
     <nav aria-label="Pages">
       ${navigation.map(
-        (entry) => html`<a href="${entry.path}"${entry.path === path ? html` aria-current="page"` : ''}>${entry.label}</a>`,
+        (entry) =>
+          html`<a href="${entry.path}"${entry.path === path ? html` aria-current="page"` : ''}>${entry.label}</a>`,
       )}
     </nav>
     <form class="who" method="post" action="/logout">

@@ -81,7 +81,14 @@ function nodeCommand(token: string, nodeUrl: string): string {
 }
 
 const blankNode: ConnectedNode = { id: '', connection: '', name: '', role: '', address: '', connectedAt: '' }
-const blankDevice: DeviceView = { id: '', name: '', role: '', connected: false, createdAt: '', lastUsedAt: '' }
+const blankDevice: DeviceView = {
+  id: '',
+  name: '',
+  role: '',
+  connected: false,
+  createdAt: '',
+  lastUsedAt: '',
+}
 
 function nodeRow(node: ConnectedNode): Html {
   return html`<tr data-key="${node.connection}">

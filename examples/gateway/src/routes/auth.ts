@@ -1,6 +1,6 @@
 import type { Express } from 'express'
 import { passwordMaximum, passwordMinimum } from '../config.ts'
-import { callerOf, type Context } from '../context.ts'
+import { type Context, callerOf } from '../context.ts'
 import { objectOf, stringOf } from '../http/body.ts'
 import { sendProblem } from '../http/problem.ts'
 import { logIn, logOut, setUp } from '../login.ts'

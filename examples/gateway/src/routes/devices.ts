@@ -1,6 +1,6 @@
 import type { Express } from 'express'
 import type { Device } from 'upgate'
-import { callerOf, type Context } from '../context.ts'
+import { type Context, callerOf } from '../context.ts'
 import { nameOf, objectOf } from '../http/body.ts'
 import { ProblemError } from '../http/problem.ts'
 
@@ -43,7 +43,12 @@ export function addDeviceRoutes(app: Express, context: Context): void {
   app.delete('/api/devices/:id', async (request, response) => {
     const device = await services.devices.revoke(request.params.id)
     if (device === undefined) throw unknownDevice
-    audit.record({ event: 'device_revoked', device: device.id, name: device.name, by: callerOf(context, request).id })
+    audit.record({
+      event: 'device_revoked',
+      device: device.id,
+      name: device.name,
+      by: callerOf(context, request).id,
+    })
     live.changed('devices')
     response.sendStatus(204)
   })

@@ -1,6 +1,6 @@
 import type { Express } from 'express'
 import type { ApiKey } from 'upgate'
-import { callerOf, type Context } from '../context.ts'
+import { type Context, callerOf } from '../context.ts'
 import { listOf, nameOf, objectOf } from '../http/body.ts'
 import { ProblemError } from '../http/problem.ts'
 

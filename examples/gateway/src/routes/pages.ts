@@ -1,5 +1,5 @@
 import express, { type Express } from 'express'
-import { callerOf, type Context } from '../context.ts'
+import { type Context, callerOf } from '../context.ts'
 import { bodyLimit } from '../http/body.ts'
 import { logIn, logOut, setUp } from '../login.ts'
 import { pageAfterLogin, startPage } from '../next.ts'
@@ -20,7 +20,7 @@ export function addPageRoutes(app: Express, context: Context): void {
 
   app.get('/login', async (request, response) => {
     if (!(await services.accounts.any())) return response.redirect(303, '/setup')
-    send(response, loginPage({ next: pageAfterLogin(request.query['next']) }))
+    send(response, loginPage({ next: pageAfterLogin(request.query.next) }))
   })
 
   app.post('/login', form, async (request, response) => {
