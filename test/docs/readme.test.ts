@@ -1,0 +1,69 @@
+/* The first thing a stranger does is paste the program from the README. It has to run as printed. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { afterEach, describe, expect, it } from 'vitest'
+import WebSocket from 'ws'
+
+const here = fileURLToPath(new URL('.', import.meta.url))
+const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+const cleanup: (() => void)[] = []
+afterEach(() => {
+  for (const undo of cleanup.splice(0)) undo()
+})
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** Runs a program below this folder, so that it finds the installed packages, and waits for a line of its. */
+async function run(source: string, line: RegExp): Promise<string> {
+  const folder = mkdtempSync(`${here}tmp-`)
+  const file = `${folder}/server.mjs`
+  writeFileSync(file, source)
+  const child: ChildProcess = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'inherit'] })
+  cleanup.push(() => {
+    child.kill()
+    rmSync(folder, { recursive: true })
+  })
+  let output = ''
+  for await (const chunk of child.stdout ?? []) {
+    output += String(chunk)
+    if (line.test(output)) return output
+  }
+  throw new Error(`The program ended with: ${output}`)
+}
+
+describe('the program on the first screen of the README', () => {
+  it('runs as printed, and answers its own examples', async () => {
+    const source = /```js\n(\/\/ server\.mjs[\s\S]*?)```/.exec(readme)?.[1]
+    expect(source).toBeDefined()
+    const port = await freePort()
+    const output = await run((source ?? '').replaceAll('8787', String(port)), /"type":"auth"/)
+
+    const key = /X-Api-Key: (\S+)'/.exec(output)?.[1] ?? ''
+    const me = await fetch(`http://localhost:${port}/api/me`, { headers: { 'x-api-key': key } })
+    expect(await me.text()).toMatch(/^hello \S+\n$/)
+    expect((await fetch(`http://localhost:${port}/api/me`)).status).toBe(401)
+    expect((await fetch(`http://localhost:${port}/health`)).status).toBe(200)
+
+    const socket = new WebSocket(`ws://localhost:${port}/ws`)
+    await once(socket, 'open')
+    socket.send(/\{"type":"auth".*\}/.exec(output)?.[0] ?? '')
+    const frames: string[] = []
+    for await (const [data] of (await import('node:events')).on(socket, 'message')) {
+      frames.push(String(data))
+      if (frames.length === 2) break
+    }
+    expect(frames[0]).toContain('"type":"auth_ok"')
+    expect(frames[1]).toBe('welcome my node')
+    socket.terminate()
+  })
+})
