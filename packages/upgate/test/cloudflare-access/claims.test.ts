@@ -138,7 +138,7 @@ describe('4. algorithm and header', () => {
     const secrets = [
       current.publicKey.export({ type: 'spki', format: 'pem' }),
       current.publicKey.export({ type: 'spki', format: 'der' }),
-      String(current.jwk['n']),
+      String(current.jwk.n),
     ]
     for (const secret of secrets) {
       const token = `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`
@@ -174,7 +174,9 @@ describe('4. algorithm and header', () => {
       jku: 'https://evil.example/certs',
       x5u: 'https://evil.example/x5u',
     }
-    expect(wordOf(await acme.verify(signToken(claims(acme.now()), mallory, bring)))).toBe('invalid_credential')
+    expect(wordOf(await acme.verify(signToken(claims(acme.now()), mallory, bring)))).toBe(
+      'invalid_credential',
+    )
     expect(acme.fetched).toEqual([`${issuer}/cdn-cgi/access/certs`])
     expect(wordOf(await acme.verify(signToken(claims(acme.now()), current, bring)))).toBe('authenticated')
   })
@@ -182,7 +184,9 @@ describe('4. algorithm and header', () => {
   it('refuses another type of JOSE object', async () => {
     const acme = team()
     for (const typ of ['at+jwt', 'dpop+jwt', 7, null]) {
-      expect(wordOf(await acme.verify(signToken(claims(acme.now()), current, { typ })))).toBe('invalid_credential')
+      expect(wordOf(await acme.verify(signToken(claims(acme.now()), current, { typ })))).toBe(
+        'invalid_credential',
+      )
     }
   })
 
@@ -274,9 +278,13 @@ describe('7. times', () => {
   it('says `expired` only after the signature verified', async () => {
     const acme = team()
     const token = acme.user({ exp: acme.now() - 3_600 }, keyOf('mallory'))
-    const forged = signToken(JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()), keyOf('mallory'), {
-      kid: current.kid,
-    })
+    const forged = signToken(
+      JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()),
+      keyOf('mallory'),
+      {
+        kid: current.kid,
+      },
+    )
     expect(wordOf(await acme.verify(forged))).toBe('invalid_credential')
     expect(wordOf(await acme.verify(acme.user({ exp: acme.now() - 3_600 })))).toBe('expired_credential')
   })

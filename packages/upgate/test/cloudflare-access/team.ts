@@ -1,6 +1,10 @@
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import type { AuthRequest, Credential, Verification } from 'upgate'
-import { type CloudflareAccessOptions, type CloudflareAccessScheme, cloudflareAccess } from 'upgate/cloudflare-access'
+import {
+  type CloudflareAccessOptions,
+  type CloudflareAccessScheme,
+  cloudflareAccess,
+} from 'upgate/cloudflare-access'
 import { type ManualClock, manualClock } from 'upgate/testing'
 
 export const issuer = 'https://acme.cloudflareaccess.com'
@@ -55,7 +59,10 @@ export interface Team {
   service(claims?: Record<string, unknown>, key?: TestKey): string
   verify(token: string, headers?: Record<string, string | string[]>): Promise<Verification>
   verifyNow(token: string): Verification
-  ask(headers: Record<string, string | string[]>, kind?: 'http' | 'upgrade'): Promise<Verification | undefined>
+  ask(
+    headers: Record<string, string | string[]>,
+    kind?: 'http' | 'upgrade',
+  ): Promise<Verification | undefined>
 }
 
 export const context = { clientAddress: undefined, dryRun: false, path: '/', origin: undefined }
@@ -67,7 +74,9 @@ export function requestOf(
   kind: 'http' | 'upgrade' = 'http',
   peerAddress?: string,
 ): AuthRequest {
-  const rawHeaders = Object.entries(headers).flatMap(([name, value]) => [value].flat().flatMap((v) => [name, v]))
+  const rawHeaders = Object.entries(headers).flatMap(([name, value]) =>
+    [value].flat().flatMap((v) => [name, v]),
+  )
   return {
     kind,
     method: 'GET',
@@ -132,7 +141,10 @@ export function team(options: Partial<CloudflareAccessOptions> = {}): Team {
         key,
       ),
     service: (claims = {}, key = current) =>
-      signToken({ aud, common_name: 'e367826f93b8d71185e03fe518aff3b4.access', sub: '', ...base(), ...claims }, key),
+      signToken(
+        { aud, common_name: 'e367826f93b8d71185e03fe518aff3b4.access', sub: '', ...base(), ...claims },
+        key,
+      ),
     async verify(token, headers = {}) {
       const answer = await self.ask({ 'cf-access-jwt-assertion': token, ...headers })
       if (answer === undefined) throw new Error('nothing was extracted')

@@ -1,0 +1,384 @@
+import { describe, expect, it } from 'vitest'
+import { current, issuer, jwks, keyOf, previous, signToken, team, wordOf } from './team.ts'
+
+const certs = `${issuer}/cdn-cgi/access/certs`
+const next = keyOf('next')
+const mallory = keyOf('mallory')
+
+describe('5. key ids', () => {
+  it('refuses a missing or malformed kid without a fetch', async () => {
+    const acme = team()
+    const claims = JSON.parse(Buffer.from(acme.user().split('.')[1] ?? '', 'base64url').toString())
+    for (const kid of [undefined, '', 7, null, ['x'], { a: 1 }, 'x'.repeat(257)]) {
+      expect(await acme.verify(signToken(claims, current, { kid }))).toMatchObject({
+        reason: 'the key id is missing or malformed',
+      })
+    }
+    expect(acme.fetched).toEqual([])
+  })
+
+  it('selects by kid alone: the current key may be the second', async () => {
+    const acme = team()
+    expect(wordOf(await acme.verify(acme.user()))).toBe('authenticated')
+    expect(wordOf(await acme.verify(acme.user({}, previous)))).toBe('authenticated')
+    expect(acme.fetched).toEqual([certs])
+  })
+
+  it('refetches once for an unknown kid, then not within the cooldown', async () => {
+    const acme = team()
+    await acme.verify(acme.user())
+    acme.clock.advance(30_000)
+    for (let i = 0; i < 10; i++) {
+      expect(wordOf(await acme.verify(acme.user({}, keyOf('mallory'))))).toBe('invalid_credential')
+    }
+    expect(acme.fetched.length).toBe(2)
+    acme.clock.advance(29_999)
+    await acme.verify(acme.user({}, mallory))
+    expect(acme.fetched.length).toBe(2)
+    acme.clock.advance(1)
+    await acme.verify(acme.user({}, mallory))
+    expect(acme.fetched.length).toBe(3)
+  })
+
+  it('1,000 forged kids cause at most one fetch per cooldown, one after the other or at once', async () => {
+    const acme = team()
+    await acme.verify(acme.user())
+    const forged = (i: number) => acme.user().replace(/^[^.]+/, () => headerOf(`forged-${i}`))
+    acme.clock.advance(30_000)
+    for (let i = 0; i < 1_000; i++) await acme.verify(forged(i))
+    expect(acme.fetched.length).toBe(2)
+    acme.clock.advance(30_000)
+    const answers = await Promise.all(Array.from({ length: 1_000 }, (_, i) => acme.verify(forged(i))))
+    expect(new Set(answers.map(wordOf))).toEqual(new Set(['invalid_credential']))
+    expect(acme.fetched.length).toBe(3)
+  })
+
+  it('a cold verifier needs one fetch for 1,000 concurrent requests, forged ones among them', async () => {
+    const acme = team()
+    const good = acme.user()
+    const answers = await Promise.all(
+      Array.from({ length: 1_000 }, (_, i) => acme.verify(i % 10 === 9 ? acme.user({}, mallory) : good)),
+    )
+    expect(answers.filter(({ outcome }) => outcome === 'authenticated').length).toBe(900)
+    expect(acme.fetched.length).toBe(1)
+  })
+
+  it('a kid is data: __proto__, constructor and toString are ids like any other', async () => {
+    const acme = team()
+    for (const kid of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
+      expect(wordOf(await acme.verify(acme.user().replace(/^[^.]+/, () => headerOf(kid))))).toBe(
+        'invalid_credential',
+      )
+    }
+    const proto = keyOf('__proto__')
+    acme.serve([current, proto])
+    acme.clock.advance(30_000)
+    expect(wordOf(await acme.verify(acme.user({}, proto)))).toBe('authenticated')
+    expect(wordOf(await acme.verify(acme.user()))).toBe('authenticated')
+  })
+
+  it('an expired token is not worth a fetch', async () => {
+    const acme = team()
+    await acme.verify(acme.user())
+    acme.clock.advance(60_000)
+    expect(wordOf(await acme.verify(acme.user({ exp: acme.now() - 100 }, mallory)))).toBe(
+      'invalid_credential',
+    )
+    expect(acme.fetched.length).toBe(1)
+  })
+
+  it('explain does not use up the fetch of a cooldown', async () => {
+    const acme = team()
+    await acme.verify(acme.user())
+    acme.serve([current, next])
+    acme.clock.advance(30_000)
+    const token = acme.user({}, next)
+    const credential = { type: 'token', source: 'edge', value: token } as const
+    const dry = { clientAddress: undefined, dryRun: true, path: '/', origin: undefined }
+    expect(wordOf(await acme.scheme.verify(credential, dry))).toBe('invalid_credential')
+    expect(acme.fetched.length).toBe(1)
+    expect(wordOf(await acme.verify(token))).toBe('authenticated')
+  })
+})
+
+describe('6. rotation and outages', () => {
+  it('accepts a new key in the middle of the cache, with no valid token refused', async () => {
+    const acme = team()
+    await acme.verify(acme.user())
+    acme.clock.advance(300_000)
+    acme.serve([current, next])
+    const answers = await Promise.all([
+      acme.verify(acme.user({}, next)),
+      acme.verify(acme.user({ sub: 'u2' }, next)),
+      acme.verify(acme.user()),
+    ])
+    expect(answers.map(wordOf)).toEqual(['authenticated', 'authenticated', 'authenticated'])
+    expect(acme.fetched.length).toBe(2)
+  })
+
+  it('accepts the old key for as long as it is published', async () => {
+    const acme = team()
+    acme.serve([current, next])
+    for (let day = 0; day < 7; day++) {
+      expect(wordOf(await acme.verify(acme.user()))).toBe('authenticated')
+      expect(wordOf(await acme.verify(acme.user({}, next)))).toBe('authenticated')
+      acme.clock.advance(86_400_000)
+    }
+  })
+
+  it('drops a removed key, and the tokens remembered under it', async () => {
+    const acme = team()
+    const old = acme.user({}, previous)
+    const kept = acme.user()
+    expect(wordOf(await acme.verify(old))).toBe('authenticated')
+    expect(wordOf(await acme.verify(kept))).toBe('authenticated')
+    acme.serve([current, next])
+    acme.clock.advance(30_000)
+    await acme.verify(acme.user({}, next)) // makes it fetch
+    expect(acme.verifyNow(old)).toMatchObject({ outcome: 'rejected', code: 'invalid_credential' })
+    expect(acme.verifyNow(kept).outcome).toBe('authenticated')
+  })
+
+  it('drops a key whose id was given to another one', async () => {
+    const acme = team()
+    const token = acme.user()
+    await acme.verify(token)
+    acme.serve(() => Response.json({ keys: [{ ...next.jwk, kid: current.kid }] }))
+    acme.clock.advance(30_000)
+    await acme.verify(acme.user({}, mallory))
+    expect(acme.verifyNow(token).outcome).toBe('rejected')
+  })
+
+  it('refuses a token whose key is removed while its account is looked up', async () => {
+    let release: (() => void) | undefined
+    const slow = team({
+      identify: () =>
+        new Promise((resolve) => {
+          release = () => resolve({})
+        }),
+    })
+    await slow.scheme.prefetch()
+    const answer = slow.verify(slow.user({}, previous))
+    slow.serve([current])
+    slow.clock.advance(30_000)
+    await slow.scheme.prefetch()
+    release?.()
+    expect(await answer).toMatchObject({ outcome: 'rejected', reason: 'the signing key was removed' })
+  })
+
+  it('prefetches in the background when the keys get old, and nobody waits', async () => {
+    const acme = team()
+    await acme.verify(acme.user())
+    acme.clock.advance(600_000)
+    expect(acme.verifyNow(acme.user()).outcome).toBe('authenticated')
+    expect(acme.fetched.length).toBe(2)
+    await settle()
+    acme.verifyNow(acme.user())
+    expect(acme.fetched.length, 'not again').toBe(2)
+  })
+
+  it('waits for a fetch when it slept for longer than maxAge', async () => {
+    const acme = team()
+    await acme.verify(acme.user({}, previous))
+    acme.serve([current])
+    acme.clock.advance(3_600_000)
+    expect(wordOf(await acme.verify(acme.user({}, previous)))).toBe('invalid_credential')
+    expect(acme.fetched.length).toBe(2)
+  })
+
+  const failures: [string, () => Promise<Response> | Response, string][] = [
+    ['500', () => new Response('oops', { status: 500 }), 'status 500'],
+    ['404', () => new Response('', { status: 404 }), 'status 404'],
+    ['no network', () => Promise.reject(new TypeError('fetch failed')), 'no answer'],
+    [
+      'refused connection',
+      () => Promise.reject(new TypeError('fetch failed', { cause: { code: 'ECONNREFUSED' } })),
+      'no answer (ECONNREFUSED)',
+    ],
+    [
+      'redirect',
+      () => new Response(null, { status: 302, headers: { location: 'https://evil.example/certs' } }),
+      'answered with a redirect, which is not followed',
+    ],
+    [
+      'a redirect that the injected fetch followed',
+      () => Object.defineProperty(jwks(mallory), 'redirected', { value: true }),
+      'answered with a redirect, which is not followed',
+    ],
+    ['HTML', () => new Response('<title>Just a moment...</title>'), 'the answer is not JSON'],
+    ['oversize', () => oversize(), 'the answer is larger than 1 MiB'],
+    ['empty', () => new Response(''), 'the answer is not JSON'],
+    ['null', () => Response.json(null), 'the document has no `keys`'],
+    ['an array', () => Response.json([]), 'the document has no `keys`'],
+    ['no keys', () => Response.json({ keys: [] }), 'the document holds no usable RS256 key'],
+    ['a short key', () => jwks(keyOf('short', 1_024)), 'the document holds no usable RS256 key'],
+    [
+      'a key for encryption',
+      () => Response.json({ keys: [{ ...current.jwk, use: 'enc' }] }),
+      'the document holds no usable RS256 key',
+    ],
+    [
+      'exponent 1',
+      () => Response.json({ keys: [{ ...current.jwk, e: 'AQ' }] }),
+      'the document holds no usable RS256 key',
+    ],
+    [
+      'two keys under one id',
+      () => Response.json({ keys: [current.jwk, { ...mallory.jwk, kid: current.kid }] }),
+      'two keys of the document share an id',
+    ],
+    [
+      'too many keys',
+      () => Response.json({ keys: Array(65).fill(current.jwk) }),
+      'the document has more than 64 keys',
+    ],
+  ]
+
+  it.each(failures)('%s: unavailable when cold, the old keys when warm', async (_, answer, reason) => {
+    const cold = team()
+    cold.serve(answer)
+    expect(await cold.verify(cold.user())).toEqual({
+      outcome: 'unavailable',
+      reason: 'the signing keys cannot be fetched',
+      retryAfter: 1,
+    })
+    expect(cold.warnings.join()).toContain(reason)
+    cold.serve([current])
+    cold.clock.advance(1_000)
+    expect(wordOf(await cold.verify(cold.user())), 'recovers').toBe('authenticated')
+
+    const warm = team()
+    const token = warm.user()
+    await warm.verify(token)
+    warm.serve(answer)
+    warm.clock.advance(1_200_000)
+    expect(warm.verifyNow(token).outcome).toBe('authenticated')
+    await settle()
+    expect(warm.verifyNow(token).outcome).toBe('authenticated')
+    expect(warm.verifyNow(warm.user()).outcome).toBe('authenticated')
+  })
+
+  it('passes over keys it cannot use and takes the others', async () => {
+    const acme = team()
+    const junk = [null, 7, {}, { kty: 'EC', kid: 'x' }, { kty: 'RSA', kid: 'y', n: 'AA', e: 'AQAB' }]
+    acme.serve(() => Response.json({ keys: [...junk, current.jwk] }))
+    expect(wordOf(await acme.verify(acme.user()))).toBe('authenticated')
+    expect(acme.scheme.status()).toMatchObject({ keys: 1, usable: true, failures: 0 })
+  })
+
+  it('gives up on an answer that does not come, also with a fetch that ignores its signal', async () => {
+    const acme = team()
+    acme.serve(() => new Promise(() => {}))
+    const answer = acme.verify(acme.user())
+    acme.clock.advance(4_999)
+    await settle()
+    expect(acme.warnings).toEqual([])
+    acme.clock.advance(1)
+    expect(await answer).toMatchObject({ outcome: 'unavailable' })
+    expect(acme.warnings.join()).toContain('no complete answer in time')
+    expect((acme.inits[0]?.signal as AbortSignal).aborted).toBe(true)
+    expect(acme.clock.pending, 'no timer is left').toBe(0)
+  })
+
+  it('gives up on a body that trickles', async () => {
+    const acme = team()
+    acme.serve(() => new Response(new ReadableStream({ start: (c) => c.enqueue(new Uint8Array(10)) })))
+    const answer = acme.verify(acme.user())
+    await settle()
+    acme.clock.advance(5_000)
+    expect(await answer).toMatchObject({ outcome: 'unavailable' })
+  })
+
+  it('asks without following redirects and without credentials', async () => {
+    const acme = team()
+    await acme.verify(acme.user())
+    expect(acme.inits[0]).toMatchObject({ method: 'GET', redirect: 'manual', credentials: 'omit' })
+  })
+
+  it('stale-if-error is bounded: after maxStale even remembered tokens are unavailable', async () => {
+    const acme = team({ keys: { refreshAfter: 20, maxAge: 30, maxStale: 40 } })
+    const token = acme.user()
+    await acme.verify(token)
+    acme.serve(() => new Response('', { status: 503 }))
+    acme.clock.advance(35_000)
+    await acme.verify(token) // waits once, for the fetch that fails
+    expect(acme.verifyNow(token).outcome).toBe('authenticated')
+    acme.clock.advance(4_999)
+    expect(acme.verifyNow(token).outcome).toBe('authenticated')
+    await settle()
+    acme.clock.advance(1)
+    expect(acme.verifyNow(token)).toMatchObject({ outcome: 'unavailable', retryAfter: 2 })
+    expect(acme.scheme.status()).toMatchObject({ usable: false })
+  })
+
+  it('an outage is asked into with growing pauses: 12,000 requests in 10 minutes cost 15 fetches', async () => {
+    const acme = team()
+    acme.serve(() => new Response('', { status: 503 }))
+    const token = acme.user()
+    for (let second = 0; second < 600; second++) {
+      for (let i = 0; i < 20; i++) await acme.verify(token)
+      acme.clock.advance(1_000)
+    }
+    // 0, 1, 3, 7, 15, 31, 63 (pauses of 1 to 32 s), then every 60 s until 600.
+    expect(acme.fetched.length).toBe(15)
+    expect(acme.warnings.length).toBe(15)
+  })
+
+  it('during an outage an unknown kid is unavailable, not invalid: it may be that of a new key', async () => {
+    const acme = team()
+    await acme.verify(acme.user())
+    acme.serve(() => new Response('', { status: 503 }))
+    acme.clock.advance(60_000)
+    expect(wordOf(await acme.verify(acme.user({}, next)))).toBe('unavailable')
+    expect(wordOf(acme.verifyNow(acme.user({ sub: 'u2' }, next)))).toBe('unavailable')
+    acme.serve([current, next])
+    acme.clock.advance(30_000)
+    expect(wordOf(await acme.verify(acme.user({}, next)))).toBe('authenticated')
+  })
+
+  it('prefetch warms it up, and says when that failed', async () => {
+    const acme = team()
+    expect(await acme.scheme.prefetch()).toBe(true)
+    expect(acme.verifyNow(acme.user()).outcome).toBe('authenticated')
+    const down = team()
+    down.serve(() => new Response('', { status: 500 }))
+    expect(await down.scheme.prefetch()).toBe(false)
+    expect(down.scheme.status()).toEqual({ keys: 0, fetchedAt: undefined, failures: 1, usable: false })
+  })
+
+  it('survives a logger that throws', async () => {
+    const acme = team({
+      logger: {
+        warn: () => {
+          throw new Error('disk full')
+        },
+        error: () => {},
+      },
+    })
+    acme.serve(() => new Response('', { status: 500 }))
+    expect(wordOf(await acme.verify(acme.user()))).toBe('unavailable')
+  })
+})
+
+function headerOf(kid: string): string {
+  // Written by hand: `__proto__` in an object literal would set the prototype.
+  return Buffer.from(`{"alg":"RS256","kid":${JSON.stringify(kid)},"typ":"JWT"}`).toString('base64url')
+}
+
+function oversize(): Response {
+  const chunk = new Uint8Array(65_536).fill(32)
+  let left = 17
+  return new Response(
+    new ReadableStream({
+      pull(controller) {
+        if (left-- > 0) controller.enqueue(chunk)
+        else controller.close()
+      },
+    }),
+  )
+}
+
+/** Lets what is under way in the background come to rest. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve))
+}

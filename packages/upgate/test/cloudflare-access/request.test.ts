@@ -1,0 +1,224 @@
+import { describe, expect, it } from 'vitest'
+import { current, encode, keyOf, requestOf, signToken, team, wordOf } from './team.ts'
+
+describe('9. header, cookie, email', () => {
+  it('takes the header first, the cookie second, and nothing from nothing', async () => {
+    const acme = team()
+    const token = acme.user()
+    expect(wordOf(await acme.ask({ 'cf-access-jwt-assertion': token }))).toBe('authenticated')
+    expect(wordOf(await acme.ask({ cookie: `a=b; CF_Authorization=${token}; c=d` }))).toBe('authenticated')
+    expect(wordOf(await acme.ask({ cookie: 'a=b; CF_Authorization=' }))).toBe('absent')
+    expect(wordOf(await acme.ask({ cookie: `XCF_Authorization=${token}` }))).toBe('absent')
+    expect(wordOf(await acme.ask({ cookie: `a=CF_Authorization=${token}` }))).toBe('absent')
+    expect(wordOf(await acme.ask({ cookie: `\u00a0CF_Authorization=${token}` })), 'Unicode white space').toBe(
+      'absent',
+    )
+    expect(wordOf(await acme.ask({}))).toBe('absent')
+  })
+
+  it('never believes the email header alone', async () => {
+    const acme = team()
+    expect(await acme.ask({ 'cf-access-authenticated-user-email': 'ada@example.com' })).toBeUndefined()
+  })
+
+  it.each([
+    ['garbage', 'garbage'],
+    ['empty', ''],
+    ['signed by nobody', 'forged'],
+    ['expired', 'expired'],
+  ])('an invalid header (%s) is final: a valid cookie does not help', async (_, what) => {
+    const acme = team()
+    const header =
+      what === 'forged'
+        ? acme.user({}, keyOf('mallory'))
+        : what === 'expired'
+          ? acme.user({ exp: acme.now() - 100 })
+          : what
+    const answer = await acme.ask({
+      'cf-access-jwt-assertion': header,
+      cookie: `CF_Authorization=${acme.user()}`,
+    })
+    expect(answer?.outcome).toBe('rejected')
+  })
+
+  it('refuses a header sent twice, as a list and comma-joined', async () => {
+    const acme = team()
+    const token = acme.user()
+    await acme.verify(token)
+    for (const header of [
+      [token, token],
+      `${token}, ${token}`,
+      `${token},${token}`,
+      `${token},`,
+      `,${token}`,
+    ]) {
+      expect(wordOf(await acme.ask({ 'cf-access-jwt-assertion': header }))).toBe('invalid_credential')
+    }
+  })
+
+  it('refuses two different cookies, takes twice the same', async () => {
+    const acme = team()
+    const token = acme.user()
+    const other = acme.user({ sub: 'u2' })
+    expect(await acme.ask({ cookie: `CF_Authorization=${token}; CF_Authorization=${other}` })).toMatchObject({
+      outcome: 'rejected',
+      reason: 'two different CF_Authorization cookies',
+    })
+    expect(wordOf(await acme.ask({ cookie: `CF_Authorization=${token}; CF_Authorization=${token}` }))).toBe(
+      'authenticated',
+    )
+  })
+
+  it('refuses header and cookie of different subjects, remembered or not', async () => {
+    const acme = team()
+    const header = acme.user()
+    const ask = (cookie: string) =>
+      acme.ask({ 'cf-access-jwt-assertion': header, cookie: `CF_Authorization=${cookie}` })
+    expect(wordOf(await ask(header))).toBe('authenticated')
+    expect(wordOf(await ask(acme.user({ identity_nonce: 'another' }))), 'another session of the same').toBe(
+      'authenticated',
+    )
+    for (const cookie of [
+      acme.user({ sub: 'somebody-else' }),
+      acme.user({ email: 'eve@example.com' }),
+      acme.service(),
+      acme.user({ sub: 'unsigned' }, keyOf('mallory')),
+    ]) {
+      expect(await ask(cookie)).toMatchObject({
+        outcome: 'rejected',
+        reason: 'header and cookie are of different subjects',
+      })
+    }
+    expect(wordOf(await ask('no-token-at-all')), 'says nothing about anybody').toBe('authenticated')
+  })
+
+  it('compares the email header with the verified address', async () => {
+    const acme = team({ identify: (i) => ({ id: i.subject || 'svc' }) })
+    const ask = (email: string | string[], token = acme.user()) =>
+      acme.verify(token, { 'cf-access-authenticated-user-email': email })
+    expect(wordOf(await ask('ada@example.com'))).toBe('authenticated')
+    expect(wordOf(await ask('ADA@example.com'))).toBe('authenticated')
+    expect(await ask('root@example.com')).toMatchObject({
+      outcome: 'rejected',
+      code: 'invalid_credential',
+      reason: 'the email header names somebody else than the token',
+    })
+    expect(wordOf(await ask(['ada@example.com', 'root@example.com']))).toBe('invalid_credential')
+    expect(wordOf(await ask('ada@example.com', acme.service())), 'a service has none').toBe(
+      'invalid_credential',
+    )
+  })
+
+  it('refuses broken base64url, and every second spelling of a valid token', async () => {
+    const acme = team()
+    const token = acme.user()
+    await acme.verify(token)
+    const [header = '', payload = '', signature = ''] = token.split('.')
+    const last = signature.at(-1) ?? ''
+    const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+    // 256 bytes leave two bits unused in the last character: another one decodes to the same signature.
+    const twin = alphabet[alphabet.indexOf(last) + 1] ?? ''
+    for (const broken of [
+      `${header}.${payload}.${signature.slice(0, -1)}${twin}`,
+      `${header}.${payload}.${signature}==`,
+      `${header}.${payload}.${signature.slice(0, 9)}\n${signature.slice(9)}`,
+      `${header}.${payload}.${signature.replace(/[-_]/, (c) => (c === '-' ? '+' : '/'))}`,
+      `${header}=.${payload}.${signature}`,
+      ` ${token}`,
+      `${token} `,
+      `${token}.`,
+      `.${token}`,
+      `${header}..${signature}`,
+      `${header}.${payload}`,
+      `${header}.${payload}.`,
+      `${header}.${payload}.${signature}.${signature}`,
+      `${header}.${payload.slice(0, -2)}.${signature}`,
+      `${header}.${payload}.${signature.slice(0, -4)}`,
+      `${encode('[]')}.${payload}.${signature}`,
+      `${encode('null')}.${payload}.${signature}`,
+      `${encode('{')}.${payload}.${signature}`,
+      '..',
+      '.',
+      'a.b.c',
+      '\u{1f600}.\u{1f600}.\u{1f600}',
+    ]) {
+      expect(acme.verifyNow(broken), broken.slice(0, 20)).toMatchObject({ code: 'invalid_credential' })
+    }
+    expect(acme.verifyNow(token).outcome).toBe('authenticated')
+  })
+
+  it('refuses a payload that is no UTF-8 or no object, although it is signed', async () => {
+    const acme = team()
+    await acme.scheme.prefetch()
+    for (const payload of ['[]', '"x"', 'null', '7', '']) {
+      expect(acme.verifyNow(signToken(payload, current)).outcome).toBe('rejected')
+    }
+    const latin1 = Buffer.from('{"a":"\xe9"}', 'latin1').toString('base64url')
+    const token = acme.user().split('.')
+    expect(acme.verifyNow(`${token[0]}.${latin1}.${token[2]}`)).toMatchObject({
+      reason: 'the payload is not base64url of a JSON object',
+    })
+  })
+
+  it('refuses more than 32 KiB before looking at it, and takes what is just below', async () => {
+    const acme = team()
+    expect(await acme.verify(acme.user({ custom: 'x'.repeat(33_000) }))).toMatchObject({
+      reason: 'the token is longer than 32 KiB',
+    })
+    expect(acme.fetched).toEqual([])
+    expect(wordOf(await acme.verify(acme.user({ custom: 'x'.repeat(20_000) })))).toBe('authenticated')
+  })
+
+  it('says nothing of the token in any reason or log line', async () => {
+    const acme = team()
+    acme.serve(() => new Response('', { status: 500 }))
+    const token = acme.user()
+    const answers = [
+      await acme.verify(token),
+      await acme.verify(`${token}x`),
+      await acme.verify(`x.${token}`),
+    ]
+    const text = JSON.stringify(answers) + acme.warnings.join()
+    for (const part of token.split('.')) expect(text).not.toContain(part.slice(0, 24))
+  })
+})
+
+describe('what the gate is told', () => {
+  it('users are ambient, services in the header explicit, whatever comes by cookie alone is ambient', async () => {
+    const acme = team({ identify: () => ({ id: 'x' }) })
+    const user = acme.user()
+    const service = acme.service()
+    expect(await acme.ask({ 'cf-access-jwt-assertion': user })).toMatchObject({ ambient: true })
+    expect(await acme.ask({ cookie: `CF_Authorization=${user}` })).toMatchObject({ ambient: true })
+    expect(await acme.ask({ 'cf-access-jwt-assertion': service })).toMatchObject({ ambient: false })
+    expect(await acme.ask({ cookie: `CF_Authorization=${service}` })).toMatchObject({ ambient: true })
+    expect(acme.scheme).toMatchObject({
+      name: 'cloudflare-access',
+      ambient: true,
+      edge: true,
+      headers: ['cf-access-jwt-assertion'],
+    })
+  })
+
+  it('finds the same on upgrades', async () => {
+    const acme = team()
+    const extraction = acme.scheme.extract?.(
+      requestOf({ cookie: `CF_Authorization=${acme.user()}` }, 'upgrade'),
+    )
+    expect(extraction).toMatchObject({
+      location: 'cookie CF_Authorization',
+      credential: { source: 'cookie' },
+    })
+    expect(wordOf(await acme.ask({ 'cf-access-jwt-assertion': acme.user() }, 'upgrade'))).toBe(
+      'authenticated',
+    )
+  })
+
+  it('is not usable in band, and refuses what is no token', async () => {
+    const acme = team()
+    expect(acme.scheme.claims).toBeUndefined()
+    const context = { clientAddress: undefined, dryRun: false, path: '/', origin: undefined }
+    const password = { type: 'password', source: 'frame', value: acme.user() } as const
+    expect(wordOf(await acme.scheme.verify(password, context))).toBe('invalid_credential')
+  })
+})
