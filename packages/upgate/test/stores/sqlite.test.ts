@@ -1,0 +1,244 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Libsql from 'libsql'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { sqliteStore } from '../../src/stores/sqlite.ts'
+import { type Compiled, compile } from './compiled.ts'
+
+let folder: string
+let file: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'upgate-sqlite-'))
+  file = join(folder, 'data', 'a.db')
+})
+afterEach(() => rm(folder, { recursive: true }))
+
+describe('opening', () => {
+  test.skipIf(process.platform === 'win32')('the files are for their owner alone', async () => {
+    const store = await sqliteStore({ file })
+    await store.accounts.any()
+    for (const suffix of ['', '-wal', '-shm']) {
+      expect((await stat(file + suffix)).mode & 0o777, suffix).toBe(0o600)
+    }
+    expect((await stat(join(folder, 'data'))).mode & 0o777).toBe(0o700)
+    await store.close()
+    await chmod(file, 0o644)
+    await (await sqliteStore({ file })).close()
+    expect((await stat(file)).mode & 0o777).toBe(0o600)
+  })
+
+  test('records are there again after closing', async () => {
+    const first = await sqliteStore({ file })
+    await first.keys.add(key('k'))
+    await first.close()
+    const second = await sqliteStore({ file })
+    expect((await second.keys.get('k'))?.name).toBe('k')
+    await second.close()
+  })
+
+  test('a database of a newer version is refused, and left as it is', async () => {
+    await (await sqliteStore({ file })).close()
+    edit((db) => db.exec('update upgate_schema set version = 999'))
+    await expect(sqliteStore({ file })).rejects.toMatchObject({
+      name: 'StoreUnavailable',
+      code: 'store_too_new',
+      message: expect.stringContaining('schema version 999'),
+    })
+    edit((db) =>
+      expect(db.prepare('select version from upgate_schema').get()).toMatchObject({ version: 999 }),
+    )
+  })
+
+  test('a file that is no database is refused', async () => {
+    const other = join(folder, 'notes.txt')
+    await writeFile(other, 'not a database, but long enough to look like one '.repeat(100))
+    await expect(sqliteStore({ file: other })).rejects.toMatchObject({ code: 'store_corrupt' })
+  })
+
+  test('a folder that cannot be made is a store that cannot answer', async () => {
+    await writeFile(join(folder, 'data'), '')
+    await expect(sqliteStore({ file })).rejects.toMatchObject({ code: 'store_unavailable' })
+  })
+
+  test('misconfiguration throws and names the option', async () => {
+    await expect(sqliteStore({ file: '' })).rejects.toThrow(/`file`/)
+    await expect(sqliteStore({ file: ':memory:' })).rejects.toThrow(/memoryStore/)
+    await expect(sqliteStore({ file, busyTimeout: -1 })).rejects.toThrow(/`busyTimeout`/)
+    await expect(sqliteStore({ file, path: '' } as never)).rejects.toThrow(/unknown option `path`/)
+  })
+
+  test('writes are durable: WAL, and every commit is synchronised', async () => {
+    const store = await sqliteStore({ file })
+    edit((db) => expect(db.prepare('pragma journal_mode').get()).toMatchObject({ journal_mode: 'wal' }))
+    await store.close()
+  })
+})
+
+describe('trouble', () => {
+  test('a writer that does not finish is `store_busy` after the time-out, and reading goes on', async () => {
+    const store = await sqliteStore({ file, busyTimeout: 100 })
+    const other = new Libsql(file)
+    other.exec('begin immediate')
+    await expect(store.keys.add(key('k'))).rejects.toMatchObject({ code: 'store_busy' })
+    expect(await store.keys.get('k')).toBeUndefined()
+    other.exec('rollback')
+    expect(await store.keys.add(key('k'))).toBe(true)
+    other.close()
+    await store.close()
+  })
+
+  test('a damaged list of scopes is an error, not an empty or a full one', async () => {
+    const store = await sqliteStore({ file })
+    await store.keys.add(key('k'))
+    edit((db) => db.exec(`update upgate_keys set scopes = '"read write"'`))
+    await expect(store.keys.get('k')).rejects.toMatchObject({ name: 'StoreUnavailable' })
+    await store.close()
+  })
+
+  test('what was begun before closing is finished', async () => {
+    const store = await sqliteStore({ file })
+    const adding = store.keys.add(key('k'))
+    await store.close()
+    expect(await adding).toBe(true)
+    const again = await sqliteStore({ file })
+    expect(await again.keys.get('k')).toBeDefined()
+    await again.close()
+  })
+})
+
+describe('several processes', () => {
+  let compiled: Compiled
+  beforeAll(async () => {
+    compiled = await compile('sql.ts')
+  }, 60_000)
+  afterAll(() => compiled.remove())
+
+  test('migrations are safe when processes start at once', async () => {
+    const script = await compiled.script(
+      'start.mjs',
+      `import { sqliteStore } from './sql.js'
+       const store = await sqliteStore({ file: process.argv[2] })
+       const first = await store.accounts.addFirst({ id: 'p' + process.pid, version: 1,
+         email: process.pid + '@example.com', scopes: [], roles: [], createdAt: 1, sessionGeneration: 1 })
+       console.log(first)
+       await store.close()`,
+    )
+    const outputs = await Promise.all(
+      Array.from({ length: 4 }, async () => {
+        const child = spawn(process.execPath, [script, file], { stdio: ['ignore', 'pipe', 'inherit'] })
+        const [output, [code]] = await Promise.all([textOf(child), once(child, 'close')])
+        expect(code).toBe(0)
+        return output.trim()
+      }),
+    )
+    expect(outputs.filter((output) => output === 'true')).toHaveLength(1)
+    edit((db) => expect(db.prepare('select count(*) as n from upgate_schema').get()).toMatchObject({ n: 1 }))
+  }, 60_000)
+
+  test('kill -9 in the middle of writes loses nothing that was acknowledged, and leaves nothing half-written', async () => {
+    const script = await compiled.script(
+      'write.mjs',
+      `import { writeSync } from 'node:fs'
+       import { sqliteStore } from './sql.js'
+       const [file, round] = process.argv.slice(2)
+       const store = await sqliteStore({ file })
+       for (let n = 0; ; n++) {
+         const id = round + '-' + n
+         const record = { id, version: 1, digest: id, name: id, scopes: ['a'], roles: [], createdAt: 1 }
+         await store.keys.add(record)
+         await store.keys.replace({ ...record, version: 2, revokedAt: 2 },
+           [{ at: 2, selector: { credentialId: id }, reason: 'revoked' }])
+         writeSync(1, id + '\\n')
+       }`,
+    )
+    const acknowledged: string[] = []
+    for (let round = 0; round < 5; round++) {
+      const child = spawn(process.execPath, [script, file, `${round}`], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+      const output = textOf(child)
+      await once(child.stdout as NonNullable<typeof child.stdout>, 'data')
+      // A little further into the writes each time.
+      await new Promise((resolve) => setTimeout(resolve, 10 + 17 * round))
+      child.kill('SIGKILL')
+      await once(child, 'close')
+      // The last line may have been cut off by the end.
+      acknowledged.push(...(await output).split('\n').slice(0, -1))
+    }
+    expect(acknowledged.length).toBeGreaterThan(5)
+    const store = await sqliteStore({ file })
+    const records = new Map((await store.keys.list()).map((record) => [record.id, record]))
+    const log = await store.revocations.since(0, 1_000_000)
+    const logged = new Set(log.map((entry) => entry.selector.credentialId))
+    for (const id of acknowledged) {
+      expect(records.get(id)?.revokedAt, id).toBe(2)
+      expect(logged.has(id), id).toBe(true)
+    }
+    // Change and announcement are one: whoever is revoked stands in the log, and the other way round.
+    for (const record of records.values()) {
+      expect(logged.has(record.id), record.id).toBe(record.revokedAt !== undefined)
+    }
+    expect(log.map((entry) => entry.sequence)).toEqual(log.map((_, n) => n + 1))
+    edit((db) => expect(db.prepare('pragma integrity_check').get()).toMatchObject({ integrity_check: 'ok' }))
+    await store.close()
+  }, 60_000)
+
+  test.skipIf(process.platform === 'win32')(
+    'a disk without room is `store_full`, and what was acknowledged before stays',
+    async () => {
+      await (await sqliteStore({ file })).close()
+      const script = await compiled.script(
+        'fill.mjs',
+        `import { sqliteStore } from './sql.js'
+         const store = await sqliteStore({ file: process.argv[2] })
+         let n = 0
+         try {
+           for (; n < 10000; n++) {
+             await store.keys.add({ id: 'k' + n, version: 1, digest: 'x'.repeat(500), name: 'k', scopes: [], roles: [], createdAt: 1 })
+           }
+         } catch (error) {
+           const later = await store.keys.get('k0').then((record) => record?.id, (error) => error.code)
+           console.log(JSON.stringify({ name: error.name, code: error.code, added: n, later }))
+         }`,
+      )
+      // A limit on the size of files is what an ordinary user can have of a full disk.
+      const child = spawn(
+        'bash',
+        ['-c', 'trap "" XFSZ; ulimit -f 600; exec "$0" "$@"', process.execPath, script, file],
+        {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        },
+      )
+      const output = await textOf(child)
+      const result = JSON.parse(output) as { code: string; added: number }
+      expect(result).toMatchObject({ name: 'StoreUnavailable', code: 'store_full', later: 'k0' })
+      const store = await sqliteStore({ file })
+      expect(await store.keys.list()).toHaveLength(result.added)
+      await store.close()
+    },
+    60_000,
+  )
+})
+
+function key(id: string) {
+  return { id, version: 1, digest: id, name: id, scopes: ['read'], roles: [], createdAt: 1 }
+}
+
+function edit(change: (db: InstanceType<typeof Libsql>) => void): void {
+  const db = new Libsql(file)
+  try {
+    change(db)
+  } finally {
+    db.close()
+  }
+}
+
+async function textOf(child: ChildProcess): Promise<string> {
+  let text = ''
+  child.stdout?.setEncoding('utf8')
+  for await (const chunk of child.stdout ?? []) text += chunk
+  return text
+}
