@@ -31,7 +31,15 @@ export type {
 } from './core/decision.ts'
 export type { AuditEvent, AuditEvents, EventPlace } from './core/events.ts'
 export type { Explanation } from './core/explain.ts'
-export type { Decider, Gate, GateOptions, RequireOptions, SetupOptions } from './core/gate.ts'
+export type {
+  Decider,
+  ExternalLoginOptions,
+  Gate,
+  GateOptions,
+  LoginConfiguration,
+  RequireOptions,
+  SetupOptions,
+} from './core/gate.ts'
 export type {
   Acceptance,
   Declared,

@@ -7,9 +7,8 @@ import type { CompiledRule } from './rules.ts'
 export function whyNotAuthorized(
   rule: CompiledRule,
   principal: Principal,
-):
-  | { readonly code: RefusalCode; readonly detail?: string; readonly missingScopes?: readonly string[] }
-  | undefined {
+  edgePrincipal: Principal | undefined,
+): { readonly code: RefusalCode; readonly detail?: string } | undefined {
   if (!rule.kinds.includes(principal.kind)) {
     return {
       code: 'kind_not_allowed',
@@ -24,12 +23,13 @@ export function whyNotAuthorized(
   if (rule.scopes.length > 0) {
     const missing = rule.scopes.filter((scope) => !principal.scopes.includes(scope))
     if (missing.length > 0) {
-      return {
-        code: 'insufficient_scope',
-        detail: `The credential lacks: ${missing.join(', ')}.`,
-        missingScopes: missing,
-      }
+      return { code: 'insufficient_scope', detail: `The credential lacks: ${missing.join(', ')}.` }
     }
+  }
+  if (rule.agreesWithEdge !== undefined) {
+    // Only `true` is agreement: a forgotten `return` must not let anybody in.
+    if (edgePrincipal === undefined || rule.agreesWithEdge(edgePrincipal, principal) !== true)
+      return { code: 'edge_mismatch' }
   }
   return undefined
 }

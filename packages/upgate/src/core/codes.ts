@@ -17,6 +17,8 @@ export const refusalCodes = [
   'insufficient_scope',
   'role_required',
   'principal_mismatch',
+  'edge_mismatch',
+  'external_login',
   'origin_refused',
   'host_refused',
   // 429

@@ -15,6 +15,8 @@ const ruleOptionNames = [
   'handshake',
   'upgrade',
   'challenge',
+  'agreesWithEdge',
+  'resourceMetadata',
   'dangerouslyAllowForeignOrigins',
 ]
 const kinds: readonly PrincipalKind[] = ['user', 'device', 'service']
@@ -50,7 +52,8 @@ export function compileRule(
   schemeNames: readonly string[],
   where: string,
 ): CompiledRule {
-  const { access, methods, handshake, schemes, upgrade, challenge = 'auto' } = options
+  const { access, methods, handshake, schemes, upgrade, agreesWithEdge, resourceMetadata } = options
+  const { challenge = resourceMetadata === undefined ? 'auto' : 'api' } = options
   const {
     kinds: admitted = ['user'],
     scopes = [],
@@ -116,6 +119,22 @@ export function compileRule(
   }
   if (challenge !== 'auto' && challenge !== 'api')
     throw new TypeError(`${where}: \`challenge\` must be 'auto' or 'api'.`)
+  if (agreesWithEdge !== undefined && typeof agreesWithEdge !== 'function') {
+    throw new TypeError(
+      `${where}: \`agreesWithEdge\` must be a function of the edge's and the own principal.`,
+    )
+  }
+  if (agreesWithEdge !== undefined && (access === 'public' || access === 'optional')) {
+    throw new TypeError(`${where}: \`agreesWithEdge\` belongs to required and deferred rules.`)
+  }
+  if (resourceMetadata !== undefined && !/^https?:\/\/[\x21\x23-\x5b\x5d-\x7e]+$/.test(resourceMetadata)) {
+    throw new TypeError(`${where}: \`resourceMetadata\` must be an absolute URL, as RFC 9728 wants it.`)
+  }
+  if (resourceMetadata !== undefined && challenge !== 'api') {
+    throw new TypeError(
+      `${where}: a path with \`resourceMetadata\` answers 401, so \`challenge\` can only be 'api'.`,
+    )
+  }
   return Object.freeze({
     index,
     label,
@@ -128,6 +147,8 @@ export function compileRule(
     handshake,
     upgrade: upgrade === true,
     challenge,
+    agreesWithEdge,
+    resourceMetadata,
     allowForeignOrigins: dangerouslyAllowForeignOrigins === true,
   })
 }

@@ -7,6 +7,7 @@ import type { Decision } from './decision.ts'
 import { Engine } from './engine.ts'
 import type { EventPlace } from './events.ts'
 import { explain } from './explain.ts'
+import { compileExternalLogin } from './external-login.ts'
 import type { Decider, Gate, GateOptions } from './gate.ts'
 import { Matcher } from './matcher.ts'
 import { isPromiseLike } from './maybe-promise.ts'
@@ -35,6 +36,7 @@ const optionNames = [
   'trustedProxies',
   'login',
   'setup',
+  'externalLogin',
   'name',
   'clock',
   'logger',
@@ -53,6 +55,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
     rules = [],
     login,
     setup,
+    externalLogin,
     name = 'upgate',
     clock = defaults.clock,
     logger = defaults.logger,
@@ -74,16 +77,26 @@ export function createGateWith<const S extends readonly Scheme[]>(
     )
   }
 
+  const external = externalLogin === undefined ? undefined : compileExternalLogin(externalLogin, schemeNames)
   const originPolicy = compileOriginPolicy(options.origins, options.hosts)
   const clientAddresses = compileClientAddresses(options.trustedProxies, (message) => logger.warn(message))
   const connections = createConnections({ clock })
   const events = createAuditEvents(logger)
   const prover = new Prover<P>(schemes, connections, clock, logger)
-  const engine = new Engine<P>({ matcher, prover, schemes, originPolicy, clientAddresses, setup, logger })
+  const engine = new Engine<P>({
+    matcher,
+    closed: external?.closed,
+    prover,
+    schemes,
+    originPolicy,
+    clientAddresses,
+    setup: external === undefined ? setup : undefined,
+    logger,
+  })
   const render = createRenderer({
     name,
-    loginPage: login?.page,
-    setupPage: setup?.page,
+    loginPage: external === undefined ? login?.page : undefined,
+    setupPage: external === undefined ? setup?.page : undefined,
     originPolicy,
     challenges: [...new Set(schemes.flatMap((scheme) => scheme.challenge ?? []))],
   })
@@ -155,6 +168,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
       const decision = decisions.get(native)
       return decision?.outcome === 'allow' ? decision.principal : undefined
     },
+    loginConfiguration: external?.configuration ?? { login: 'built-in' },
     connections,
     events,
     clock,

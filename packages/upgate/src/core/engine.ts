@@ -2,6 +2,7 @@ import { narrow, whyNotAuthorized } from './authorize.ts'
 import type { ClientAddresses } from './client-address.ts'
 import type { MaybePromise, Scheme, VerifyContext } from './credential.ts'
 import type { Allow, Decision, Defer, HeaderList, InBand, Refused, Resumption } from './decision.ts'
+import type { ClosedPaths } from './external-login.ts'
 import type { SetupOptions } from './gate.ts'
 import type { Matcher } from './matcher.ts'
 import { andThen, isPromiseLike } from './maybe-promise.ts'
@@ -28,6 +29,8 @@ import { asksForWebSocket, checkWebSocketHandshake } from './upgrade-request.ts'
 /** What an {@link Engine} is made of; compiled and checked by `createGate`. */
 export interface EngineParts<P extends Principal> {
   readonly matcher: Matcher
+  /** Paths that an external login closes. */
+  readonly closed: ClosedPaths | undefined
   readonly prover: Prover<P>
   readonly schemes: readonly Scheme<P>[]
   readonly originPolicy: OriginPolicy
@@ -70,7 +73,9 @@ export class Engine<P extends Principal> {
 
   constructor(parts: EngineParts<P>) {
     this.#parts = parts
-    for (const [path, rule] of parts.matcher.openPaths()) this.#open.set(path, allow(rule))
+    for (const [path, rule] of parts.matcher.openPaths()) {
+      if (parts.closed?.has(path, undefined) !== true) this.#open.set(path, allow(rule))
+    }
   }
 
   decide(request: AuthRequest, trace?: Trace): MaybePromise<Decision<P>> {
@@ -117,6 +122,8 @@ export class Engine<P extends Principal> {
     if (refusedMethod !== undefined) return refusedMethod
     const upgrade = asksForWebSocket(request)
     const match = this.#parts.matcher.match(request.target, request.rewrittenTarget, request.method, upgrade)
+    if (this.#parts.closed?.has(request.target, request.rewrittenTarget) === true)
+      return refuse('external_login')
     if (match === 'ambiguous') return refuse('ambiguous_target')
     if ('malformed' in match) return refuse('malformed_target', { detail: match.malformed })
     return this.#decideUnder(match, request, upgrade, trace)
@@ -197,7 +204,7 @@ export class Engine<P extends Principal> {
         return allow<P>(rule, undefined, undefined, allowHeaders(request, verdict, cleared))
       return this.#challenge(rule, cleared)
     }
-    const reason = whyNotAuthorized(rule, principal)
+    const reason = whyNotAuthorized(rule, principal, proof.edgePrincipal)
     if (reason !== undefined)
       return refuse(reason.code, { rule, principal, detail: reason.detail, headers: cleared })
     return allow(rule, principal, proof.edgePrincipal, allowHeaders(request, verdict, cleared))
@@ -219,7 +226,7 @@ export class Engine<P extends Principal> {
     if (
       proof.failure === undefined &&
       sufficient !== undefined &&
-      whyNotAuthorized(rule, sufficient) === undefined
+      whyNotAuthorized(rule, sufficient, edge) === undefined
     ) {
       return allow(rule, sufficient, edge, headers)
     }
@@ -293,7 +300,7 @@ export class Engine<P extends Principal> {
     ) {
       return refuse('principal_mismatch', { rule, principal: verified })
     }
-    const reason = whyNotAuthorized(rule, verified)
+    const reason = whyNotAuthorized(rule, verified, deferred.edgePrincipal)
     if (reason !== undefined) return refuse(reason.code, { rule, principal: verified, detail: reason.detail })
     const { principal, dropped } = narrow(verified, inBand.declared)
     return { outcome: 'allow', principal, edgePrincipal: deferred.edgePrincipal, dropped }

@@ -18,6 +18,25 @@ export interface SetupOptions {
   required(): MaybePromise<boolean>
 }
 
+/** Somebody else does the login (Cloudflare Access, an identity-aware proxy): ours is closed meanwhile. */
+export interface ExternalLoginOptions {
+  /** Its name, for people: `Cloudflare Access`. */
+  readonly name: string
+  /** Where a browser logs out. */
+  readonly logoutUrl: string
+  /** Paths of the built-in login and setup; patterns as in rules. They answer 403 `external_login`, whatever the rules say. */
+  readonly closes: readonly string[]
+}
+
+/** What a page needs to know about how people log in; public. */
+export interface LoginConfiguration {
+  readonly login: 'built-in' | 'external'
+  /** Only with an external login. */
+  readonly name?: string
+  /** Only with an external login. */
+  readonly logoutUrl?: string
+}
+
 /** Options of {@link createGate}. Unknown options throw. */
 export interface GateOptions<P extends Principal = Principal> {
   /** Schemes in order of trial; at least one. */
@@ -37,6 +56,8 @@ export interface GateOptions<P extends Principal = Principal> {
   readonly login?: { readonly page: string }
   /** Setup state: pages go to `page` and APIs get `setup_required` until `required()` answers false once. */
   readonly setup?: SetupOptions
+  /** Somebody else does the login; `login` and `setup` have no effect then. */
+  readonly externalLogin?: ExternalLoginOptions
   /** Name in the marker header and in the realm, so that two gates can be told apart. Default: `upgate`. */
   readonly name?: string
   readonly clock?: Clock
@@ -71,6 +92,8 @@ export interface Gate<P extends Principal = Principal> extends Decider<P> {
   require(options?: RequireOptions): Decider<P>
   /** Who the request is from, as decided; `undefined` for anonymous or undecided requests. */
   principalOf(native: object): P | undefined
+  /** How people log in here, to be served as a public document so that pages can show it. */
+  readonly loginConfiguration: LoginConfiguration
   readonly connections: Connections
   readonly events: AuditEvents
   readonly clock: Clock

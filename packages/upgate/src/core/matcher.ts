@@ -206,12 +206,22 @@ export class Matcher {
                   ? strong.schemes
                   : strong.schemes.filter((name) => weak.schemes?.includes(name)),
             upgrade: strong.upgrade && weak.upgrade,
+            agreesWithEdge: bothAgree(strong.agreesWithEdge, weak.agreesWithEdge),
+            resourceMetadata: strong.resourceMetadata ?? weak.resourceMetadata,
             challenge: strong.challenge === 'api' || weak.challenge === 'api' ? 'api' : 'auto',
             allowForeignOrigins: strong.allowForeignOrigins && weak.allowForeignOrigins,
           }
     this.#merged.set(key, merged)
     return merged
   }
+}
+
+function bothAgree(
+  one: CompiledRule['agreesWithEdge'],
+  other: CompiledRule['agreesWithEdge'],
+): CompiledRule['agreesWithEdge'] {
+  if (one === undefined || other === undefined) return one ?? other
+  return (edge, principal) => one(edge, principal) && other(edge, principal)
 }
 
 /** Throws where a rule can never decide anything, because an earlier one takes all it could match. */

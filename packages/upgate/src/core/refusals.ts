@@ -75,6 +75,16 @@ export const refusalCatalogue: Readonly<Record<RefusalCode, CatalogueEntry>> = {
     detail: 'The HTTP request and the first frame proved two different principals.',
     action: 'Send one of the two credentials only.',
   },
+  edge_mismatch: {
+    status: 403,
+    detail: 'Whom the edge let through and who proved themselves here do not agree.',
+    action: 'Pass the edge with the identity that belongs to this credential.',
+  },
+  external_login: {
+    status: 403,
+    detail: 'Login and setup of this server are closed, because the login is done elsewhere.',
+    action: 'Open the application through its public address, where the login takes place.',
+  },
   origin_refused: {
     status: 403,
     detail: 'The request comes from a page of an origin that is not allowed.',

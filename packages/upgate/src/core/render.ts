@@ -117,13 +117,17 @@ function isNavigation(request: AuthRequest): boolean {
 /** RFC 6750 section 3 and RFC 9110 section 11.6.1: a 401 always carries a challenge. */
 function challengeFor(decision: Refused, name: string, challenges: readonly string[]): string {
   const realm = `realm="${name}"`
+  const metadata = decision.rule?.resourceMetadata
+  // RFC 9728 section 5.1: the parameter goes with any scheme; OAuth clients look at Bearer.
+  const bearer = metadata === undefined ? '' : `, resource_metadata="${metadata}"`
+  if (metadata !== undefined && !challenges.includes('Bearer')) return `Bearer ${realm}${bearer}`
   if (challenges.length === 0) return `Upgate ${realm}`
   // Nothing was sent: no error code then (RFC 6750 section 3.1).
   const none = decision.code === 'auth_required' || decision.code === 'setup_required'
   return challenges
     .map(
       (challenge) =>
-        `${challenge} ${realm}${challenge === 'Bearer' && !none ? ', error="invalid_token"' : ''}`,
+        `${challenge} ${realm}${challenge !== 'Bearer' ? '' : none ? bearer : `, error="invalid_token"${bearer}`}`,
     )
     .join(', ')
 }

@@ -1,5 +1,5 @@
 import type { Handshake } from './handshake.ts'
-import type { PrincipalKind } from './principal.ts'
+import type { Principal, PrincipalKind } from './principal.ts'
 
 /** How a path may be entered. `deferred` concerns WebSocket upgrades only; HTTP there is answered 426. */
 export type Access = 'public' | 'optional' | 'required' | 'deferred'
@@ -28,6 +28,16 @@ export interface RuleOptions {
   readonly upgrade?: boolean
   /** `api`: never redirect to the login page here. Default: `auto`, by what the client asks for. */
   readonly challenge?: 'auto' | 'api'
+  /**
+   * Demands that somebody passed the edge and that they agree with who proved themselves here. Called with both
+   * principals, after everything else was fulfilled; the same one twice where the edge's identity is the login.
+   */
+  readonly agreesWithEdge?: (edge: Principal, principal: Principal) => boolean
+  /**
+   * URL of the protected-resource metadata (RFC 9728), named in the challenge so that OAuth clients find their
+   * authorization server. Such a path is never redirected to the login page.
+   */
+  readonly resourceMetadata?: string
   /** Accepts unsafe methods and upgrades from any Origin: disables the login-CSRF check for this rule. */
   readonly dangerouslyAllowForeignOrigins?: boolean
 }
@@ -49,5 +59,7 @@ export interface CompiledRule {
   readonly handshake: Handshake | undefined
   readonly upgrade: boolean
   readonly challenge: 'auto' | 'api'
+  readonly agreesWithEdge: ((edge: Principal, principal: Principal) => boolean) | undefined
+  readonly resourceMetadata: string | undefined
   readonly allowForeignOrigins: boolean
 }
