@@ -30,7 +30,6 @@ export const refusalCodes = [
   // 400, 404, 405, 426
   'malformed_target',
   'ambiguous_target',
-  'malformed_header',
   'duplicate_header',
   'multiple_credentials',
   'malformed_upgrade',

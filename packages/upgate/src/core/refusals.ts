@@ -125,11 +125,6 @@ export const refusalCatalogue: Readonly<Record<RefusalCode, CatalogueEntry>> = {
     detail: 'The request target can be read in ways that meet different rules.',
     action: 'Send the path in its normal form: no dot segments, doubled or encoded slashes, or parameters.',
   },
-  malformed_header: {
-    status: 400,
-    detail: 'A header is malformed.',
-    action: 'Correct the header named in the detail.',
-  },
   duplicate_header: {
     status: 400,
     detail: 'A header that may occur once was sent more than once.',
