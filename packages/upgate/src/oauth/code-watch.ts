@@ -1,0 +1,123 @@
+import { assertKnownOptions } from '../core/options.ts'
+import type { Clock, Timer } from '../core/ports/clock.ts'
+import { sha256 } from '../crypto/sha256.ts'
+import { systemClock } from '../services/system-clock.ts'
+
+/** An authorization code that nobody redeemed in time. */
+export interface CodeNotRedeemed {
+  readonly type: 'code_not_redeemed'
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  readonly clientId: string
+  /** How often in a row for this client. */
+  readonly count: number
+  /** What to look at; from the second time on, because once may be a user who closed the window. */
+  readonly advice: string | undefined
+}
+
+export interface CodeWatchOptions {
+  /** Called for each code that was not redeemed in time. */
+  readonly onNotRedeemed: (event: CodeNotRedeemed) => void
+  /** Milliseconds a client has to redeem a code. Default: 60,000; codes live ten minutes at most (RFC 6749 section 4.1.2). */
+  readonly within?: number
+  /** Codes and clients remembered at most; the oldest are forgotten. Default: 10,000. */
+  readonly maxEntries?: number
+  readonly clock?: Clock
+}
+
+/** Learns of codes issued and redeemed. Codes are kept as digests. */
+export interface CodeWatch {
+  issued(code: string, clientId: string): void
+  redeemed(code: string): void
+  /** Cancels the timer and forgets everything. */
+  close(): void
+}
+
+const advice =
+  'The browser steps arrive, the token request does not. Hosted clients redeem codes from a data centre, with the user ' +
+  'agent of a library, which bot filters at the edge block: look for a challenge or block of POST requests to the token ' +
+  "endpoint in the edge's security events. On Cloudflare, Bot Fight Mode cannot be skipped by a WAF rule: switch it off, " +
+  "or allow the client's addresses by an IP Access rule. That a probe of your own passes proves nothing."
+
+/**
+ * Watches for authorization codes that are issued and never redeemed: the mark of an edge that swallows the token
+ * exchange.
+ *
+ * @throws TypeError for an unknown option or a bad limit
+ * @example
+ * const watch = createCodeWatch({ onNotRedeemed: (event) => log.warn(event) })
+ * provider.on('authorization_code.saved', (code) => watch.issued(code.jti, code.clientId))
+ * provider.on('authorization_code.consumed', (code) => watch.redeemed(code.jti))
+ */
+export function createCodeWatch(options: CodeWatchOptions): CodeWatch {
+  assertKnownOptions('createCodeWatch', options, ['onNotRedeemed', 'within', 'maxEntries', 'clock'])
+  const { onNotRedeemed, within = 60_000, maxEntries = 10_000, clock = systemClock } = options
+  if (typeof onNotRedeemed !== 'function')
+    throw new TypeError('createCodeWatch: `onNotRedeemed` must be a function.')
+  if (!Number.isInteger(within) || within < 1_000 || within > 600_000) {
+    throw new TypeError('createCodeWatch: `within` must be 1,000 to 600,000 milliseconds.')
+  }
+  if (!Number.isInteger(maxEntries) || maxEntries < 1) {
+    throw new TypeError('createCodeWatch: `maxEntries` must be a positive integer.')
+  }
+  // In order of issue, and so in order of their ends: one timer for the first of them serves all.
+  const pending = new Map<string, { readonly clientId: string; readonly ends: number }>()
+  const missed = new Map<string, number>()
+  let timer: Timer | undefined
+
+  function arm(): void {
+    const first = pending.values().next()
+    if (timer !== undefined || first.done === true) return
+    timer = clock.setTimer(Math.max(0, first.value.ends - clock.now()), () => {
+      timer = undefined
+      expire()
+      arm()
+    })
+  }
+
+  function expire(): void {
+    const now = clock.now()
+    for (const [digest, { clientId, ends }] of pending) {
+      if (ends > now) return
+      pending.delete(digest)
+      const count = (missed.get(clientId) ?? 0) + 1
+      missed.delete(clientId)
+      missed.set(clientId, count)
+      forgetOldest(missed)
+      onNotRedeemed({
+        type: 'code_not_redeemed',
+        at: now,
+        clientId,
+        count,
+        advice: count >= 2 ? advice : undefined,
+      })
+    }
+  }
+
+  function forgetOldest(map: Map<string, unknown>): void {
+    if (map.size <= maxEntries) return
+    const oldest = map.keys().next()
+    if (oldest.done !== true) map.delete(oldest.value)
+  }
+
+  return {
+    issued(code, clientId) {
+      pending.set(sha256(code), { clientId: clientId.slice(0, 256), ends: clock.now() + within })
+      forgetOldest(pending)
+      arm()
+    },
+    redeemed(code) {
+      const digest = sha256(code)
+      const entry = pending.get(digest)
+      if (entry === undefined) return
+      pending.delete(digest)
+      missed.delete(entry.clientId)
+    },
+    close() {
+      timer?.cancel()
+      timer = undefined
+      pending.clear()
+      missed.clear()
+    },
+  }
+}

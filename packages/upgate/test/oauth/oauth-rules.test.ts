@@ -1,0 +1,62 @@
+import { oauthRules } from 'upgate/oauth'
+import { describe, expect, it } from 'vitest'
+import { makeGate, request, verdict } from '../core/fixtures.ts'
+
+describe("the preset for an authorization server of one's own", () => {
+  const gate = makeGate({
+    login: { page: '/login' },
+    rules: [
+      { path: '/login', access: 'public' },
+      ...oauthRules({
+        authorize: '/oauth/authorize',
+        resources: ['/mcp', '/tools/*'],
+        origin: 'https://gateway.example.com',
+      }),
+    ],
+  })
+  const foreign = { origin: 'https://assistant.example', host: 'gateway.example.com' }
+
+  it.each([
+    ['GET', '/.well-known/oauth-protected-resource'],
+    ['GET', '/.well-known/oauth-protected-resource/mcp'],
+    ['GET', '/.well-known/oauth-authorization-server/tenant'],
+    ['GET', '/.well-known/openid-configuration'],
+    ['GET', '/.well-known/jwks.json'],
+    ['POST', '/oauth/token'],
+    ['POST', '/oauth/register'],
+    ['POST', '/oauth/revoke'],
+  ])('lets anybody %s %s, servers and pages of any origin', async (method, path) => {
+    expect(await verdict(gate, request(path, { method }))).toBe('allow')
+    expect(await verdict(gate, request(path, { method, headers: foreign }))).toBe('allow')
+  })
+
+  it.each([
+    ['GET', '/oauth/token'],
+    ['GET', '/oauth/authorize'],
+    ['POST', '/.well-known/jwks.json'],
+    ['GET', '/tools/x'],
+  ])('but not %s %s', async (method, path) => {
+    expect(await verdict(gate, request(path, { method }))).toBe('challenge auth_required')
+  })
+
+  it('answers 401 with its metadata on a protected resource, and leads the authorize page to the login', async () => {
+    const answer = async (path: string) => {
+      const req = request(path, { headers: { accept: 'text/html' } })
+      const decision = await gate.decide(req)
+      if (decision.outcome !== 'challenge') throw new Error(decision.outcome)
+      return gate.render(decision, req)
+    }
+    const resource = await answer('/tools/x')
+    expect(resource.status).toBe(401)
+    expect(resource.headers).toContainEqual([
+      'WWW-Authenticate',
+      'Bearer realm="upgate", resource_metadata="https://gateway.example.com/.well-known/oauth-protected-resource/tools"',
+    ])
+    expect((await answer('/oauth/authorize?client_id=x')).status).toBe(303)
+  })
+
+  it('checks its options', () => {
+    expect(() => oauthRules({ resources: ['/mcp'] })).toThrow(/`origin` must be the public origin/)
+    expect(() => oauthRules({ tokens: '/x' } as never)).toThrow(/unknown option `tokens`/)
+  })
+})
