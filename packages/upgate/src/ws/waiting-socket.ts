@@ -162,7 +162,7 @@ export class WaitingSocket<P extends Principal> implements Leaving {
   received(length: number): void {
     // Compared before adding: the chunk that reaches the limit may still hold the credential, with application
     // data pipelined behind it.
-    if (this.#bytes > this.#keeper.limits.maxBytes) {
+    if (this.#bytes >= this.#keeper.limits.maxBytes) {
       if (this.#state >= REJECTING) this.terminate()
       else this.refuse(this.#refusal('too_big'))
     }
@@ -172,8 +172,8 @@ export class WaitingSocket<P extends Principal> implements Leaving {
   /** A ping or a pong. `ws` has answered a ping already. */
   control(): void {
     if (++this.#controlFrames <= this.#keeper.limits.maxControlFrames) return
-    if (this.#state >= REJECTING) this.terminate()
-    else this.refuse(this.#refusal('too_many_frames'))
+    // Not held: only a closing socket answers no more of the pings that are left in this chunk.
+    this.refuse(this.#refusal('too_many_frames'), false)
   }
 
   /** A data message. They arrive even after `close()`: the state decides whether it is heard. */
@@ -411,7 +411,7 @@ export class WaitingSocket<P extends Principal> implements Leaving {
       return
     }
     // Paused, the peer's answer to the close frame would never be read; but a flood stays unread to the end.
-    if (this.#bytes <= this.#keeper.limits.maxBytes) ws.resume()
+    if (this.#bytes < this.#keeper.limits.maxBytes) ws.resume()
     else ws.pause()
     ws.close(code, reason)
     this.since = this.#keeper.now()
