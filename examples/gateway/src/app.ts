@@ -69,6 +69,7 @@ function securityHeaders(origins: readonly string[]): RequestHandler {
         baseUri: ["'none'"],
       },
     },
+    frameguard: { action: 'deny' },
     strictTransportSecurity: encrypted,
     // With `no-referrer`, browsers send `Origin: null` with forms, and the gate would refuse our own.
     referrerPolicy: { policy: 'same-origin' },

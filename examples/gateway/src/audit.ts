@@ -66,8 +66,8 @@ export function createAudit(options: AuditOptions): Audit {
       add(now(), event, fields)
     },
     observe(event) {
-      // What was merely read is no matter for an audit: pages, assets and health checks would drown the rest.
-      if (event.type === 'allowed' && /^(GET|HEAD|OPTIONS)$/.test(event.place.method)) return
+      // Whatever changes something is recorded by its own name; pages, assets and health checks would drown the rest.
+      if (event.type === 'allowed') return
       add(event.at, event.type, fieldsOf(event))
     },
     list: () => lines.toReversed(),
@@ -83,7 +83,6 @@ type Fields = Readonly<Record<string, string | number | boolean | readonly strin
 function fieldsOf(event: AuditEvent): Fields {
   switch (event.type) {
     case 'allowed':
-      return { ...placeOf(event.place), ...whoOf(event.principal), rule: event.rule }
     case 'deferred':
       return { ...placeOf(event.place), rule: event.rule }
     case 'refused':

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 
 /** What the environment says, checked. Times are in milliseconds. */
@@ -113,18 +114,25 @@ function readProxies(value: string | undefined): readonly string[] {
     'TRUST_PROXY must list the proxies in front of the gateway, separated by commas: addresses, CIDR ranges, loopback or private'
   const entries = value
     .split(',')
-    .map((entry) => entry.trim())
+    .map((entry) => entry.trim().toLowerCase())
     .filter((entry) => entry !== '')
   for (const entry of entries) {
     if (/^(true|\d+|\*|all)$/i.test(entry)) {
       // A number of hops, or everybody, lets any client choose its own address.
       throw new ConfigError(`${hint}; ${JSON.stringify(entry)} would let clients forge their address.`)
     }
-    if (!/^(loopback|private|[0-9a-f.:]+(\/\d{1,3})?)$/i.test(entry)) {
+    if (entry !== 'loopback' && entry !== 'private' && !isNetwork(entry)) {
       throw new ConfigError(`${hint}; ${JSON.stringify(entry)} is none of these.`)
     }
   }
   return entries
+}
+
+function isNetwork(entry: string): boolean {
+  const [address = '', bits, ...more] = entry.split('/')
+  const longest = isIP(address) === 6 ? 128 : 32
+  if (isIP(address) === 0 || more.length > 0) return false
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= longest)
 }
 
 function readAdmin(email: string | undefined, password: string | undefined): Config['admin'] {

@@ -15,7 +15,7 @@ import {
 } from 'upgate'
 import { expressGate } from 'upgate/express'
 import { sqliteStore } from 'upgate/sql'
-import { connectFrame, guardServer } from 'upgate/ws'
+import { guardServer } from 'upgate/ws'
 import { createApp } from './app.ts'
 import { type Audit, createAudit } from './audit.ts'
 import { chatFrameLimit, createChat } from './chat.ts'
@@ -25,6 +25,7 @@ import type { Context } from './context.ts'
 import { prepareDataDir } from './data-dir.ts'
 import { createFirstAdmin } from './first-admin.ts'
 import { createLive } from './live.ts'
+import { nodeHandshake } from './node-handshake.ts'
 import { createNodes, nodeMessageLimit } from './nodes.ts'
 import { createRules } from './rules.ts'
 import { createSetupCode, type SetupCode } from './setup-code.ts'
@@ -122,7 +123,7 @@ function assemble(parts: Parts): () => Promise<void> {
     origins,
     trustedProxies: config.trustedProxies,
     schemes: [session, apiKey({ keys: services.keys }), device],
-    rules: createRules(connectFrame(), { session: session.name, device: device.name }),
+    rules: createRules(nodeHandshake(), { session: session.name, device: device.name }),
     login: { page: '/login' },
     setup: { page: '/setup', required: async () => !(await services.accounts.any()) },
     logger,

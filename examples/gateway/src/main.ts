@@ -12,9 +12,13 @@ const write = (line: string): void => {
 const shutdownLimit = 4500
 
 try {
-  const gateway = await startGateway(readConfig(process.env), { write })
+  const config = readConfig(process.env)
+  const gateway = await startGateway(config, { write })
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop(gateway, signal))
   write(`Gateway ready: ${gateway.origin}`)
+  if (config.publicUrl === undefined && /^(0\.0\.0\.0|::)$/.test(config.host)) {
+    write('Other machines cannot log in yet: set PUBLIC_URL to the address that their browsers use.')
+  }
   if (gateway.setupCode === undefined) write(`Next step: log in at ${gateway.origin}/login`)
   else {
     write(`Setup code: ${gateway.setupCode} (valid for 30 minutes, once)`)

@@ -19,9 +19,11 @@ try {
 async function run({ url, token, reconnect, warning }: Arguments): Promise<void> {
   if (warning !== undefined) process.stderr.write(`Warning: ${warning}\n`)
   const secret = token === 'stdin' ? await readToken() : token.trim()
+  let stopping = false
   let stop = (): void => {}
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
+      stopping = true
       stop()
       // The close frame gets a moment to leave.
       setTimeout(() => process.exit(0), 200)
@@ -37,6 +39,7 @@ async function run({ url, token, reconnect, warning }: Arguments): Promise<void>
         stop = end
       },
     })
+    if (stopping) return
     if (ending.accepted) failures = 0
     if (ending.advice === 'stop' || ending.advice === 'renew') {
       print(

@@ -86,7 +86,8 @@ function bodyProblemOf(error: unknown): Problem | undefined {
       action: 'Send JSON in UTF-8.',
     }
   }
-  if (typeof type === 'string' && typeof status === 'number' && status >= 400 && status < 500) {
+  // A body that ends early, or is no gzip although it says so.
+  if (typeof status === 'number' && status >= 400 && status < 500) {
     return {
       status: 400,
       code: 'invalid_body',

@@ -1,0 +1,127 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const folder = fileURLToPath(new URL('../../examples/gateway/', import.meta.url))
+const entry = join(folder, 'dist', 'main.js')
+
+/** The first admin of every gateway under test, unless a test wants none. */
+export const admin = { email: 'ada@example.com', password: 'correct horse battery' }
+
+/** A folder that is gone after the test. */
+export interface DataDir {
+  readonly path: string
+  remove(): void
+}
+
+export function temporaryDataDir(): DataDir {
+  const parent = mkdtempSync(join(tmpdir(), 'upgate-gateway-'))
+  return { path: join(parent, 'data'), remove: () => rmSync(parent, { recursive: true, force: true }) }
+}
+
+/** The gateway as its own process. */
+export interface Program {
+  readonly origin: string
+  readonly pid: number
+  /** Standard output so far. */
+  output(): string
+  errors(): string
+  /** Resolves once the output matches. */
+  printed(pattern: RegExp): Promise<RegExpMatchArray>
+  /** Sends a signal and resolves with exit code, signal and how long it took, in milliseconds. */
+  stop(signal: NodeJS.Signals): Promise<Exit>
+  readonly exited: Promise<Exit>
+}
+
+export interface Exit {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly took: number
+}
+
+export interface ProgramOptions {
+  readonly dataDir: string
+  /** Beside `HOST`, `PORT` (a free one) and the admin; `undefined` removes a variable. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+}
+
+const running = new Set<ChildProcess>()
+
+/** Starts the program, whether or not it will come up. */
+export function spawnProgram({ dataDir, env = {} }: ProgramOptions): Omit<Program, 'origin'> {
+  if (!existsSync(entry)) throw new Error('The example gateway is not built: npm run build')
+  const variables: Record<string, string | undefined> = {
+    PATH: process.env.PATH,
+    HOST: '127.0.0.1',
+    PORT: '0',
+    DATA_DIR: dataDir,
+    ADMIN_EMAIL: admin.email,
+    ADMIN_PASSWORD: admin.password,
+    ...env,
+  }
+  const child = spawn(process.execPath, [entry], { cwd: tmpdir(), env: variables as NodeJS.ProcessEnv })
+  running.add(child)
+  let output = ''
+  let errors = ''
+  const watchers = new Set<() => void>()
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text
+    for (const watch of watchers) watch()
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    errors += text
+  })
+  let since = performance.now()
+  const exited = new Promise<Exit>((resolve) => {
+    child.once('close', (code, signal) => {
+      running.delete(child)
+      resolve({ code, signal, took: performance.now() - since })
+    })
+  })
+  return {
+    pid: child.pid ?? -1,
+    output: () => output,
+    errors: () => errors,
+    exited,
+    printed(pattern) {
+      return new Promise((resolve, reject) => {
+        const look = (): void => {
+          const match = output.match(pattern)
+          if (match === null) return
+          watchers.delete(look)
+          resolve(match)
+        }
+        watchers.add(look)
+        look()
+        void exited.then(() =>
+          reject(new Error(`The gateway ended without printing ${pattern}.\n${output}${errors}`)),
+        )
+      })
+    },
+    stop(signal) {
+      since = performance.now()
+      child.kill(signal)
+      return exited
+    },
+  }
+}
+
+/** Starts the program and waits until it listens. */
+export async function startProgram(options: ProgramOptions): Promise<Program> {
+  const program = spawnProgram(options)
+  const [, origin = ''] = await program.printed(/^Gateway ready: (\S+)$/m)
+  return { ...program, origin }
+}
+
+/** Ends what a failed test left running. */
+export async function endAll(): Promise<void> {
+  await Promise.all(
+    [...running].map(async (child) => {
+      const closed = new Promise((resolve) => child.once('close', resolve))
+      child.kill('SIGKILL')
+      await closed
+    }),
+  )
+}

@@ -1,0 +1,192 @@
+import { statSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { admin, type DataDir, endAll, spawnProgram, startProgram, temporaryDataDir } from './program.ts'
+import { connectNode, TestSocket } from './socket.ts'
+import { loggedIn, Visitor } from './visitor.ts'
+
+let data: DataDir
+beforeEach(() => {
+  data = temporaryDataDir()
+})
+afterEach(async () => {
+  await endAll()
+  data.remove()
+})
+afterAll(endAll)
+
+const noAdmin = { ADMIN_EMAIL: undefined, ADMIN_PASSWORD: undefined }
+
+describe('settings that cannot be used', () => {
+  it.each([
+    ['PORT', { PORT: '80a' }, /PORT must be a whole number from 0 to 65535; it is "80a"/],
+    ['PORT', { PORT: '70000' }, /PORT must be a whole number/],
+    ['HOST', { HOST: 'http://127.0.0.1' }, /HOST must be the address to listen on/],
+    ['PUBLIC_URL', { PUBLIC_URL: 'gateway.example.com' }, /PUBLIC_URL must be the address that browsers use/],
+    ['PUBLIC_URL', { PUBLIC_URL: 'https://gateway.example.com/app' }, /PUBLIC_URL .* without a path/],
+    ['TRUST_PROXY', { TRUST_PROXY: 'true' }, /TRUST_PROXY must list the proxies .* forge/],
+    ['TRUST_PROXY', { TRUST_PROXY: '10.0.0.0/99' }, /TRUST_PROXY/],
+    ['ADMIN_EMAIL', { ADMIN_EMAIL: 'ada' }, /ADMIN_EMAIL must be an email address/],
+    ['ADMIN_EMAIL', { ADMIN_EMAIL: undefined }, /ADMIN_EMAIL is missing/],
+    [
+      'ADMIN_PASSWORD',
+      { ADMIN_PASSWORD: 'short' },
+      /ADMIN_PASSWORD must have 12 to 1024 characters; it has 5/,
+    ],
+    ['ADMIN_PASSWORD', { ADMIN_PASSWORD: undefined }, /ADMIN_PASSWORD is missing/],
+    ['HANDSHAKE_TIMEOUT_MS', { HANDSHAKE_TIMEOUT_MS: '0' }, /HANDSHAKE_TIMEOUT_MS must be a whole number/],
+    ['DATA_DIR', { DATA_DIR: '/dev/null/data' }, /DATA_DIR "\/dev\/null\/data" cannot be used/],
+  ])('refuses to start: %s', async (_name, env, sentence) => {
+    const program = spawnProgram({ dataDir: data.path, env })
+    expect((await program.exited).code).toBe(1)
+    expect(program.errors()).toMatch(sentence)
+    expect(program.errors().trim().split('\n')).toHaveLength(1)
+    expect(program.output()).not.toContain('ready')
+  })
+
+  it('says which port is in use', async () => {
+    const other = createServer().listen(0, '127.0.0.1')
+    await new Promise((resolve) => other.once('listening', resolve))
+    const { port } = other.address() as { port: number }
+    const program = spawnProgram({ dataDir: data.path, env: { PORT: String(port) } })
+    const { code } = await program.exited
+    other.close()
+    expect(code).toBe(1)
+    expect(program.errors()).toBe(
+      `Cannot start: port ${port} of 127.0.0.1 is in use. Stop what uses it, or set PORT to another number.\n`,
+    )
+  })
+})
+
+describe('set-up', () => {
+  it('creates the first account with the printed code, once', async () => {
+    const program = await startProgram({ dataDir: data.path, env: noAdmin })
+    const [, code = ''] = await program.printed(/^Setup code: ([A-Z2-9]{8}) /m)
+    const visitor = new Visitor(program.origin)
+
+    const page = await visitor.get('/', { headers: { 'sec-fetch-mode': 'navigate' } })
+    expect([page.status, page.header('location')]).toEqual([303, '/setup'])
+    expect((await visitor.get('/login')).header('location')).toBe('/setup')
+    const api = await visitor.get('/api/nodes')
+    expect([api.status, api.json().code]).toEqual([401, 'setup_required'])
+    expect((await visitor.logIn()).json().code).toBe('setup_required')
+    expect((await visitor.get('/api/auth/config')).json().setupRequired).toBe(true)
+
+    const wrong = await visitor.post('/api/auth/setup', { ...admin, code: 'AAAAAAAA' })
+    expect([wrong.status, wrong.json().code]).toEqual([403, 'wrong_setup_code'])
+    const weak = await visitor.post('/api/auth/setup', { email: admin.email, password: 'short', code })
+    expect([weak.status, weak.json().code]).toEqual([400, 'password_too_short'])
+
+    // Two people with the code at the same time: one account.
+    const both = await Promise.all([
+      visitor.post('/api/auth/setup', { ...admin, code: code.toLowerCase() }),
+      visitor.post('/api/auth/setup', { email: 'eve@example.com', password: 'another long password', code }),
+    ])
+    expect(both.map((answer) => answer.status).sort()).toEqual([204, 409])
+
+    const again = await visitor.post('/api/auth/setup', { ...admin, code })
+    expect([again.status, again.json().code]).toEqual([409, 'already_set_up'])
+    expect((await visitor.get('/setup')).header('location')).toBe('/login')
+    expect((await visitor.get('/api/auth/config')).json().setupRequired).toBe(false)
+    await program.stop('SIGTERM')
+
+    const restarted = await startProgram({ dataDir: data.path, env: noAdmin })
+    await restarted.printed(/^Next step: log in at /m)
+    expect(restarted.output()).not.toContain('Setup code')
+  })
+
+  it('takes no more than ten wrong codes', async () => {
+    const program = await startProgram({ dataDir: data.path, env: noAdmin })
+    const [, code = ''] = await program.printed(/^Setup code: (\S+)/m)
+    const visitor = new Visitor(program.origin)
+    for (let count = 0; count < 10; count++) {
+      expect((await visitor.post('/api/auth/setup', { ...admin, code: `WRONG${count}` })).status).toBe(403)
+    }
+    const late = await visitor.post('/api/auth/setup', { ...admin, code })
+    expect([late.status, late.json().code]).toEqual([410, 'setup_code_expired'])
+  })
+
+  it('does not change the password of an admin who exists', async () => {
+    const first = await startProgram({ dataDir: data.path })
+    await first.stop('SIGTERM')
+    const second = await startProgram({
+      dataDir: data.path,
+      env: { ADMIN_PASSWORD: 'something else entirely' },
+    })
+    expect((await new Visitor(second.origin).logIn()).status).toBe(204)
+  })
+})
+
+describe('the end', () => {
+  it.each(['SIGTERM', 'SIGINT'] as const)(
+    'closes every socket with 1001 and exits 0 within 5 s: %s',
+    async (signal) => {
+      const program = await startProgram({ dataDir: data.path })
+      const visitor = await loggedIn(program.origin)
+      const { token } = await visitor.device()
+      const node = await connectNode(program.origin, token)
+      const waiting = new TestSocket(`${program.origin}/ws`)
+      await waiting.upgraded
+      const chat = new TestSocket(`${program.origin}/ws/chat`, {
+        cookie: visitor.cookie ?? '',
+        origin: program.origin,
+      })
+      await chat.messageOf('welcome')
+
+      const exit = await program.stop(signal)
+      expect(exit).toMatchObject({ code: 0, signal: null })
+      expect(exit.took).toBeLessThan(5000)
+      for (const socket of [node, waiting, chat]) expect((await socket.closed).code).toBe(1001)
+    },
+  )
+
+  it('keeps accounts, sessions and devices through kill -9', async () => {
+    const first = await startProgram({ dataDir: data.path })
+    const visitor = await loggedIn(first.origin)
+    const kept = await visitor.device('kept')
+    const revoked = await visitor.device('revoked')
+    await visitor.delete(`/api/devices/${revoked.id}`)
+    expect((await first.stop('SIGKILL')).signal).toBe('SIGKILL')
+
+    const second = await startProgram({ dataDir: data.path })
+    const again = new Visitor(second.origin, visitor.cookie)
+    expect((await again.get('/api/me')).json().name).toBe(admin.email)
+    expect((await again.get('/api/devices')).json().devices).toMatchObject([{ id: kept.id, name: 'kept' }])
+    await connectNode(second.origin, kept.token)
+    await expect(connectNode(second.origin, revoked.token)).rejects.toThrow('revoked_credential')
+    expect((await new Visitor(second.origin).logIn()).status).toBe(204)
+  })
+})
+
+it('keeps its files to itself and its secrets out of its output', async () => {
+  const program = await startProgram({ dataDir: data.path })
+  expect(statSync(data.path).mode & 0o777).toBe(0o700)
+  expect(statSync(`${data.path}/gateway.db`).mode & 0o077).toBe(0)
+
+  const visitor = await loggedIn(program.origin)
+  await new Visitor(program.origin).logIn({
+    email: 'typed-password@example.com',
+    password: 'never to be logged',
+  })
+  const device = await visitor.device()
+  const key = await visitor.key(['operator.read'])
+  await connectNode(program.origin, device.token)
+  const wrong = `${device.token.slice(0, -12)}AAAAAAAAAAAA`
+  await connectNode(program.origin, wrong).catch(() => {})
+  await visitor.get('/api/nodes?token=query-secret', { headers: { authorization: `Bearer ${key.token}x` } })
+  await program.stop('SIGTERM')
+
+  const printed = program.output() + program.errors()
+  expect(printed).toContain('device_created')
+  const secrets = [admin.password, 'never to be logged', 'query-secret', wrong, device.token, key.token]
+  for (const secret of [...secrets, visitor.cookie?.split('=')[1] ?? 'no cookie']) {
+    expect(printed).not.toContain(secret)
+    // The random part alone must not be there either.
+    expect(printed).not.toContain(secret.split('_')[2] ?? secret)
+  }
+  for (const line of program
+    .output()
+    .split('\n')
+    .filter((line) => line.startsWith('{')))
+    JSON.parse(line)
+})
