@@ -10,6 +10,8 @@ export default defineConfig({
   test: {
     maxWorkers: 2,
     testTimeout: 15_000,
+    // Warnings about loopback peers and the like are right, and expected hundreds of times.
+    execArgv: ['--disable-warning=UpgateWarning'],
     projects: [
       {
         extends: true,

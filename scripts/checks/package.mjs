@@ -14,13 +14,11 @@ const problems = []
 
 try {
   const packed = await Promise.all(publishedPackages().map((published) => pack(published)))
-  for (const { name, tarball, files } of packed) {
-    checkFiles(name, files)
-    await must(`publint ${name}`, runNode(tool('publint'), ['run', tarball, '--strict'], { cwd: root }))
-    const types = ['--profile', 'esm-only', '--format', 'ascii', '--no-emoji', tarball]
-    await must(`attw ${name}`, runNode(tool('@arethetypeswrong/cli', 'attw'), types, { cwd: root }))
-  }
-  for (const consumer of readdirSync(consumers)) await checkConsumer(consumer, packed)
+  for (const { name, files } of packed) checkFiles(name, files)
+  await Promise.all([
+    lint(packed),
+    ...readdirSync(consumers).map((consumer) => checkConsumer(consumer, packed)),
+  ])
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }
@@ -51,6 +49,15 @@ async function pack({ folder: source, name }) {
     tarball: join(folder, details.filename),
     files: details.files.map((/** @type {{ path: string }} */ file) => file.path),
     manifest: readJson(join(root, source, 'package.json')),
+  }
+}
+
+/** @param {Packed[]} packed */
+async function lint(packed) {
+  for (const { name, tarball } of packed) {
+    await must(`publint ${name}`, runNode(tool('publint'), ['run', tarball, '--strict'], { cwd: root }))
+    const types = ['--profile', 'esm-only', '--format', 'ascii', '--no-emoji', tarball]
+    await must(`attw ${name}`, runNode(tool('@arethetypeswrong/cli', 'attw'), types, { cwd: root }))
   }
 }
 
@@ -86,25 +93,17 @@ async function checkConsumer(name, packed) {
   const target = join(folder, name)
   mkdirSync(target)
   cpSync(source, target, { recursive: true })
-  /** @type {{ with: string[], cannotImport: string[] }} */
-  const { with: extra, cannotImport } = readJson(join(source, 'consumer.json'))
-  writeFileSync(join(target, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
+  /** @type {{ with: string[], cannotImport: string[], compilers: string[] }} */
+  const { with: extra, cannotImport, compilers } = readJson(join(source, 'consumer.json'))
+  const dependencies = Object.fromEntries(extra.map((dependency) => [dependency, '*']))
+  writeFileSync(join(target, 'package.json'), JSON.stringify({ private: true, type: 'module', dependencies }))
 
   // The dependencies come from our own node_modules: offline, and in the versions that were tested.
-  const dependencies = closure([
-    ...packed.flatMap(({ manifest }) => Object.keys(manifest.dependencies ?? {})),
-    ...extra,
-  ])
-  const what = [...packed.map(({ tarball }) => tarball), ...dependencies]
-  const flags = [
-    '--offline',
-    '--install-links',
-    '--ignore-scripts',
-    '--no-audit',
-    '--no-fund',
-    '--loglevel=error',
-  ]
-  const [command, args] = npm(['install', ...flags, ...what])
+  for (const [dependency, place] of closure([...packed.flatMap(needs), ...extra])) {
+    cpSync(place, join(target, 'node_modules', dependency), { recursive: true })
+  }
+  const flags = ['--offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+  const [command, args] = npm(['install', ...flags, ...packed.map(({ tarball }) => tarball)])
   if (!(await must(`consumer ${name}: npm install`, run(command, args, { cwd: target })))) return
 
   const wanted = packed.flatMap(({ name, manifest }) =>
@@ -119,7 +118,7 @@ async function checkConsumer(name, packed) {
     typed.map((entry, n) => `export type * as entry${n} from '${entry}'\n`).join(''),
   )
   await must(`consumer ${name}: import every entry`, runNode('imports.mjs', [], { cwd: target }))
-  for (const compiler of ['typescript', 'typescript-5']) {
+  for (const compiler of compilers) {
     const tsc = join(find(compiler) ?? '', 'bin', 'tsc')
     await must(`consumer ${name}: ${compiler}`, runNode(tsc, ['-p', '.'], { cwd: target }))
   }
@@ -145,7 +144,7 @@ for (const entry of ${JSON.stringify(entries)}) {
 }
 
 /**
- * Folders of packages and of everything they depend on.
+ * Packages and everything they depend on, with their folders.
  *
  * @param {string[]} names
  */
@@ -160,7 +159,12 @@ function closure(names) {
     found.set(name, place)
     queue.push(...Object.keys(readJson(join(place, 'package.json')).dependencies ?? {}))
   }
-  return [...found.values()]
+  return found
+}
+
+/** @param {Packed} packed */
+function needs({ manifest }) {
+  return Object.keys(manifest.dependencies ?? {})
 }
 
 /** @param {string} name */

@@ -28,12 +28,14 @@ export class Progress {
    *
    * @param {string} name
    * @param {() => Promise<{ code: number, output: string, note?: string }>} work
+   * @param {{ showsItself?: boolean }} [options] `showsItself`: what it does is on the screen already
    * @returns {Promise<boolean>}
    */
-  async step(name, work) {
+  async step(name, work, { showsItself = false } = {}) {
     const started = performance.now()
     const reminder = setInterval(() => {
-      console.log(dim(`  ... ${name} is still at work (${seconds(performance.now() - started)})`))
+      if (!showsItself)
+        console.log(dim(`  ... ${name} is still at work (${seconds(performance.now() - started)})`))
     }, 20_000)
     reminder.unref()
     let result

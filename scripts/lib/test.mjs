@@ -30,12 +30,16 @@ export async function main() {
   const counted = []
   const wants = (/** @type {string} */ name) => options.only === undefined || options.only.includes(name)
   const tests = (/** @type {string} */ name, /** @type {Parameters<typeof suite>} */ ...args) =>
-    progress.step(name, async () => {
-      console.log(bold(`\n${name}`))
-      const result = await suite(...args)
-      counted.push(result.counts)
-      return result
-    })
+    progress.step(
+      name,
+      async () => {
+        console.log(bold(`\n${name}`))
+        const result = await suite(...args)
+        counted.push(result.counts)
+        return result
+      },
+      { showsItself: true },
+    )
 
   if (await progress.step('build', () => build())) {
     // The checks are short and use little but a core: two at a time. The tests run alone afterwards, since
