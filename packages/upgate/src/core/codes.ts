@@ -12,6 +12,8 @@ export const refusalCodes = [
   'setup_required',
   // 403
   'unknown_identity',
+  'pairing_required',
+  'pairing_rejected',
   'kind_not_allowed',
   'scheme_not_allowed',
   'insufficient_scope',
@@ -27,6 +29,7 @@ export const refusalCodes = [
   // 503
   'unavailable',
   'over_capacity',
+  'pairing_full',
   // 400, 404, 405, 426
   'malformed_target',
   'ambiguous_target',

@@ -50,6 +50,20 @@ export type RejectionCode =
   | 'revoked_credential'
   | 'account_disabled'
   | 'unknown_identity'
+  /** The device is genuine and waits for somebody's approval; `details` say how to compare. */
+  | 'pairing_required'
+  | 'pairing_rejected'
+  /** No further pairing request can be kept. */
+  | 'pairing_full'
+
+/** Facts that go out with a refusal. Never a secret of somebody else's. */
+export type RefusalFacts = Readonly<Record<string, string | number | boolean>>
+
+/** A credential handed out while accepting. */
+export interface IssuedCredential {
+  /** Shown once, not stored. */
+  readonly deviceToken: string
+}
 
 /** A scheme's answer about one credential: never a boolean. */
 export type Verification<P extends Principal = Principal> =
@@ -58,9 +72,19 @@ export type Verification<P extends Principal = Principal> =
       readonly principal: P
       /** Whether this identity is ambient, where a scheme (Cloudflare Access) knows ambient and explicit ones. Default: the scheme's. */
       readonly ambient?: boolean
+      /** A credential made on this occasion, to be handed to the client once, in the protocol's answer. */
+      readonly issued?: IssuedCredential
     }
   /** `reason` is for `explain` and the audit log; it never holds any part of the secret. */
-  | { readonly outcome: 'rejected'; readonly code: RejectionCode; readonly reason: string }
+  | {
+      readonly outcome: 'rejected'
+      readonly code: RejectionCode
+      readonly reason: string
+      /** Facts the client needs to go on, shown to it as they are: a comparison code, an expiry. */
+      readonly details?: RefusalFacts
+      /** Seconds after which trying again makes sense. */
+      readonly retryAfter?: number
+    }
   /** The store, JWKS or hash pool could not answer. Never 401, never open. `retryAfter` in seconds. */
   | { readonly outcome: 'unavailable'; readonly reason: string; readonly retryAfter?: number | undefined }
   /** Too many failures of a guessable credential. `retryAfter` in seconds. */
@@ -83,6 +107,8 @@ export interface VerifyContext {
   readonly path: string
   /** The `Origin` header, where there was one. */
   readonly origin: string | undefined
+  /** In band: whom HTTP proved, where that did not satisfy the rule by itself. */
+  readonly httpPrincipal?: Principal | undefined
 }
 
 /**

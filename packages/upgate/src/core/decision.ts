@@ -1,5 +1,5 @@
 import type { RefusalCode } from './codes.ts'
-import type { Credential, VerifyContext } from './credential.ts'
+import type { Credential, IssuedCredential, VerifyContext } from './credential.ts'
 import type { Declared, Dropped, Handshake, Refusal } from './handshake.ts'
 import type { Principal } from './principal.ts'
 import type { CompiledRule } from './rules.ts'
@@ -91,6 +91,8 @@ export type Resumption<P extends Principal = Principal> =
       readonly edgePrincipal: Principal | undefined
       /** What the client declared and did not get. */
       readonly dropped: Dropped | undefined
+      /** A credential made on this occasion, to be handed on in the protocol's answer. */
+      readonly issued?: IssuedCredential | undefined
     }
   | Challenge
   | Forbid

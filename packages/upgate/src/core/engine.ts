@@ -1,6 +1,6 @@
 import { narrow, whyNotAuthorized } from './authorize.ts'
 import type { ClientAddresses } from './client-address.ts'
-import type { MaybePromise, Scheme, VerifyContext } from './credential.ts'
+import type { MaybePromise, Scheme, Verification, VerifyContext } from './credential.ts'
 import type { Allow, Decision, Defer, HeaderList, InBand, Refused, Resumption } from './decision.ts'
 import type { ClosedPaths } from './external-login.ts'
 import type { SetupOptions } from './gate.ts'
@@ -243,6 +243,7 @@ export class Engine<P extends Principal> {
         dryRun: context.dryRun,
         path: context.path,
         origin: context.origin,
+        httpPrincipal: proof.principal,
       },
       headers,
     }
@@ -285,14 +286,18 @@ export class Engine<P extends Principal> {
         const refused = this.#parts.prover.refusalOf(verification, rule)
         if (refused !== undefined || verification.outcome !== 'authenticated')
           return refused ?? refuse('unavailable', { rule })
-        return this.#admit(deferred, verification.principal, inBand)
+        return this.#admit(deferred, verification, inBand)
       })
     } catch (error) {
       return this.#failed(error)
     }
   }
 
-  #admit(deferred: Defer<P>, verified: P, inBand: InBand): Resumption<P> {
+  #admit(
+    deferred: Defer<P>,
+    { principal: verified, issued }: Extract<Verification<P>, { outcome: 'authenticated' }>,
+    inBand: InBand,
+  ): Resumption<P> {
     const { rule, httpPrincipal } = deferred
     if (
       httpPrincipal !== undefined &&
@@ -303,7 +308,7 @@ export class Engine<P extends Principal> {
     const reason = whyNotAuthorized(rule, verified, deferred.edgePrincipal)
     if (reason !== undefined) return refuse(reason.code, { rule, principal: verified, detail: reason.detail })
     const { principal, dropped } = narrow(verified, inBand.declared)
-    return { outcome: 'allow', principal, edgePrincipal: deferred.edgePrincipal, dropped }
+    return { outcome: 'allow', principal, edgePrincipal: deferred.edgePrincipal, dropped, issued }
   }
 }
 

@@ -1,5 +1,5 @@
 import type { RefusalCode } from './codes.ts'
-import type { Credential } from './credential.ts'
+import type { Credential, IssuedCredential, RefusalFacts } from './credential.ts'
 import type { Principal } from './principal.ts'
 
 /** One WebSocket data frame as received. Text is already decoded. */
@@ -58,6 +58,8 @@ export interface Refusal {
   readonly action: string
   /** Seconds after which trying again makes sense. */
   readonly retryAfter?: number | undefined
+  /** Facts the client needs to go on, such as the comparison code of a pairing. */
+  readonly facts?: RefusalFacts | undefined
 }
 
 /** How a protocol says no: its error frames, then a close code and a reason of at most 123 UTF-8 bytes. */
@@ -71,6 +73,8 @@ export interface RefusalFrames {
 export interface Acceptance {
   readonly principal: Principal
   readonly dropped: Dropped | undefined
+  /** A credential made on this occasion: the answer is the only place where the client can learn it. */
+  readonly issued?: IssuedCredential | undefined
 }
 
 /**

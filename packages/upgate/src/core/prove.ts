@@ -316,7 +316,7 @@ export class Prover<P extends Principal> {
           : undefined
       }
       case 'rejected':
-        return refuse(answer.code, { rule })
+        return refuse(answer.code, { rule, facts: answer.details, retryAfter: answer.retryAfter })
       case 'unavailable':
         return refuse('unavailable', { rule, retryAfter: answer.retryAfter })
       case 'throttled':

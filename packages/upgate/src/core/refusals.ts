@@ -1,4 +1,5 @@
 import type { RefusalCode } from './codes.ts'
+import type { RefusalFacts } from './credential.ts'
 import type { HeaderList, Refused } from './decision.ts'
 import type { Principal } from './principal.ts'
 import type { CompiledRule } from './rules.ts'
@@ -48,6 +49,21 @@ export const refusalCatalogue: Readonly<Record<RefusalCode, CatalogueEntry>> = {
     status: 403,
     detail: 'The identity is verified, but nobody here is known by it.',
     action: 'Ask an administrator of this server to create an account for it.',
+  },
+  pairing_required: {
+    status: 403,
+    detail: 'This device is not paired yet; its request waits for approval.',
+    action: 'Approve it on the server if the comparison codes are the same, then connect again.',
+  },
+  pairing_rejected: {
+    status: 403,
+    detail: 'The pairing request of this device was rejected.',
+    action: 'Ask an administrator of this server, then start again.',
+  },
+  pairing_full: {
+    status: 503,
+    detail: 'Too many pairing requests are waiting for approval.',
+    action: 'Have the waiting ones approved or rejected, or wait until they expire, then try again.',
   },
   kind_not_allowed: {
     status: 403,
@@ -191,6 +207,7 @@ export interface RefusalDetails {
   readonly headers?: HeaderList | undefined
   /** Seconds. */
   readonly retryAfter?: number | undefined
+  readonly facts?: RefusalFacts | undefined
 }
 
 function outcomeOf(status: number): Refused['outcome'] {
@@ -225,6 +242,7 @@ export function refuse(code: RefusalCode, details: RefusalDetails = {}): Refused
     rule: details.rule,
     principal: details.principal,
     headers: details.headers,
+    facts: details.facts,
     retryAfter: details.retryAfter ?? (entry.status === 429 || entry.status === 503 ? 5 : undefined),
   }
 }

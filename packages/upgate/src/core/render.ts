@@ -134,6 +134,8 @@ function challengeFor(decision: Refused, name: string, challenges: readonly stri
 
 function problemBody(decision: Refused): string {
   return `${JSON.stringify({
+    // First, so that no fact can take the place of what every document has.
+    ...decision.facts,
     type: `urn:problem-type:upgate:${decision.code}`,
     title: statusTexts[decision.status] ?? 'Refused',
     status: decision.status,
