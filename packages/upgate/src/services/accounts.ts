@@ -1,4 +1,5 @@
 import type { Clock } from '../core/ports/clock.ts'
+import type { Logger } from '../core/ports/logger.ts'
 import type { RevocationReason, RevocationSelector } from '../core/ports/revocations.ts'
 import {
   type AccountRecord,
@@ -16,7 +17,7 @@ import type { OwnRevocations } from './revocations.ts'
 import type { Account, AccountResult, Accounts, NewAccount } from './types.ts'
 
 /** Writers of one record that may get in before us, before we call the store busy. */
-export const maxAttempts = 8
+export const maxAttempts = 32
 
 type Refused = Extract<AccountResult, { outcome: 'refused' }>
 type Change = Partial<Omit<AccountRecord, 'id' | 'version' | 'email'>>
@@ -36,6 +37,7 @@ export interface AccountsOptions {
   readonly accounts: AccountStore
   readonly sessions: SessionStore
   readonly clock: Clock
+  readonly logger: Logger | undefined
   readonly revocations: OwnRevocations
   readonly hasher: PasswordHasher
   readonly pool: HashPool
@@ -52,7 +54,7 @@ export interface OwnAccounts extends Accounts {
 }
 
 export function createAccounts(options: AccountsOptions): OwnAccounts {
-  const { accounts, sessions, clock, revocations, hasher, pool, randomBytes } = options
+  const { accounts, sessions, clock, logger, revocations, hasher, pool, randomBytes } = options
 
   async function prepare(account: NewAccount): Promise<AccountRecord | Refused> {
     const scopes = checkNames('scopes', account.scopes ?? [])
@@ -107,10 +109,14 @@ export function createAccounts(options: AccountsOptions): OwnAccounts {
     return record === undefined ? unknownAccount : { outcome: 'done', account: shown(record) }
   }
 
-  /** The records of sessions that the new generation voided already. */
+  /** Removes the records of sessions that the new generation voided already: if that fails, nothing is lost. */
   async function tidy(id: string): Promise<void> {
-    const record = await accounts.get(id)
-    if (record !== undefined) await sessions.removeOf(id, record.sessionGeneration)
+    try {
+      const record = await accounts.get(id)
+      if (record !== undefined) await sessions.removeOf(id, record.sessionGeneration)
+    } catch (error) {
+      logger?.warn('Records of ended sessions could not be removed.', { error: String(error) })
+    }
   }
 
   return {

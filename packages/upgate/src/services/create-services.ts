@@ -99,6 +99,7 @@ export function createServices(options: ServicesOptions): Services {
     accounts: store.accounts,
     sessions: store.sessions,
     clock,
+    logger,
     revocations,
     hasher,
     pool,
@@ -135,6 +136,7 @@ export function createServices(options: ServicesOptions): Services {
     keys: createIssuedTokens<ApiKey, NewApiKey>({
       ...apiKeys,
       tokens: store.keys,
+      accounts: store.accounts,
       clock,
       revocations,
       verifier: keyVerifier,
@@ -143,6 +145,7 @@ export function createServices(options: ServicesOptions): Services {
     devices: createIssuedTokens<Device, NewDevice>({
       ...deviceTokens,
       tokens: store.devices,
+      accounts: store.accounts,
       clock,
       revocations,
       verifier: deviceVerifier,

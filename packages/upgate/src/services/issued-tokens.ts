@@ -22,6 +22,7 @@ type Change = Partial<Omit<TokenRecord, 'id' | 'version' | 'digest'>>
 export interface IssuedTokensOptions<T, N> {
   readonly prefix: TokenPrefix
   readonly tokens: TokenStore
+  readonly accounts: AccountStore
   readonly clock: Clock
   readonly revocations: OwnRevocations
   readonly verifier: TokenVerifier
@@ -42,16 +43,17 @@ interface Common {
 export function createIssuedTokens<T, N extends Common>(
   options: IssuedTokensOptions<T, N>,
 ): TokenService<T, N> {
-  const { prefix, tokens, clock, revocations, verifier, randomBytes, details, show } = options
+  const { prefix, tokens, accounts, clock, revocations, verifier, randomBytes, details, show } = options
 
   async function change(
     id: string,
-    apply: (record: TokenRecord) => { change: Change; ended?: RevocationReason | undefined },
+    apply: (record: TokenRecord) => { change: Change | undefined; ended?: RevocationReason | undefined },
   ): Promise<T | undefined> {
     for (let i = 0; i < maxAttempts; i++) {
       const record = await tokens.get(id)
       if (record === undefined) return undefined
       const { change, ended } = apply(record)
+      if (change === undefined) return show(record)
       const next: TokenRecord = { ...record, ...change, version: record.version + 1 }
       const selector = { credentialId: id }
       const drafts = ended === undefined ? [] : [{ at: clock.now(), selector, reason: ended }]
@@ -70,6 +72,9 @@ export function createIssuedTokens<T, N extends Common>(
       const id = createId(randomBytes)
       const secret = createToken(prefix, id, randomBytes)
       const { roles, accountId } = details(token)
+      if (accountId !== undefined && (await accounts.get(accountId)) === undefined) {
+        throw new TypeError('`accountId` must be the id of an account')
+      }
       const record: TokenRecord = {
         id,
         version: 1,
@@ -118,7 +123,7 @@ export function createIssuedTokens<T, N extends Common>(
       change(id, (record) =>
         record.revokedAt === undefined
           ? { change: { revokedAt: clock.now() }, ended: 'revoked' }
-          : { change: {} },
+          : { change: undefined },
       ),
     verify: verifier.verify,
     claims: verifier.claims,

@@ -1,6 +1,6 @@
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
-import type { DatabaseConnection, Dialect, Kysely, SqliteDatabase } from 'kysely'
+import type { Dialect, Kysely, SqliteDatabase } from 'kysely'
 import { assertKnownOptions } from '../core/options.ts'
 import { type Store, StoreUnavailable } from '../core/ports/stores.ts'
 import { sqlAccounts } from './sql/accounts.ts'
@@ -74,7 +74,7 @@ export async function sqliteStore(options: SqliteStoreOptions): Promise<Store> {
   let closed = false
 
   const database: Database = {
-    run: (operation) => perform(() => operation(db)),
+    read: (operation) => perform(() => operation(db)),
     transact: (operation) => perform(() => db.transaction().execute(operation)),
   }
 
@@ -143,16 +143,21 @@ async function patiently<T>(timeout: number, operation: () => Promise<T>): Promi
 
 /** Kysely's SQLite dialect, with transactions that take the lock for writing at their beginning. */
 function dialectOf(kysely: typeof import('kysely'), database: Driver): Dialect {
-  const { CompiledQuery, SqliteAdapter, SqliteDriver, SqliteIntrospector, SqliteQueryCompiler } = kysely
+  const { SqliteAdapter, SqliteDriver, SqliteIntrospector, SqliteQueryCompiler } = kysely
   class ImmediateDriver extends SqliteDriver {
-    override async beginTransaction(connection: DatabaseConnection): Promise<void> {
-      // What reads first and asks for the lock later fails when another process wrote in between.
-      await connection.executeQuery(CompiledQuery.raw('begin immediate'))
+    override async beginTransaction(): Promise<void> {
+      // What reads first and asks for the lock later fails when another process wrote in between. And by `exec`:
+      // a prepared statement that finds the lock taken stays half-run until it is collected, and blocks commits.
+      database.exec('begin immediate')
     }
 
-    override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    override async commitTransaction(): Promise<void> {
+      database.exec('commit')
+    }
+
+    override async rollbackTransaction(): Promise<void> {
       // After a full disk SQLite has rolled back by itself; a second time would hide the cause.
-      if (database.inTransaction) await super.rollbackTransaction(connection)
+      if (database.inTransaction) database.exec('rollback')
     }
   }
   return {

@@ -6,25 +6,25 @@ import type { Database, Tables } from './tables.ts'
 
 type Accounts = Tables['upgate_accounts']
 
-export function sqlAccounts({ run, transact }: Database): AccountStore {
+export function sqlAccounts({ read, transact }: Database): AccountStore {
   return {
-    any: () => run(any),
+    any: () => read(any),
     get: (id) =>
-      run(async (db) => {
+      read(async (db) => {
         const query = db.selectFrom('upgate_accounts').selectAll().where('id', '=', id)
         return recordOf(await query.executeTakeFirst())
       }),
     byEmail: (email) =>
-      run(async (db) => {
+      read(async (db) => {
         const query = db.selectFrom('upgate_accounts').selectAll().where('email', '=', email)
         return recordOf(await query.executeTakeFirst())
       }),
     list: () =>
-      run(async (db) => {
+      read(async (db) => {
         const rows = await db.selectFrom('upgate_accounts').selectAll().orderBy('seq').execute()
         return rows.map((row) => recordOf(row) as AccountRecord)
       }),
-    add: (record) => run((db) => insert(db, record)),
+    add: (record) => transact((db) => insert(db, record)),
     addFirst: (record) => transact(async (db) => !(await any(db)) && insert(db, record)),
     replace: (record, drafts) =>
       transact(async (db) => {

@@ -31,10 +31,10 @@ export async function append(
   return entries
 }
 
-export function sqlLog({ run }: Database): RevocationLog {
+export function sqlLog({ read }: Database): RevocationLog {
   return {
     head: () =>
-      run(async (db: Kysely<Tables>) => {
+      read(async (db: Kysely<Tables>) => {
         const row = await db
           .selectFrom('upgate_revocations')
           .select('sequence')
@@ -44,7 +44,7 @@ export function sqlLog({ run }: Database): RevocationLog {
         return Number(row?.sequence ?? 0)
       }),
     since: (sequence, limit) =>
-      run(async (db) => {
+      read(async (db) => {
         const rows = await db
           .selectFrom('upgate_revocations')
           .selectAll()

@@ -4,16 +4,16 @@ import { append } from './log.ts'
 import { orNull, orUndefined } from './rows.ts'
 import type { Database, Tables } from './tables.ts'
 
-export function sqlSessions({ run, transact }: Database): SessionStore {
+export function sqlSessions({ read, transact }: Database): SessionStore {
   return {
     get: (id) =>
-      run(async (db) => {
+      read(async (db) => {
         const query = db.selectFrom('upgate_sessions').selectAll().where('id', '=', id)
         const row = await query.executeTakeFirst()
         return row && recordOf(row)
       }),
     list: (accountId) =>
-      run(async (db) => {
+      read(async (db) => {
         const rows = await db
           .selectFrom('upgate_sessions')
           .selectAll()
@@ -63,7 +63,7 @@ export function sqlSessions({ run, transact }: Database): SessionStore {
         return numDeletedRows === 1n ? (await append(db, [draft]))[0] : undefined
       }),
     removeOf: (accountId, generation) =>
-      run(async (db) => {
+      transact(async (db) => {
         const { numDeletedRows } = await db
           .deleteFrom('upgate_sessions')
           .where('account_id', '=', accountId)
@@ -72,7 +72,7 @@ export function sqlSessions({ run, transact }: Database): SessionStore {
         return Number(numDeletedRows)
       }),
     purge: (expiredAt, lastSeenBefore) =>
-      run(async (db) => {
+      transact(async (db) => {
         const { numDeletedRows } = await db
           .deleteFrom('upgate_sessions')
           .where((where) =>

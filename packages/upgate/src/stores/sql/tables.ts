@@ -66,8 +66,8 @@ export interface Tables {
 
 /** What the SQL stores need: every operation runs through one of these two, and rejects with `StoreUnavailable`. */
 export interface Database {
-  /** A single statement. */
-  run<T>(operation: (db: Kysely<Tables>) => Promise<T>): Promise<T>
-  /** Several statements that take effect together; nobody writes in between. */
+  /** A single statement that changes nothing. */
+  read<T>(operation: (db: Kysely<Tables>) => Promise<T>): Promise<T>
+  /** One or more statements that take effect together; nobody writes in between. */
   transact<T>(operation: (db: Transaction<Tables>) => Promise<T>): Promise<T>
 }

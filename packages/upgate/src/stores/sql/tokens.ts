@@ -7,17 +7,17 @@ import type { Database, Tables } from './tables.ts'
 type Tokens = Tables['upgate_keys']
 
 /** API keys, or devices: the tables are alike. */
-export function sqlTokens({ run, transact }: Database, table: 'upgate_keys' | 'upgate_devices'): TokenStore {
+export function sqlTokens({ read, transact }: Database, table: 'upgate_keys' | 'upgate_devices'): TokenStore {
   return {
     get: (id) =>
-      run(async (db) => {
+      read(async (db) => {
         const row = await db.selectFrom(table).selectAll().where('id', '=', id).executeTakeFirst()
         return row && recordOf(row)
       }),
     list: () =>
-      run(async (db) => (await db.selectFrom(table).selectAll().orderBy('seq').execute()).map(recordOf)),
+      read(async (db) => (await db.selectFrom(table).selectAll().orderBy('seq').execute()).map(recordOf)),
     add: (record) =>
-      run(async (db) => {
+      transact(async (db) => {
         const { numInsertedOrUpdatedRows } = await db
           .insertInto(table)
           .values({ ...rowOf(record), last_used_at: orNull(record.lastUsedAt) })

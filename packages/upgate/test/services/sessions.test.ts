@@ -1,0 +1,183 @@
+import { describe, expect, test } from 'vitest'
+import { memoryStore } from '../../src/stores/memory.ts'
+import { login, outcomeOf, person, settle, setUp } from './setup.ts'
+
+const minute = 60_000
+const hour = 60 * minute
+const day = 24 * hour
+
+describe('a session', () => {
+  test('is the account’s, with what the account may now', async () => {
+    const setup = setUp()
+    const account = await person(setup)
+    const { token, session } = await login(setup, account.id)
+    expect(await setup.sessions.verify(token)).toEqual({
+      outcome: 'authenticated',
+      principal: {
+        kind: 'user',
+        id: account.id,
+        scheme: 'session',
+        credentialId: session.id,
+        sessionId: session.id,
+        scopes: ['read', 'write'],
+        roles: ['admin'],
+        expiresAt: setup.clock.now() + 7 * day,
+        displayName: 'ada@example.com',
+        attributes: {},
+      },
+    })
+    await setup.accounts.setScopes(account.id, ['read', 'write', 'more'])
+    expect(await setup.sessions.verify(token)).toMatchObject({
+      principal: { scopes: ['read', 'write', 'more'] },
+    })
+  })
+
+  test('ends when it is not used for so long', async () => {
+    const setup = setUp()
+    const { token } = await login(setup, (await person(setup)).id)
+    await setup.sessions.verify(token)
+    setup.clock.advance(7 * day - 1)
+    await settle()
+    expect(await outcomeOf(setup.sessions.verify(token))).toBe('authenticated')
+    setup.clock.advance(5000)
+    await settle()
+    setup.clock.advance(7 * day)
+    expect(await setup.sessions.verify(token)).toMatchObject({
+      code: 'expired_credential',
+      reason: 'the session was not used for too long',
+    })
+  })
+
+  test('slides while it is used, with hardly a write, and ends in any case at its end', async () => {
+    const setup = setUp({ limits: { sessionIdle: hour, sessionAbsolute: 3 * hour } })
+    const { token, session } = await login(setup, (await person(setup)).id)
+    expect(session).toMatchObject({
+      expiresAt: setup.clock.now() + hour,
+      endsAt: setup.clock.now() + 3 * hour,
+    })
+    setup.calls.length = 0
+    for (let i = 0; i < 36 * 5 - 1; i++) {
+      setup.clock.advance(minute)
+      await settle()
+      for (let n = 0; n < 5; n++) expect(await outcomeOf(setup.sessions.verify(token))).toBe('authenticated')
+    }
+    const touches = setup.calls.filter((call) => call === 'sessions.touch').length
+    expect(touches).toBeGreaterThan(100)
+    expect(touches).toBeLessThan(200)
+    setup.clock.advance(minute)
+    expect(await setup.sessions.verify(token)).toMatchObject({
+      code: 'expired_credential',
+      reason: 'the session reached its end',
+    })
+  })
+
+  test('never tells its principal an end beyond its own', async () => {
+    const setup = setUp({ limits: { sessionIdle: hour, sessionAbsolute: 90 * minute } })
+    const { token, session } = await login(setup, (await person(setup)).id)
+    setup.clock.advance(50 * minute)
+    expect(await setup.sessions.verify(token)).toMatchObject({ principal: { expiresAt: session.endsAt } })
+  })
+
+  test('whose clock jumps ahead ends, and does not come back to life for another user of the cache', async () => {
+    const setup = setUp({ limits: { sessionIdle: hour } })
+    const { token } = await login(setup, (await person(setup)).id)
+    await setup.sessions.verify(token)
+    setup.clock.advance(400 * day)
+    expect(await outcomeOf(setup.sessions.verify(token))).toBe('expired_credential')
+  })
+
+  test('is one of at most so many: the oldest ends, with its sockets', async () => {
+    const setup = setUp({ limits: { sessionsPerAccount: 2 } })
+    const { id } = await person(setup)
+    const seen: unknown[] = []
+    setup.revocations.subscribe(({ selector, reason }) => seen.push([selector, reason]))
+    const all = [await login(setup, id), await login(setup, id)]
+    for (const { token } of all) await setup.sessions.verify(token)
+    all.push(await login(setup, id))
+    expect(seen).toEqual([[{ sessionId: all[0]?.session.id }, 'revoked']])
+    expect(await Promise.all(all.map(({ token }) => outcomeOf(setup.sessions.verify(token))))).toEqual([
+      'invalid_credential',
+      'authenticated',
+      'authenticated',
+    ])
+    expect(await setup.sessions.list(id)).toHaveLength(2)
+  })
+
+  test('can be ended alone, once', async () => {
+    const setup = setUp()
+    const { id } = await person(setup)
+    const a = await login(setup, id)
+    const b = await login(setup, id)
+    await setup.sessions.verify(a.token)
+    const seen: unknown[] = []
+    setup.revocations.subscribe(({ selector, reason }) => seen.push([selector, reason]))
+    const ends = await Promise.all([setup.sessions.revoke(a.session.id), setup.sessions.revoke(a.session.id)])
+    expect(ends.sort()).toEqual([false, true])
+    expect(seen).toEqual([[{ sessionId: a.session.id }, 'logged_out']])
+    expect(await outcomeOf(setup.sessions.verify(a.token))).toBe('invalid_credential')
+    expect(await outcomeOf(setup.sessions.verify(b.token))).toBe('authenticated')
+  })
+
+  test('ends with all others of the account, even where their records cannot be removed', async () => {
+    const setup = setUp()
+    const { id } = await person(setup)
+    const a = await login(setup, id)
+    const b = await login(setup, id)
+    await setup.sessions.verify(a.token)
+    setup.broken.add('sessions.removeOf')
+    await setup.sessions.revokeAll(id)
+    expect(await outcomeOf(setup.sessions.verify(a.token))).toBe('revoked_credential')
+    setup.broken.clear()
+    await setup.sessions.revokeAll(id)
+    expect(await outcomeOf(setup.sessions.verify(b.token))).toBe('invalid_credential')
+    expect(await setup.sessions.list(id)).toEqual([])
+    expect(await outcomeOf(setup.sessions.verify((await login(setup, id)).token))).toBe('authenticated')
+  })
+
+  test('is not given to unknown or disabled accounts, and disabling ends those there are', async () => {
+    const setup = setUp()
+    const { id } = await person(setup)
+    const { token } = await login(setup, id)
+    await setup.sessions.verify(token)
+    await setup.accounts.disable(id)
+    expect(await setup.sessions.create(id)).toBeUndefined()
+    expect(await setup.sessions.create('nobody')).toBeUndefined()
+    expect((await setup.sessions.verify(token)).outcome).toBe('rejected')
+    await setup.accounts.enable(id)
+    // What was shut out stays out: coming back needs a new login.
+    expect((await setup.sessions.verify(token)).outcome).toBe('rejected')
+    expect(await outcomeOf(setup.sessions.verify((await login(setup, id)).token))).toBe('authenticated')
+  })
+
+  test('that began while the password was being changed is void', async () => {
+    const store = memoryStore()
+    const here = setUp({ store })
+    const there = setUp({ store })
+    const { id } = await person(here)
+    const release = here.hold('accounts.get')
+    const creating = here.sessions.create(id)
+    await settle()
+    await there.accounts.setPassword(id, 'a completely new password')
+    release()
+    const issued = await creating
+    expect(await outcomeOf(here.sessions.verify(issued?.token ?? ''))).toBe('revoked_credential')
+  })
+
+  test('forgets dead records as others log in', async () => {
+    const setup = setUp()
+    const { id } = await person(setup)
+    await login(setup, id)
+    setup.clock.advance(31 * day)
+    await settle()
+    await login(setup, id)
+    expect(await setup.store.sessions.list(id)).toHaveLength(1)
+  })
+
+  test('keeps a label of bounded length', async () => {
+    const setup = setUp()
+    const { id } = await person(setup)
+    const issued = await setup.sessions.create(id, { label: 'x'.repeat(1000), clientAddress: '192.0.2.1' })
+    expect(issued?.session.label).toHaveLength(200)
+    expect((await setup.sessions.list(id))[0]).toMatchObject({ clientAddress: '192.0.2.1' })
+  })
+})
