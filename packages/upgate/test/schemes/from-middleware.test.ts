@@ -1,0 +1,143 @@
+import { describe, expect, test } from 'vitest'
+import { fromMiddleware, type NodeMiddleware } from '../../src/schemes/from-middleware.ts'
+import type { StandInResponse } from '../../src/schemes/stand-in-response.ts'
+import { manualClock } from '../../src/testing/manual-clock.ts'
+import { settle } from '../services/setup.ts'
+import { context, decide, request } from './requests.ts'
+
+interface Native {
+  user?: { id: string }
+}
+const cookie = 'sid=1'
+const map = (native: Native) => native.user ?? null
+const logIn: NodeMiddleware<Native> = (native, _response, next) => {
+  native.user = { id: 'ada' }
+  next()
+}
+
+async function verify(scheme: ReturnType<typeof fromMiddleware<Native>>, native: Native = {}) {
+  const found = scheme.extract?.(request({ cookie }, native))
+  if (found === undefined) throw new Error('absent')
+  return scheme.verify(found.credential, context)
+}
+
+describe('existing middleware', () => {
+  test('says who it is', async () => {
+    const scheme = fromMiddleware(logIn, ({ user }: Native) =>
+      user ? { ...user, roles: ['admin'], sessionId: 's', attributes: { a: 1 } } : null,
+    )
+    const answer = await verify(scheme)
+    expect(answer).toEqual({
+      outcome: 'authenticated',
+      principal: {
+        kind: 'user',
+        id: 'ada',
+        scheme: 'middleware',
+        scopes: [],
+        roles: ['admin'],
+        sessionId: 's',
+        attributes: { a: 1 },
+      },
+    })
+    expect(scheme).toMatchObject({ name: 'middleware', ambient: true })
+  })
+
+  test('that finds nobody is a rejection, which for a cookie counts as absent', async () => {
+    const scheme = fromMiddleware((_request, _response, next) => next(), map)
+    expect(await verify(scheme)).toMatchObject({ outcome: 'rejected' })
+    expect(await decide(scheme, {})).toBe('absent')
+  })
+
+  test('that fails in any way is a failure of ours', async () => {
+    const failing: NodeMiddleware<Native>[] = [
+      (_request, _response, next) => next(new Error('no database')),
+      (_request, _response, next) => next('route'),
+      () => {
+        throw new Error('broken')
+      },
+      async () => {
+        throw new Error('broken later')
+      },
+      (_request, response: StandInResponse) => response.end(),
+      (_request, response: StandInResponse) => response.writeHead(302),
+      (_request, response: StandInResponse) => response.status(401).json(),
+      (_request, response: StandInResponse) => response.redirect(),
+    ].map((middleware) => middleware as NodeMiddleware<Native>)
+    for (const middleware of failing) {
+      expect(
+        await verify(fromMiddleware(middleware, () => ({ id: 'ada' }))),
+        String(middleware),
+      ).toMatchObject({
+        outcome: 'unavailable',
+      })
+    }
+    const broken = () => {
+      throw new Error('broken')
+    }
+    expect(await verify(fromMiddleware(logIn, broken))).toMatchObject({ outcome: 'unavailable' })
+    expect(await verify(fromMiddleware(logIn, () => ({ id: '' })))).toMatchObject({ outcome: 'unavailable' })
+    expect(await decide(fromMiddleware(logIn, map), { cookie })).toBe('unavailable')
+  })
+
+  test('that never comes back is given up, and its late answer changes nothing', async () => {
+    const clock = manualClock()
+    let late = (): void => {}
+    const slow: NodeMiddleware<Native> = (native, _response, next) => {
+      late = () => {
+        native.user = { id: 'ada' }
+        next()
+      }
+    }
+    const answering = verify(fromMiddleware(slow, map, { clock, timeout: 1000 }))
+    await settle()
+    clock.advance(1000)
+    late()
+    expect(await answering).toMatchObject({
+      outcome: 'unavailable',
+      reason: expect.stringContaining('in time'),
+    })
+    expect(clock.pending).toBe(0)
+  })
+
+  test('that calls on twice, or answers afterwards, counts once', async () => {
+    const twice = ((_request, response: StandInResponse, next) => {
+      next()
+      next(new Error('again'))
+      response.end()
+    }) as NodeMiddleware<Native>
+    expect(await verify(fromMiddleware(twice, () => ({ id: 'ada' })))).toMatchObject({
+      outcome: 'authenticated',
+    })
+  })
+
+  test('may set cookies, which are handed on', async () => {
+    const seen: unknown[] = []
+    const middleware = ((_request, response: StandInResponse, next) => {
+      response.setHeader('Set-Cookie', 'a=1')
+      response.appendHeader('set-cookie', 'b=2')
+      response.on('finish', () => {})
+      expect(response.getHeader('SET-COOKIE')).toEqual(['a=1', 'b=2'])
+      next()
+    }) as NodeMiddleware<Native>
+    const onSetCookie = (cookies: readonly string[]) => seen.push(...cookies)
+    await verify(fromMiddleware(middleware, () => ({ id: 'ada' }), { onSetCookie }))
+    expect(seen).toEqual(['a=1', 'b=2'])
+  })
+
+  test('that reads a header is explicit', async () => {
+    const scheme = fromMiddleware(logIn, map, { ambient: false, header: 'X-Old-Token', name: 'old' })
+    expect(scheme).toMatchObject({ name: 'old', ambient: false, headers: ['x-old-token'] })
+    expect(await decide(scheme, { cookie }, {})).toBe('absent')
+    expect(await decide(scheme, { 'x-old-token': '1' }, {})).toBe('authenticated')
+    expect(
+      fromMiddleware(logIn, map, { ambient: false }).extract?.(request({ authorization: 'x' }))?.location,
+    ).toBe('authorization')
+  })
+
+  test('misconfiguration throws and names the option', () => {
+    expect(() => fromMiddleware(undefined as never, map)).toThrow(TypeError)
+    expect(() => fromMiddleware(logIn, map, { timeout: 0 })).toThrow(/`timeout`/)
+    expect(() => fromMiddleware(logIn, map, { header: 'a' })).toThrow(/`header`/)
+    expect(() => fromMiddleware(logIn, map, { wait: 1 } as never)).toThrow(/unknown option `wait`/)
+  })
+})

@@ -1,0 +1,155 @@
+import { describe, expect, test } from 'vitest'
+import { readCookie } from '../../src/schemes/cookie-header.ts'
+import { cookieMayBeSecure, sessionCookie } from '../../src/schemes/session-cookie.ts'
+import { login, person, setUp } from '../services/setup.ts'
+import { decide, request } from './requests.ts'
+
+async function browser() {
+  const setup = setUp()
+  const { id } = await person(setup)
+  const issued = await login(setup, id)
+  return { setup, issued, scheme: sessionCookie({ sessions: setup.sessions }), id }
+}
+
+describe('a session cookie', () => {
+  test('authenticates, and is written so that only this host over TLS, and no script, gets at it', async () => {
+    const { issued, scheme } = await browser()
+    expect(scheme.setCookie(issued)).toBe(
+      `__Host-upgate_session=${issued.token}; Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Lax`,
+    )
+    expect(scheme.removeCookie()).toBe(
+      '__Host-upgate_session=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Lax',
+    )
+    expect(scheme.clearCookie?.(request({}))).toBe(scheme.removeCookie())
+    expect(scheme).toMatchObject({ name: 'session', ambient: true, cookieName: '__Host-upgate_session' })
+    const cookie = `a=1; b="2"; __Host-upgate_session=${issued.token}; c=3; d`
+    expect(await decide(scheme, { cookie })).toBe('authenticated')
+    expect(scheme.extract?.(request({ cookie }))).toMatchObject({
+      location: '__Host-upgate_session',
+      credential: { source: 'cookie' },
+    })
+  })
+
+  test('is absent where there is none, and rejected where it is none of ours', async () => {
+    const { scheme } = await browser()
+    expect(await decide(scheme, {})).toBe('absent')
+    expect(await decide(scheme, { cookie: 'a=1' })).toBe('absent')
+    expect(await decide(scheme, { cookie: '__Host-upgate_session=' })).toBe('absent')
+    expect(await decide(scheme, { cookie: '__Host-upgate_session=nonsense' })).toBe('invalid_credential')
+  })
+
+  test('is not taken from `Authorization`, nor usable in band', async () => {
+    const { scheme, issued } = await browser()
+    expect(await decide(scheme, { authorization: `Bearer ${issued.token}` })).toBe('absent')
+    expect(scheme.claims).toBeUndefined()
+  })
+
+  test('on a network without TLS has no prefix, and says what that means', async () => {
+    const { setup, issued } = await browser()
+    const warnings: string[] = []
+    const logger = { warn: (message: string) => warnings.push(message), error() {} }
+    const scheme = sessionCookie({ sessions: setup.sessions, secure: false, name: 'gw', logger })
+    expect(scheme.setCookie(issued)).toBe(
+      `gw=${issued.token}; Max-Age=2592000; Path=/; HttpOnly; SameSite=Lax`,
+    )
+    expect(warnings).toEqual([expect.stringContaining('without TLS')])
+    expect(await decide(scheme, { cookie: `gw=${issued.token}` })).toBe('authenticated')
+  })
+
+  test('may be secure over TLS and on this machine', () => {
+    for (const url of [
+      'https://a.example',
+      'http://localhost:8787',
+      'http://127.0.0.1',
+      'http://[::1]:1',
+      'http://a.localhost',
+    ]) {
+      expect(cookieMayBeSecure(url), url).toBe(true)
+    }
+    for (const url of [
+      'http://192.168.1.2',
+      'http://127.evil.example',
+      'http://localhost.evil.example',
+      'http://gateway.lan',
+    ]) {
+      expect(cookieMayBeSecure(url), url).toBe(false)
+    }
+  })
+
+  test('misconfiguration throws and names the option', () => {
+    const { sessions } = setUp()
+    expect(() => sessionCookie({} as never)).toThrow(/`sessions`/)
+    expect(() => sessionCookie({ sessions, name: 'a;b' })).toThrow(/`name`/)
+    expect(() => sessionCookie({ sessions, name: '__Host-a' })).toThrow(/`name`/)
+    expect(() => sessionCookie({ sessions, sameSite: 'none' as never })).toThrow(/`sameSite`/)
+    expect(() => sessionCookie({ sessions, domain: 'example.com' } as never)).toThrow(
+      /unknown option `domain`/,
+    )
+  })
+})
+
+describe('cookies as attackers send them', () => {
+  test('cookie tossing: two of the name with different values count as none, whichever comes first', async () => {
+    const { setup, issued, scheme, id } = await browser()
+    const attacker = await login(setup, id)
+    for (const [a, b] of [
+      [issued.token, attacker.token],
+      [attacker.token, issued.token],
+      [issued.token, 'x'],
+      ['', issued.token],
+    ]) {
+      const cookie = `__Host-upgate_session=${a}; __Host-upgate_session=${b}`
+      expect(await decide(scheme, { cookie }), cookie).toBe('absent')
+    }
+    const same = `__Host-upgate_session=${issued.token}; a=1; __Host-upgate_session=${issued.token}`
+    expect(await decide(scheme, { cookie: same })).toBe('authenticated')
+  })
+
+  test('Unicode and other white space before `__Host-` makes another name, which anybody may set', async () => {
+    const { issued, scheme } = await browser()
+    for (const space of [
+      '\u00a0',
+      '\u0085',
+      '\u2000',
+      '\u3000',
+      '\ufeff',
+      '\t',
+      '\v',
+      '\f',
+      '\u00c2\u00a0',
+    ]) {
+      const cookie = `${space}__Host-upgate_session=${issued.token}`
+      expect(await decide(scheme, { cookie }), escape(space)).toBe('absent')
+      expect(await decide(scheme, { cookie: `a=1; ${cookie}` }), escape(space)).toBe('absent')
+    }
+  })
+
+  test('a name within another name or value is not the name', () => {
+    expect(readCookie('xs=1', 's')).toBeUndefined()
+    expect(readCookie('x=s=1', 's')).toBeUndefined()
+    expect(readCookie('x=1 s=2', 's')).toBeUndefined()
+    expect(readCookie('x="; s=2', 's')).toBe('2')
+    expect(readCookie('s', 's')).toBeUndefined()
+    expect(readCookie('s =1', 's')).toBeUndefined()
+    expect(readCookie('S=1', 's')).toBeUndefined()
+    expect(readCookie('s=1=2', 's')).toBe('1=2')
+    expect(readCookie('  s=1  ;', 's')).toBe('1')
+    expect(readCookie('s=1;s=1', 's')).toBe('1')
+    expect(readCookie('ss=1; s=2', 's')).toBe('2')
+    expect(readCookie('', 's')).toBeUndefined()
+  })
+
+  test('a long header costs time in proportion to its length', () => {
+    const header = 's'.repeat(200_000) + ' '.repeat(200_000) + 's=1; '.repeat(20_000)
+    const start = performance.now()
+    readCookie(header, 's')
+    expect(performance.now() - start).toBeLessThan(500)
+  })
+
+  test('session fixation: what was there before a login is not what the login gives', async () => {
+    const { setup, id } = await browser()
+    const tokens = new Set<string>()
+    for (let i = 0; i < 5; i++) tokens.add((await login(setup, id)).token)
+    expect(tokens.size).toBe(5)
+  })
+})
