@@ -5,7 +5,7 @@ import type { Principal } from './core/principal.ts'
 import { assertDecider } from './node/http-gate.ts'
 import { isAllowed, judge, type Verdict } from './node/judge.ts'
 import { kindOf, NodeRequest, rewrittenForm } from './node/request.ts'
-import { addHeaders, setHeaders } from './node/respond.ts'
+import { addHeaders, closeAfter, setHeaders } from './node/respond.ts'
 
 /** What the middleware reads and writes of a Koa context; Koa 2 and 3 have it. */
 export interface KoaContext {
@@ -71,10 +71,18 @@ function settle<P extends Principal>(
     res.destroy()
     return Promise.resolve()
   }
+  if (kindOf(context.req) === 'upgrade') closeSocket(context)
   // Through the context, so that middleware outside (logs, compression) sees the answer as it sees any other.
   context.status = verdict.status
   context.body = verdict.body
   res.removeHeader('Content-Type')
   setHeaders(res, verdict.headers)
   return Promise.resolve()
+}
+
+/** koa-websocket runs the middleware when the socket is open already; other wrappers answer on the bare socket. */
+function closeSocket(context: KoaContext): void {
+  const { websocket } = context as { websocket?: { close?(code: number): void } }
+  if (typeof websocket?.close === 'function') websocket.close(1008)
+  else closeAfter(context.res)
 }

@@ -4,7 +4,7 @@ import { isPromiseLike } from '../core/maybe-promise.ts'
 import type { Principal } from '../core/principal.ts'
 import { isAllowed, judge, type Verdict } from './judge.ts'
 import { kindOf, NodeRequest } from './request.ts'
-import { addHeaders, respond } from './respond.ts'
+import { addHeaders, closeAfter, respond } from './respond.ts'
 
 /** A listener of a bare `http` server. */
 export type RequestListener = (request: IncomingMessage, response: ServerResponse) => void
@@ -45,6 +45,7 @@ export function settle<P extends Principal>(
   // Who left while being decided has emitted `close` already: an application would wait for it for ever.
   if (response.destroyed) return
   if (!isAllowed(verdict)) {
+    if (kindOf(request) === 'upgrade') closeAfter(response)
     respond(response, verdict)
     return
   }

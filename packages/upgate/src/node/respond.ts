@@ -31,6 +31,16 @@ export function setHeaders(response: Headers, headers: HeaderList): void {
   }
 }
 
+/**
+ * Sees to it that the connection ends with this answer. Node leaves a socket that it handed out in an `upgrade`
+ * event to whoever took it, also where a wrapper made a response out of it.
+ */
+export function closeAfter(response: ServerResponse): void {
+  if (response.headersSent) return
+  response.setHeader('Connection', 'close')
+  response.once('finish', () => response.socket?.destroySoon())
+}
+
 /** Writes a rendered answer to an ordinary response, and ends it. */
 export function respond(response: ServerResponse, rendered: RenderedResponse): void {
   if (response.headersSent) {

@@ -19,6 +19,7 @@ interface ServerSettings {
   readonly path?: string | null
   readonly server?: object | null
   readonly port?: number | null
+  readonly WebSocket?: { readonly prototype?: { readonly pause?: unknown } }
 }
 
 /** Reads the `sockets` option; throws a `TypeError` naming the entry that is wrong and how to make it right. */
@@ -74,11 +75,20 @@ export function createOwners(
 }
 
 function settingsOf(wss: WebSocketServerLike): ServerSettings {
-  return (wss as { options?: ServerSettings }).options ?? {}
+  return (wss as { options?: ServerSettings }).options ?? unknownSettings
 }
 
+const unknownSettings: ServerSettings = {}
+
 function checkSettings(wss: WebSocketServerLike, path: string, server: object, entry: string): void {
-  const { path: own, port, server: attached } = settingsOf(wss)
+  const settings = settingsOf(wss)
+  const { path: own, port, server: attached } = settings
+  if (settings !== unknownSettings && typeof settings.WebSocket?.prototype?.pause !== 'function') {
+    throw new TypeError(
+      `${entry} comes from a release of \`ws\` whose sockets cannot be paused. ` +
+        'Use ws 8.5 or newer for it (express-ws brings ws 7).',
+    )
+  }
   if (typeof port === 'number' || (attached != null && attached !== server)) {
     throw new TypeError(
       `${entry} takes upgrades from a server of its own, which no gate guards. ` +
