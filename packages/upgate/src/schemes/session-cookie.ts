@@ -95,7 +95,11 @@ export function sessionCookie(options: SessionCookieOptions): SessionCookieSchem
   }
 }
 
-/** Whether browsers keep a `Secure` cookie of this URL: `https:`, or `http:` on the same machine. */
+/**
+ * Whether browsers keep a `Secure` cookie of this URL: `https:`, or `http:` on the same machine.
+ *
+ * Safari alone does not on the same machine: use `https:` or another browser there.
+ */
 export function cookieMayBeSecure(publicUrl: string): boolean {
   const { protocol, hostname } = new URL(publicUrl)
   if (protocol === 'https:') return true

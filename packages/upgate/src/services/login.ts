@@ -15,6 +15,7 @@ import type { Accounts } from './types.ts'
 /** Failures within a minute that lock: a pair of account and address, an address, an account for strangers. */
 const limits = { pair: 10, address: 50, account: 100 }
 
+const crowded: Verification = unavailable('too many passwords are being checked', 1)
 const wrong: Verification = rejected('invalid_credential', 'no such account, or not its password')
 
 /** Creates the check of a password: lockout, dummy hash, bounded hashing, rehash. */
@@ -73,15 +74,13 @@ export function createLogin(options: {
     }
   }
 
-  async function verify(email: string | undefined, password: string, dryRun: boolean): Promise<Verification> {
+  /** Runs within the pool, store and all: what waits for a slow store is bounded like what waits for a hash. */
+  async function check(email: string | undefined, password: string, dryRun: boolean): Promise<Verification> {
     const found = email === undefined ? undefined : await accounts.byEmail(email)
     const stored = found?.passwordHash
-    const matched = await pool.run(async () => {
-      // Always made, used or not: which of the two it was must not be heard in the time it takes.
-      const substitute = await dummyHash()
-      return hasher.verify(password, stored ?? substitute)
-    })
-    if (matched === undefined) return unavailable('too many passwords are being checked', 1)
+    // Always made, used or not: which of the two it was must not be heard in the time it takes.
+    const substitute = await dummyHash()
+    const matched = await hasher.verify(password, stored ?? substitute)
     if (!matched || found === undefined || stored === undefined) return wrong
     // The password may have been changed, or the account disabled, while it was being hashed.
     const record = await accounts.get(found.id)
@@ -98,7 +97,7 @@ export function createLogin(options: {
   return async (email, password, context = {}) => {
     const { clientAddress, dryRun = false } = context
     const normalised = normaliseEmail(email)
-    const counts = countsOf(normalised ?? email.slice(0, 320), clientAddress)
+    const counts = countsOf(normalised ?? String(email).slice(0, 320), clientAddress)
     const attempt = failures.begin(counts, dryRun)
     if (!attempt.allowed) {
       const reason = 'too many failed logins'
@@ -110,7 +109,7 @@ export function createLogin(options: {
       return wrong
     }
     try {
-      const answer = await verify(normalised, text, dryRun)
+      const answer = (await pool.run(() => check(normalised, text, dryRun))) ?? crowded
       if (answer.outcome === 'authenticated') {
         attempt.end('succeeded')
         if (!dryRun) remember((counts[0] as FailureCount).key)

@@ -62,10 +62,21 @@ export function createRevocations(options: {
     return starting
   }
 
+  /** Entries between what we know and the oldest that is left are gone: they may concern anybody. */
+  function lost(next: Revocation): void {
+    logger?.warn('The log of revocations was cut before it was read: everybody has to prove themselves anew.')
+    const { at, sequence } = next
+    for (const kind of ['user', 'device', 'service'] as const) {
+      announce({ sequence: sequence - 1, at, selector: { kind }, reason: 'revoked' })
+    }
+  }
+
   async function read(): Promise<void> {
     await ready()
     for (;;) {
       const entries = await log.since(known as number, pageSize)
+      const first = entries[0]
+      if (first !== undefined && first.sequence > (known as number) + 1) lost(first)
       for (const entry of entries) {
         if (entry.sequence <= (known as number)) continue
         known = entry.sequence

@@ -50,7 +50,10 @@ export function memoryStore(): Store {
   const revocations: RevocationLog = {
     head: () => shared.run(() => head),
     since: (sequence, limit) =>
-      shared.run(() => log.filter((entry) => entry.sequence > sequence).slice(0, limit)),
+      shared.run(() => {
+        const start = Math.max(0, sequence + 1 - (log[0]?.sequence ?? 1))
+        return log.slice(start, start + limit)
+      }),
   }
   return {
     accounts: memoryAccounts(shared),

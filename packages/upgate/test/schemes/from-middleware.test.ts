@@ -8,6 +8,7 @@ import { context, decide, request } from './requests.ts'
 interface Native {
   user?: { id: string }
 }
+type StandIn = (request: Native, response: StandInResponse, next: (error?: unknown) => void) => unknown
 const cookie = 'sid=1'
 const map = (native: Native) => native.user ?? null
 const logIn: NodeMiddleware<Native> = (native, _response, next) => {
@@ -49,7 +50,7 @@ describe('existing middleware', () => {
   })
 
   test('that fails in any way is a failure of ours', async () => {
-    const failing: NodeMiddleware<Native>[] = [
+    const failing: StandIn[] = [
       (_request, _response, next) => next(new Error('no database')),
       (_request, _response, next) => next('route'),
       () => {
@@ -58,12 +59,13 @@ describe('existing middleware', () => {
       async () => {
         throw new Error('broken later')
       },
-      (_request, response: StandInResponse) => response.end(),
-      (_request, response: StandInResponse) => response.writeHead(302),
-      (_request, response: StandInResponse) => response.status(401).json(),
-      (_request, response: StandInResponse) => response.redirect(),
-    ].map((middleware) => middleware as NodeMiddleware<Native>)
-    for (const middleware of failing) {
+      (_request, response) => response.end(),
+      (_request, response) => response.writeHead(302),
+      (_request, response) => response.status(401).json(),
+      (_request, response) => response.redirect(),
+    ]
+    for (const failure of failing) {
+      const middleware = failure as NodeMiddleware<Native>
       expect(
         await verify(fromMiddleware(middleware, () => ({ id: 'ada' }))),
         String(middleware),

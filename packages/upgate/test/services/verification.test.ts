@@ -309,6 +309,29 @@ describe('a revocation', () => {
   })
 })
 
+describe('a log that was cut before it was read', () => {
+  test('makes everybody prove themselves anew: what was lost may concern anybody', async () => {
+    const store = memoryStore()
+    const setup = setUp({
+      store: { ...store, revocations: { ...store.revocations, since: async () => [entry] } },
+    })
+    const entry = { sequence: 100, at: 1, selector: { credentialId: 'x' }, reason: 'revoked' } as const
+    const { token } = await setup.devices.create({ name: 'd' })
+    await setup.devices.verify(token)
+    const seen: unknown[] = []
+    setup.revocations.subscribe(({ sequence, selector }) => seen.push([sequence, selector]))
+    await setup.revocations.sync()
+    expect(seen).toEqual([
+      [99, { kind: 'user' }],
+      [99, { kind: 'device' }],
+      [99, { kind: 'service' }],
+      [100, { credentialId: 'x' }],
+    ])
+    expect(setup.devices.verify(token)).toBeInstanceOf(Promise)
+    await settle()
+  })
+})
+
 describe('a store that cannot answer', () => {
   test('is `unavailable`, never `rejected`, and never an empty answer', async () => {
     const setup = setUp()
