@@ -164,6 +164,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
       const rule = compileRule({ ...demands, access: 'required' }, -2, '(route)', schemeNames, 'gate.require')
       return { ...shared, decide: (request) => reported(request, engine.decideUnder(rule, request)) }
     },
+    clientAddressOf: (request) => clientAddresses.of(request),
     principalOf(native) {
       const decision = decisions.get(native)
       return decision?.outcome === 'allow' ? decision.principal : undefined

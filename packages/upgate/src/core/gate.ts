@@ -90,6 +90,11 @@ export interface Gate<P extends Principal = Principal> extends Decider<P> {
   explain(request: AuthRequest): Promise<Explanation>
   /** A decider for a single route: same schemes, same checks, its own demands. */
   require(options?: RequireOptions): Decider<P>
+  /**
+   * The client's address in canonical form, by `trustedProxies`; `undefined` where it is unknown: limits per
+   * address must not count such clients together.
+   */
+  clientAddressOf(request: AuthRequest): string | undefined
   /** Who the request is from, as decided; `undefined` for anonymous or undecided requests. */
   principalOf(native: object): P | undefined
   /** How people log in here, to be served as a public document so that pages can show it. */

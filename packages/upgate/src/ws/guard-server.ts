@@ -168,7 +168,8 @@ export function guardServer<P extends Principal>(
     const wss = owners.of(asked.target)
     if (wss !== undefined) {
       markDecided(request, gate, asked.target)
-      const refused = quarantine.admit({ wss, request, socket, head, decision, since })
+      const clientAddress = outcome === 'defer' ? undefined : gate.clientAddressOf(asked)
+      const refused = quarantine.admit({ wss, request, socket, head, decision, since, clientAddress })
       if (refused === undefined) socket.removeListener('error', ignore)
       return refused
     }
