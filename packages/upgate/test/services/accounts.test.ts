@@ -55,7 +55,7 @@ describe('accounts', () => {
     })
   })
 
-  test('the first is created once, raced by two processes on one file', async () => {
+  test('the first is created once, raced by two connections to one file', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'upgate-first-'))
     const stores = await Promise.all([1, 2].map(() => sqliteStore({ file: join(folder, 'a.db') })))
     const services = stores.map((store) => setUp({ store, limits: { hashQueue: 100 } }))
@@ -261,6 +261,18 @@ describe('a login', () => {
       await setup.accounts.login(`user${i}@example.com`, wrong, { clientAddress })
     }
     expect(await outcomeOf(setup.accounts.login(email, goodPassword, target))).toBe('throttled')
+  })
+
+  test('a clock that is set back does not lock anybody for days', async () => {
+    let now = 1_700_000_000_000
+    const setup = setUp({ clock: { now: () => now, setTimer: () => ({ cancel() {} }) } })
+    await person(setup)
+    for (let i = 0; i < 10; i++) await setup.accounts.login(email, wrong)
+    now -= 30 * 86_400_000
+    const answer = await setup.accounts.login(email, goodPassword)
+    expect(answer).toMatchObject({ outcome: 'throttled', retryAfter: 3600 })
+    now += 3_600_000
+    expect(await outcomeOf(setup.accounts.login(email, goodPassword))).toBe('authenticated')
   })
 
   test('a store that fails counts nothing', async () => {

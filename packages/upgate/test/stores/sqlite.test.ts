@@ -4,7 +4,7 @@ import { chmod, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Libsql from 'libsql'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { sqliteStore } from '../../src/stores/sqlite.ts'
 import { type Compiled, compile } from './compiled.ts'
 
@@ -77,6 +77,24 @@ describe('opening', () => {
   })
 })
 
+describe('a missing package', () => {
+  afterEach(() => {
+    vi.doUnmock('libsql')
+    vi.resetModules()
+  })
+
+  test('is named, with the command that installs it', async () => {
+    vi.resetModules()
+    vi.doMock('libsql', () => {
+      throw new Error('Cannot find package')
+    })
+    const { sqliteStore: withoutDriver } = await import('../../src/stores/sqlite.ts')
+    await expect(withoutDriver({ file })).rejects.toThrow(
+      /needs the package `libsql`.*npm install kysely libsql/,
+    )
+  })
+})
+
 describe('trouble', () => {
   test('a writer that does not finish is `store_busy` after the time-out, and reading goes on', async () => {
     const store = await sqliteStore({ file, busyTimeout: 100 })
@@ -86,6 +104,41 @@ describe('trouble', () => {
     expect(await store.keys.get('k')).toBeUndefined()
     other.exec('rollback')
     expect(await store.keys.add(key('k'))).toBe(true)
+    other.close()
+    await store.close()
+  })
+
+  // The driver leaves a prepared statement that found the lock taken half-run until it is collected; every commit
+  // after it failed with "SQL statements in progress", for seconds.
+  test('who found the database locked writes at once when it is free', async () => {
+    const store = await sqliteStore({ file, busyTimeout: 0 })
+    const other = new Libsql(file)
+    await store.keys.add(key('k'))
+    for (let version = 2; version < 12; version++) {
+      other.exec('begin immediate')
+      await expect(store.keys.add(key('x'))).rejects.toMatchObject({ code: 'store_busy' })
+      await expect(store.keys.replace({ ...key('k'), version }, [])).rejects.toMatchObject({
+        code: 'store_busy',
+      })
+      other.exec('commit')
+      expect(await store.keys.replace({ ...key('k'), version }, [])).toEqual([])
+    }
+    other.close()
+    await store.close()
+  })
+
+  test('a writer that takes a while is waited for, without holding up this process', async () => {
+    const store = await sqliteStore({ file })
+    const other = new Libsql(file)
+    other.exec('begin immediate')
+    let ticks = 0
+    const timer = setInterval(() => {
+      ticks++
+      if (ticks === 5) other.exec('rollback')
+    }, 10)
+    expect(await store.keys.add(key('k'))).toBe(true)
+    clearInterval(timer)
+    expect(ticks).toBeGreaterThanOrEqual(5)
     other.close()
     await store.close()
   })
