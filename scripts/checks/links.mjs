@@ -4,6 +4,9 @@ import { existsSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { root } from '../lib/paths.mjs'
 
+/** Anchors of files already read. @type {Map<string, Set<string>>} */
+const known = new Map()
+
 const files = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard', '*.md'], {
   cwd: root,
   encoding: 'utf8',
@@ -50,9 +53,6 @@ function problemWith(file, target) {
   if (!full.endsWith('.md')) return undefined
   return anchors(full).has(decodeURIComponent(anchor)) ? undefined : 'no such heading'
 }
-
-/** @type {Map<string, Set<string>>} */
-const known = new Map()
 
 /** The anchors GitHub makes of headings. @param {string} path */
 function anchors(path) {

@@ -3,7 +3,7 @@
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { run, runNode } from '../lib/children.mjs'
+import { dieWithChildren, run, runNode } from '../lib/children.mjs'
 import { npm } from '../lib/install.mjs'
 import { publishedPackages, readJson, root, tool } from '../lib/paths.mjs'
 
@@ -12,16 +12,16 @@ const folder = mkdtempSync(join(tmpdir(), 'upgate-package-'))
 /** @type {string[]} */
 const problems = []
 
-try {
-  const packed = await Promise.all(publishedPackages().map((published) => pack(published)))
-  for (const { name, files } of packed) checkFiles(name, files)
-  await Promise.all([
-    lint(packed),
-    ...readdirSync(consumers).map((consumer) => checkConsumer(consumer, packed)),
-  ])
-} finally {
-  rmSync(folder, { recursive: true, force: true })
-}
+// Sooner than whoever runs this check would kill it, and leave its children behind.
+dieWithChildren(2000)
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+
+const packed = await Promise.all(publishedPackages().map((published) => pack(published)))
+for (const { name, files } of packed) checkFiles(name, files)
+await Promise.all([
+  lint(packed),
+  ...readdirSync(consumers).map((consumer) => checkConsumer(consumer, packed)),
+])
 if (problems.length > 0) {
   console.error(problems.join('\n\n'))
   process.exitCode = 1

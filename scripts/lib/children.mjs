@@ -11,6 +11,7 @@ import { spawn } from 'node:child_process'
 const running = new Set()
 const ownGroup = process.platform !== 'win32'
 let stopping = false
+let stoppedAt = 0
 
 /**
  * Runs a program to its end. Never rejects: one that cannot be started has code 127.
@@ -75,22 +76,27 @@ const interrupts = [
 /**
  * Makes interrupts (Ctrl-C, a CI that cancels) end everything that was started, then this process.
  *
+ * @param {number} [grace] Milliseconds until what does not end by itself is killed
  * @returns {() => void} Takes it back
  */
-export function dieWithChildren() {
+export function dieWithChildren(grace = 5000) {
   const listeners = interrupts.map(([signal, code]) => {
     const kill = () => {
       for (const child of running) signalGroup(child, 'SIGKILL')
       process.exit(code)
     }
     const listener = () => {
-      // A second one does not wait.
-      if (stopping) kill()
+      if (stopping) {
+        // A second one does not wait; but npm passes on what the terminal has sent to all of us already.
+        if (performance.now() - stoppedAt > 500) kill()
+        return
+      }
       stopping = true
+      stoppedAt = performance.now()
       process.exitCode = code
       console.error(`\nStopped by ${signal}.`)
       for (const child of running) signalGroup(child, signal)
-      setTimeout(kill, running.size === 0 ? 0 : 5000)
+      setTimeout(kill, running.size === 0 ? 0 : grace)
     }
     process.on(signal, listener)
     return /** @type {const} */ ([signal, listener])
