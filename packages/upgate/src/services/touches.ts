@@ -10,6 +10,7 @@ export interface Touches {
 }
 
 const maxCollected = 10_000
+const chunk = 100
 
 export function createTouches(options: {
   readonly clock: Clock
@@ -29,7 +30,11 @@ export function createTouches(options: {
     const touches = [...collected].map(([id, at]) => ({ id, at }))
     collected = new Map()
     try {
-      await write(touches)
+      for (let from = 0; from < touches.length; from += chunk) {
+        // An embedded store works in this thread: others get their turn in between.
+        if (from > 0) await new Promise((resolve) => setImmediate(resolve))
+        await write(touches.slice(from, from + chunk))
+      }
     } catch (error) {
       logger?.warn('When credentials were last used could not be written.', { error: String(error) })
     }

@@ -211,7 +211,11 @@ export interface Revocations extends RevocationFeed {
 
 /** Bounds; times in milliseconds. */
 export interface ServiceLimits {
-  /** A session not used for so long ends. Default: 7 days. */
+  /**
+   * A session not used for so long ends. Default: 7 days; at least a minute.
+   *
+   * Its live sockets end at the end that was known when they were accepted, and come back if it was used since.
+   */
   readonly sessionIdle?: number
   /** A session ends after so long whatever the activity. Default: 30 days. */
   readonly sessionAbsolute?: number

@@ -409,6 +409,14 @@ describe('last use', () => {
     expect((await setup.keys.get(id))?.lastUsedAt).toBe(used)
   })
 
+  test('of very many is written in parts, so that nothing else waits long', async () => {
+    const setup = setUp()
+    for (let i = 0; i < 250; i++) await setup.keys.verify((await setup.keys.create({ name: 'k' })).token)
+    await setup.close()
+    expect(setup.calls.filter((call) => call === 'keys.touch')).toHaveLength(3)
+    expect((await setup.keys.list()).every(({ lastUsedAt }) => lastUsedAt !== undefined)).toBe(true)
+  })
+
   test('is written at closing', async () => {
     const setup = setUp()
     const { id, token } = await setup.keys.create({ name: 'k' })
