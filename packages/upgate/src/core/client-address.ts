@@ -111,17 +111,3 @@ export function foldAddress(address: string): string | undefined {
 function isLoopback(address: string): boolean {
   return address === '::1' || address.startsWith('127.')
 }
-
-/**
- * The network an address is counted under: an IPv4 address itself, an IPv6 address by its prefix.
- *
- * @param bits - prefix length for IPv6: 64, 56 or 48
- */
-export function networkOf(address: string, bits: 64 | 56 | 48): string {
-  if (!address.includes(':')) return address
-  const parsed = parseAddress(address)
-  if (parsed === undefined || parsed.kind() === 'ipv4') return address
-  const parts = (parsed as ipaddr.IPv6).parts.slice(0, 4)
-  if (bits <= 56) parts[3] = bits === 56 ? (parts[3] as number) & 0xff00 : 0
-  return `${parts.map((part) => part.toString(16)).join(':')}::/${bits}`
-}
