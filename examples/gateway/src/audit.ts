@@ -50,6 +50,8 @@ export function createAudit(options: AuditOptions): Audit {
   const { now, write, capacity = 500 } = options
   const lines: AuditLine[] = []
   const listeners = new Set<(line: AuditLine) => void>()
+  /** Connections of open pages: every page has one, which is no news. */
+  const pages = new Set<string>()
   let count = 0
 
   function add(at: number, event: string, fields: Fields): void {
@@ -61,13 +63,21 @@ export function createAudit(options: AuditOptions): Audit {
     for (const listener of listeners) listener(line)
   }
 
+  function isOfPage(event: AuditEvent): boolean {
+    if (event.type === 'socket_accepted' && event.place.path === '/ws/live') {
+      pages.add(event.connectionId)
+      return true
+    }
+    return event.type === 'socket_closed' && pages.delete(event.connectionId) && event.reason === undefined
+  }
+
   return {
     record({ event, ...fields }) {
       add(now(), event, fields)
     },
     observe(event) {
       // Whatever changes something is recorded by its own name; pages, assets and health checks would drown the rest.
-      if (event.type === 'allowed') return
+      if (event.type === 'allowed' || isOfPage(event)) return
       add(event.at, event.type, fieldsOf(event))
     },
     list: () => lines.toReversed(),

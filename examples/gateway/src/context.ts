@@ -33,3 +33,8 @@ export function callerOf(context: Context, request: Request): Principal {
     throw new Error('A route that needs a principal is not behind a rule that requires one.')
   return principal
 }
+
+/** How people know somebody: an email, a name, else the id. */
+export function labelOf(principal: Principal): string {
+  return principal.displayName ?? principal.id
+}

@@ -1,6 +1,7 @@
 import type { Principal } from 'upgate'
 import type { WebSocket } from 'ws'
 import type { Audit } from './audit.ts'
+import { summarise } from './audit-summary.ts'
 import { watchHeartbeat } from './heartbeat.ts'
 import type { Nodes } from './nodes.ts'
 import { scopes } from './scopes.ts'
@@ -28,7 +29,9 @@ export function createLive(nodes: Nodes, audit: Audit): Live {
       sendToAll(readers, { type: 'nodes', nodes: nodes.list() })
     })
   })
-  audit.onLine((line) => sendToAll(auditors, { type: 'audit', line }))
+  audit.onLine((line) => {
+    if (auditors.size > 0) sendToAll(auditors, { type: 'audit', line, summary: summarise(line) })
+  })
   return {
     accept(socket, principal) {
       watchHeartbeat(socket)

@@ -53,7 +53,8 @@ export function showToken({ name, token }) {
   )
   dialog.showModal()
   value.focus()
-  value.select()
+  // Selected from its end, so that the beginning stays in sight.
+  value.setSelectionRange(0, token.length, 'backward')
 }
 
 /** Asks whether to revoke something. @param {string} name @returns {Promise<boolean>} */

@@ -1,4 +1,5 @@
 import type { AuditLine } from '../audit.ts'
+import { summarise } from '../audit-summary.ts'
 import { type Html, html } from './html.ts'
 import { page } from './layout.ts'
 import { liveState, time } from './parts.ts'
@@ -46,29 +47,11 @@ export function auditPage({ account, lines }: AuditPageOptions): Html {
 }
 
 function auditRow(line: AuditLine): Html {
-  return html`<tr data-group="${groupOf(line.event)}">
+  const { group, who, what } = summarise(line)
+  return html`<tr data-group="${group}">
   <td data-label="Time" data-f="at">${time(line.at, 'clock')}</td>
-  <th scope="row"><span class="tag" data-f="event" data-tone="${groupOf(line.event)}">${line.event.replaceAll('_', ' ')}</span></th>
-  <td data-label="Who" data-f="who">${whoOf(line)}</td>
-  <td data-label="What" class="what" data-f="what">${whatOf(line)}</td>
+  <th scope="row"><span class="tag" data-f="event" data-tone="${group}">${line.event.replaceAll('_', ' ')}</span></th>
+  <td data-label="Who" data-f="who">${who}</td>
+  <td data-label="What" class="what" data-f="what">${what}</td>
 </tr>`
-}
-
-// The page's module has the same three functions, for the lines that arrive later.
-
-function groupOf(event: string): string {
-  if (/refused|failed|wrong/.test(event)) return 'refusals'
-  if (/^(socket|deferred)/.test(event)) return 'sockets'
-  return 'changes'
-}
-
-function whoOf(line: AuditLine): string {
-  return String(line.name ?? line.principal ?? line.by ?? line.address ?? '')
-}
-
-function whatOf(line: AuditLine): string {
-  const place = line.path === undefined ? '' : `${line.method ?? ''} ${line.path}`
-  const reason = line.code ?? line.reason ?? ''
-  const detail = line.detail ?? ''
-  return [place, reason, detail].filter((part) => part !== '').join(' · ')
 }

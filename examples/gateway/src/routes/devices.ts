@@ -1,6 +1,6 @@
 import type { Express } from 'express'
 import type { Device } from 'upgate'
-import { type Context, callerOf } from '../context.ts'
+import { type Context, callerOf, labelOf } from '../context.ts'
 import { nameOf, objectOf } from '../http/body.ts'
 import { ProblemError } from '../http/problem.ts'
 
@@ -18,8 +18,8 @@ export interface DeviceView {
 
 /** Devices that are not revoked, in order of creation. */
 export async function listDevices(context: Context): Promise<readonly DeviceView[]> {
-  const connected = new Set(context.nodes.list().map((node) => node.id))
-  return (await context.services.devices.list()).map((device) => viewOf(device, connected.has(device.id)))
+  const connected = new Map(context.nodes.list().map((node) => [node.id, node.connectedAt]))
+  return (await context.services.devices.list()).map((device) => viewOf(device, connected.get(device.id)))
 }
 
 /** Creating, listing and revoking devices. */
@@ -28,10 +28,10 @@ export function addDeviceRoutes(app: Express, context: Context): void {
 
   app.post('/api/devices', async (request, response) => {
     const name = nameOf(objectOf(request))
-    const { id: createdBy } = callerOf(context, request)
+    const creator = callerOf(context, request)
     // Role and scopes are ours to give: whatever else the body holds has no say in them.
-    const { id, token } = await services.devices.create({ name, role: 'node', createdBy })
-    audit.record({ event: 'device_created', device: id, name, by: createdBy })
+    const { id, token } = await services.devices.create({ name, role: 'node', createdBy: creator.id })
+    audit.record({ event: 'device_created', device: id, name, by: labelOf(creator) })
     live.changed('devices')
     response.status(201).json({ id, token, name })
   })
@@ -47,7 +47,7 @@ export function addDeviceRoutes(app: Express, context: Context): void {
       event: 'device_revoked',
       device: device.id,
       name: device.name,
-      by: callerOf(context, request).id,
+      by: labelOf(callerOf(context, request)),
     })
     live.changed('devices')
     response.sendStatus(204)
@@ -61,13 +61,15 @@ const unknownDevice = new ProblemError({
   action: 'List the devices and use one of their ids.',
 })
 
-function viewOf(device: Device, connected: boolean): DeviceView {
+function viewOf(device: Device, connectedAt: string | undefined): DeviceView {
+  const recorded = device.lastUsedAt === undefined ? null : new Date(device.lastUsedAt).toISOString()
   return {
     id: device.id,
     name: device.name,
     role: device.role,
-    connected,
+    connected: connectedAt !== undefined,
     createdAt: new Date(device.createdAt).toISOString(),
-    lastUsedAt: device.lastUsedAt === undefined ? null : new Date(device.lastUsedAt).toISOString(),
+    // The record is written a little later than the node is accepted.
+    lastUsedAt: connectedAt ?? recorded,
   }
 }

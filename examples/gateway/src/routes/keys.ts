@@ -1,6 +1,6 @@
 import type { Express } from 'express'
 import type { ApiKey } from 'upgate'
-import { type Context, callerOf } from '../context.ts'
+import { type Context, callerOf, labelOf } from '../context.ts'
 import { listOf, nameOf, objectOf } from '../http/body.ts'
 import { ProblemError } from '../http/problem.ts'
 
@@ -40,7 +40,7 @@ export function addKeyRoutes(app: Express, context: Context): void {
       })
     }
     const { id, token } = await services.keys.create({ name, scopes, createdBy: creator.id })
-    audit.record({ event: 'key_created', key: id, name, scopes, by: creator.id })
+    audit.record({ event: 'key_created', key: id, name, scopes, by: labelOf(creator) })
     live.changed('keys')
     response.status(201).json({ id, token, name, scopes })
   })
@@ -52,7 +52,12 @@ export function addKeyRoutes(app: Express, context: Context): void {
   app.delete('/api/keys/:id', async (request, response) => {
     const key = await services.keys.revoke(request.params.id)
     if (key === undefined) throw unknownKey
-    audit.record({ event: 'key_revoked', key: key.id, name: key.name, by: callerOf(context, request).id })
+    audit.record({
+      event: 'key_revoked',
+      key: key.id,
+      name: key.name,
+      by: labelOf(callerOf(context, request)),
+    })
     live.changed('keys')
     response.sendStatus(204)
   })

@@ -1,5 +1,5 @@
 import express, { type Express } from 'express'
-import { type Context, callerOf } from '../context.ts'
+import { type Context, callerOf, labelOf } from '../context.ts'
 import { bodyLimit } from '../http/body.ts'
 import { logIn, logOut, setUp } from '../login.ts'
 import { pageAfterLogin, startPage } from '../next.ts'
@@ -55,7 +55,7 @@ export function addPageRoutes(app: Express, context: Context): void {
   app.get('/', (_request, response) => response.redirect(303, startPage))
 
   app.get('/nodes', async (request, response) => {
-    const account = nameOf(callerOf(context, request))
+    const account = labelOf(callerOf(context, request))
     const devices = await listDevices(context)
     send(response, nodesPage({ account, nodes: nodes.list(), devices, nodeUrl: context.nodeUrl }))
   })
@@ -63,24 +63,20 @@ export function addPageRoutes(app: Express, context: Context): void {
   app.get('/keys', async (request, response) => {
     const caller = callerOf(context, request)
     const keys = await listKeys(context)
-    send(response, keysPage({ account: nameOf(caller), keys, held: caller.scopes, origin: context.origin }))
+    send(response, keysPage({ account: labelOf(caller), keys, held: caller.scopes, origin: context.origin }))
   })
 
   app.get('/chat', (request, response) => {
-    send(response, chatPage(nameOf(callerOf(context, request))))
+    send(response, chatPage(labelOf(callerOf(context, request))))
   })
 
   app.get('/audit', (request, response) => {
-    send(response, auditPage({ account: nameOf(callerOf(context, request)), lines: audit.list() }))
+    send(response, auditPage({ account: labelOf(callerOf(context, request)), lines: audit.list() }))
   })
 }
 
 function send(response: express.Response, page: Html): void {
   response.type('html').send(page.toString())
-}
-
-function nameOf(principal: { readonly id: string; readonly displayName?: string }): string {
-  return principal.displayName ?? principal.id
 }
 
 /** Fields of a form as strings; a field sent twice, or not at all, is empty. */

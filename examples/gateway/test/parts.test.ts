@@ -1,0 +1,144 @@
+import { describe, expect, it } from 'vitest'
+import { createAudit } from '../src/audit.ts'
+import { ConfigError, originsOf, readConfig } from '../src/config.ts'
+import { pageAfterLogin } from '../src/next.ts'
+import { html } from '../src/pages/html.ts'
+import { createSetupCode } from '../src/setup-code.ts'
+import { createTokenBucket } from '../src/token-bucket.ts'
+
+describe('settings', () => {
+  it('have defaults that stay on this machine', () => {
+    const config = readConfig({})
+    expect(config).toMatchObject({ host: '127.0.0.1', port: 8787, publicUrl: undefined, trustedProxies: [] })
+    expect(originsOf(config, 8787)).toEqual(['http://127.0.0.1:8787', 'http://localhost:8787'])
+    expect(readConfig({ PORT: '', HOST: ' ' })).toEqual(config)
+  })
+
+  it('take one public origin, and then no other', () => {
+    const config = readConfig({
+      PUBLIC_URL: 'https://gateway.example.com/',
+      HOST: '::1',
+      TRUST_PROXY: 'Loopback, 10.0.0.0/8',
+    })
+    expect(originsOf(config, 8787)).toEqual(['https://gateway.example.com'])
+    expect(config.trustedProxies).toEqual(['loopback', '10.0.0.0/8'])
+    expect(originsOf(readConfig({ HOST: '[::1]' }), 80)).toEqual(['http://[::1]', 'http://localhost'])
+  })
+
+  it('never repeat a password', () => {
+    try {
+      readConfig({ ADMIN_EMAIL: 'ada@example.com', ADMIN_PASSWORD: 'hunter2' })
+      expect.unreachable()
+    } catch (error) {
+      expect(error).toBeInstanceOf(ConfigError)
+      expect(String(error)).not.toContain('hunter2')
+    }
+  })
+})
+
+describe('the setup code', () => {
+  it('counts for 30 minutes', () => {
+    let now = 0
+    const code = createSetupCode({ now: () => now })
+    expect(code.value).toMatch(/^[A-HJ-NP-Z2-9]{8}$/)
+    expect(code.check(` ${code.value.slice(0, 4)}-${code.value.slice(4).toLowerCase()} `)).toBe('right')
+    now = 30 * 60_000 - 1
+    expect(code.check(code.value)).toBe('right')
+    now += 1
+    expect(code.check(code.value)).toBe('expired')
+  })
+
+  it('survives ten wrong ones, also when the eleventh is right', () => {
+    const code = createSetupCode({ now: () => 0 })
+    for (let count = 0; count < 10; count++) expect(code.check('')).toBe('wrong')
+    expect(code.check(code.value)).toBe('exhausted')
+  })
+})
+
+it('lets a burst pass, then one message an interval', () => {
+  const limit = createTokenBucket(3, 1000)
+  expect([limit(0), limit(0), limit(0), limit(0)]).toEqual([0, 0, 0, 1000])
+  expect([limit(999), limit(1000), limit(1000)]).toEqual([1, 0, 1000])
+  expect([limit(60_000), limit(60_000), limit(60_000), limit(60_000)]).toEqual([0, 0, 0, 1000])
+})
+
+it('escapes what stands in markup, once', () => {
+  const row = html`<li title="${`"'><`}">${['<b>', html`<i>${'&'}</i>`]}${false}${undefined}${0}</li>`
+  expect(row.toString()).toBe('<li title="&#34;&#39;&#62;&#60;">&#60;b&#62;<i>&#38;</i>0</li>')
+})
+
+it.each([
+  ['/keys?x=1', '/keys?x=1'],
+  ['//evil.example', '/nodes'],
+  ['/\\evil.example', '/nodes'],
+  ['https://evil.example', '/nodes'],
+  ['/LOGIN', '/nodes'],
+  ['/ws/chat', '/nodes'],
+  [['/keys'], '/nodes'],
+  [undefined, '/nodes'],
+])('leads to a page after the login: %j', (next, place) => {
+  expect(pageAfterLogin(next)).toBe(place)
+})
+
+describe('the audit trail', () => {
+  const device = {
+    kind: 'device',
+    id: 'd',
+    scheme: 'device-token',
+    scopes: [],
+    roles: ['node'],
+    attributes: {},
+  } as const
+
+  it('is bounded in memory, and complete in the log', () => {
+    const log: string[] = []
+    const audit = createAudit({ now: () => 0, write: (line) => log.push(line), capacity: 3 })
+    for (let count = 0; count < 5; count++) audit.record({ event: 'logged_in', principal: String(count) })
+    expect(audit.list().map((line) => line.number)).toEqual([5, 4, 3])
+    expect(log).toHaveLength(5)
+  })
+
+  it('is one line each, without anything a terminal would obey', () => {
+    const log: string[] = []
+    const audit = createAudit({ now: () => 0, write: (line) => log.push(line) })
+    const place = { method: 'GET', path: '/\n\u001b[2J\u009b2J\u202e\u2028', clientAddress: undefined }
+    audit.observe({
+      type: 'refused',
+      at: 0,
+      place,
+      code: 'auth_required',
+      status: 401,
+      detail: '',
+      principal: undefined,
+      rule: undefined,
+    })
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+    expect(log[0]).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u202e]/)
+    expect(JSON.parse(log[0] ?? '').path).toBe(place.path)
+  })
+
+  it('leaves out the sockets of open pages, unless the gate ended them', () => {
+    const audit = createAudit({ now: () => 0, write: () => {} })
+    const opened = (connectionId: string, path: string) =>
+      audit.observe({
+        type: 'socket_accepted',
+        at: 0,
+        place: { method: 'GET', path, clientAddress: undefined },
+        principal: device,
+        connectionId,
+      })
+    const closed = (connectionId: string, reason?: string) =>
+      audit.observe({ type: 'socket_closed', at: 0, principal: device, connectionId, reason })
+    opened('1', '/ws/live')
+    opened('2', '/ws')
+    opened('3', '/ws/live')
+    closed('1')
+    closed('2')
+    closed('3', 'revoked')
+    expect(audit.list().map((line) => [line.event, line.connection])).toEqual([
+      ['socket_closed', '3'],
+      ['socket_closed', '2'],
+      ['socket_accepted', '2'],
+    ])
+  })
+})

@@ -1,0 +1,495 @@
+// Needs Debian's chromium.
+import { spawn } from 'node:child_process'
+import { existsSync, mkdirSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { needs } from '../../clients/needs.ts'
+import { admin, type DataDir, endAll, type Program, startProgram, temporaryDataDir } from '../program.ts'
+
+const executablePath = '/usr/bin/chromium'
+const nodeClient = fileURLToPath(new URL('../../../examples/gateway/dist/node-client.js', import.meta.url))
+const noAdmin = { ADMIN_EMAIL: undefined, ADMIN_PASSWORD: undefined }
+
+/** Where pictures of the pages go, if anywhere. */
+const pictures = process.env.UPGATE_SCREENSHOTS
+if (pictures !== undefined) mkdirSync(pictures, { recursive: true })
+
+const available = existsSync(executablePath)
+if (!available) console.warn(`Browser tests are left out: there is no ${executablePath}.`)
+
+describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
+  'in a browser',
+  { timeout: 60_000 },
+  () => {
+    let browser: Browser
+    let data: DataDir
+    let program: Program
+    let context: BrowserContext
+    /** What pages complained about: policy violations, failed scripts, refused requests. */
+    let complaints: string[]
+
+    beforeAll(async () => {
+      browser = await chromium.launch({
+        executablePath,
+        args: [
+          '--no-sandbox',
+          '--disable-gpu',
+          '--disable-quic',
+          '--no-first-run',
+          '--disable-background-networking',
+          '--disable-component-update',
+          '--disable-sync',
+        ],
+      })
+    }, 60_000)
+    afterAll(() => browser?.close())
+
+    beforeEach(() => {
+      data = temporaryDataDir()
+    })
+    afterEach(async () => {
+      await context?.close()
+      await endAll()
+      data.remove()
+    })
+
+    async function start(env: Record<string, string | undefined> = {}): Promise<void> {
+      program = await startProgram({ dataDir: data.path, env })
+      context = await newContext()
+    }
+
+    async function newContext(options: Parameters<Browser['newContext']>[0] = {}): Promise<BrowserContext> {
+      const created = await browser.newContext({
+        viewport: { width: 1100, height: 800 },
+        locale: 'en-GB',
+        ...options,
+      })
+      complaints = []
+      created.on('console', (message) => {
+        if (message.type() === 'error') complaints.push(message.text())
+      })
+      created.on('weberror', (error) => complaints.push(String(error.error())))
+      return created
+    }
+
+    async function logIn(page: Page): Promise<void> {
+      await page.goto(`${program.origin}/login`)
+      await page.getByLabel('Email').fill(admin.email)
+      await page.getByLabel('Password', { exact: true }).fill(admin.password)
+      await page.getByRole('button', { name: 'Log in' }).click()
+      await page.waitForURL('**/nodes')
+      await live(page)
+    }
+
+    const live = (page: Page) => page.locator('#live[data-state=on]').waitFor()
+
+    async function createDevice(page: Page, name: string): Promise<string> {
+      await page.getByLabel('Name of the new device').fill(name)
+      await page.getByRole('button', { name: 'Create device' }).click()
+      await page.locator('#token-dialog[open]').waitFor()
+      const token = await page.getByLabel('Token', { exact: true }).inputValue()
+      expect(token).toMatch(/^ugd_/)
+      return token
+    }
+
+    const closeToken = (page: Page) => page.getByRole('button', { name: 'Done' }).click()
+
+    /** The node program beside the gateway, as a person would run it. */
+    function runNode(token: string) {
+      const child = spawn(process.execPath, [nodeClient, `${program.origin.replace('http', 'ws')}/ws`], {
+        env: { PATH: process.env.PATH, UPGATE_TOKEN: token },
+        cwd: tmpdir(),
+      })
+      let output = ''
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        output += text
+      })
+      const exited = new Promise<number | null>((resolve) => child.once('close', resolve))
+      return { output: () => output, exited, stop: () => child.kill('SIGKILL') }
+    }
+
+    async function picture(page: Page, name: string): Promise<void> {
+      if (pictures !== undefined)
+        await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true })
+    }
+
+    it('sets up with the printed code, and leads from there', async () => {
+      await start(noAdmin)
+      const [, code = ''] = await program.printed(/^Setup code: (\S+)/m)
+      const page = await context.newPage()
+      await page.goto(`${program.origin}/chat`)
+      expect(new URL(page.url()).pathname).toBe('/setup')
+      await picture(page, 'setup')
+      await page.getByLabel('Setup code').fill('WRONGWRO')
+      await page.getByLabel('Email').fill(admin.email)
+      await page.getByLabel('Password', { exact: true }).fill(admin.password)
+      await page.getByRole('button', { name: 'Create account' }).click()
+      await page.getByRole('alert').getByText('This is not the setup code.').waitFor()
+      expect(await page.getByLabel('Email').inputValue()).toBe(admin.email)
+      await picture(page, 'setup-wrong')
+      await page.getByLabel('Setup code').fill(code.toLowerCase())
+      await page.getByLabel('Password', { exact: true }).fill(admin.password)
+      await page.getByRole('button', { name: 'Create account' }).click()
+      await page.waitForURL('**/nodes')
+      await page.getByText('No node is connected.').waitFor()
+      await page.getByText('No device yet.').waitFor()
+      await live(page)
+      await picture(page, 'nodes-empty')
+      await page.goto(`${program.origin}/setup`)
+      expect(new URL(page.url()).pathname).toBe('/login')
+      expect(complaints.filter((text) => !text.includes('403'))).toEqual([])
+    })
+
+    it('logs in, leads back, shows what went wrong, and logs out', async () => {
+      await start()
+      const page = await context.newPage()
+      await page.goto(`${program.origin}/audit`)
+      expect(page.url()).toBe(`${program.origin}/login?next=%2Faudit`)
+      await picture(page, 'login')
+      await page.getByLabel('Email').fill(admin.email)
+      await page.getByLabel('Password', { exact: true }).fill('not the password')
+      await page.getByRole('button', { name: 'Show password' }).click()
+      expect(await page.locator('#password').getAttribute('type')).toBe('text')
+      await page.getByRole('button', { name: 'Log in' }).click()
+      await page.getByRole('alert').getByText('Email or password is wrong.').waitFor()
+      await picture(page, 'login-wrong')
+      await page.getByLabel('Password', { exact: true }).fill(admin.password)
+      await page.keyboard.press('Enter')
+      await page.waitForURL('**/audit')
+      await page
+        .getByRole('cell', { name: 'login failed' })
+        .or(page.getByText('login failed'))
+        .first()
+        .waitFor()
+
+      const cookies = await context.cookies()
+      expect(cookies).toMatchObject([
+        { name: '__Host-gateway_session', httpOnly: true, secure: true, sameSite: 'Strict' },
+      ])
+      await page.getByRole('button', { name: 'Log out' }).click()
+      await page.waitForURL('**/login')
+      expect(await context.cookies()).toEqual([])
+    })
+
+    it('shows a node live, from its device to its end', async () => {
+      await start()
+      const page = await context.newPage()
+      await logIn(page)
+      const token = await createDevice(page, 'kitchen-pi')
+      await expect
+        .poll(() => page.locator('#run-command').textContent())
+        .toContain(`UPGATE_TOKEN='${token}' node `)
+      await picture(page, 'token')
+      await closeToken(page)
+      expect(await page.content()).not.toContain(token)
+      await picture(page, 'nodes-device')
+
+      const node = runNode(token)
+      const row = page.locator('#nodes tbody tr')
+      await row.filter({ hasText: 'kitchen-pi' }).waitFor()
+      expect(await row.textContent()).toMatch(/node\s+127\.0\.0\.1/)
+      await page.locator('#devices').getByText('Connected').waitFor()
+      expect(await page.locator('#node-count').textContent()).toBe('1')
+      expect(node.output()).toContain('Accepted as node.')
+      await picture(page, 'nodes-connected')
+
+      await page.getByRole('button', { name: 'Revoke kitchen-pi' }).click()
+      await picture(page, 'revoke')
+      await page.getByRole('button', { name: 'Revoke', exact: true }).click()
+      await row.waitFor({ state: 'detached' })
+      await page.getByText('No node is connected.').waitFor()
+      await page.getByText('No device yet.').waitFor()
+      expect(await node.exited).toBe(1)
+      expect(node.output()).toContain('Closed with 4403, revoked')
+      expect(complaints).toEqual([])
+    })
+
+    it('creates API keys with chosen scopes, and revokes them', async () => {
+      await start()
+      const page = await context.newPage()
+      await logIn(page)
+      await page.getByRole('link', { name: 'API keys' }).click()
+      await live(page)
+      await picture(page, 'keys-empty')
+      await page.getByLabel('Name').fill('status-board')
+      await page.getByRole('checkbox').first().uncheck()
+      await page.getByRole('button', { name: 'Create key' }).click()
+      await page.getByText('Choose at least one thing it may do').waitFor()
+      await page.getByRole('checkbox').first().check()
+      await page.getByRole('button', { name: 'Create key' }).click()
+      await page.locator('#token-dialog[open]').waitFor()
+      const token = await page.locator('#token-value').inputValue()
+      const nodes = () =>
+        fetch(`${program.origin}/api/nodes`, { headers: { authorization: `Bearer ${token}` } })
+      expect((await nodes()).status).toBe(200)
+      await picture(page, 'key-token')
+      await closeToken(page)
+      await page.locator('#keys tbody').getByText('operator.read').waitFor()
+      await picture(page, 'keys')
+      await page.getByRole('button', { name: 'Revoke status-board' }).click()
+      await page.getByRole('button', { name: 'Revoke', exact: true }).click()
+      await page.getByText('No key yet.').waitFor()
+      expect((await nodes()).status).toBe(401)
+      expect(complaints).toEqual([])
+    })
+
+    it('carries a chat between two windows, as text', async () => {
+      await start()
+      const one = await context.newPage()
+      await logIn(one)
+      await one.getByRole('link', { name: 'Chat' }).click()
+      await live(one)
+      await picture(one, 'chat-empty')
+      const second = await newContext()
+      const other = await second.newPage()
+      await logIn(other)
+      await other.goto(`${program.origin}/chat`)
+      await live(other)
+      await one.getByText('2 windows are here.').waitFor()
+
+      await one
+        .getByRole('textbox', { name: 'Message' })
+        .fill('Good morning <img src=x onerror="document.title=1">')
+      await one.keyboard.press('Enter')
+      await other.getByText('Good morning <img src=x').waitFor()
+      expect(await other.locator('#messages img').count()).toBe(0)
+      await other.getByRole('textbox', { name: 'Message' }).fill('Good morning to you')
+      await other.keyboard.press('Enter')
+      await one.locator('#messages').getByText('Good morning to you').waitFor()
+      expect(await one.locator('#messages li.mine').count()).toBe(1)
+      await picture(one, 'chat')
+      expect(complaints).toEqual([])
+      await second.close()
+    })
+
+    it('comes back by itself after a restart of the gateway, and asks for a login when the session is gone', async () => {
+      await start()
+      const page = await context.newPage()
+      await logIn(page)
+      const { port } = new URL(program.origin)
+      await program.stop('SIGTERM')
+      await page.locator('#live[data-state=lost]').waitFor()
+      await picture(page, 'reconnecting')
+      program = await startProgram({ dataDir: data.path, env: { PORT: port } })
+      await live(page)
+      const other = await newContext()
+      await other.addCookies(await context.cookies())
+      const elsewhere = await other.newPage()
+      await elsewhere.goto(`${program.origin}/nodes`)
+      await elsewhere.getByRole('button', { name: 'Log out' }).click()
+      await page.waitForURL('**/login?next=%2Fnodes')
+      await other.close()
+    })
+
+    it('gives a page of another origin nothing', async () => {
+      await start()
+      const page = await context.newPage()
+      await logIn(page)
+      const token = await createDevice(page, 'kitchen-pi')
+      await closeToken(page)
+      // Another port of the same host: browsers send SameSite=Strict cookies along.
+      const evil = createServer((_request, response) =>
+        response.setHeader('content-type', 'text/html').end('<p>evil'),
+      )
+      evil.listen(0, '127.0.0.1')
+      await new Promise((resolve) => evil.once('listening', resolve))
+      const { port } = evil.address() as { port: number }
+      const attacker = await context.newPage()
+      await attacker.goto(`http://127.0.0.1:${port}/`)
+      const outcome = await attacker.evaluate(
+        async ([origin, stolen]) => {
+          const socket = (path: string, first?: string) =>
+            new Promise<string>((resolve) => {
+              const ws = new WebSocket(`${origin?.replace('http', 'ws')}${path}`)
+              ws.onopen = () => first !== undefined && ws.send(first)
+              ws.onmessage = (event) => resolve(`message ${event.data}`)
+              ws.onclose = (event) => resolve(`closed ${event.code}`)
+            })
+          const connect = {
+            type: 'req',
+            id: '1',
+            method: 'connect',
+            params: { auth: { deviceToken: stolen } },
+          }
+          const read = (path: string, options: RequestInit) =>
+            fetch(`${origin}${path}`, { credentials: 'include', ...options }).then(
+              (response) => response.text(),
+              () => 'failed',
+            )
+          return {
+            chat: await socket('/ws/chat'),
+            live: await socket('/ws/live'),
+            node: await socket('/ws', JSON.stringify(connect)),
+            nodes: await read('/api/nodes', {}),
+            create: await read('/api/devices', {
+              method: 'POST',
+              headers: { 'content-type': 'application/json' },
+              body: '{"name":"evil"}',
+            }),
+            form: await read('/logout', { method: 'POST', mode: 'no-cors' }),
+          }
+        },
+        [program.origin, token],
+      )
+      evil.close()
+      expect(outcome.chat).toMatch(/^closed|origin_refused/)
+      expect(outcome.live).toMatch(/^closed|origin_refused/)
+      expect(outcome.node).not.toContain('hello-ok')
+      expect(outcome.nodes).toBe('failed')
+      expect(outcome.create).toBe('failed')
+      expect(outcome.form).toBe('')
+      // Neither a device nor a logout came of it.
+      await page.reload()
+      await live(page)
+      expect(await page.locator('#devices tbody tr').count()).toBe(1)
+      expect(await page.locator('#nodes tbody tr').count()).toBe(0)
+    })
+
+    it('can be used by keyboard alone', async () => {
+      await start()
+      const page = await context.newPage()
+      await page.goto(`${program.origin}/login`)
+      await page.keyboard.type(admin.email)
+      await page.keyboard.press('Tab')
+      await page.keyboard.type(admin.password)
+      await page.keyboard.press('Enter')
+      await page.waitForURL('**/nodes')
+      await live(page)
+      const focused = () =>
+        page.evaluate(() => {
+          const element = document.activeElement as HTMLElement
+          const { outlineStyle, outlineWidth } = getComputedStyle(element)
+          const label = element.getAttribute('aria-label') ?? element.textContent?.trim()
+          return {
+            name: label === '' ? element.id : label,
+            ring: outlineStyle !== 'none' && Number.parseFloat(outlineWidth) >= 2,
+          }
+        })
+      const seen: string[] = []
+      for (let step = 0; step < 12 && !seen.includes('device-name'); step++) {
+        await page.keyboard.press('Tab')
+        const { name, ring } = await focused()
+        expect([name, ring]).toEqual([name, true])
+        seen.push(String(name))
+      }
+      expect(seen).toEqual([
+        'Skip to content',
+        'Gateway',
+        'Nodes',
+        'API keys',
+        'Chat',
+        'Audit',
+        'Log out',
+        'device-name',
+      ])
+      await picture(page, 'focus')
+      await page.keyboard.type('attic')
+      await page.keyboard.press('Enter')
+      await page.locator('#token-dialog[open]').waitFor()
+      expect((await focused()).name).toBe('token-value')
+      await page.keyboard.press('Escape')
+      await page.locator('#token-dialog[open]').waitFor({ state: 'detached' })
+      await page.getByRole('button', { name: 'Revoke attic' }).focus()
+      await page.keyboard.press('Enter')
+      await page.locator('#confirm-dialog[open]').waitFor()
+      // The harmless answer comes first.
+      expect((await focused()).name).toBe('Cancel')
+      await page.keyboard.press('Tab')
+      await page.keyboard.press('Enter')
+      await page.getByText('No device yet.').waitFor()
+    })
+
+    it('fits and can be read, wide and narrow, in light and dark colours', { timeout: 120_000 }, async () => {
+      await start()
+      const page = await context.newPage()
+      await logIn(page)
+      const token = await createDevice(page, 'a-device-with-a-rather-long-name-for-a-small-screen')
+      await closeToken(page)
+      await createDevice(page, 'attic')
+      await closeToken(page)
+      const node = runNode(token)
+      await page.locator('#nodes tbody tr').waitFor()
+      for (const path of ['/nodes', '/keys', '/chat', '/audit', '/login', '/nowhere']) {
+        await page.goto(program.origin + path)
+        if (path !== '/login' && path !== '/nowhere') await live(page)
+        for (const colorScheme of ['light', 'dark'] as const) {
+          await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+          for (const width of [1100, 360]) {
+            await page.setViewportSize({ width, height: 740 })
+            await picture(page, `${colorScheme}-${width}-${path.slice(1)}`)
+            const { wide, contrasts } = await page.evaluate(measure)
+            expect([path, colorScheme, width, wide]).toEqual([path, colorScheme, width, false])
+            expect([path, colorScheme, width, contrasts]).toEqual([path, colorScheme, width, []])
+          }
+        }
+      }
+      await page.goto(`${program.origin}/nodes`)
+      await live(page)
+      await createDevice(page, 'cellar')
+      await picture(page, 'dark-360-token')
+      const { wide, contrasts } = await page.evaluate(measure)
+      expect([wide, contrasts]).toEqual([false, []])
+      node.stop()
+    })
+
+    it('does not move things about while it loads', async () => {
+      await start()
+      const page = await context.newPage()
+      await logIn(page)
+      await createDevice(page, 'attic')
+      await closeToken(page)
+      await page.addInitScript(() => {
+        new PerformanceObserver((list) => {
+          for (const entry of list.getEntries()) {
+            const holder = window as unknown as { shift?: number }
+            holder.shift = (holder.shift ?? 0) + (entry as unknown as { value: number }).value
+          }
+        }).observe({ type: 'layout-shift', buffered: true })
+      })
+      for (const path of ['/nodes', '/keys', '/chat', '/audit', '/login']) {
+        await page.goto(program.origin + path, { waitUntil: 'networkidle' })
+        const shift = await page.evaluate(() => (window as unknown as { shift?: number }).shift ?? 0)
+        expect([path, shift < 0.02]).toEqual([path, true])
+      }
+    })
+  },
+)
+
+/** Runs in the page: whether it scrolls sideways, and texts with less contrast than WCAG AA asks for (4.5). */
+function measure(): { wide: boolean; contrasts: string[] } {
+  const parse = (color: string) => (color.match(/[\d.]+/g) ?? []).map(Number)
+  const luminance = (color: number[]) => {
+    const [r = 0, g = 0, b = 0] = color.map((part) => {
+      const value = part / 255
+      return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4
+    })
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+  }
+  const behind = (element: Element | null): number[] => {
+    for (let at = element; at !== null; at = at.parentElement) {
+      const color = parse(getComputedStyle(at).backgroundColor)
+      if (color.length === 3 || color[3] === 1) return color.slice(0, 3)
+    }
+    return [255, 255, 255]
+  }
+  const contrasts: string[] = []
+  for (const element of Array.from(document.querySelectorAll('body *'))) {
+    const text = Array.from(element.childNodes).some(
+      (node) => node.nodeType === 3 && node.textContent?.trim() !== '',
+    )
+    const { width } = element.getBoundingClientRect()
+    if (!text || width < 2 || getComputedStyle(element).visibility !== 'visible') continue
+    const [light, dark] = [
+      luminance(parse(getComputedStyle(element).color).slice(0, 3)),
+      luminance(behind(element)),
+    ].sort((a, b) => b - a) as [number, number]
+    const contrast = (light + 0.05) / (dark + 0.05)
+    if (contrast < 4.5)
+      contrasts.push(`${element.tagName} ${element.textContent?.trim().slice(0, 30)} ${contrast.toFixed(2)}`)
+  }
+  return { wide: document.documentElement.scrollWidth > document.documentElement.clientWidth, contrasts }
+}
