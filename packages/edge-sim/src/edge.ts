@@ -25,7 +25,7 @@ export async function decideAtEdge(
   world.leaks.inspect(request, zone === undefined ? 'unknown_host' : 'application')
   if (zone === undefined) {
     const body = `<h1>Unknown host</h1><p>edge-sim serves no application, host or team under this name.</p>`
-    return html(421, 'unknown_host', 'Unknown host', body)
+    return html(404, 'unknown_host', 'Unknown host', body)
   }
   if (request.method === 'TRACE')
     return html(405, 'invalid', 'Method not allowed', '<h1>Method not allowed</h1>')

@@ -89,6 +89,8 @@ export function forwardHeaders(
     out.push('Content-Length', '0')
   }
   if (request.upgrade && !dropUpgrade) out.push('Connection', 'Upgrade', 'Upgrade', 'websocket')
+  // With `close`, an origin that answers before it has read the body would reset the connection under its answer.
+  else out.push('Connection', 'keep-alive')
   const scheme = world.urls === 'cloudflare' ? 'https' : 'http'
   out.push('X-Forwarded-For', [...forwardedFor, request.address].join(', '))
   out.push('X-Forwarded-Proto', scheme)

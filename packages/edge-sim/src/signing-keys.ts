@@ -33,16 +33,28 @@ export interface SigningKeys {
   document(): Promise<CertsDocument>
 }
 
+/**
+ * A new RSA key in PEM, to be imported again. The detour matters: in Node 20 a generated key shares a lock with the
+ * job that made it, and exporting it as a JWK while that job is garbage-collected blocks the process for ever.
+ */
+async function generatePem(): Promise<string> {
+  const { privateKey } = await promisify(generateKeyPair)('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  })
+  return privateKey
+}
+
 /** Makes the keys of one team. `supplied` private RSA JWKs are used first, in order; then keys are generated. */
 export function createSigningKeys(domain: string, clock: Clock, supplied: readonly JWK[]): SigningKeys {
   const waiting = [...supplied]
 
   async function make(until: number): Promise<Key> {
     const jwk = waiting.shift()
-    const privateKey =
-      jwk === undefined
-        ? (await promisify(generateKeyPair)('rsa', { modulusLength: 2048 })).privateKey
-        : createPrivateKey({ key: jwk as Record<string, unknown>, format: 'jwk' })
+    const privateKey = createPrivateKey(
+      jwk === undefined ? await generatePem() : { key: jwk as Record<string, unknown>, format: 'jwk' },
+    )
     const publicKey = createPublicKey(privateKey)
     const kid = createHash('sha256')
       .update(publicKey.export({ type: 'spki', format: 'der' }))

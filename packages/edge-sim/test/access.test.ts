@@ -94,7 +94,7 @@ describe('service tokens', () => {
 
   async function statusInMeta(response: Response): Promise<unknown> {
     const { searchParams } = new URL(response.headers.get('location') ?? '')
-    return decodeJwt(searchParams.get('meta') ?? '')['service_token_status']
+    return decodeJwt(searchParams.get('meta') ?? '').service_token_status
   }
 
   test('valid, expired, disabled and enabled again, rotated with and without grace', async () => {

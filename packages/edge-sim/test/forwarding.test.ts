@@ -165,14 +165,14 @@ describe('hostile requests', () => {
     expect(origin.seen).toHaveLength(0)
   })
 
-  test('TRACE is refused, an unknown host is 421', async () => {
+  test('TRACE is refused, an unknown host is 404', async () => {
     const origin = await startOrigin()
     const sim = await startSim({ upstream: origin.url })
     expect(
       await raw(sim.port, 'TRACE / HTTP/1.1\r\nHost: app.example.com\r\nConnection: close\r\n\r\n'),
     ).toMatch(/^HTTP\/1\.1 405 /)
     expect(await raw(sim.port, 'GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n')).toMatch(
-      /^HTTP\/1\.1 421 /,
+      /^HTTP\/1\.1 404 /,
     )
     expect(origin.seen).toHaveLength(0)
   })
@@ -235,22 +235,15 @@ describe('streaming', () => {
   })
 
   test('back-pressure reaches the origin: a client that does not read stops it', async () => {
-    const total = 64 * 1024 * 1024
+    const total = 48 * 1024 * 1024
     let sent = 0
-    let stalled: (() => void) | undefined
-    const stall = new Promise<void>((resolve) => {
-      stalled = resolve
-    })
-    const origin = await startOrigin((_, res) => {
+    const origin = await startOrigin((req, res) => {
+      if (req.url !== '/large') return false
       const chunk = Buffer.alloc(256 * 1024)
       const push = (): void => {
         while (sent < total) {
           sent += chunk.length
-          if (!res.write(chunk)) {
-            res.once('drain', push)
-            if (sent > 1024 * 1024) stalled?.()
-            return
-          }
+          if (!res.write(chunk)) return void res.once('drain', push)
         }
         res.end()
       }
@@ -258,12 +251,16 @@ describe('streaming', () => {
       return true
     })
     const sim = await startSim({ upstream: origin.url })
-    const to = sim.to(APP)
-    const req = request(to.url, { headers: { ...to.headers, ...(await admitted(sim)) } }).end()
+    const headers = await admitted(sim)
+    const to = sim.to(`${APP}/large`)
+    const req = request(to.url, { headers: { ...to.headers, ...headers } }).end()
     const [res] = (await once(req, 'response')) as [import('node:http').IncomingMessage]
     res.pause()
-    await stall
-    // With nobody reading, what is on its way is what sockets and streams hold: far from everything.
+    // Other requests pass the time: when the origin sends nothing more while they do, it has been stopped.
+    for (let before = -1; before !== sent; ) {
+      before = sent
+      for (let index = 0; index < 5; index++) await (await sim.fetch(APP, { headers })).text()
+    }
     expect(sent).toBeLessThan(total)
     let received = 0
     for await (const part of res) received += (part as Buffer).length

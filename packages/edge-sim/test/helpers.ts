@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
 import { createServer, type IncomingMessage, request, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { connect } from 'node:net'
@@ -38,8 +38,13 @@ export function manualClock(start = Date.UTC(2026, 9, 1)): ManualClock {
 
 /** Two key pairs, made once per test file: generating them is the slow part of starting a simulator. */
 const PAIRS: readonly JWK[] = Array.from({ length: 4 }, () => {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
-  return privateKey.export({ format: 'jwk' }) as JWK
+  // Through PEM: exporting a fresh key as a JWK can block Node 20 for ever (see src/signing-keys.ts).
+  const { privateKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  })
+  return createPrivateKey(privateKey).export({ format: 'jwk' }) as JWK
 })
 export const ACME_KEYS: readonly JWK[] = PAIRS.slice(0, 2)
 export const GLOBEX_KEYS: readonly JWK[] = PAIRS.slice(2)
