@@ -75,6 +75,7 @@ export { safeNext } from './core/safe-next.ts'
 export { createGate } from './create-gate.ts'
 export { type PasswordHasher, type ScryptOptions, scryptHasher } from './crypto/password.ts'
 export { type ApiKeyOptions, apiKey } from './schemes/api-key.ts'
+export type { ForeignTokens } from './schemes/bearer.ts'
 export { type DeviceTokenOptions, deviceToken } from './schemes/device-token.ts'
 export {
   type FromMiddlewareOptions,
