@@ -1,4 +1,11 @@
-import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type JsonWebKey,
+  type KeyObject,
+  sign,
+} from 'node:crypto'
 import type { AuthRequest, Credential, Verification } from 'upgate'
 import {
   type CloudflareAccessOptions,
@@ -6,6 +13,7 @@ import {
   cloudflareAccess,
 } from 'upgate/cloudflare-access'
 import { type ManualClock, manualClock } from 'upgate/testing'
+import fixedKeys from './test-keys.json' with { type: 'json' }
 
 export const issuer = 'https://acme.cloudflareaccess.com'
 export const aud = '32eafc7626e737a3ab93eb5ebd5a4ff5d8ae3e4b0ea4d0ddbba1fd3f3c6bd9b7'
@@ -18,18 +26,40 @@ export interface TestKey {
   readonly jwk: Record<string, unknown>
 }
 
-const pairs = new Map<string, { privateKey: KeyObject; publicKey: KeyObject }>()
+const made = new Map<string, TestKey>()
 
-/** A key of that id; the same one each time it is asked for. */
+/** A key of that id; the same one each time it is asked for. Those in the file are the same in every run. */
 export function keyOf(name: string, modulusLength = 2_048): TestKey {
-  const kid = name === '__proto__' ? name : Buffer.from(name.padEnd(32, '.')).toString('hex')
-  let pair = pairs.get(name)
-  if (pair === undefined) {
-    pair = generateKeyPairSync('rsa', { modulusLength })
-    pairs.set(name, pair)
+  let key = made.get(name)
+  if (key === undefined) {
+    key = makeKey(name, modulusLength)
+    made.set(name, key)
   }
-  const jwk = { ...pair.publicKey.export({ format: 'jwk' }), kid, alg: 'RS256', use: 'sig' }
-  return { kid, ...pair, jwk }
+  return key
+}
+
+function makeKey(name: string, modulusLength: number): TestKey {
+  const kid = name === '__proto__' ? name : Buffer.from(name.padEnd(32, '.')).toString('hex')
+  const fixed = Object.hasOwn(fixedKeys, name) ? (fixedKeys as Record<string, JsonWebKey>)[name] : undefined
+  const privateKey =
+    fixed === undefined ? generate(modulusLength) : createPrivateKey({ key: fixed, format: 'jwk' })
+  const { kty, n, e } = fixed ?? privateKey.export({ format: 'jwk' })
+  return {
+    kid,
+    privateKey,
+    publicKey: createPublicKey(privateKey),
+    jwk: { kty, n, e, kid, alg: 'RS256', use: 'sig' },
+  }
+}
+
+/** By way of PEM: Node 20 can lock up when a key just generated is exported as JWK while its job is collected. */
+function generate(modulusLength: number): KeyObject {
+  const { privateKey } = generateKeyPairSync('rsa', {
+    modulusLength,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  })
+  return createPrivateKey(privateKey)
 }
 
 export function encode(value: unknown): string {
