@@ -22,6 +22,9 @@ export interface Interception {
   release(): void
 }
 
+/** Tells the listener that does nothing from an application's, also where several guards have put one. */
+const placeholder: unique symbol = Symbol.for('upgate.placeholder') as never
+
 /**
  * Puts somebody between one server and all its listeners for requests and upgrades: present ones, and those added
  * later, prepended, added with `once` or removed meanwhile.
@@ -58,7 +61,7 @@ export function intercept(server: Server | TlsServer, interceptor: Interceptor):
     return Reflect.apply(underneath(), server, call)
   }
 
-  const keepUpgradesComing = (): void => {}
+  const keepUpgradesComing = Object.assign((): void => {}, { [placeholder]: true })
   const heal = (event: string | symbol, listener: unknown): void => {
     if (active && event === 'upgrade' && listener === keepUpgradesComing)
       server.on('upgrade', keepUpgradesComing)
@@ -70,7 +73,7 @@ export function intercept(server: Server | TlsServer, interceptor: Interceptor):
   return {
     pass,
     upgradeListeners: () =>
-      server.listeners('upgrade').filter((listener) => listener !== keepUpgradesComing).length,
+      server.listeners('upgrade').filter((listener) => !(placeholder in listener)).length,
     release() {
       active = false
       server.removeListener('removeListener', heal)

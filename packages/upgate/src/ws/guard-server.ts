@@ -6,6 +6,7 @@ import type { Gate } from '../core/gate.ts'
 import { isPromiseLike } from '../core/maybe-promise.ts'
 import type { Principal } from '../core/principal.ts'
 import { refuse } from '../core/refusals.ts'
+import { pathOf } from '../core/target.ts'
 import { settle } from '../node/http-gate.ts'
 import { assertServer, intercept, type RequestEvent } from '../node/intercept.ts'
 import { decideSafely, judge, markDecided } from '../node/judge.ts'
@@ -92,7 +93,7 @@ export function guardServer<P extends Principal>(
     )
   }
   const quarantine = createQuarantine(gate, limits)
-  const release = claimServer(server, gate, owners)
+  const claim = claimServer(server, gate, owners)
   const { clock, logger } = gate
   let deciding = 0
   let warned = false
@@ -155,7 +156,8 @@ export function guardServer<P extends Principal>(
   function carryOut(upgrade: Upgrade, decision: Decision<P>): void {
     if (upgrade.socket.destroyed) return
     const refused = place(upgrade, decision)
-    if (refused !== undefined) refuseUpgrade(upgrade, refused)
+    if (refused === decision) respondToSocket(upgrade.socket, gate.render(refused, upgrade.asked), clock)
+    else if (refused !== undefined) refuseUpgrade(upgrade, refused)
   }
 
   /** Brings an upgrade to whom it belongs, or says why it does not get there. */
@@ -187,6 +189,7 @@ export function guardServer<P extends Principal>(
       gate,
       interception,
       owners,
+      answered: claim.isOuter(),
       request,
       socket,
       head,
@@ -209,18 +212,33 @@ export function guardServer<P extends Principal>(
 
   function onConnect(request: IncomingMessage, socket: Duplex): void {
     socket.on('error', ignore)
-    if (hasUnfinishedAnswer(socket)) socket.destroy()
-    else refuseUpgrade({ asked: new NodeRequest('http', request), socket }, refuse('method_refused'))
+    if (hasUnfinishedAnswer(socket)) {
+      socket.destroy()
+      return
+    }
+    const asked = new NodeRequest('http', request)
+    const decision = decideSafely(gate, asked)
+    // Gates refuse CONNECT; should one not, a tunnel is still nothing that any rule is about.
+    const refused = !isPromiseLike(decision) && 'code' in decision ? decision : refuse('method_refused')
+    respondToSocket(socket, gate.render(refused, asked), clock)
   }
 
-  function refuseUpgrade({ asked, socket }: Pick<Upgrade, 'asked' | 'socket'>, refused: Refusable): void {
+  /** Refuses what the gate itself did not: its own refusals are in the audit log already. */
+  function refuseUpgrade({ asked, socket }: Upgrade, refused: Refusable): void {
+    if (gate.events.active && refused.outcome !== 'preflight') {
+      const { code, status, detail, principal, rule } = refused
+      const path = pathOf(asked.target).slice(0, 256)
+      const place = { method: asked.method, path, clientAddress: gate.clientAddressOf(asked) }
+      const at = clock.now()
+      gate.events.emit({ type: 'refused', at, place, code, status, detail, principal, rule: rule?.label })
+    }
     respondToSocket(socket, gate.render(refused, asked), clock)
   }
 
   async function drain(how?: DrainOptions): Promise<void> {
     await quarantine.close(how)
     interception.release()
-    release()
+    claim.release()
     if (server.listening)
       logger.warn('guardServer: closed, but the server still listens and is not guarded any more.')
   }

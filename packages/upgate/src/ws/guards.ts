@@ -9,6 +9,14 @@ interface Guard {
 /** Shared by all copies of the library, so that a second copy sees what the first one guards. */
 const guards: unique symbol = Symbol.for('upgate.guards') as never
 
+/** A note on a server that somebody guards it. */
+export interface Claim {
+  /** Takes the note back. */
+  release(): void
+  /** Whether another guard stands between this one and the server's listeners; it answers everything by itself. */
+  isOuter(): boolean
+}
+
 interface Guarded {
   [guards]?: Guard[]
 }
@@ -17,9 +25,9 @@ interface Guarded {
  * Notes on the server itself who guards it and which paths have an owner; throws where the same gate does already,
  * or where another guard of this server owns one of the paths.
  *
- * @returns takes the note back
+ * @throws TypeError
  */
-export function claimServer(server: object, gate: object, owners: Owners): () => void {
+export function claimServer(server: object, gate: object, owners: Owners): Claim {
   const noted = (server as Guarded)[guards] ?? []
   for (const guard of noted) {
     if (guard.gate === gate) {
@@ -37,9 +45,12 @@ export function claimServer(server: object, gate: object, owners: Owners): () =>
   }
   const guard: Guard = { gate, patterns: owners.patterns }
   Object.defineProperty(server, guards, { value: [...noted, guard], configurable: true, writable: true })
-  return () => {
-    const left = ((server as Guarded)[guards] ?? []).filter((known) => known !== guard)
-    ;(server as Guarded)[guards] = left
+  return {
+    release() {
+      const left = ((server as Guarded)[guards] ?? []).filter((known) => known !== guard)
+      ;(server as Guarded)[guards] = left
+    },
+    isOuter: () => noted.some((known) => (server as Guarded)[guards]?.includes(known)),
   }
 }
 

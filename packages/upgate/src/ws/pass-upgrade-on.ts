@@ -12,6 +12,8 @@ export interface PassedUpgrade<P extends Principal> {
   readonly gate: Gate<P>
   readonly interception: Interception
   readonly owners: Owners
+  /** True where another guard is next: whatever comes of it, it is answered there. */
+  readonly answered: boolean
   readonly request: IncomingMessage
   readonly socket: Duplex
   readonly head: Buffer
@@ -20,6 +22,13 @@ export interface PassedUpgrade<P extends Principal> {
   readonly principal: P | undefined
   /** Told when several listeners were handed the same upgrade. */
   readonly onRivals: (count: number) => void
+}
+
+/** How many listeners were kept out of a request's upgrade. On the request, because guards may be nested. */
+const keptOut: unique symbol = Symbol.for('upgate.keptOut') as never
+
+interface Upgrading {
+  [keptOut]?: number
 }
 
 /**
@@ -31,9 +40,9 @@ export interface PassedUpgrade<P extends Principal> {
  * @returns false when nobody was there to take it; nothing was written then
  */
 export function passUpgradeOn<P extends Principal>(upgrade: PassedUpgrade<P>): boolean {
-  const { gate, interception, owners, request, socket, head, principal, since } = upgrade
+  const { gate, interception, owners, answered, request, socket, head, principal, since } = upgrade
   const present = interception.upgradeListeners()
-  if (present === 0) return false
+  if (present === 0 && !answered) return false
   if (principal !== undefined) {
     if (gate.connections.closedSince(since, principal) !== undefined) {
       socket.destroy()
@@ -41,11 +50,11 @@ export function passUpgradeOn<P extends Principal>(upgrade: PassedUpgrade<P>): b
     }
     track(gate, request, socket, principal)
   }
-  let keptOut = 0
+  const before = (request as Upgrading)[keptOut] ?? 0
   const restore = owners.listening.map((wss) => {
     const own = Object.getOwnPropertyDescriptor(wss, 'handleUpgrade')
-    wss.handleUpgrade = () => {
-      keptOut++
+    wss.handleUpgrade = (handled) => {
+      ;(handled as Upgrading)[keptOut] = ((handled as Upgrading)[keptOut] ?? 0) + 1
     }
     return (): void => {
       if (own === undefined) delete (wss as { handleUpgrade?: unknown }).handleUpgrade
@@ -57,7 +66,8 @@ export function passUpgradeOn<P extends Principal>(upgrade: PassedUpgrade<P>): b
   } finally {
     for (const undo of restore) undo()
   }
-  const takers = present - keptOut
+  if (answered) return true
+  const takers = present - (((request as Upgrading)[keptOut] ?? 0) - before)
   if (takers > 1) upgrade.onRivals(takers)
   return takers > 0
 }
