@@ -27,7 +27,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
   readonly path: string
   readonly clientAddress: string | undefined
   readonly principal: P | undefined
-  since: number
+  since = 0
   /** Why it is being ended by us. */
   endReason: string | undefined
   readonly #keeper: Keeper<P>
@@ -43,7 +43,6 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     this.path = place.path
     this.clientAddress = place.clientAddress
     this.acceptedAt = keeper.now()
-    this.since = this.acceptedAt
     this.id = keeper.nextId()
   }
 
@@ -93,7 +92,6 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     intercept(ws, emitMuted)
     if (ws.isPaused) ws.resume()
     ws.close(validCloseCode(code), validCloseReason(reason))
-    this.since = this.#keeper.now()
     this.#keeper.leaving.add(this)
   }
 
@@ -138,7 +136,6 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     const ws = this.#ws
     if (messages.length > 0 && this.endReason === undefined && ws.listenerCount('message') === 0) {
       this.#undelivered = messages
-      this.since = this.#keeper.now()
       this.#keeper.unheard.add(this)
       ws.pause()
       intercept(ws, emitHeld)

@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../core/ports/clock.ts'
 
 /** Something that waits in {@link Deadlines}. */
 export interface Waiting {
-  /** Milliseconds since the epoch at which it began to wait. */
+  /** When it began to wait, by the time of the list it is on. */
   since: number
 }
 
@@ -16,12 +16,15 @@ export class Deadlines<T extends Waiting> {
   readonly #duration: () => number
   readonly #onDue: (due: readonly T[]) => void
   readonly #items: Set<T> = new Set()
+  /** Times are kept relative to it: small integers cost no memory of their own, milliseconds since the epoch do. */
+  readonly #start: number
   #timer: Timer | undefined
 
   constructor(clock: Clock, duration: () => number, onDue: (due: readonly T[]) => void) {
     this.#clock = clock
     this.#duration = duration
     this.#onDue = onDue
+    this.#start = clock.now()
   }
 
   get size(): number {
@@ -33,7 +36,9 @@ export class Deadlines<T extends Waiting> {
     return this.#items.values()
   }
 
+  /** Begins to wait now. */
   add(item: T): void {
+    item.since = this.#now()
     this.#items.add(item)
     if (this.#timer === undefined) this.#arm(item)
   }
@@ -53,19 +58,23 @@ export class Deadlines<T extends Waiting> {
     }
   }
 
+  #now(): number {
+    return this.#clock.now() - this.#start
+  }
+
   #disarm(): void {
     this.#timer?.cancel()
     this.#timer = undefined
   }
 
   #arm(first: T): void {
-    const delay = Math.max(0, first.since + this.#duration() - this.#clock.now())
+    const delay = Math.max(0, first.since + this.#duration() - this.#now())
     this.#timer = this.#clock.setTimer(delay, () => this.#fire())
   }
 
   #fire(): void {
     this.#timer = undefined
-    const limit = this.#clock.now() - this.#duration()
+    const limit = this.#now() - this.#duration()
     const due: T[] = []
     for (const item of this.#items) {
       if (item.since > limit) break

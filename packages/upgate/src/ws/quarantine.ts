@@ -116,8 +116,7 @@ export function createQuarantine<P extends Principal>(
         case 'allow':
           return admitAllowed(admission, decision, { path, clientAddress: admission.clientAddress })
         case 'defer': {
-          const { clientAddress } = decision.circumstances
-          const admitted = admitWaiting(admission, decision, { path, clientAddress })
+          const admitted = admitWaiting(admission, decision, decision.circumstances)
           return admitted instanceof WaitingSocket ? undefined : admitted
         }
         default: {

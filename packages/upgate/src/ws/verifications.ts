@@ -24,7 +24,6 @@ interface Turn {
  */
 export class Verifications {
   readonly #addresses: Addresses
-  readonly #clock: Clock
   readonly #limit: number
   readonly #perAddress: number
   readonly #running: Deadlines<Verification>
@@ -40,7 +39,6 @@ export class Verifications {
     },
   ) {
     this.#addresses = addresses
-    this.#clock = clock
     this.#limit = limits.maxVerifying
     this.#perAddress = limits.maxVerifyingPerAddress
     this.#running = new Deadlines<Verification>(
@@ -70,7 +68,7 @@ export class Verifications {
 
   /** Counts one that has to be awaited. */
   begin(bucket: Bucket, timedOut: () => void): Verification {
-    const verification: Verification = { since: this.#clock.now(), bucket, timedOut }
+    const verification: Verification = { since: 0, bucket, timedOut }
     this.#addresses.add(bucket, 'verifying', 1)
     this.#running.add(verification)
     return verification

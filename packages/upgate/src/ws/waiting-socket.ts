@@ -29,7 +29,7 @@ import {
   owner,
   release,
 } from './owner.ts'
-import { type RequestSnapshot, requestOf, snapshotOf } from './request-snapshot.ts'
+import { packHeaders, unpackRequest } from './request-snapshot.ts'
 import type { WebSocketLike, WebSocketServerLike } from './types.ts'
 import type { Verification } from './verifications.ts'
 
@@ -81,14 +81,15 @@ export interface Arrival<P extends Principal> {
 export class WaitingSocket<P extends Principal> implements Leaving {
   readonly bucket: Bucket
   readonly acquainted: boolean
-  since: number
+  since = 0
   readonly #keeper: Keeper<P>
   readonly #wss: WebSocketServerLike
   readonly #raw: OwnedStream<WaitingSocket<P>>
   readonly #place: Place
   readonly #handshake: Handshake
   readonly #deferred: Defer<P> | undefined
-  readonly #snapshot: RequestSnapshot
+  readonly #url: string
+  readonly #headers: string
   #ws: WebSocketLike | undefined
   #state: State = CHECKING
   #slot = true
@@ -110,10 +111,10 @@ export class WaitingSocket<P extends Principal> implements Leaving {
     this.#place = arrival.place
     this.#handshake = arrival.handshake
     this.#deferred = arrival.deferred
-    this.#snapshot = snapshotOf(arrival.request)
+    this.#url = arrival.request.url ?? '/'
+    this.#headers = packHeaders(arrival.request)
     this.bucket = arrival.bucket
     this.acquainted = keeper.isAcquainted(arrival.bucket)
-    this.since = keeper.now()
     keeper.born()
     keeper.takeSlot(this)
   }
@@ -320,7 +321,7 @@ export class WaitingSocket<P extends Principal> implements Leaving {
     this.#raw.removeListener('data', countBytes)
     this.#raw[owner] = undefined
     release(ws)
-    const request = requestOf(this.#snapshot, this.#raw)
+    const request = unpackRequest(this.#url, this.#headers, this.#raw)
     keeper.gate.remember(request, { outcome: 'allow', principal, edgePrincipal, rule, headers: undefined })
     ;(this.#wss.clients as Set<unknown> | undefined)?.add(ws)
     const messages = pending.replay === undefined ? pending.queue : [pending.replay, ...pending.queue]
@@ -414,7 +415,6 @@ export class WaitingSocket<P extends Principal> implements Leaving {
     if (this.#bytes < this.#keeper.limits.maxBytes) ws.resume()
     else ws.pause()
     ws.close(code, reason)
-    this.since = this.#keeper.now()
     this.#keeper.leaving.add(this)
   }
 
@@ -464,15 +464,7 @@ export class WaitingSocket<P extends Principal> implements Leaving {
   }
 
   #contextOf(): HandshakeContext {
-    if (this.#context === undefined) {
-      const { gate, limits } = this.#keeper
-      this.#context = {
-        state: undefined,
-        now: () => gate.clock.now(),
-        randomId: (bytes) => Buffer.from(limits.randomBytes(bytes)).toString('base64url'),
-        httpPrincipal: this.#deferred?.httpPrincipal,
-      }
-    }
+    this.#context ??= new Context(this.#keeper, this.#deferred?.httpPrincipal)
     return this.#context
   }
 
@@ -493,6 +485,25 @@ export class WaitingSocket<P extends Principal> implements Leaving {
   #handshakeThrew(where: string, error: unknown): void {
     this.#keeper.gate.logger.error('A handshake threw.', { handshake: this.#handshake.name, where, error })
     this.refuse(this.#refusal(where === 'receive' ? 'bad_handshake' : 'unavailable'))
+  }
+}
+
+class Context<P extends Principal> implements HandshakeContext {
+  state: unknown = undefined
+  readonly httpPrincipal: P | undefined
+  readonly #keeper: Keeper<P>
+
+  constructor(keeper: Keeper<P>, httpPrincipal: P | undefined) {
+    this.#keeper = keeper
+    this.httpPrincipal = httpPrincipal
+  }
+
+  now(): number {
+    return this.#keeper.now()
+  }
+
+  randomId(bytes: number): string {
+    return Buffer.from(this.#keeper.limits.randomBytes(bytes)).toString('base64url')
   }
 }
 

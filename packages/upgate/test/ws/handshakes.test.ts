@@ -37,7 +37,7 @@ const notObjects: [string, ReturnType<typeof text> | { binary: true; bytes: Uint
 ]
 
 describe.each([
-  ['jsonFrame', jsonFrame({ credential: (m) => m.params.auth.token })],
+  ['jsonFrame', jsonFrame({ credential: (m) => m.params?.auth?.token })],
   ['connectFrame', connectFrame()],
   ['upgateHandshake', upgateHandshake()],
 ])('%s', (_, handshake) => {
@@ -53,7 +53,9 @@ describe.each([
 })
 
 describe('jsonFrame', () => {
-  const handshake = jsonFrame({ credential: (m) => m.params.auth.device_token })
+  const handshake = jsonFrame<{ params: { auth: { device_token: string } } }>({
+    credential: (m) => m.params.auth.device_token,
+  })
 
   it('finds the token where it was told to look', () => {
     expect(handshake.receive(text({ params: { auth: { device_token: 't' } } }), context())).toMatchObject({
@@ -78,7 +80,7 @@ describe('jsonFrame', () => {
   })
 
   it('does not let a message reach for a prototype', () => {
-    const find = jsonFrame({ credential: (m) => m.constructor })
+    const find = jsonFrame({ credential: (m) => m.constructor as never })
     expect(find.receive(text('{}'), context())).toMatchObject({ step: 'reject', code: 'bad_handshake' })
     handshake.receive(
       text('{"__proto__":{"polluted":"yes"},"params":{"auth":{"device_token":"t"}}}'),

@@ -56,8 +56,8 @@ export interface Options {
   readonly limits?: QuarantineOptions
   readonly server?: ServerOptions
   readonly rules?: readonly RuleOptions[]
-  /** Milliseconds the decision takes, in turns of the loop rather than time. */
-  readonly slowDecision?: boolean
+  /** What happens between the decision and its being carried out. */
+  readonly slowDecision?: () => Promise<void>
 }
 
 export interface Harness {
@@ -108,7 +108,7 @@ export async function start(options: Options = {}): Promise<Harness> {
       },
     },
   }
-  const handshake = options.handshake ?? jsonFrame({ credential: (m) => m.auth.token })
+  const handshake = options.handshake ?? jsonFrame({ credential: (m) => m.auth?.token })
   const gate = createGate({
     clock,
     logger: {
@@ -138,7 +138,7 @@ export async function start(options: Options = {}): Promise<Harness> {
     const asked = new NodeRequest('upgrade', request)
     const since = gate.connections.mark()
     const decision = await gate.decide(asked)
-    if (options.slowDecision) await new Promise((resolve) => setTimeout(resolve, 20))
+    await options.slowDecision?.()
     if (decision.outcome === 'preflight') throw new Error('an upgrade is no preflight')
     const forwarded = request.headers['x-forwarded-for']
     const clientAddress = typeof forwarded === 'string' ? forwarded : undefined

@@ -1,5 +1,5 @@
 import type { Verification } from 'upgate'
-import { createQuarantine, jsonFrame } from 'upgate/ws'
+import { createQuarantine, jsonFrame, type QuarantineOptions } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
 import {
   auth,
@@ -339,8 +339,8 @@ describe('options', () => {
       [{ reservedShare: 2 }, /`reservedShare` must be from 0 to 1/],
       [{ revokedCode: 1006 }, /`revokedCode` must be a close code/],
     ] as const) {
-      expect(() => createQuarantine(gate, options)).toThrow(TypeError)
-      expect(() => createQuarantine(gate, options)).toThrow(message)
+      expect(() => createQuarantine(gate, options as QuarantineOptions)).toThrow(TypeError)
+      expect(() => createQuarantine(gate, options as QuarantineOptions)).toThrow(message)
     }
   })
 })

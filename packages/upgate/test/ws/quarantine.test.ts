@@ -396,11 +396,13 @@ describe('revocation and expiry', () => {
   )
 
   it('wins against an upgrade whose decision was already made', async () => {
-    const t = await start({ slowDecision: true })
+    const carriedOut = deferredPromise<void>()
+    const t = await start({ slowDecision: () => carriedOut.promise })
     const client = t.connect({ authorization: `Bearer ${goodToken}` })
     await once(t.server, 'upgrade')
     await settled()
     t.revoke({ principalId: 'node-1' })
+    carriedOut.resolve()
     expect(await client.refused()).toBe(401)
     expect(t.connections).toHaveLength(0)
   })

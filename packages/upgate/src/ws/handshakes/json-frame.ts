@@ -6,7 +6,8 @@ import { upgateHandshake } from './upgate.ts'
 
 /**
  * A parsed JSON message of unknown shape: any property may be read, and what is read is checked afterwards.
- * Reading a property of something absent throws; the handshake turns that into `bad_handshake`.
+ * Reading a property of something absent throws; the handshake turns that into `bad_handshake`. A type of one's
+ * own can stand in its place: `jsonFrame<MyMessage>(...)` promises nothing about what clients really send.
  */
 export interface JsonMessage {
   readonly [property: string]: JsonMessage
@@ -22,14 +23,14 @@ export interface JsonRefusal {
 }
 
 /** Options of {@link jsonFrame}. */
-export interface JsonFrameOptions {
+export interface JsonFrameOptions<M = JsonMessage> {
   /**
    * Where the credential is in the message: a token as a string, or a whole credential. Nothing found
    * (`undefined`, `null`, an empty string) is `auth_required`; throwing, or any other type, `bad_handshake`.
    */
-  readonly credential: (message: JsonMessage) => JsonMessage | Credential | string | null | undefined
+  readonly credential: (message: M) => JsonMessage | Credential | string | null | undefined
   /** What the client says about itself; it only narrows what the credential's record grants. */
-  readonly declared?: (message: JsonMessage) => Declared | undefined
+  readonly declared?: (message: M) => Declared | undefined
   /** What to send on acceptance, as JSON; `undefined`: nothing. Default: `auth_ok` of our own protocol. */
   readonly accept?: (acceptance: Acceptance) => unknown
   /** How to say no. Default: `auth_error` of our own protocol and its close codes. */
@@ -49,7 +50,7 @@ const knownOptions = ['credential', 'declared', 'accept', 'reject', 'replay', 'n
  * @example
  * jsonFrame({ credential: (message) => message.params.auth.device_token })
  */
-export function jsonFrame(options: JsonFrameOptions): Handshake {
+export function jsonFrame<M = JsonMessage>(options: JsonFrameOptions<M>): Handshake {
   assertKnownOptions('jsonFrame', options, knownOptions)
   const { credential: find, declared: describe, accept, reject, replay = false, name = 'json' } = options
   if (typeof find !== 'function') {
@@ -65,8 +66,8 @@ export function jsonFrame(options: JsonFrameOptions): Handshake {
       let found: unknown
       let declared: Declared | undefined
       try {
-        found = find(message.value as unknown as JsonMessage)
-        declared = checkDeclared(describe?.(message.value as unknown as JsonMessage))
+        found = find(message.value as M)
+        declared = checkDeclared(describe?.(message.value as M))
       } catch {
         // The exception's text is left out: it may quote the message.
         return bad('The message does not have the shape that this protocol expects.')

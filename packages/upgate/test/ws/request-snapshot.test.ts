@@ -1,0 +1,50 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { expect, it } from 'vitest'
+import { packHeaders, unpackRequest } from '../../src/ws/request-snapshot.ts'
+
+it('rebuilds a request with the headers Node made of it, duplicates and odd names included', async () => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const socket = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1' })
+  const lines = [
+    'Host: a',
+    'Upgrade: websocket',
+    'Connection: Upgrade',
+    'Authorization: Bearer one',
+    'Authorization: Bearer two',
+    'Cookie: a=1',
+    'Cookie: b=2',
+    'Origin: https://a.example',
+    'Origin: https://b.example',
+    'X-Forwarded-For: 1.1.1.1',
+    'X-Forwarded-For: 2.2.2.2',
+    'Set-Cookie: x',
+    'Set-Cookie: y',
+    'User-Agent: first',
+    'User-Agent: second',
+    'X-Empty:',
+    'X-Empty: later',
+    '__proto__: polluted',
+    'X-Latin: \xe9',
+  ]
+  socket.write(Buffer.from(`GET /ws?x=1 HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`, 'latin1'))
+  const [request] = (await once(server, 'upgrade')) as [IncomingMessage]
+  const rebuilt = unpackRequest(request.url as string, packHeaders(request), request.socket)
+  expect(rebuilt.rawHeaders).toEqual(request.rawHeaders)
+  expect(Object.entries(rebuilt.headers)).toEqual(Object.entries(request.headers))
+  for (const field of [
+    'method',
+    'url',
+    'httpVersion',
+    'httpVersionMajor',
+    'httpVersionMinor',
+    'socket',
+  ] as const) {
+    expect(rebuilt[field]).toBe(request[field])
+  }
+  expect(({} as { polluted?: string }).polluted).toBeUndefined()
+  socket.destroy()
+  server.close()
+})
