@@ -68,12 +68,16 @@ export function createSigningKeys(domain: string, clock: Clock, supplied: readon
     }
   }
 
-  // Starts before anybody asks; a failure surfaces at the first use, not as an unhandled rejection.
-  const keys = Promise.all([make(clock.now() + KEY_OVERLAP_MS), make(Number.POSITIVE_INFINITY)])
-  keys.catch(() => {})
+  // Made at the first need, once: whoever only checks a configuration does not pay for keys.
+  let keys: Promise<Key[]> | undefined
+  const firstUntil = clock.now() + KEY_OVERLAP_MS
+  const made = (): Promise<Key[]> => {
+    keys ??= Promise.all([make(firstUntil), make(Number.POSITIVE_INFINITY)])
+    return keys
+  }
 
   async function live(): Promise<Key[]> {
-    const all: Key[] = await keys
+    const all = await made()
     for (let index = all.length - 1; index >= 0; index--) {
       if ((all[index]?.until ?? 0) <= clock.now()) all.splice(index, 1)
     }

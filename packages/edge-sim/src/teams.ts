@@ -65,7 +65,7 @@ export function teamSettings(
   return settings
 }
 
-/** Makes a team and starts generating its keys. Throws a `TypeError` naming a bad option. */
+/** Makes a team; its keys are generated when they are first needed. Throws a `TypeError` naming a bad option. */
 export function createTeam(options: TeamOptions, clock: Clock): Team {
   onlyKnown('team', options, ['name', 'fedramp', 'signingKeys', ...SETTINGS])
   const { name, fedramp = false, signingKeys = [], ...settings } = options

@@ -270,7 +270,9 @@ describe('streaming', () => {
   test('bodies go up chunked or sized, methods without a body get length 0, many cookies come back', async () => {
     const origin = await startOrigin((req, res) => {
       res.setHeader('set-cookie', ['a=1', 'b=2'])
-      return req.url === '/early' ? (res.writeHead(413), res.end('too much'), true) : false
+      if (req.url !== '/early') return false
+      res.writeHead(413).end('too much')
+      return true
     })
     const sim = await startSim({ upstream: origin.url })
     const headers = await admitted(sim)

@@ -63,7 +63,7 @@ describe('a browser logs in', () => {
     expect(text).toContain('value="anna@example.com"')
     const { app, org, back } = await logIn(sim, 'anna@example.com', '/a?b=c&d')
     expect(back).toBe('/a?b=c&d')
-    expect(decodeJwt(org)['type']).toBe('org')
+    expect(decodeJwt(org)).toMatchObject({ type: 'org' })
     expect(decodeJwt(app)).toMatchObject({ type: 'app', aud: [AUD], email: 'anna@example.com' })
     expect((await get(sim, APP, { cookie: `CF_Authorization=${app}` })).status).toBe(200)
     expect((await get(sim, APP, { cookie: `CF_Authorization=${org}` })).status).toBe(302)
