@@ -1,6 +1,6 @@
 /* The first thing a stranger does is paste the program from the README. It has to run as printed. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { on, once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
@@ -58,7 +58,7 @@ describe('the program on the first screen of the README', () => {
     await once(socket, 'open')
     socket.send(/\{"type":"auth".*\}/.exec(output)?.[0] ?? '')
     const frames: string[] = []
-    for await (const [data] of (await import('node:events')).on(socket, 'message')) {
+    for await (const [data] of on(socket, 'message')) {
       frames.push(String(data))
       if (frames.length === 2) break
     }
