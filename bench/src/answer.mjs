@@ -1,0 +1,17 @@
+/**
+ * Answers the questions of the process that started this one, one at a time; ends with it.
+ *
+ * @param {(question: any) => unknown} reply
+ */
+export function answerQuestions(reply) {
+  process.on('message', async (question) => {
+    try {
+      process.send?.((await reply(question)) ?? {})
+    } catch (error) {
+      process.send?.({ error: error instanceof Error ? error.stack : String(error) })
+    }
+  })
+  process.once('disconnect', () => process.exit())
+  // An interrupt on the terminal reaches the whole group: whoever started us decides.
+  process.on('SIGINT', () => {})
+}

@@ -1,0 +1,172 @@
+import { posix } from 'node:path'
+import { cookieName, createFixture, digest, rules } from '../fixture.mjs'
+import { freshRequest } from './requests.mjs'
+
+/** @typedef {import('upgate').AuthRequest} AuthRequest */
+
+/**
+ * One kind of request: how it is decided by a gate, and by the smallest code that does the same work.
+ *
+ * @typedef {object} Case
+ * @property {string} id
+ * @property {string} name
+ * @property {string} floorName
+ * @property {() => AuthRequest} make
+ * @property {boolean} [reused] The same request object over and over: everything about it is in caches
+ * @property {(request: AuthRequest) => unknown} ours
+ * @property {(request: AuthRequest) => unknown} floor
+ * @property {(answer: any) => boolean} expected What a decision must look like, so that a refusal is not timed as an acceptance
+ */
+
+const ownRules = rules().length
+
+/** What hand-written code answers where nobody is allowed in. */
+const refused = Object.freeze({ status: 401 })
+
+/** @returns {Promise<Case[]>} */
+export async function createCases() {
+  const { gate, gateWith, tokens, known } = await createFixture()
+  const small = gateWith(10 - ownRules)
+  const large = gateWith(10_000 - ownRules)
+  const open = new Map([['/health', true]])
+  const now = Date.now
+
+  /** @param {string} token */
+  const lookUp = (token) => {
+    const found = known.get(digest(token))
+    return found !== undefined && found.expiresAt > now() ? found : refused
+  }
+  /** @param {AuthRequest} request */
+  const bearer = ({ headers: { authorization } }) =>
+    typeof authorization === 'string' && authorization.startsWith('Bearer ')
+      ? lookUp(authorization.slice(7))
+      : refused
+  /** @param {AuthRequest} request */
+  const cookie = ({ headers }) => {
+    const header = /** @type {string} */ (headers.cookie)
+    const at = header.indexOf(`${cookieName}=`)
+    if (at === -1) return refused
+    const from = at + cookieName.length + 1
+    const end = header.indexOf(';', from)
+    return lookUp(header.slice(from, end === -1 ? undefined : end))
+  }
+  /** @param {AuthRequest} request */
+  const exact = (request) => open.get(request.target)
+  /** @param {AuthRequest} request */
+  const prefix = (request) =>
+    request.target.startsWith('/assets/') && !request.target.includes('..') ? true : refused
+  /** @param {AuthRequest} request */
+  const noMatch = (request) =>
+    open.get(request.target) ?? (request.headers.authorization === undefined ? refused : lookUp(''))
+  /** @param {AuthRequest} request */
+  const normalise = ({ target }) => {
+    try {
+      return open.get(posix.normalize(decodeURIComponent(target))) ?? refused
+    } catch {
+      return refused
+    }
+  }
+
+  const ours = gate.decide
+  const allowed = (/** @type {any} */ decision) => decision.outcome === 'allow'
+  const proved = (/** @type {any} */ decision) =>
+    decision.outcome === 'allow' && decision.principal !== undefined
+  const challenged = (/** @type {any} */ decision) => decision.outcome === 'challenge'
+  const cookies = `theme=dark; lang=en; ${cookieName}=${tokens.session}; _ga=GA1.2.1234567890.1700000000; consent=yes`
+  const withKey = () => freshRequest('/api/items', [['Authorization', `Bearer ${tokens.key}`]])
+  const asset = () => freshRequest('/assets/app.3f9c2b.css')
+
+  return [
+    {
+      id: 'exact-reused',
+      name: 'exact public path, same request again',
+      floorName: 'Map.get',
+      reused: true,
+      make: () => freshRequest('/health'),
+      ours,
+      floor: exact,
+      expected: allowed,
+    },
+    {
+      id: 'exact',
+      name: 'exact public path',
+      floorName: 'Map.get',
+      make: () => freshRequest('/health'),
+      ours,
+      floor: exact,
+      expected: allowed,
+    },
+    {
+      id: 'prefix',
+      name: 'public prefix',
+      floorName: 'startsWith, no `..`',
+      make: asset,
+      ours,
+      floor: prefix,
+      expected: allowed,
+    },
+    {
+      id: 'key',
+      name: 'API key, Bearer',
+      floorName: 'sha256 + Map',
+      make: withKey,
+      ours,
+      floor: bearer,
+      expected: proved,
+    },
+    {
+      id: 'session',
+      name: 'session cookie among five',
+      floorName: 'indexOf, sha256 + Map',
+      make: () => freshRequest('/api/items', [['Cookie', cookies]]),
+      ours,
+      floor: cookie,
+      expected: proved,
+    },
+    {
+      id: 'device',
+      name: 'device token, Bearer',
+      floorName: 'sha256 + Map',
+      make: () => freshRequest('/api/nodes/self', [['Authorization', `Bearer ${tokens.devices[0]}`]]),
+      ours,
+      floor: bearer,
+      expected: proved,
+    },
+    {
+      id: 'none',
+      name: 'no match, no credential: 401',
+      floorName: 'Map.get, no header',
+      make: () => freshRequest('/somewhere/else'),
+      ours,
+      floor: noMatch,
+      expected: challenged,
+    },
+    {
+      id: 'hostile',
+      name: 'hostile target: 400 or the strictest rule',
+      floorName: 'decodeURIComponent + posix.normalize',
+      make: () => freshRequest('/assets/..%2f%2e%2e//api/admin/%252e%252e/x'),
+      ours,
+      floor: normalise,
+      expected: (decision) => decision.outcome !== 'allow',
+    },
+    {
+      id: 'prefix-10000',
+      name: 'public prefix, 10,000 rules',
+      floorName: 'the same gate with 10 rules',
+      make: asset,
+      ours: large.decide,
+      floor: small.decide,
+      expected: allowed,
+    },
+    {
+      id: 'key-10000',
+      name: 'API key, 10,000 rules',
+      floorName: 'the same gate with 10 rules',
+      make: withKey,
+      ours: large.decide,
+      floor: small.decide,
+      expected: proved,
+    },
+  ]
+}

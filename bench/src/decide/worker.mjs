@@ -1,0 +1,79 @@
+import { answerQuestions } from '../answer.mjs'
+import { median, seededRandom, shuffled } from '../statistics.mjs'
+import { createCases } from './cases.mjs'
+
+/** @typedef {(requests: readonly object[]) => unknown} Loop */
+
+/** Requests in a batch: enough for the clock, few enough that most batches are not interrupted. */
+const batch = 256
+/** Batches before the first one that is timed: everything is compiled by then. */
+const warmBatches = 64
+
+/**
+ * A loop of its own for each function: one that all share would be slower for whoever comes later.
+ *
+ * @param {(request: any) => unknown} decide
+ * @returns {Loop}
+ */
+function createLoop(decide) {
+  const body =
+    'return (requests) => { let last; for (let i = 0; i < requests.length; i++) last = decide(requests[i]); return last }'
+  return new Function('decide', body)(decide)
+}
+
+/**
+ * Requests for one batch; made outside of what is timed.
+ *
+ * @param {import('./cases.mjs').Case} kind
+ */
+function requestsOf({ make, reused = false }) {
+  const first = make()
+  return Array.from({ length: batch }, () => (reused ? first : make()))
+}
+
+/**
+ * Microseconds an operation in one batch.
+ *
+ * @param {Loop} loop
+ * @param {readonly object[]} requests
+ */
+function time(loop, requests) {
+  const before = performance.now()
+  loop(requests)
+  return ((performance.now() - before) * 1000) / requests.length
+}
+
+/**
+ * Every kind of request once, in random order: floor and gate in alternating batches.
+ *
+ * @param {{ seed: number, batches: number }} question
+ */
+async function measure({ seed, batches }) {
+  const random = seededRandom(seed)
+  const cases = await createCases()
+  /** @type {Record<string, { ours: number, floor: number }>} */
+  const results = {}
+  for (const kind of shuffled(cases, random)) {
+    // The first verification asks the store; what is measured is a credential in use.
+    const decision = await kind.ours(kind.make())
+    await kind.floor(kind.make())
+    if (!kind.expected(decision)) throw new Error(`${kind.name}: unexpected ${JSON.stringify(decision)}`)
+    if (kind.ours(kind.make()) instanceof Promise) throw new Error(`${kind.name}: not answered at once`)
+    const ours = createLoop(kind.ours)
+    const floor = createLoop(kind.floor)
+    const warmUp = requestsOf(kind)
+    for (let i = 0; i < warmBatches; i++) for (const loop of [ours, floor]) loop(warmUp)
+    /** @type {{ ours: number[], floor: number[] }} */
+    const times = { ours: [], floor: [] }
+    for (let i = 0; i < batches; i++) {
+      for (const which of shuffled(/** @type {const} */ (['ours', 'floor']), random)) {
+        times[which].push(time(which === 'ours' ? ours : floor, requestsOf(kind)))
+      }
+    }
+    // The median: a batch that the scheduler interrupted says nothing about what it ran.
+    results[kind.id] = { ours: median(times.ours), floor: median(times.floor) }
+  }
+  return { results, cases: cases.map(({ id, name, floorName }) => ({ id, name, floorName })) }
+}
+
+answerQuestions(measure)

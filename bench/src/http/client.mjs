@@ -1,0 +1,96 @@
+import { connect } from 'node:net'
+import { answerQuestions } from '../answer.mjs'
+import { commonHeaders, host } from '../fixture.mjs'
+
+/** Keep-alive connections, each with one request under way. */
+const connections = 16
+
+/**
+ * One connection that asks the same thing again and again.
+ *
+ * @typedef {{ socket: import('node:net').Socket, expected: number, pending: number }} Lane
+ */
+
+/** @type {Lane[]} */
+let lanes = []
+let request = Buffer.alloc(0)
+let answered = 0
+let running = false
+/** @type {(() => void) | undefined} */
+let onDone
+let idle = 0
+/** @type {Error | undefined} */
+let failure
+
+/** @param {Lane} lane */
+function next(lane) {
+  if (!running || failure !== undefined) {
+    if (++idle === lanes.length || failure !== undefined) onDone?.()
+    return
+  }
+  lane.pending = lane.expected
+  lane.socket.write(request)
+}
+
+/**
+ * @param {Lane} lane
+ * @param {Buffer} chunk
+ */
+function receive(lane, chunk) {
+  if (lane.expected === 0) {
+    // The first answer says how long all are: same status, same headers, a date of constant length.
+    const text = chunk.toString('latin1')
+    const end = text.indexOf('\r\n\r\n')
+    const length = Number(/^content-length: (\d+)/im.exec(text)?.[1])
+    if (!text.startsWith('HTTP/1.1 200 ') || end === -1 || !(length >= 0)) {
+      failure = new Error(`unexpected answer: ${text.slice(0, 300)}`)
+      onDone?.()
+      return
+    }
+    lane.expected = end + 4 + length
+    lane.pending = lane.expected
+  }
+  lane.pending -= chunk.length
+  if (lane.pending > 0) return
+  if (lane.pending < 0) failure = new Error('an answer was longer than the first one')
+  answered++
+  next(lane)
+}
+
+/** @param {number} port */
+function open(port) {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    /** @type {Lane} */
+    const lane = { socket, expected: 0, pending: 0 }
+    socket.once('error', reject)
+    socket.on('data', (chunk) => receive(lane, chunk))
+    socket.on('close', () => {
+      failure ??= new Error('the server closed a connection')
+    })
+    socket.once('connect', () => resolve(lane))
+  })
+}
+
+/** @param {number} milliseconds */
+async function load(milliseconds) {
+  answered = 0
+  idle = 0
+  running = true
+  const done = new Promise((resolve) => (onDone = () => resolve(undefined)))
+  const before = performance.now()
+  const timer = setTimeout(() => (running = false), milliseconds)
+  for (const lane of lanes) next(lane)
+  await done
+  clearTimeout(timer)
+  if (failure !== undefined) throw failure
+  return { requests: answered, milliseconds: performance.now() - before }
+}
+
+answerQuestions(async ({ what, port, path, headers, milliseconds }) => {
+  if (what === 'load') return load(milliseconds)
+  const lines = [['Host', host], ...commonHeaders, ...headers].map(([name, value]) => `${name}: ${value}\r\n`)
+  request = Buffer.from(`GET ${path} HTTP/1.1\r\n${lines.join('')}\r\n`, 'latin1')
+  lanes = await Promise.all(Array.from({ length: connections }, () => open(port)))
+  return {}
+})

@@ -1,0 +1,39 @@
+/**
+ * What is aimed at. A target is met only if the bad end of the 95 % interval meets it.
+ *
+ * @typedef {{ atMost: number } | { atLeast: number }} Target
+ */
+
+/** Microseconds a decision, by case. @type {Readonly<Record<string, Target>>} */
+export const decideTargets = {
+  'exact-reused': { atMost: 0.1 },
+  key: { atMost: 1.5 },
+  session: { atMost: 1.5 },
+}
+
+/** Throughput: of a public path against the bare framework, of a key against the same hash and look-up by hand. */
+export const httpTargets = /** @type {const} */ ({ public: { atLeast: 0.98 }, key: { atLeast: 0.95 } })
+
+/** Sockets against plain ws: silent ones, and accepted ones against plain ws and one frame. */
+export const socketTargets = /** @type {const} */ ({
+  waiting: { cpu: { atMost: 1.15 }, resident: { atMost: 1.1 }, accepts: { atLeast: 0.88 } },
+  accepted: { cpu: { atMost: 1.25 } },
+})
+
+/**
+ * @param {import('./statistics.mjs').Estimate} estimate
+ * @param {Target | undefined} target
+ * @returns {string} `met`, `not met`, or nothing where there is no target
+ */
+export function verdict({ median, low, high }, target) {
+  if (target === undefined) return ''
+  const atMost = 'atMost' in target
+  const limit = atMost ? target.atMost : target.atLeast
+  const met = atMost ? high <= limit : low >= limit
+  const missed = atMost ? low > limit : high < limit
+  const text = `${atMost ? '≤' : '≥'} ${limit}`
+  if (met) return `${text}: **met**`
+  if (missed) return `${text}: **not met**`
+  // The interval holds the limit: this run cannot tell, and that does not count as met.
+  return `${text}: **not met** (median ${(atMost ? median <= limit : median >= limit) ? 'within' : 'outside'}, interval across)`
+}

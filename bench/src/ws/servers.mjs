@@ -1,0 +1,142 @@
+import { createServer } from 'node:http'
+import { guardServer } from 'upgate/ws'
+import { WebSocketServer } from 'ws'
+import { digest } from '../fixture.mjs'
+
+/**
+ * @typedef {'bare' | 'hand' | 'gate'} Guard Plain ws; ws with a timer, a state and one frame by hand; Upgate
+ * @typedef {Awaited<ReturnType<typeof import('../fixture.mjs').createFixture>>} Fixture
+ * @typedef {import('ws').WebSocket} WebSocket
+ * @typedef {{ server: import('node:http').Server, counts(): { waiting: number, accepted: number } }} Guarded
+ */
+
+/** Sockets stay for as long as a sample takes: nothing is closed by a deadline meanwhile. */
+const deadline = 600_000
+
+/** What the application does with a message: shared, as every socket would otherwise pay for a function of its own. */
+function onApplicationMessage() {}
+
+/** As long as what is answered where somebody looks at the frame. */
+const bareAnswer = JSON.stringify({
+  type: 'auth_ok',
+  principal: { kind: 'device', id: 'x'.repeat(16) },
+  scopes: ['node'],
+  roles: ['node'],
+})
+
+/**
+ * Plain ws: takes every socket, and answers the first frame without looking at it.
+ *
+ * @returns {Guarded}
+ */
+function createBare() {
+  const server = createServer()
+  const wss = new WebSocketServer({ server, path: '/ws' })
+  let answered = 0
+  /** @this {WebSocket} */
+  function onMessage() {
+    answered++
+    this.off('message', onMessage)
+    this.on('message', onApplicationMessage)
+    this.send(bareAnswer)
+  }
+  wss.on('connection', (ws) => ws.on('message', onMessage))
+  return { server, counts: () => ({ waiting: wss.clients.size - answered, accepted: answered }) }
+}
+
+/**
+ * The least that has a deadline and believes nobody before the first frame: ws, one timer, one state, one frame.
+ *
+ * @param {Fixture} fixture
+ * @returns {Guarded}
+ */
+function createByHand({ known }) {
+  const server = createServer()
+  const wss = new WebSocketServer({ noServer: true })
+  /** @typedef {{ timer: NodeJS.Timeout | undefined, principal: { id: string } | undefined }} State */
+  /** @type {WeakMap<WebSocket, State>} */
+  const states = new WeakMap()
+  let waiting = 0
+  let accepted = 0
+
+  const expire = (/** @type {WebSocket} */ ws) => ws.close(4408)
+  /** @this {WebSocket} @param {Buffer} data */
+  function onMessage(data) {
+    const state = /** @type {State} */ (states.get(this))
+    const { token } = JSON.parse(data.toString())
+    const principal = typeof token === 'string' ? known.get(digest(token)) : undefined
+    if (principal === undefined || principal.expiresAt <= Date.now()) {
+      this.close(4401)
+      return
+    }
+    clearTimeout(state.timer)
+    state.timer = undefined
+    state.principal = principal
+    waiting--
+    accepted++
+    this.off('message', onMessage)
+    this.send(
+      JSON.stringify({
+        type: 'auth_ok',
+        principal: { kind: 'device', id: principal.id },
+        scopes: ['node'],
+        roles: ['node'],
+      }),
+    )
+    this.on('message', onApplicationMessage)
+  }
+  /** @this {WebSocket} */
+  function onClose() {
+    const state = /** @type {State} */ (states.get(this))
+    clearTimeout(state.timer)
+    if (state.principal === undefined) waiting--
+    else accepted--
+  }
+  const onOpen = (/** @type {WebSocket} */ ws) => {
+    states.set(ws, { timer: setTimeout(expire, deadline, ws), principal: undefined })
+    ws.on('message', onMessage)
+    ws.on('close', onClose)
+    waiting++
+  }
+  server.on('upgrade', (request, socket, head) => {
+    if (request.url === '/ws') wss.handleUpgrade(request, socket, head, onOpen)
+    else socket.destroy()
+  })
+  return { server, counts: () => ({ waiting, accepted }) }
+}
+
+/**
+ * Upgate: every limit of the quarantine on, those that count sockets wide enough for the sample.
+ *
+ * @param {Fixture} fixture
+ * @returns {Guarded}
+ */
+function createGuarded({ gate }) {
+  const server = createServer()
+  const wss = new WebSocketServer({ noServer: true })
+  wss.on('connection', (ws) => ws.on('message', onApplicationMessage))
+  const guarded = guardServer(server, gate, { sockets: { '/ws': wss }, deadline, maxSockets: 20_000 })
+  return {
+    server,
+    counts() {
+      const { quarantined, accepted } = guarded.counts
+      return { waiting: quarantined, accepted }
+    },
+  }
+}
+
+/**
+ * @param {Guard} guard
+ * @param {Fixture} fixture
+ * @returns {Guarded}
+ */
+export function createSocketServer(guard, fixture) {
+  switch (guard) {
+    case 'bare':
+      return createBare()
+    case 'hand':
+      return createByHand(fixture)
+    case 'gate':
+      return createGuarded(fixture)
+  }
+}
