@@ -1,25 +1,34 @@
-// What each entry loads, without its dependencies and peers, minified and compressed. A budget is the size that
-// was measured plus about a tenth: it catches what was not meant to grow.
+// What each entry of the library loads, without its dependencies and peers, minified and compressed. A budget is the
+// size that was measured plus about a tenth: it catches what was not meant to grow.
+import { readFileSync } from 'node:fs'
 
-/**
- * @param {string} name
- * @param {string} limit
- */
-const entry = (name, limit) => ({
-  name: name === 'index' ? 'upgate' : `upgate/${name}`,
-  path: `packages/upgate/dist/${name}.js`,
-  limit,
-  modifyEsbuildConfig: (config) => ({ ...config, platform: 'node', packages: 'external' }),
-})
+/** @type {Record<string, string>} */
+const budgets = {
+  '.': '29 kB',
+  './cloudflare-access': '8 kB',
+  './express': '3.6 kB',
+  './koa': '3.6 kB',
+  './node': '3.2 kB',
+  './oauth': '8 kB',
+  './protocol': '1.1 kB',
+  './redis': '8 kB',
+  './sql': '4 kB',
+  './testing': '0.7 kB',
+  './ws': '18.5 kB',
+}
 
-export default [
-  entry('index', '29 kB'),
-  entry('express', '3.6 kB'),
-  entry('koa', '3.6 kB'),
-  entry('node', '3.2 kB'),
-  entry('ws', '18.5 kB'),
-  entry('sql', '4 kB'),
-  entry('cloudflare-access', '8 kB'),
-  entry('protocol', '1.1 kB'),
-  entry('testing', '0.7 kB'),
-]
+const folder = 'packages/upgate'
+const { name, exports } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'))
+
+export default Object.entries(exports)
+  .filter(([, target]) => typeof target !== 'string')
+  .map(([entry, target]) => {
+    const limit = budgets[entry]
+    if (limit === undefined) throw new Error(`.size-limit.mjs has no budget for ${entry}`)
+    return {
+      name: name + entry.slice(1),
+      path: `${folder}/${target.default}`,
+      limit,
+      modifyEsbuildConfig: (config) => ({ ...config, platform: 'node', packages: 'external' }),
+    }
+  })
