@@ -76,13 +76,19 @@ function cookieValues(header: string | readonly string[] | undefined): readonly 
   let values: string[] | undefined
   for (let at = text.indexOf(prefix); at >= 0; at = text.indexOf(prefix, at + prefix.length)) {
     let before = at - 1
-    while (before >= 0 && (text[before] === ' ' || text[before] === '\t')) before--
+    while (before >= 0 && isSpace(text.charCodeAt(before))) before--
     if (before >= 0 && text[before] !== ';') continue
-    const end = text.indexOf(';', at)
-    const value = text.slice(at + prefix.length, end < 0 ? undefined : end).replace(/[ \t]+$/, '')
+    let end = text.indexOf(';', at)
+    if (end < 0) end = text.length
+    while (isSpace(text.charCodeAt(end - 1))) end--
+    const value = text.slice(at + prefix.length, end)
     if (value === '') continue
     values ??= []
     values.push(value)
   }
   return values
+}
+
+function isSpace(code: number): boolean {
+  return code === 0x20 || code === 0x09
 }
