@@ -9,7 +9,9 @@ export default defineConfig({
   resolve: { conditions: ['@upgate/source'] },
   test: {
     maxWorkers: 2,
-    testTimeout: 15_000,
+    // For what hangs, not for what is slow on a busy machine.
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
     // Warnings about loopback peers and the like are right, and expected hundreds of times.
     execArgv: ['--disable-warning=UpgateWarning'],
     projects: [
