@@ -1,3 +1,15 @@
+/**
+ * Identities of Cloudflare Access, verified: people and service tokens.
+ *
+ * @example
+ * import { createGate } from 'upgate'
+ * import { byEmail, cloudflareAccess } from 'upgate/cloudflare-access'
+ *
+ * const access = cloudflareAccess({ team: 'acme', audience: [AUD], identify: byEmail(services.accounts) })
+ * const gate = createGate({ origins: ['https://gateway.example.com'], schemes: [access], rules })
+ *
+ * @module
+ */
 export {
   type AccountDirectory,
   byEmail,
