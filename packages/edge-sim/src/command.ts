@@ -1,8 +1,9 @@
 import { createInterface } from 'node:readline'
+import type { EdgeSim } from './api.ts'
 import { type CommandOptions, readCommandOptions, readFault, USAGE } from './command-options.ts'
 import type { LogEntry } from './request-log.ts'
 import type { ServiceTokenCredentials } from './service-tokens.ts'
-import { createEdgeSim, type EdgeSim } from './sim.ts'
+import { createEdgeSim } from './sim.ts'
 
 /** The world around the command, so that a test can stand in for it. */
 export interface CommandIo {

@@ -1,4 +1,5 @@
 export type { Identity, Outcome } from './answer.ts'
+export type { ApplicationInfo, ClaimChanges, EdgeSim, EdgeSimOptions, TeamInfo } from './api.ts'
 export type { ApplicationOptions, ApplicationSettings } from './applications.ts'
 export type { Clock, Timer } from './clock.ts'
 export { type EdgeFetchOptions, edgeFetch } from './edge-fetch.ts'
@@ -9,14 +10,7 @@ export type { LogEntry } from './request-log.ts'
 export type { RandomBytes } from './secrets.ts'
 export type { ServiceTokenCredentials, ServiceTokenOptions } from './service-tokens.ts'
 export { type CertsDocument, KEY_OVERLAP_MS } from './signing-keys.ts'
-export {
-  type ApplicationInfo,
-  type ClaimChanges,
-  createEdgeSim,
-  type EdgeSim,
-  type EdgeSimOptions,
-  type TeamInfo,
-} from './sim.ts'
+export { createEdgeSim } from './sim.ts'
 export type { MetaGeneration, TeamOptions, TeamSettings } from './teams.ts'
 export type { UserOptions } from './users.ts'
 export type { Urls } from './world.ts'

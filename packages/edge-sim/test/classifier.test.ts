@@ -38,7 +38,7 @@ interface Scene {
   readonly clock: ManualClock
   /** Headers of a valid service token that the application admits. */
   readonly token: Record<string, string>
-  get(headers?: Record<string, string>, redirect?: RequestRedirect): Promise<Observed>
+  get(headers?: Record<string, string>, redirect?: NonNullable<RequestInit['redirect']>): Promise<Observed>
 }
 
 interface Row {
