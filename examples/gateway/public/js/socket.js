@@ -54,6 +54,10 @@ export function openSocket(path, onMessage) {
     })
   }
 
+  // Logging out ends the session, and with it this socket, before the browser has arrived at the login page.
+  document.addEventListener('submit', (event) => {
+    if (event.target instanceof HTMLFormElement && event.target.action.endsWith('/logout')) leaving = true
+  })
   addEventListener('pagehide', () => {
     leaving = true
     socket.close()
