@@ -4,7 +4,7 @@ import type { AcceptedSocket } from './accepted-socket.ts'
 import { Addresses, type Bucket, widest } from './addresses.ts'
 import { Deadlines, type Waiting } from './deadlines.ts'
 import type { Limits } from './limits.ts'
-import type { QuarantineGate } from './types.ts'
+import type { QuarantineGate, WebSocketServerLike } from './types.ts'
 import { Verifications } from './verifications.ts'
 import type { WaitingSocket } from './waiting-socket.ts'
 
@@ -36,6 +36,7 @@ export class Keeper<P extends Principal> {
   draining = false
   /** Called when the last socket has gone. */
   whenEmpty: (() => void) | undefined
+  readonly #watched: WeakSet<WebSocketServerLike> = new WeakSet()
   #live = 0
   #counter = 0
   readonly #prefix: string
@@ -68,6 +69,17 @@ export class Keeper<P extends Principal> {
 
   now(): number {
     return this.gate.clock.now()
+  }
+
+  /** Closes what waits for a server that was closed: nothing could be accepted any more. */
+  watch(wss: WebSocketServerLike): void {
+    if (this.#watched.has(wss)) return
+    this.#watched.add(wss)
+    wss.on('close', () => {
+      for (const list of [this.strangers, this.acquainted, this.overdue]) {
+        for (const socket of [...list]) if (socket.isOf(wss)) socket.leave(1001, 'shutdown')
+      }
+    })
   }
 
   nextId(): string {

@@ -80,6 +80,7 @@ export function createQuarantine<P extends Principal>(
     if (!addresses.fits(bucket, 'sockets', most)) return refuse('too_many_sockets', { rule })
     if (!keeper.makeRoom(keeper.isAcquainted(bucket))) return refuse('over_capacity', { rule })
 
+    keeper.watch(wss)
     const handshake = deferred?.handshake ?? rule?.handshake ?? fallback
     const arrival: Arrival<P> = { wss, request, raw: socket, bucket, place, handshake, deferred }
     const waiting = new WaitingSocket(keeper, arrival)

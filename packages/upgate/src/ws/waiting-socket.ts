@@ -1,24 +1,17 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { RefusalCode } from '../core/codes.ts'
-import type { Credential } from '../core/credential.ts'
 import type { Defer, InBand, Resumption } from '../core/decision.ts'
-import type {
-  Frame,
-  Handshake,
-  HandshakeContext,
-  HandshakeStep,
-  Refusal,
-  RefusalFrames,
-} from '../core/handshake.ts'
+import type { Handshake, HandshakeContext, HandshakeStep, Refusal, RefusalFrames } from '../core/handshake.ts'
 import { isPromiseLike } from '../core/maybe-promise.ts'
-import type { RevocationReason } from '../core/ports/revocations.ts'
 import type { Principal } from '../core/principal.ts'
 import { refuse } from '../core/refusals.ts'
 import { AcceptedSocket, type Message, type Place } from './accepted-socket.ts'
 import type { Bucket } from './addresses.ts'
 import { validCloseCode, validCloseReason } from './close-frame.ts'
+import { SocketContext } from './handshake-context.ts'
 import { upgateHandshake } from './handshakes/upgate.ts'
+import { codeOfRevocation, codeOfSocketError, countsAsFailure, frameOf, isGuessable } from './judgements.ts'
 import type { Keeper, Leaving } from './keeper.ts'
 import {
   emitAsUsual,
@@ -100,9 +93,7 @@ export class WaitingSocket<P extends Principal> implements Leaving {
   #context: HandshakeContext | undefined
   #pending: Pending | undefined
   #refusalInWaiting: Refusal | undefined
-  #ending:
-    | { readonly code: number; readonly reason: string; cancelHold: (() => void) | undefined }
-    | undefined
+  #cancelHold: (() => void) | undefined
 
   constructor(keeper: Keeper<P>, arrival: Arrival<P>) {
     this.#keeper = keeper
@@ -125,6 +116,10 @@ export class WaitingSocket<P extends Principal> implements Leaving {
 
   get verifying(): boolean {
     return this.#state === VERIFYING
+  }
+
+  isOf(wss: WebSocketServerLike): boolean {
+    return this.#wss === wss
   }
 
   /** Has not said anything yet. */
@@ -332,10 +327,9 @@ export class WaitingSocket<P extends Principal> implements Leaving {
   refuse(refusal: Refusal, hold = true): void {
     if (this.#state >= REJECTING) return
     const keeper = this.#keeper
-    const { code, detail } = refusal
     const ws = this.#ws
-    if (countsAsFailure(code)) {
-      const guessable = code === 'invalid_credential' && this.#pending?.guessable === true
+    if (countsAsFailure(refusal.code)) {
+      const guessable = refusal.code === 'invalid_credential' && this.#pending?.guessable === true
       keeper.addresses.refused(this.bucket, guessable)
     }
     if (ws === undefined || !isOpen(ws)) {
@@ -343,16 +337,13 @@ export class WaitingSocket<P extends Principal> implements Leaving {
       return
     }
     const { frames, closeCode, closeReason } = this.#rejection(refusal)
-    const ending = {
-      code: validCloseCode(closeCode),
-      reason: validCloseReason(closeReason),
-      cancelHold: noop,
-    }
-    keeper.refusedEvent(this.#place.path, this.#place.clientAddress, code, detail, ending.code)
+    const code = validCloseCode(closeCode)
+    const reason = validCloseReason(closeReason)
+    this.#report(refusal, code)
     this.#send(frames)
     const { hold: duration, maxHeld } = keeper.limits
     if (!hold || duration === 0 || keeper.held.size >= maxHeld) {
-      this.#leave(ending.code, ending.reason)
+      this.#leave(code, reason)
       return
     }
     // A client that is closed at once comes back at once: its backoff starts anew with every socket that opened.
@@ -361,9 +352,9 @@ export class WaitingSocket<P extends Principal> implements Leaving {
     ws.pause()
     keeper.held.add(this)
     const timer = keeper.gate.clock.setTimer(Math.round(duration * keeper.jitter()), () => {
-      this.#leave(ending.code, ending.reason)
+      this.#leave(code, reason)
     })
-    this.#ending = { ...ending, cancelHold: () => timer.cancel() }
+    this.#cancelHold = () => timer.cancel()
   }
 
   /** Refuses it as soon as it can be told. */
@@ -383,16 +374,10 @@ export class WaitingSocket<P extends Principal> implements Leaving {
 
   /** Makes room for another at once. */
   evict(): void {
-    const { code, detail, action } = this.#refusal('over_capacity')
-    const { closeCode, closeReason } = this.#rejection({ code, detail, action })
-    this.#keeper.refusedEvent(
-      this.#place.path,
-      this.#place.clientAddress,
-      code,
-      'Evicted while silent.',
-      closeCode,
-    )
-    this.#leave(validCloseCode(closeCode), validCloseReason(closeReason))
+    const refusal = this.#refusal('over_capacity', 'Evicted while silent.')
+    const { closeCode, closeReason } = this.#rejection(refusal)
+    this.#report(refusal, validCloseCode(closeCode))
+    this.leave(closeCode, closeReason)
     this.#releaseSlot()
     this.terminate()
   }
@@ -424,8 +409,8 @@ export class WaitingSocket<P extends Principal> implements Leaving {
     keeper.stopWaiting(this)
     keeper.held.delete(this)
     keeper.leaving.delete(this)
-    this.#ending?.cancelHold?.()
-    this.#ending = undefined
+    this.#cancelHold?.()
+    this.#cancelHold = undefined
     this.#pending?.cancelTurn?.()
     this.#pending = undefined
   }
@@ -442,12 +427,19 @@ export class WaitingSocket<P extends Principal> implements Leaving {
   }
 
   /** The peer broke the WebSocket protocol; `ws` has sent the close frame. */
-  failed(): void {
+  failed(error: unknown): void {
     if (this.#state >= REJECTING) return
-    const { code, detail } = this.#refusal('bad_handshake', 'The peer broke the WebSocket protocol.')
+    const code = codeOfSocketError(error)
     this.#keeper.addresses.refused(this.bucket, false)
-    this.#keeper.refusedEvent(this.#place.path, this.#place.clientAddress, code, detail, 1002)
+    this.#report(
+      this.#refusal(code, 'The peer broke the WebSocket protocol.'),
+      code === 'too_big' ? 1009 : 1002,
+    )
     this.#leave(1002, '')
+  }
+
+  #report({ code, detail }: Refusal, closeCode: number): void {
+    this.#keeper.refusedEvent(this.#place.path, this.#place.clientAddress, code, detail, closeCode)
   }
 
   /** The socket has gone. */
@@ -464,7 +456,7 @@ export class WaitingSocket<P extends Principal> implements Leaving {
   }
 
   #contextOf(): HandshakeContext {
-    this.#context ??= new Context(this.#keeper, this.#deferred?.httpPrincipal)
+    this.#context ??= new SocketContext(this.#keeper, this.#deferred?.httpPrincipal)
     return this.#context
   }
 
@@ -488,55 +480,6 @@ export class WaitingSocket<P extends Principal> implements Leaving {
   }
 }
 
-class Context<P extends Principal> implements HandshakeContext {
-  state: unknown = undefined
-  readonly httpPrincipal: P | undefined
-  readonly #keeper: Keeper<P>
-
-  constructor(keeper: Keeper<P>, httpPrincipal: P | undefined) {
-    this.#keeper = keeper
-    this.httpPrincipal = httpPrincipal
-  }
-
-  now(): number {
-    return this.#keeper.now()
-  }
-
-  randomId(bytes: number): string {
-    return Buffer.from(this.#keeper.limits.randomBytes(bytes)).toString('base64url')
-  }
-}
-
-function noop(): void {}
-
-function frameOf(data: unknown, isBinary: boolean): Frame {
-  const bytes = Array.isArray(data) ? Buffer.concat(data as Buffer[]) : Buffer.from(data as Buffer)
-  return isBinary ? { binary: true, bytes } : { binary: false, text: bytes.toString() }
-}
-
-/** Whether trying finds it: passwords and codes. Fewer than 22 characters of base62 hold fewer than 128 bits. */
-function isGuessable(credential: Credential): boolean {
-  return credential.type === 'password' || (credential.type === 'token' && credential.value.length < 22)
-}
-
-function countsAsFailure(code: RefusalCode): boolean {
-  switch (code) {
-    case 'handshake_timeout':
-    case 'unavailable':
-    case 'over_capacity':
-    case 'too_many_sockets':
-    case 'too_many_failures':
-      return false
-    default:
-      return true
-  }
-}
-
-function codeOfRevocation(reason: RevocationReason): RefusalCode {
-  if (reason === 'expired') return 'expired_credential'
-  return reason === 'disabled' ? 'account_disabled' : 'revoked_credential'
-}
-
 type Owned = OwnedSocket<WaitingSocket<Principal>>
 
 /** Stands in for `emit` while the socket waits: its events are for us, and the application cannot see them. */
@@ -551,7 +494,7 @@ function emitToOwner(this: Owned, event: string | symbol, a?: unknown, b?: unkno
       socket?.control()
       return true
     case 'error':
-      socket?.failed()
+      socket?.failed(a)
       return true
     case 'close':
       socket?.closed()

@@ -452,6 +452,16 @@ describe('drain', () => {
     await drained
   })
 
+  it('closes what waits for a WebSocketServer that the application closed', async () => {
+    const t = await start()
+    const client = t.connect()
+    await client.opened()
+    await eventually(() => t.quarantine.counts.quarantined === 1)
+    await new Promise<void>((resolve) => t.wss.close(() => resolve()))
+    expect(await client.closed()).toEqual({ code: 1001, reason: 'shutdown' })
+    expect(t.connections).toHaveLength(0)
+  })
+
   it('resolves at once when there is nobody', async () => {
     const t = await start()
     await t.quarantine.close()

@@ -1,0 +1,45 @@
+import type { RefusalCode } from '../core/codes.ts'
+import type { Credential } from '../core/credential.ts'
+import type { Frame } from '../core/handshake.ts'
+import type { RevocationReason } from '../core/ports/revocations.ts'
+
+/** A message of `ws`, whatever its `binaryType`, as handshakes see frames. */
+export function frameOf(data: unknown, isBinary: boolean): Frame {
+  const bytes = Array.isArray(data)
+    ? Buffer.concat(data as Buffer[])
+    : Buffer.isBuffer(data)
+      ? data
+      : Buffer.from(data as ArrayBuffer)
+  return isBinary ? { binary: true, bytes } : { binary: false, text: bytes.toString() }
+}
+
+/** Whether trying finds it: passwords and codes. Fewer than 22 characters of base62 hold fewer than 128 bits. */
+export function isGuessable(credential: Credential): boolean {
+  return credential.type === 'password' || (credential.type === 'token' && credential.value.length < 22)
+}
+
+/** Whether a refusal says something about the client; waiting, or a store that is down, does not. */
+export function countsAsFailure(code: RefusalCode): boolean {
+  switch (code) {
+    case 'handshake_timeout':
+    case 'unavailable':
+    case 'over_capacity':
+    case 'too_many_sockets':
+    case 'too_many_failures':
+      return false
+    default:
+      return true
+  }
+}
+
+/** The refusal for a credential that was revoked while it was being verified. */
+export function codeOfRevocation(reason: RevocationReason): RefusalCode {
+  if (reason === 'expired') return 'expired_credential'
+  return reason === 'disabled' ? 'account_disabled' : 'revoked_credential'
+}
+
+/** The refusal for an error of `ws` about what the peer sent. */
+export function codeOfSocketError(error: unknown): 'too_big' | 'bad_handshake' {
+  const { code } = (error ?? {}) as { code?: unknown }
+  return code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' ? 'too_big' : 'bad_handshake'
+}
