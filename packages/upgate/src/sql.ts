@@ -1,1 +1,2 @@
+export { type PostgresStoreOptions, postgresStore } from './stores/postgres.ts'
 export { type SqliteStoreOptions, sqliteStore } from './stores/sqlite.ts'

@@ -3,13 +3,11 @@ import { dirname } from 'node:path'
 import type { Dialect, Kysely, SqliteDatabase } from 'kysely'
 import { assertKnownOptions } from '../core/options.ts'
 import { type Store, StoreUnavailable } from '../core/ports/stores.ts'
-import { sqlAccounts } from './sql/accounts.ts'
+import { peer } from './peer.ts'
 import { isBusy, toStoreUnavailable } from './sql/errors.ts'
-import { sqlLog } from './sql/log.ts'
 import { migrate } from './sql/migrations.ts'
-import { sqlSessions } from './sql/sessions.ts'
+import { sqlStore } from './sql/sql-store.ts'
 import type { Database, Tables } from './sql/tables.ts'
-import { sqlTokens } from './sql/tokens.ts'
 
 export interface SqliteStoreOptions {
   /** Path of the database file. It and its folder are made when missing, for their owner alone. */
@@ -52,8 +50,8 @@ export async function sqliteStore(options: SqliteStoreOptions): Promise<Store> {
   if (!Number.isInteger(busyTimeout) || busyTimeout < 0 || busyTimeout > 60_000) {
     throw new TypeError('sqliteStore: `busyTimeout` must be 0 to 60,000 milliseconds')
   }
-  const kysely = await peer('kysely', () => import('kysely'))
-  const { default: Libsql } = await peer('libsql', () => import('libsql'))
+  const kysely = await peer('sqliteStore', 'kysely', 'kysely libsql', () => import('kysely'))
+  const { default: Libsql } = await peer('sqliteStore', 'libsql', 'kysely libsql', () => import('libsql'))
 
   const driver = await patiently(busyTimeout, async () => {
     createPrivately(file)
@@ -76,6 +74,9 @@ export async function sqliteStore(options: SqliteStoreOptions): Promise<Store> {
   const database: Database = {
     read: (operation) => perform(() => operation(db)),
     transact: (operation) => perform(() => db.transaction().execute(operation)),
+    // A transaction has the database for itself from its beginning.
+    exclusively: async () => {},
+    dialect: 'sqlite',
   }
 
   function perform<T>(operation: () => Promise<T>): Promise<T> {
@@ -99,25 +100,7 @@ export async function sqliteStore(options: SqliteStoreOptions): Promise<Store> {
     await close()
     throw error
   }
-  return {
-    accounts: sqlAccounts(database),
-    sessions: sqlSessions(database),
-    keys: sqlTokens(database, 'upgate_keys'),
-    devices: sqlTokens(database, 'upgate_devices'),
-    revocations: sqlLog(database),
-    close,
-  }
-}
-
-async function peer<T>(name: string, load: () => Promise<T>): Promise<T> {
-  try {
-    return await load()
-  } catch (cause) {
-    throw new TypeError(
-      `sqliteStore needs the package \`${name}\`, which cannot be loaded. Install it: npm install kysely libsql`,
-      { cause },
-    )
-  }
+  return sqlStore(database, close)
 }
 
 /** Digests and password hashes are in there: nobody else on the machine needs to read them. */

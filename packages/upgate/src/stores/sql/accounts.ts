@@ -1,12 +1,13 @@
 import type { Insertable, Kysely, Selectable } from 'kysely'
 import type { AccountRecord, AccountStore } from '../../core/ports/stores.ts'
 import { append } from './log.ts'
-import { list, orNull, orUndefined } from './rows.ts'
+import { list, orNull, orUndefined, wide, wideOrUndefined } from './rows.ts'
 import type { Database, Tables } from './tables.ts'
 
 type Accounts = Tables['upgate_accounts']
 
-export function sqlAccounts({ read, transact }: Database): AccountStore {
+export function sqlAccounts(database: Database): AccountStore {
+  const { read, transact, exclusively } = database
   return {
     any: () => read(any),
     get: (id) =>
@@ -25,7 +26,11 @@ export function sqlAccounts({ read, transact }: Database): AccountStore {
         return rows.map((row) => recordOf(row) as AccountRecord)
       }),
     add: (record) => transact((db) => insert(db, record)),
-    addFirst: (record) => transact(async (db) => !(await any(db)) && insert(db, record)),
+    addFirst: (record) =>
+      transact(async (db) => {
+        await exclusively(db, 'first account')
+        return !(await any(db)) && insert(db, record)
+      }),
     replace: (record, drafts) =>
       transact(async (db) => {
         const { numUpdatedRows } = await db
@@ -34,7 +39,7 @@ export function sqlAccounts({ read, transact }: Database): AccountStore {
           .where('id', '=', record.id)
           .where('version', '=', record.version - 1)
           .executeTakeFirst()
-        return numUpdatedRows === 1n ? append(db, drafts) : undefined
+        return numUpdatedRows === 1n ? append(database, db, drafts) : undefined
       }),
   }
 }
@@ -75,8 +80,8 @@ function recordOf(row: Selectable<Accounts> | undefined): AccountRecord | undefi
     passwordHash: orUndefined(row.password_hash),
     scopes: list(row.scopes),
     roles: list(row.roles),
-    createdAt: row.created_at,
-    disabledAt: orUndefined(row.disabled_at),
+    createdAt: wide(row.created_at),
+    disabledAt: wideOrUndefined(row.disabled_at),
     sessionGeneration: row.session_generation,
   }
 }

@@ -1,18 +1,25 @@
 import { isStoreUnavailable, type StoreErrorCode, StoreUnavailable } from '../../core/ports/stores.ts'
 
 const codes: readonly (readonly [RegExp, StoreErrorCode, string])[] = [
-  [/BUSY|LOCKED/, 'store_busy', 'The database is locked by somebody else.'],
+  [/BUSY|LOCKED|^(55P03|40001|40P01)$/, 'store_busy', 'The database is locked by somebody else.'],
   [
-    /FULL|IOERR_WRITE|IOERR_SHMSIZE|IOERR_TRUNCATE|ENOSPC/,
+    /FULL|IOERR_WRITE|IOERR_SHMSIZE|IOERR_TRUNCATE|ENOSPC|^53100$/,
     'store_full',
     'The database cannot be written: the disk is full.',
   ],
-  [/CORRUPT|NOTADB/, 'store_corrupt', 'The file is damaged, or no database.'],
+  [/CORRUPT|NOTADB|^XX00[12]$/, 'store_corrupt', 'The file is damaged, or no database.'],
+  [/^57014$/, 'store_unavailable', 'The database did not answer in time.'],
+  [/^(25006|53[23]00)$/, 'store_unavailable', 'The database takes no writes, or no connections, now.'],
+  [
+    /^(28...|3D000|3F000|42501)$/,
+    'store_unavailable',
+    'The database refuses this user, or there is none of that name.',
+  ],
 ]
 
-/** Whether nothing happened because somebody else is writing. */
+/** Whether nothing happened because of somebody else who is writing: the same may succeed in a moment. */
 export function isBusy(error: unknown): boolean {
-  return /^SQLITE_(BUSY|LOCKED)/.test(codeOf(error))
+  return /^(SQLITE_(BUSY|LOCKED)|40001$|40P01$)/.test(codeOf(error))
 }
 
 /** Whatever a driver throws, as the one error of stores. The driver's text may hold values: it stays the cause. */

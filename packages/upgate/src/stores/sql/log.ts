@@ -1,48 +1,64 @@
 import type { Kysely, Selectable, Transaction } from 'kysely'
 import type { Revocation, RevocationReason, RevocationSelector } from '../../core/ports/revocations.ts'
 import type { RevocationDraft, RevocationLog } from '../../core/ports/stores.ts'
+import { wide } from './rows.ts'
 import type { Database, Tables } from './tables.ts'
 
 /** Entries kept. Whoever is further behind than that has to begin anew. */
 const logLength = 100_000
 
-/** Appends entries to the log, within the transaction of the change that they announce. */
+/**
+ * Appends entries to the log, within the transaction of the change that they announce.
+ *
+ * Numbers become visible in their order and without gaps. A sequence of the database could do neither: of two
+ * transactions the one with the higher number may commit first, a reader would go on from there, and never see the
+ * revocation with the lower one; and a transaction that is rolled back would leave a gap that looks like a loss.
+ * So appending transactions take turns, from here to their commit, and each goes on from the last number committed.
+ */
 export async function append(
+  { exclusively }: Database,
   db: Transaction<Tables>,
   drafts: readonly RevocationDraft[],
 ): Promise<readonly Revocation[]> {
-  const entries: Revocation[] = []
-  for (const draft of drafts) {
-    const { at, reason } = draft
-    const { sequence } = await db
-      .insertInto('upgate_revocations')
-      .values({ at, reason, selector: JSON.stringify(draft.selector) })
-      .returning('sequence')
-      .executeTakeFirstOrThrow()
-    entries.push({ sequence: Number(sequence), at, selector: draft.selector, reason })
+  if (drafts.length === 0) return []
+  await exclusively(db, 'log')
+  const head = await newest(db)
+  const entries = drafts.map(
+    ({ at, selector, reason }, i): Revocation => ({ sequence: head + 1 + i, at, selector, reason }),
+  )
+  // In parts: the number of parameters of a statement is limited.
+  for (let from = 0; from < entries.length; from += 1000) {
+    const rows = entries.slice(from, from + 1000).map((entry) => ({
+      sequence: entry.sequence,
+      at: entry.at,
+      selector: JSON.stringify(entry.selector),
+      reason: entry.reason,
+    }))
+    await db.insertInto('upgate_revocations').values(rows).execute()
   }
-  const last = entries.at(-1)
-  if (last !== undefined && last.sequence % 1000 === 0) {
+  const last = head + entries.length
+  if (Math.floor(last / 1000) > Math.floor(head / 1000)) {
     await db
       .deleteFrom('upgate_revocations')
-      .where('sequence', '<=', last.sequence - logLength)
+      .where('sequence', '<=', last - logLength)
       .execute()
   }
   return entries
 }
 
+async function newest(db: Kysely<Tables>): Promise<number> {
+  const row = await db
+    .selectFrom('upgate_revocations')
+    .select('sequence')
+    .orderBy('sequence', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return wide(row?.sequence ?? 0)
+}
+
 export function sqlLog({ read }: Database): RevocationLog {
   return {
-    head: () =>
-      read(async (db: Kysely<Tables>) => {
-        const row = await db
-          .selectFrom('upgate_revocations')
-          .select('sequence')
-          .orderBy('sequence', 'desc')
-          .limit(1)
-          .executeTakeFirst()
-        return Number(row?.sequence ?? 0)
-      }),
+    head: () => read(newest),
     since: (sequence, limit) =>
       read(async (db) => {
         const rows = await db
@@ -59,8 +75,8 @@ export function sqlLog({ read }: Database): RevocationLog {
 
 function entryOf(row: Selectable<Tables['upgate_revocations']>): Revocation {
   return {
-    sequence: Number(row.sequence),
-    at: Number(row.at),
+    sequence: wide(row.sequence),
+    at: wide(row.at),
     selector: JSON.parse(row.selector) as RevocationSelector,
     reason: row.reason as RevocationReason,
   }

@@ -1,15 +1,33 @@
-import type { Kysely, Transaction } from 'kysely'
+import type { ColumnDefinitionBuilder, Kysely, Transaction } from 'kysely'
 import { StoreUnavailable } from '../../core/ports/stores.ts'
 import type { Database, Tables } from './tables.ts'
 
-type Migration = (db: Kysely<Tables>) => Promise<void>
+type Column = (column: ColumnDefinitionBuilder) => ColumnDefinitionBuilder
+
+/** What databases write differently. */
+interface Types {
+  /** Type and declaration of a primary key that counts up by itself. */
+  readonly ordinal: readonly ['integer' | 'bigint', Column]
+  /** Type of the log's number, and of whatever else counts for ever. */
+  readonly counter: 'integer' | 'bigint'
+}
+
+const types: { readonly [D in Database['dialect']]: Types } = {
+  sqlite: { ordinal: ['integer', (column) => column.primaryKey().autoIncrement()], counter: 'integer' },
+  postgres: {
+    ordinal: ['bigint', (column) => column.primaryKey().generatedAlwaysAsIdentity()],
+    counter: 'bigint',
+  },
+}
+
+type Migration = (db: Kysely<Tables>, types: Types) => Promise<void>
 
 /** Forward only: what was released is never edited, only followed. */
 const migrations: readonly Migration[] = [
-  async (db) => {
+  async (db, { ordinal, counter }) => {
     await db.schema
       .createTable('upgate_accounts')
-      .addColumn('seq', 'integer', (column) => column.primaryKey().autoIncrement())
+      .addColumn('seq', ...ordinal)
       .addColumn('id', 'text', (column) => column.notNull().unique())
       .addColumn('version', 'integer', (column) => column.notNull())
       .addColumn('email', 'text', (column) => column.notNull().unique())
@@ -22,7 +40,7 @@ const migrations: readonly Migration[] = [
       .execute()
     await db.schema
       .createTable('upgate_sessions')
-      .addColumn('seq', 'integer', (column) => column.primaryKey().autoIncrement())
+      .addColumn('seq', ...ordinal)
       .addColumn('id', 'text', (column) => column.notNull().unique())
       .addColumn('digest', 'text', (column) => column.notNull())
       .addColumn('account_id', 'text', (column) => column.notNull().references('upgate_accounts.id'))
@@ -44,7 +62,7 @@ const migrations: readonly Migration[] = [
     for (const table of ['upgate_keys', 'upgate_devices'] as const) {
       await db.schema
         .createTable(table)
-        .addColumn('seq', 'integer', (column) => column.primaryKey().autoIncrement())
+        .addColumn('seq', ...ordinal)
         .addColumn('id', 'text', (column) => column.notNull().unique())
         .addColumn('version', 'integer', (column) => column.notNull())
         .addColumn('digest', 'text', (column) => column.notNull())
@@ -61,7 +79,7 @@ const migrations: readonly Migration[] = [
     }
     await db.schema
       .createTable('upgate_revocations')
-      .addColumn('sequence', 'integer', (column) => column.primaryKey().autoIncrement())
+      .addColumn('sequence', counter, (column) => column.primaryKey())
       .addColumn('at', 'bigint', (column) => column.notNull())
       .addColumn('selector', 'text', (column) => column.notNull())
       .addColumn('reason', 'text', (column) => column.notNull())
@@ -74,8 +92,10 @@ const migrations: readonly Migration[] = [
  *
  * @throws StoreUnavailable `store_too_new` where a newer version wrote the database
  */
-export async function migrate({ transact }: Database): Promise<void> {
+export async function migrate({ transact, exclusively, dialect }: Database): Promise<void> {
   await transact(async (db: Transaction<Tables>) => {
+    // PostgreSQL's `if not exists` fails when two create at once.
+    await exclusively(db, 'schema')
     await db.schema
       .createTable('upgate_schema')
       .ifNotExists()
@@ -89,7 +109,7 @@ export async function migrate({ transact }: Database): Promise<void> {
         `The database has schema version ${found}; this version of upgate knows ${migrations.length}. Install the newer upgate, or restore an older database.`,
       )
     }
-    for (const migration of migrations.slice(found)) await migration(db)
+    for (const migration of migrations.slice(found)) await migration(db, types[dialect])
     const version = migrations.length
     if (row === undefined) await db.insertInto('upgate_schema').values({ version }).execute()
     else if (found < version) await db.updateTable('upgate_schema').set({ version }).execute()

@@ -1,3 +1,5 @@
+import type { Touch } from '../../core/ports/stores.ts'
+
 export function orNull<T>(value: T | undefined): T | null {
   return value ?? null
 }
@@ -13,4 +15,20 @@ export function list(json: string): readonly string[] {
     throw new Error('a list of names in the database is damaged')
   }
   return value
+}
+
+/** A number from a column of 64 bits, which some drivers hand out as text. Throws for anything else. */
+export function wide(value: number | string): number {
+  const number = Number(value)
+  if (!Number.isSafeInteger(number)) throw new Error('a number in the database is damaged')
+  return number
+}
+
+export function wideOrUndefined(value: number | string | null): number | undefined {
+  return value === null ? undefined : wide(value)
+}
+
+/** In one order for everybody: two that write the same rows in opposite orders would wait for each other. */
+export function inOrder(touches: readonly Touch[]): readonly Touch[] {
+  return [...touches].sort((a, b) => (a.id < b.id ? -1 : 1))
 }

@@ -1,10 +1,11 @@
 import type { Selectable } from 'kysely'
 import type { SessionRecord, SessionStore } from '../../core/ports/stores.ts'
 import { append } from './log.ts'
-import { orNull, orUndefined } from './rows.ts'
+import { inOrder, orNull, orUndefined, wide } from './rows.ts'
 import type { Database, Tables } from './tables.ts'
 
-export function sqlSessions({ read, transact }: Database): SessionStore {
+export function sqlSessions(database: Database): SessionStore {
+  const { read, transact, exclusively } = database
   return {
     get: (id) =>
       read(async (db) => {
@@ -24,6 +25,8 @@ export function sqlSessions({ read, transact }: Database): SessionStore {
       }),
     add: (record, atMost) =>
       transact(async (db) => {
+        // Logins of one account one by one: each has to see the others, or there would be more than allowed.
+        await exclusively(db, `sessions of ${record.accountId}`)
         const { numInsertedOrUpdatedRows } = await db
           .insertInto('upgate_sessions')
           .values({
@@ -50,6 +53,7 @@ export function sqlSessions({ read, transact }: Database): SessionStore {
         if (evicted.length === 0) return []
         await db.deleteFrom('upgate_sessions').where('id', 'in', evicted).execute()
         return append(
+          database,
           db,
           evicted.map((id) => ({ at: record.createdAt, selector: { sessionId: id }, reason: 'revoked' })),
         )
@@ -60,7 +64,7 @@ export function sqlSessions({ read, transact }: Database): SessionStore {
           .deleteFrom('upgate_sessions')
           .where('id', '=', id)
           .executeTakeFirst()
-        return numDeletedRows === 1n ? (await append(db, [draft]))[0] : undefined
+        return numDeletedRows === 1n ? (await append(database, db, [draft]))[0] : undefined
       }),
     removeOf: (accountId, generation) =>
       transact(async (db) => {
@@ -83,7 +87,7 @@ export function sqlSessions({ read, transact }: Database): SessionStore {
       }),
     touch: (touches) =>
       transact(async (db) => {
-        for (const { id, at } of touches) {
+        for (const { id, at } of inOrder(touches)) {
           await db
             .updateTable('upgate_sessions')
             .set({ last_seen_at: at })
@@ -101,9 +105,9 @@ function recordOf(row: Selectable<Tables['upgate_sessions']>): SessionRecord {
     digest: row.digest,
     accountId: row.account_id,
     generation: row.generation,
-    createdAt: row.created_at,
-    lastSeenAt: row.last_seen_at,
-    expiresAt: row.expires_at,
+    createdAt: wide(row.created_at),
+    lastSeenAt: wide(row.last_seen_at),
+    expiresAt: wide(row.expires_at),
     label: orUndefined(row.label),
     clientAddress: orUndefined(row.client_address),
   }

@@ -1,34 +1,38 @@
-import type { Generated, Kysely, Transaction } from 'kysely'
+import type { ColumnType, Generated, Kysely, Transaction } from 'kysely'
+
+/** 64 bits wide; PostgreSQL's driver hands such numbers out as text. */
+type Wide = ColumnType<number | string, number, number>
+type WideOrNull = ColumnType<number | string | null, number | null, number | null>
 
 /** Lists are JSON text; times are milliseconds since the epoch; `seq` is the order of creation. */
 interface AccountTable {
-  seq: Generated<number>
+  seq: Generated<number | string>
   id: string
   version: number
   email: string
   password_hash: string | null
   scopes: string
   roles: string
-  created_at: number
-  disabled_at: number | null
+  created_at: Wide
+  disabled_at: WideOrNull
   session_generation: number
 }
 
 interface SessionTable {
-  seq: Generated<number>
+  seq: Generated<number | string>
   id: string
   digest: string
   account_id: string
   generation: number
-  created_at: number
-  last_seen_at: number
-  expires_at: number
+  created_at: Wide
+  last_seen_at: Wide
+  expires_at: Wide
   label: string | null
   client_address: string | null
 }
 
 interface TokenTable {
-  seq: Generated<number>
+  seq: Generated<number | string>
   id: string
   version: number
   digest: string
@@ -37,15 +41,15 @@ interface TokenTable {
   roles: string
   account_id: string | null
   created_by: string | null
-  created_at: number
-  expires_at: number | null
-  last_used_at: number | null
-  revoked_at: number | null
+  created_at: Wide
+  expires_at: WideOrNull
+  last_used_at: WideOrNull
+  revoked_at: WideOrNull
 }
 
 interface RevocationTable {
-  sequence: Generated<number>
-  at: number
+  sequence: Wide
+  at: Wide
   selector: string
   reason: string
 }
@@ -68,6 +72,13 @@ export interface Tables {
 export interface Database {
   /** A single statement that changes nothing. */
   read<T>(operation: (db: Kysely<Tables>) => Promise<T>): Promise<T>
-  /** One or more statements that take effect together; nobody writes in between. */
+  /** One or more statements that take effect together, or not at all. */
   transact<T>(operation: (db: Transaction<Tables>) => Promise<T>): Promise<T>
+  /**
+   * Within a transaction: waits until no other transaction that asked for the same name is running, and keeps
+   * others waiting until this one ends. What is read afterwards is what they left.
+   */
+  exclusively(db: Transaction<Tables>, name: string): Promise<void>
+  /** Whose types the tables are declared in. */
+  readonly dialect: 'sqlite' | 'postgres'
 }

@@ -1,13 +1,14 @@
 import type { Insertable, Selectable } from 'kysely'
 import type { TokenRecord, TokenStore } from '../../core/ports/stores.ts'
 import { append } from './log.ts'
-import { list, orNull, orUndefined } from './rows.ts'
+import { inOrder, list, orNull, orUndefined, wide, wideOrUndefined } from './rows.ts'
 import type { Database, Tables } from './tables.ts'
 
 type Tokens = Tables['upgate_keys']
 
 /** API keys, or devices: the tables are alike. */
-export function sqlTokens({ read, transact }: Database, table: 'upgate_keys' | 'upgate_devices'): TokenStore {
+export function sqlTokens(database: Database, table: 'upgate_keys' | 'upgate_devices'): TokenStore {
+  const { read, transact } = database
   return {
     get: (id) =>
       read(async (db) => {
@@ -33,11 +34,11 @@ export function sqlTokens({ read, transact }: Database, table: 'upgate_keys' | '
           .where('id', '=', record.id)
           .where('version', '=', record.version - 1)
           .executeTakeFirst()
-        return numUpdatedRows === 1n ? append(db, drafts) : undefined
+        return numUpdatedRows === 1n ? append(database, db, drafts) : undefined
       }),
     touch: (touches) =>
       transact(async (db) => {
-        for (const { id, at } of touches) {
+        for (const { id, at } of inOrder(touches)) {
           await db
             .updateTable(table)
             .set({ last_used_at: at })
@@ -75,9 +76,9 @@ function recordOf(row: Selectable<Tokens>): TokenRecord {
     roles: list(row.roles),
     accountId: orUndefined(row.account_id),
     createdBy: orUndefined(row.created_by),
-    createdAt: row.created_at,
-    expiresAt: orUndefined(row.expires_at),
-    lastUsedAt: orUndefined(row.last_used_at),
-    revokedAt: orUndefined(row.revoked_at),
+    createdAt: wide(row.created_at),
+    expiresAt: wideOrUndefined(row.expires_at),
+    lastUsedAt: wideOrUndefined(row.last_used_at),
+    revokedAt: wideOrUndefined(row.revoked_at),
   }
 }

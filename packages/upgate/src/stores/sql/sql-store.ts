@@ -1,0 +1,18 @@
+import type { Store } from '../../core/ports/stores.ts'
+import { sqlAccounts } from './accounts.ts'
+import { sqlLog } from './log.ts'
+import { sqlSessions } from './sessions.ts'
+import type { Database } from './tables.ts'
+import { sqlTokens } from './tokens.ts'
+
+/** The store over one database, whichever it is. */
+export function sqlStore(database: Database, close: () => Promise<void>): Store {
+  return {
+    accounts: sqlAccounts(database),
+    sessions: sqlSessions(database),
+    keys: sqlTokens(database, 'upgate_keys'),
+    devices: sqlTokens(database, 'upgate_devices'),
+    revocations: sqlLog(database),
+    close,
+  }
+}

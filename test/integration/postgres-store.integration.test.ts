@@ -1,0 +1,245 @@
+// Needs PostgreSQL.
+import pg from 'pg'
+import type { Store } from 'upgate'
+import { postgresStore } from 'upgate/sql'
+import { storeContract } from 'upgate/testing'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { administer, dropSchema, postgresAnswers, postgresUrl, uniqueName } from './services.ts'
+
+const account = {
+  id: 'a',
+  version: 1,
+  email: 'ada@example.com',
+  scopes: [],
+  roles: [],
+  createdAt: 1,
+  sessionGeneration: 1,
+}
+const key = { id: 'k', version: 1, digest: 'd', name: 'k', scopes: ['read'], roles: [], createdAt: 1 }
+const draft = { at: 1, selector: { credentialId: 'k' }, reason: 'revoked' } as const
+
+describe.skipIf(!(await postgresAnswers()))('PostgreSQL', () => {
+  storeContract(
+    'PostgreSQL',
+    async () => {
+      const schema = uniqueName()
+      const stores: Store[] = []
+      return {
+        async connect() {
+          const store = await postgresStore({ connectionString: postgresUrl, schema, maxConnections: 4 })
+          stores.push(store)
+          return store
+        },
+        async dispose() {
+          await Promise.all(stores.map((store) => store.close()))
+          await dropSchema(schema)
+        },
+      }
+    },
+    test,
+  )
+
+  describe('in detail', () => {
+    let schema: string
+    const stores: Store[] = []
+    beforeEach(() => {
+      schema = uniqueName()
+    })
+    afterEach(async () => {
+      await Promise.all(stores.splice(0).map((store) => store.close()))
+      await dropSchema(schema)
+    })
+    async function open(options: Partial<Parameters<typeof postgresStore>[0]> = {}): Promise<Store> {
+      const where = options.pool === undefined ? { connectionString: postgresUrl } : {}
+      const store = await postgresStore({ ...where, schema, maxConnections: 4, ...options })
+      stores.push(store)
+      return store
+    }
+    const backends = (): Promise<Record<string, unknown>[]> =>
+      // Those that touched this test's tables last: others use the server at the same time.
+      administer(
+        `select pid from pg_stat_activity
+         where pid <> pg_backend_pid() and (query like $1 or application_name = $2)`,
+        [`%${schema}%`, schema],
+      )
+
+    test('instances that start at once migrate once, and agree', async () => {
+      const started = await Promise.all(Array.from({ length: 6 }, () => open({ maxConnections: 1 })))
+      await started[0]?.keys.add(key)
+      for (const store of started) expect((await store.keys.get('k'))?.name).toBe('k')
+      expect(await administer(`select version from ${schema}.upgate_schema`)).toEqual([{ version: 1 }])
+    })
+
+    test('a database of a newer version is refused, and left as it is', async () => {
+      await open()
+      await administer(`update ${schema}.upgate_schema set version = 999`)
+      await expect(open()).rejects.toMatchObject({ code: 'store_too_new' })
+      expect(await administer(`select version from ${schema}.upgate_schema`)).toEqual([{ version: 999 }])
+    })
+
+    test('without a schema of its own it uses the search path', async () => {
+      await administer(`create schema ${schema}`)
+      const pool = new pg.Pool({ connectionString: postgresUrl, options: `-c search_path=${schema}` })
+      const store = await postgresStore({ pool })
+      await store.keys.add(key)
+      expect(await administer(`select id from ${schema}.upgate_keys`)).toEqual([{ id: 'k' }])
+      await store.close()
+      // The pool is its maker's, and still usable.
+      expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+      await pool.end()
+    })
+
+    test('numbers of the log become visible in their order, whoever commits first', async () => {
+      const store = await open()
+      const other = await open()
+      await store.accounts.add(account)
+      for (let n = 0; n < 60; n++) {
+        const record = { ...key, accountId: 'a', generation: 1, lastSeenAt: 1, expiresAt: 9, id: `${n}` }
+        await store.sessions.add(record, 100)
+      }
+      let done = false
+      const removing = Promise.all(
+        Array.from({ length: 60 }, (_, n) => (n % 2 ? store : other).sessions.remove(`${n}`, draft)),
+      ).finally(() => {
+        done = true
+      })
+      let known = 0
+      while (!done || known < 60) {
+        for (const { sequence } of await other.revocations.since(known, 500)) {
+          // A reader that goes on from what it saw misses nothing.
+          expect(sequence).toBe(known + 1)
+          known = sequence
+        }
+      }
+      expect((await removing).map((entry) => entry?.sequence).sort((a, b) => Number(a) - Number(b))).toEqual(
+        Array.from({ length: 60 }, (_, n) => n + 1),
+      )
+    })
+
+    test('a transaction that fails leaves no gap in the log', async () => {
+      const store = await open()
+      await store.keys.add(key)
+      await store.keys.replace({ ...key, version: 2 }, [draft])
+      await administer(`alter table ${schema}.upgate_revocations add constraint no check (sequence <> 2)`)
+      await expect(store.keys.replace({ ...key, version: 3 }, [draft])).rejects.toMatchObject({
+        name: 'StoreUnavailable',
+      })
+      expect((await store.keys.get('k'))?.version).toBe(2)
+      await administer(`alter table ${schema}.upgate_revocations drop constraint no`)
+      expect(await store.keys.replace({ ...key, version: 3 }, [draft])).toMatchObject([{ sequence: 2 }])
+    })
+
+    test('a default isolation of the database that hides what others committed is overruled', async () => {
+      const strict = new pg.Pool({
+        connectionString: postgresUrl,
+        options: '-c default_transaction_isolation=serializable',
+      })
+      const store = await open({ pool: strict })
+      const answers = await Promise.all(
+        Array.from({ length: 10 }, (_, n) =>
+          store.accounts.addFirst({ ...account, id: `${n}`, email: `${n}@example.com` }),
+        ),
+      )
+      expect(answers.filter(Boolean)).toHaveLength(1)
+      await store.close()
+      await strict.end()
+    })
+
+    test('a database that answers slowly is unavailable within the bound, and usable afterwards', async () => {
+      const store = await open({ timeout: 300 })
+      await store.keys.add(key)
+      const blocker = new pg.Client({ connectionString: postgresUrl })
+      await blocker.connect()
+      await blocker.query(`begin; lock table ${schema}.upgate_keys in access exclusive mode`)
+      const started = performance.now()
+      await expect(store.keys.get('k')).rejects.toMatchObject({
+        code: 'store_unavailable',
+        message: 'The database did not answer in time.',
+      })
+      expect(performance.now() - started).toBeLessThan(2000)
+      await blocker.query('rollback')
+      await blocker.end()
+      expect((await store.keys.get('k'))?.name).toBe('k')
+    })
+
+    test('more callers than connections wait no longer than the bound', async () => {
+      const store = await open({ timeout: 500, maxConnections: 1 })
+      await store.keys.add(key)
+      const blocker = new pg.Client({ connectionString: postgresUrl })
+      await blocker.connect()
+      await blocker.query(`begin; lock table ${schema}.upgate_keys in access exclusive mode`)
+      const answers = await Promise.allSettled([1, 2, 3, 4].map(() => store.keys.get('k')))
+      expect(answers.map(({ status }) => status)).toEqual(Array(4).fill('rejected'))
+      await blocker.query('rollback')
+      await blocker.end()
+      expect(await store.keys.get('k')).toBeDefined()
+    })
+
+    test('connections that the server ends are replaced, idle ones and used ones', async () => {
+      const pool = new pg.Pool({ connectionString: postgresUrl, max: 2, application_name: schema })
+      const store = await open({ pool })
+      await store.keys.add(key)
+      for (const { pid } of await backends()) await administer('select pg_terminate_backend($1)', [pid])
+      // The first may still get a connection whose end has not arrived; that is "cannot answer", nothing else.
+      const answer = await store.keys.get('k').catch((error: unknown) => error)
+      if (answer instanceof Error) expect(answer).toMatchObject({ name: 'StoreUnavailable' })
+      await expect.poll(async () => (await store.keys.get('k'))?.name).toBe('k')
+
+      const blocker = new pg.Client({ connectionString: postgresUrl })
+      await blocker.connect()
+      await blocker.query(`begin; lock table ${schema}.upgate_keys in access exclusive mode`)
+      const waiting = store.keys.replace({ ...key, version: 2 }, [draft]).catch((error: unknown) => error)
+      await expect
+        .poll(async () => {
+          const stuck = await administer(
+            `select pg_terminate_backend(pid) from pg_stat_activity
+             where application_name = $1 and wait_event_type = 'Lock'`,
+            [schema],
+          )
+          return stuck.length
+        })
+        .toBe(1)
+      expect(await waiting).toMatchObject({ name: 'StoreUnavailable', code: 'store_unavailable' })
+      await blocker.query('rollback')
+      await blocker.end()
+      expect((await store.keys.get('k'))?.version).toBe(1)
+      expect(await store.revocations.head()).toBe(0)
+      await store.close()
+      await pool.end()
+    })
+
+    test('what text cannot hold is not found, and is no failure', async () => {
+      const store = await open()
+      expect(await store.keys.get('k\0')).toBeUndefined()
+      expect(await store.accounts.byEmail('\0')).toBeUndefined()
+    })
+
+    test('a server that is not there is unavailable', async () => {
+      const connectionString = 'postgres://postgres@127.0.0.1:1/test'
+      await expect(postgresStore({ connectionString, timeout: 1000 })).rejects.toMatchObject({
+        name: 'StoreUnavailable',
+        code: 'store_unavailable',
+      })
+    })
+
+    test('the message of an error holds no value and no password', async () => {
+      const url = new URL(postgresUrl)
+      url.username = 'nobody_of_that_name'
+      url.password = 'hunter2-hunter2'
+      url.pathname = '/no_such_database'
+      const error: unknown = await postgresStore({ connectionString: url.href }).catch((error) => error)
+      expect(error).toMatchObject({ name: 'StoreUnavailable' })
+      expect(String(error)).not.toContain('hunter2')
+    })
+  })
+})
+
+test('misconfiguration throws and names the option', async () => {
+  await expect(postgresStore({})).rejects.toThrow(/`connectionString` or `pool`/)
+  await expect(postgresStore({ connectionString: 'mysql://x' })).rejects.toThrow(/`connectionString`/)
+  const connectionString = postgresUrl
+  await expect(postgresStore({ connectionString, schema: 'a"b' })).rejects.toThrow(/`schema`/)
+  await expect(postgresStore({ connectionString, timeout: 1 })).rejects.toThrow(/`timeout`/)
+  await expect(postgresStore({ connectionString, maxConnections: 0 })).rejects.toThrow(/`maxConnections`/)
+  await expect(postgresStore({ url: '' } as never)).rejects.toThrow(/unknown option `url`/)
+})

@@ -1,0 +1,64 @@
+import { randomBytes } from 'node:crypto'
+import pg from 'pg'
+import { createClient } from 'redis'
+
+export const postgresUrl: string =
+  process.env.UPGATE_POSTGRES_URL ?? 'postgres://postgres@127.0.0.1:5432/test'
+export const redisUrl: string = process.env.UPGATE_REDIS_URL ?? 'redis://127.0.0.1:6379'
+
+/**
+ * Whether a service answers, for `describe.skipIf`; says so when it does not.
+ *
+ * @throws Error when it does not although its variable is set, as the CI run does: nothing is skipped there
+ */
+async function answers(what: string, variable: string, ask: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await ask()
+    return true
+  } catch (error) {
+    const required = process.env[variable] ?? ''
+    if (required !== '' && required !== '0') {
+      throw new Error(`${what} does not answer, and ${variable} is set.`, { cause: error })
+    }
+    console.warn(`Left out: ${what} does not answer (${error instanceof Error ? error.message : error}).`)
+    return false
+  }
+}
+
+export function postgresAnswers(): Promise<boolean> {
+  return answers('PostgreSQL', 'UPGATE_REQUIRE_POSTGRES', () => administer('select 1'))
+}
+
+export function redisAnswers(): Promise<boolean> {
+  return answers('Redis', 'UPGATE_REQUIRE_REDIS', async () => {
+    const client = createClient({ url: redisUrl, socket: { connectTimeout: 3000, reconnectStrategy: false } })
+    client.on('error', () => {})
+    await client.connect()
+    await client.ping()
+    client.destroy()
+  })
+}
+
+/** One statement on a connection of its own. */
+export async function administer(
+  sql: string,
+  parameters: unknown[] = [],
+): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: postgresUrl, connectionTimeoutMillis: 3000 })
+  client.on('error', () => {})
+  await client.connect()
+  try {
+    return (await client.query(sql, parameters)).rows
+  } finally {
+    await client.end()
+  }
+}
+
+/** A name for what one test puts into a service that others use, too. */
+export function uniqueName(): string {
+  return `upgate_test_${randomBytes(6).toString('hex')}`
+}
+
+export async function dropSchema(schema: string): Promise<void> {
+  await administer(`drop schema if exists ${schema} cascade`)
+}
