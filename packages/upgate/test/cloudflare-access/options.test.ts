@@ -95,8 +95,9 @@ it('takes keys from a simulator on loopback where that is asked for, for the sam
     ...good,
     clock: acme.clock,
     dangerouslyTrustSimulatorAt: 'http://127.0.0.1:8788',
-    fetch: async (url) => {
+    fetch: async (url, init) => {
       fetched.push(url)
+      expect(init.headers).toMatchObject({ 'edge-sim-host': 'acme.cloudflareaccess.com' })
       return jwks(current)
     },
   })

@@ -114,9 +114,9 @@ export class SigningKeys {
   }
 
   async #fetch(): Promise<void> {
-    const { keys: limits, fetch, clock, logger, issuer } = this.#settings
+    const { keys: limits, fetch, fetchHeaders, clock, logger, issuer } = this.#settings
     const startedAt = clock.now()
-    const fetched = await fetchJson(limits.url, {}, limits.timeout, fetch, clock)
+    const fetched = await fetchJson(limits.url, fetchHeaders, limits.timeout, fetch, clock)
     const keys =
       fetched.outcome === 'failed'
         ? fetched.reason

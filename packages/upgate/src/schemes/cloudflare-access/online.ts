@@ -17,10 +17,10 @@ export async function askOnline(
   online: NonNullable<Settings['online']>,
   settings: Settings,
 ): Promise<OnlineAnswer> {
-  const { fetch, clock } = settings
+  const { fetch, fetchHeaders, clock } = settings
   const answer = await fetchJson(
     online.url,
-    { cookie: `CF_Authorization=${token}` },
+    { ...fetchHeaders, cookie: `CF_Authorization=${token}` },
     online.timeout,
     fetch,
     clock,

@@ -20,6 +20,8 @@ export interface Settings {
   readonly cacheEntries: number
   readonly cacheTtl: number
   readonly keys: KeySettings
+  /** Sent with every fetch: a simulator on loopback is told by a header which team is meant. */
+  readonly fetchHeaders: Readonly<Record<string, string>>
   readonly fetch: NonNullable<CloudflareAccessOptions['fetch']>
   readonly clock: Clock
   readonly logger: Logger | undefined
@@ -119,6 +121,7 @@ export function resolveOptions(options: CloudflareAccessOptions): Settings {
       maxBackoff: maxBackoff * 1_000,
       timeout: timeout * 1_000,
     },
+    fetchHeaders: base === iss ? {} : { 'edge-sim-host': new URL(iss).host },
     fetch,
     clock,
     logger,
