@@ -67,3 +67,16 @@ describe('the program on the first screen of the README', () => {
     socket.terminate()
   })
 })
+
+describe('the repair that the README prints', () => {
+  it('is the one that is tested', () => {
+    const lines = (name: string): string[] =>
+      readFileSync(new URL(`../contract/report-a/${name}.mjs`, import.meta.url), 'utf8').split('\n')
+    const before = new Set(lines('before'))
+    const added = lines('after').filter((line) => !before.has(line))
+    const printed = (/```diff\n([\s\S]*?)```/.exec(readme)?.[1] ?? '')
+      .split('\n')
+      .filter((line) => line.startsWith('+'))
+    expect(printed).toEqual(added.map((line) => `+${line}`))
+  })
+})
