@@ -109,6 +109,9 @@ describe('under pressure', () => {
     expect(await newcomer.message()).toMatchObject({ type: 'auth_ok' })
     expect(lonely.ws.readyState).toBe(1)
     expect(attackers[1]?.ws.readyState).toBe(1)
+    // The place of the evicted one was given back once, not again when its socket had gone.
+    await settled()
+    expect(t.quarantine.counts).toMatchObject({ quarantined: 3, refused: 0 })
   })
 
   it('takes an IPv6 /48 for one when it looks for the largest', async () => {
