@@ -11,7 +11,7 @@ beforeAll(async () => {
   program = await startProgram({ dataDir: data.path })
   visitor = await loggedIn(program.origin)
   stranger = new Visitor(program.origin)
-})
+}, 60_000)
 afterAll(async () => {
   await endAll()
   data.remove()
@@ -51,19 +51,15 @@ describe('login', () => {
     expect(wrong.header('set-cookie')).toBeUndefined()
   })
 
-  it('slows down whoever guesses, and says for how long', async () => {
-    const guesses = { email: 'guessed@example.com', password: 'a guess' }
-    const statuses = new Set<number>()
-    let last = await stranger.logIn(guesses)
-    for (let count = 0; count < 12; count++) {
-      last = await stranger.logIn(guesses)
-      statuses.add(last.status)
-    }
-    expect([...statuses]).toEqual([401, 429])
-    expect(last.json().code).toBe('too_many_failures')
-    expect(Number(last.header('retry-after'))).toBeGreaterThan(0)
-    expect((await stranger.logIn()).status).toBe(204)
-    stranger.cookie = undefined
+  it('slows down whoever guesses, and says for how long', { timeout: 60_000 }, async () => {
+    const guess = () => stranger.logIn({ email: 'guessed@example.com', password: 'a guess' })
+    for (const answer of await Promise.all(Array.from({ length: 12 }, guess)))
+      expect([401, 429]).toContain(answer.status)
+    const late = await guess()
+    expect([late.status, late.json().code]).toEqual([429, 'too_many_failures'])
+    expect(Number(late.header('retry-after'))).toBeGreaterThan(0)
+    // Only this account is slowed.
+    expect((await new Visitor(program.origin).logIn()).status).toBe(204)
   })
 
   it('keeps two logins apart: one logs out, the other stays', async () => {

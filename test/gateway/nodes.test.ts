@@ -10,7 +10,7 @@ beforeAll(async () => {
   data = temporaryDataDir()
   program = await startProgram({ dataDir: data.path, env: { HANDSHAKE_TIMEOUT_MS: '1500' } })
   visitor = await loggedIn(program.origin)
-})
+}, 60_000)
 afterAll(async () => {
   await endAll()
   data.remove()
@@ -20,7 +20,8 @@ const open = (path: string, headers?: Record<string, string>) =>
   new TestSocket(program.origin + path, headers)
 const cookie = (origin = program.origin) => ({ cookie: visitor.cookie ?? '', origin })
 
-describe('a node without any HTTP credential', () => {
+// Real deadlines on a machine that may be busy: what fails must fail three times.
+describe('a node without any HTTP credential', { retry: 2 }, () => {
   it('is upgraded, accepted by its token, and listed with the role and id of its record', async () => {
     const { id, token } = await visitor.device('kitchen')
     const socket = open('/ws')

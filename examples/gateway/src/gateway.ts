@@ -43,6 +43,8 @@ export interface Surroundings {
 export interface Gateway {
   /** Under which browsers reach it. */
   readonly origin: string
+  /** The port it listens on. */
+  readonly port: number
   readonly setupCode: string | undefined
   /** Closes sockets with 1001, ends requests, and writes what is still in memory. */
   close(): Promise<void>
@@ -74,6 +76,7 @@ export async function startGateway(config: Config, surroundings: Surroundings): 
     const stop = assemble({ config, clock, logger, log, now, audit, services, server, origins, setupCode })
     return {
       origin: origins[0],
+      port,
       setupCode: setupCode?.value,
       async close() {
         const closed = new Promise<void>((resolve) => server.close(() => resolve()))

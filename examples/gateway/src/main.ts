@@ -16,7 +16,8 @@ try {
   const gateway = await startGateway(config, { write })
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop(gateway, signal))
   write(`Gateway ready: ${gateway.origin}`)
-  if (config.publicUrl === undefined && /^(0\.0\.0\.0|::)$/.test(config.host)) {
+  if (config.publicUrl !== undefined) write(`Listening on ${config.host}:${gateway.port}`)
+  else if (/^(0\.0\.0\.0|::)$/.test(config.host)) {
     write('Other machines cannot log in yet: set PUBLIC_URL to the address that their browsers use.')
   }
   if (gateway.setupCode === undefined) write(`Next step: log in at ${gateway.origin}/login`)

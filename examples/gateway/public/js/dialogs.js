@@ -53,8 +53,9 @@ export function showToken({ name, token }) {
   )
   dialog.showModal()
   value.focus()
-  // Selected from its end, so that the beginning stays in sight.
-  value.setSelectionRange(0, token.length, 'backward')
+  value.select()
+  // The beginning says what it is.
+  value.scrollLeft = 0
 }
 
 /** Asks whether to revoke something. @param {string} name @returns {Promise<boolean>} */
