@@ -231,7 +231,11 @@ export class Prover<P extends Principal> {
       if (found === 'failed') return { ...nothing, failure: refuse('unavailable') }
       return andThen(this.verify(scheme, found.credential, context), (answer) => {
         const proof = this.#conclude(scheme, found.location, answer, undefined, trace)
-        if (answer.outcome !== 'authenticated' || proof.principal === undefined) return proof
+        if (answer.outcome !== 'authenticated' || proof.principal === undefined) {
+          // A bad cookie of the edge counts as none, like any other; only its header says what the edge itself asserts.
+          const ambientAndBad = answer.outcome !== 'unavailable' && found.credential.source === 'cookie'
+          return ambientAndBad ? nothing : proof
+        }
         if ((answer.ambient ?? scheme.ambient) && !ambientCounts) {
           trace?.add(
             `scheme ${scheme.name}`,

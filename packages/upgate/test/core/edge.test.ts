@@ -19,6 +19,10 @@ const edge: Scheme = {
   edge: true,
   headers: ['x-edge'],
   extract(request) {
+    const cookie = /edge=([^;]*)/.exec(String(request.headers.cookie ?? ''))?.[1]
+    if (cookie !== undefined && request.headers['x-edge'] === undefined) {
+      return { location: 'cookie edge', credential: { type: 'token', source: 'cookie', value: cookie } }
+    }
     const value = request.headers['x-edge']
     return typeof value === 'string'
       ? { location: 'x-edge', credential: { type: 'token', source: 'edge', value } }
@@ -87,6 +91,15 @@ describe('who passed the edge', () => {
       outcome: 'defer',
       httpFailure: 'invalid_credential',
     })
+  })
+
+  it('is nobody when only a cookie of the edge says so, and it is bad', async () => {
+    expect(
+      await verdict(gate, request('/any', { headers: { cookie: 'edge=forged', ...bearer('k_u') } })),
+    ).toBe('allow')
+    expect(await verdict(gate, request('/any', { headers: { cookie: 'edge=forged' } }))).toBe(
+      'challenge auth_required',
+    )
   })
 
   it('counts as ambient for people only: a page of another origin does not borrow it', async () => {
