@@ -37,11 +37,6 @@ export function forward(
 ): void {
   const { upstream, effects } = verdict
   let settled = false
-  const silence = watchSilence(options.clock, options.originSilenceMs, () => {
-    if (settled) request.raw.socket.destroy()
-    fail('origin-timeout')
-    outgoing.destroy()
-  })
   const outgoing: ClientRequest = httpRequest({
     host: upstream.hostname.replace(/^\[|\]$/g, ''),
     port: upstream.port || 80,
@@ -51,6 +46,12 @@ export function forward(
     path: request.target,
     headers: verdict.headers as string[],
     agent: false,
+  })
+
+  const silence = watchSilence(options.clock, options.originSilenceMs, () => {
+    if (settled) request.raw.socket.destroy()
+    fail('origin-timeout')
+    outgoing.destroy()
   })
 
   function fail(kind: Extract<FaultKind, 'bad-gateway' | 'origin-timeout'>): void {
@@ -69,23 +70,19 @@ export function forward(
     fail('bad-gateway')
   })
   outgoing.on('response', (incoming: IncomingMessage) => {
-    if (settled) return void incoming.destroy()
+    const status = incoming.statusCode ?? 0
+    if (settled || status < 200 || status > 999) {
+      incoming.destroy()
+      return fail('bad-gateway')
+    }
     settled = true
-    const status = incoming.statusCode ?? 502
     options.onStatus(status, incoming.headers.location)
-    response.writeHead(
-      status,
-      incoming.statusMessage,
-      returnedHeaders(incoming.rawHeaders, request.ray, verdict.setCookies),
-    )
+    response.writeHead(status, returnedHeaders(incoming.rawHeaders, request.ray, verdict.setCookies))
     // Headers go out at once: an event stream may have nothing to say for a long time.
     response.flushHeaders()
     incoming.on('data', () => silence.touch())
-    const done = (): void => {
-      silence.stop()
-      // An answer that broke off must look broken to the client too, never like a shorter answer.
-      if (!incoming.complete) request.raw.socket.destroy()
-    }
+    // Where the origin breaks off, `pipeline` destroys the response: it must look broken, never merely shorter.
+    const done = (): void => silence.stop()
     if (effects.resetAfterBytes === undefined) return void pipeline(incoming, response, done)
     const limited = limit(effects.resetAfterBytes, () => reset(request.raw.socket, () => outgoing.destroy()))
     pipeline(incoming, limited, response, done)
@@ -124,7 +121,7 @@ function join(
   options.track(origin.socket)
   const headers = returnedHeaders(incoming.rawHeaders, request.ray, verdict.setCookies)
   headers.push('Connection', 'Upgrade', 'Upgrade', 'websocket')
-  let text = `HTTP/1.1 101 ${incoming.statusMessage ?? 'Switching Protocols'}\r\n`
+  let text = `HTTP/1.1 101 Switching Protocols\r\n`
   for (let index = 0; index + 1 < headers.length; index += 2)
     text += `${headers[index]}: ${headers[index + 1]}\r\n`
   client.socket.write(`${text}\r\n`, 'latin1')

@@ -131,7 +131,6 @@ export function createEdgeSim(options: EdgeSimOptions = {}): EdgeSim {
 
   const sim: EdgeSim = {
     async start() {
-      for (const team of world.teams.values()) await team.keys.document()
       await new Promise<void>((resolve, reject) => {
         edge.server.once('error', reject)
         edge.server.listen(port, listen, () => {
@@ -139,6 +138,7 @@ export function createEdgeSim(options: EdgeSimOptions = {}): EdgeSim {
           resolve()
         })
       })
+      await Promise.all([...world.teams.values()].map((team) => team.keys.document()))
     },
     async stop() {
       if (edge.server.address() === null) return

@@ -40,7 +40,6 @@ export function isUnder(path: string, prefix: string): boolean {
  * `//evil.example`, `/\evil.example`, tabs and line ends inside, and absolute URLs are all ways off the host.
  */
 export function isLocalPath(value: string): boolean {
-  if (!/^\/(?![/\\])/.test(value) || value.length > 4096) return false
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: browsers drop tabs and line ends inside URLs
-  return !/[\u0000-\u0020\u007f\\]/.test(value)
+  // Printable ASCII only: browsers drop tabs and line ends inside URLs, and read a backslash as a slash.
+  return value.length <= 4096 && /^\/(?!\/)[\x21-\x5b\x5d-\x7e]*$/.test(value)
 }

@@ -212,9 +212,17 @@ describe('trouble with the origin', () => {
     expect(response.complete).toBe(false)
   })
 
-  test('an origin that switches protocols unasked is 502', async () => {
+  test.each([
+    [
+      'switches protocols unasked',
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
+    ],
+    ['answers with no status that there is', 'HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n'],
+    ['speaks no HTTP', 'SSH-2.0-OpenSSH_9.9\r\n'],
+    ['hangs up', ''],
+  ])('an origin that %s is 502', async (_, answer) => {
     const origin = await startOrigin((req) => {
-      req.socket.end('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+      req.socket.end(answer)
       return true
     })
     const sim = await startSim({ upstream: origin.url, hosts: ['open.example.com'] })

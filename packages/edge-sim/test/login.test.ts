@@ -129,6 +129,8 @@ describe('hostile logins', () => {
     '\\\\evil.example',
     'javascript:alert(1)',
     '/a\r\nset-cookie: x=1',
+    '/a\\b',
+    '/\u4f60',
     '',
     'x',
   ])('redirect_url %j leads nowhere', async (value) => {
