@@ -6,8 +6,7 @@ import type { QuarantineOptions } from './types.ts'
 /** Every limit of a quarantine, with its default filled in. */
 export type Limits = Required<QuarantineOptions>
 
-/** Names of all options of `createQuarantine`, for whoever passes them on. */
-export const quarantineOptionNames: readonly (keyof QuarantineOptions)[] = [
+const quarantineOptionNames: readonly (keyof QuarantineOptions)[] = [
   'deadline',
   'verifyTimeout',
   'maxBytes',

@@ -1,5 +1,12 @@
 import type { HandshakeContext, Principal, Refusal } from 'upgate'
-import { closeCodeFor, parseServerFrame, refusalCodes } from 'upgate/protocol'
+import {
+  adviceFor,
+  authFrame,
+  closeCodeFor,
+  closeCodes,
+  parseServerFrame,
+  refusalCodes,
+} from 'upgate/protocol'
 import { connectFrame, jsonFrame, upgateHandshake } from 'upgate/ws'
 import { describe, expect, it } from 'vitest'
 
@@ -347,5 +354,38 @@ describe('upgateHandshake', () => {
     for (const other of ['', '[]', 'null', '{"type":"auth_ok"}', '{"type":"message"}']) {
       expect(parseServerFrame(other)).toBeUndefined()
     }
+  })
+})
+
+describe('the codes of the protocol', () => {
+  it('tell a client what to do', () => {
+    expect(Object.fromEntries(Object.values(closeCodes).map((code) => [code, adviceFor(code)]))).toEqual({
+      1001: 'reconnect',
+      1009: 'stop',
+      1011: 'back_off',
+      1012: 'reconnect',
+      1013: 'back_off',
+      4400: 'stop',
+      4401: 'renew',
+      4403: 'stop',
+      4408: 'back_off',
+      4429: 'back_off_long',
+    })
+    expect([adviceFor(1006), adviceFor(1000), adviceFor(1008)]).toEqual(['reconnect', 'reconnect', 'stop'])
+  })
+
+  it('keep a store that is down apart from a credential that is wrong', () => {
+    expect(closeCodeFor('unavailable')).toBe(1013)
+    expect(closeCodeFor('invalid_credential')).toBe(4401)
+    expect(closeCodeFor('insufficient_scope')).toBe(4403)
+    expect(closeCodeFor('handshake_timeout')).toBe(4408)
+    expect(closeCodeFor('too_many_frames')).toBe(4429)
+    expect(closeCodeFor('too_big')).toBe(1009)
+  })
+
+  it('build the frame that the server reads', () => {
+    expect(upgateHandshake().receive(text(authFrame({ token: 't' })), context())).toMatchObject({
+      credential: { value: 't' },
+    })
   })
 })
