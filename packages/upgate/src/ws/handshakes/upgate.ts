@@ -1,5 +1,6 @@
 import type { Credential } from '../../core/credential.ts'
 import type { Handshake, HandshakeStep } from '../../core/handshake.ts'
+import { assertKnownOptions } from '../../core/options.ts'
 import { authErrorFrame, authOkFrame, closeCodeFor } from '../../protocol.ts'
 import { bad, missing, optionalString, optionalStrings, own, readObject } from './read-frame.ts'
 
@@ -14,10 +15,12 @@ export interface UpgateHandshakeOptions {
  *
  * `docs/protocol.md` describes it; `upgate/protocol` holds its frames and close codes for clients.
  *
+ * @throws TypeError for unknown options.
  * @example
  * { path: '/ws', access: 'deferred', kinds: ['device'], handshake: upgateHandshake() }
  */
 export function upgateHandshake(options: UpgateHandshakeOptions = {}): Handshake {
+  assertKnownOptions('upgateHandshake', options, ['replay'])
   const { replay = false } = options
   return {
     name: 'upgate',
