@@ -81,6 +81,8 @@ function koaLike(name: string, Application: typeof Koa): Contender {
     guardsSockets: false,
     serve(gate, application, { prefix, rewrite } = {}) {
       const app = new Application()
+      // It would log every client that leaves.
+      app.silent = true
       if (rewrite !== undefined) {
         app.use((ctx: { url: string }, next: Next) => {
           if (ctx.url === rewrite[0]) ctx.url = rewrite[1]

@@ -11,6 +11,8 @@ export interface Credentials {
   readonly device: string
   /** `true`: verification answers by a promise, as a store would. */
   slow: boolean
+  /** Where verifications wait instead of answering, once it is set. */
+  held: (() => void)[] | undefined
   /** `true`: the store cannot answer. */
   down: boolean
   /** `true`: there is no account yet. */
@@ -36,7 +38,7 @@ export function createCredentials(): Credentials {
     ['key_admin', principal('service', 'ops', 'key', ['admin'])],
     ['device_one', principal('device', 'node-1', 'device', [])],
   ])
-  const state = { slow: false, down: false, empty: false }
+  const state = { slow: false, held: undefined as (() => void)[] | undefined, down: false, empty: false }
 
   function verify(credential: Credential): MaybePromise<Verification> {
     const found = table.get(String(credential.value))
@@ -45,6 +47,8 @@ export function createCredentials(): Credentials {
       : found === undefined
         ? { outcome: 'rejected', code: 'invalid_credential', reason: 'unknown' }
         : { outcome: 'authenticated', principal: found }
+    const { held } = state
+    if (held !== undefined) return new Promise((resolve) => void held.push(() => resolve(answer)))
     return state.slow ? new Promise((resolve) => setImmediate(resolve, answer)) : answer
   }
 

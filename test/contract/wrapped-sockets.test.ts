@@ -257,6 +257,31 @@ describe('Koa with a wrapper that runs the middleware on an open socket', () => 
   })
 })
 
+describe('the same gate at the server and in the application', () => {
+  it('decides once, and again where the URL was rewritten in between', async () => {
+    const gate = createTheGate()
+    let decisions = 0
+    gate.events.subscribe(() => decisions++)
+    const app = express()
+    app.use((incoming, _response, next) => {
+      if (incoming.url === '/health?admin') incoming.url = '/admin'
+      next()
+    })
+    app.use(expressGate(gate))
+    app.use((incoming, response) => void response.end(`reached ${incoming.url}`))
+    const server = createServer(app)
+    guardServer(server, gate, { sockets: { '/ws': new WebSocketServer({ noServer: true }) } })
+    const port = await listen(server)
+    const ask = (path: string, headers: string[] = []): Promise<string> =>
+      raw(port, request(`GET ${path} HTTP/1.1`, ['Connection: close', ...headers])).ended()
+    expect(await ask('/health')).toMatch(/reached \/health$/)
+    expect(decisions).toBe(1)
+    expect(await ask('/health?admin')).toMatch(/^HTTP\/1\.1 401 /)
+    expect(decisions).toBe(3)
+    expect(await ask('/health?admin', own())).toMatch(/reached \/admin$/)
+  })
+})
+
 describe('koa-mount', () => {
   it('knows the innermost of nested mounts only: the rest counts as a rewrite, which never opens anything', async () => {
     const gate = createTheGate()
