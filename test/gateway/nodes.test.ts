@@ -224,6 +224,16 @@ it('closes the live sockets of a device at once when it is revoked, and of no ot
   page.close()
 })
 
+it('keeps four sockets of a device, the newest', async () => {
+  const { id, token } = await visitor.device('many')
+  const sockets = []
+  for (let count = 0; count < 5; count++) sockets.push(await connectNode(program.origin, token))
+  expect(await sockets[0]?.closed).toMatchObject({ code: 4429, reason: 'too_many_sockets' })
+  await expect.poll(async () => (await visitor.nodes()).filter((node) => node.id === id).length).toBe(4)
+  await visitor.delete(`/api/devices/${id}`)
+  for (const socket of sockets.slice(1)) expect(await socket.closed).toMatchObject({ code: 4403 })
+})
+
 describe('the chat', () => {
   const enter = async (who: Visitor) => {
     const socket = open('/ws/chat', { cookie: who.cookie ?? '', origin: program.origin })

@@ -141,10 +141,11 @@ function assemble(parts: Parts): () => Promise<void> {
   const sockets = createSockets({
     '/ws': {
       maxPayload: nodeMessageLimit,
+      atMost: 4,
       accept: (socket, principal, request) => nodes.accept(socket, principal, addresses.shown(request)),
     },
-    '/ws/chat': { maxPayload: chatFrameLimit, accept: chat.accept },
-    '/ws/live': { maxPayload: 1024, accept: live.accept },
+    '/ws/chat': { maxPayload: chatFrameLimit, atMost: 20, accept: chat.accept },
+    '/ws/live': { maxPayload: 1024, atMost: 20, accept: live.accept },
   })
   const context: Context = {
     services,

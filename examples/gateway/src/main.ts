@@ -4,6 +4,9 @@ import { type Gateway, startGateway } from './gateway.ts'
 // Database files are for their owner only, wherever DATA_DIR is.
 process.umask(0o077)
 
+// When whoever read the log is gone, nodes and browsers are still there.
+process.stdout.on('error', () => {})
+
 const write = (line: string): void => {
   process.stdout.write(`${line}\n`)
 }

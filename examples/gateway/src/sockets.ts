@@ -1,10 +1,14 @@
 import type { IncomingMessage } from 'node:http'
 import type { Principal } from 'upgate'
+import { closeCodes } from 'upgate/protocol'
 import { type WebSocket, WebSocketServer } from 'ws'
 
-/** One endpoint: the longest message it takes, in bytes, and who takes over accepted sockets. */
+/** One endpoint, and who takes over accepted sockets. */
 export interface Endpoint {
+  /** The longest message it takes, in bytes. */
   readonly maxPayload: number
+  /** Sockets of one principal at a time. One more ends the oldest: it may be dead without anybody knowing yet. */
+  readonly atMost: number
   accept(socket: WebSocket, principal: Principal, request: IncomingMessage): void
 }
 
@@ -13,14 +17,38 @@ export function createSockets(
   endpoints: Readonly<Record<string, Endpoint>>,
 ): Record<string, WebSocketServer> {
   const servers: Record<string, WebSocketServer> = {}
-  for (const [path, { maxPayload, accept }] of Object.entries(endpoints)) {
+  for (const [path, { maxPayload, atMost, accept }] of Object.entries(endpoints)) {
+    const keep = createKeeper(atMost)
     const server = new WebSocketServer({ noServer: true, maxPayload, perMessageDeflate: false })
     server.on('connection', (socket: WebSocket, request: IncomingMessage, principal?: Principal) => {
       // The rules let nobody in without a principal; should they ever, the socket is of no use to anybody.
-      if (principal === undefined) socket.close(1011, 'no_principal')
-      else accept(socket, principal, request)
+      if (principal === undefined) {
+        socket.close(1011, 'no_principal')
+        return
+      }
+      keep(principal.id, socket)
+      accept(socket, principal, request)
     })
     servers[path] = server
   }
   return servers
+}
+
+/** Counts sockets by principal: a stolen token must not be good for any number of them. */
+function createKeeper(atMost: number): (principalId: string, socket: WebSocket) => void {
+  const open = new Map<string, Set<WebSocket>>()
+  return (principalId, socket) => {
+    const own = open.get(principalId) ?? new Set()
+    open.set(principalId, own)
+    own.add(socket)
+    socket.once('close', () => {
+      own.delete(socket)
+      if (own.size === 0 && open.get(principalId) === own) open.delete(principalId)
+    })
+    const [oldest] = own
+    if (own.size > atMost && oldest !== undefined) {
+      own.delete(oldest)
+      oldest.close(closeCodes.tooMany, 'too_many_sockets')
+    }
+  }
 }

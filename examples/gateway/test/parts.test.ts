@@ -1,6 +1,9 @@
-import { describe, expect, it } from 'vitest'
+import { EventEmitter } from 'node:events'
+import { describe, expect, it, vi } from 'vitest'
+import type { WebSocket } from 'ws'
 import { createAudit } from '../src/audit.ts'
 import { ConfigError, originsOf, readConfig } from '../src/config.ts'
+import { watchHeartbeat } from '../src/heartbeat.ts'
 import { pageAfterLogin } from '../src/next.ts'
 import { html } from '../src/pages/html.ts'
 import { createSetupCode } from '../src/setup-code.ts'
@@ -60,6 +63,22 @@ it('lets a burst pass, then one message an interval', () => {
   expect([limit(0), limit(0), limit(0), limit(0)]).toEqual([0, 0, 0, 1000])
   expect([limit(999), limit(1000), limit(1000)]).toEqual([1, 0, 1000])
   expect([limit(60_000), limit(60_000), limit(60_000), limit(60_000)]).toEqual([0, 0, 0, 1000])
+})
+
+it('ends a socket that gives no sign of life for a whole interval', () => {
+  vi.useFakeTimers()
+  const socket = Object.assign(new EventEmitter(), { ping: vi.fn(), terminate: vi.fn() })
+  watchHeartbeat(socket as unknown as WebSocket, 1000)
+  vi.advanceTimersByTime(1500)
+  socket.emit('pong')
+  vi.advanceTimersByTime(1000)
+  expect([socket.ping.mock.calls.length, socket.terminate.mock.calls.length]).toEqual([2, 0])
+  vi.advanceTimersByTime(1000)
+  expect(socket.terminate).toHaveBeenCalledOnce()
+  socket.emit('close')
+  vi.advanceTimersByTime(10_000)
+  expect(socket.terminate).toHaveBeenCalledOnce()
+  vi.useRealTimers()
 })
 
 it('escapes what stands in markup, once', () => {
