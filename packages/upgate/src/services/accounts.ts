@@ -171,9 +171,21 @@ export function createAccounts(options: AccountsOptions): OwnAccounts {
       const result = await changed(id, (record) => ({
         change: {
           disabledAt: record.disabledAt ?? clock.now(),
+          notBefore: latest(record.notBefore, clock.now()),
           sessionGeneration: record.sessionGeneration + 1,
         },
         ended: [{ selector: { principalId: id, kind: 'user' }, reason: 'disabled' }],
+      }))
+      if (result.outcome === 'done') await tidy(id)
+      return result
+    },
+    async endAccess(id) {
+      const result = await changed(id, (record) => ({
+        change: {
+          notBefore: latest(record.notBefore, clock.now()),
+          sessionGeneration: record.sessionGeneration + 1,
+        },
+        ended: [{ selector: { principalId: id, kind: 'user' }, reason: 'revoked' }],
       }))
       if (result.outcome === 'done') await tidy(id)
       return result
@@ -191,6 +203,11 @@ export function createAccounts(options: AccountsOptions): OwnAccounts {
   }
 }
 
+/** An instance whose clock is behind must not bring back what another one ended. */
+function latest(before: number | undefined, now: number): number {
+  return Math.max(before ?? now, now)
+}
+
 function shown(record: AccountRecord): Account {
   return {
     id: record.id,
@@ -199,6 +216,7 @@ function shown(record: AccountRecord): Account {
     roles: record.roles,
     createdAt: record.createdAt,
     disabledAt: record.disabledAt,
+    notBefore: record.notBefore,
     hasPassword: record.passwordHash !== undefined,
   }
 }

@@ -14,6 +14,8 @@ export interface Account {
   /** Milliseconds since the epoch. */
   readonly createdAt: number
   readonly disabledAt: number | undefined
+  /** Identities of an edge issued before, in milliseconds since the epoch, do not count; see {@link Accounts.endAccess}. */
+  readonly notBefore: number | undefined
   readonly hasPassword: boolean
 }
 
@@ -68,6 +70,12 @@ export interface Accounts {
   /** Shuts the account out at once: sessions, keys that act for it, live sockets. */
   disable(id: string): Promise<AccountResult>
   enable(id: string): Promise<AccountResult>
+  /**
+   * Ends whatever the person is logged in with, and leaves the account open: sessions, live sockets, and identities
+   * that an edge issued until now, which would otherwise come back until they expire. Keys stay. They have to log in
+   * anew, at the edge as well.
+   */
+  endAccess(id: string): Promise<AccountResult>
   /**
    * Says whose a password is. Never rejects.
    *

@@ -57,7 +57,12 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
   })
 
   check('gives back what was put in', async (store) => {
-    const person = account('a', { passwordHash: '$scrypt$', roles: ['admin'], disabledAt: at })
+    const person = account('a', {
+      passwordHash: '$scrypt$',
+      roles: ['admin'],
+      disabledAt: at,
+      notBefore: at + 1,
+    })
     assert.equal(await store.accounts.add(person), true)
     assert.deepEqual(defined(await store.accounts.get('a')), defined(person))
     assert.deepEqual(defined(await store.accounts.byEmail('a@example.com')), defined(person))
@@ -144,10 +149,11 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
   })
 
   check('clears optional fields', async (store) => {
-    await store.accounts.add(account('a', { disabledAt: at, passwordHash: 'x' }))
+    await store.accounts.add(account('a', { disabledAt: at, notBefore: at, passwordHash: 'x' }))
     await store.accounts.replace(account('a', { version: 2 }), [])
     const changed = await store.accounts.get('a')
     assert.equal(changed?.disabledAt, undefined)
+    assert.equal(changed?.notBefore, undefined)
     assert.equal(changed?.passwordHash, undefined)
   })
 

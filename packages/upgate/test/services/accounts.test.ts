@@ -19,6 +19,7 @@ describe('accounts', () => {
       roles: ['admin'],
       createdAt: setup.clock.now(),
       disabledAt: undefined,
+      notBefore: undefined,
       hasPassword: true,
     })
     expect(await setup.accounts.byEmail('ADA@example.com')).toEqual(account)
@@ -142,6 +143,27 @@ describe('a login', () => {
       expect(setup.hasher.verified, who).toHaveLength(1)
     }
     expect(new Set(answers).size).toBe(1)
+  })
+
+  test('ending access ends sessions and sockets, says since when, and leaves account and keys', async () => {
+    const setup = setUp()
+    const { id } = await person(setup)
+    const { token } = await login(setup, id)
+    const key = await setup.keys.create({ name: 'key', accountId: id })
+    setup.clock.advance(5_000)
+    const at = setup.clock.now()
+    expect(await setup.accounts.endAccess(id)).toMatchObject({ outcome: 'done', account: { notBefore: at } })
+    expect(await outcomeOf(setup.sessions.verify(token))).toBe('invalid_credential')
+    expect(await outcomeOf(setup.keys.verify(key.token))).toBe('authenticated')
+    expect(await outcomeOf(setup.accounts.login(email, goodPassword))).toBe('authenticated')
+    expect((await setup.store.revocations.since(0, 10)).at(-1)).toMatchObject({
+      selector: { principalId: id, kind: 'user' },
+      reason: 'revoked',
+    })
+    setup.clock.advance(1)
+    await setup.accounts.disable(id)
+    expect((await setup.accounts.enable(id)) as object).toMatchObject({ account: { notBefore: at + 1 } })
+    expect(await setup.accounts.endAccess('nobody')).toMatchObject({ code: 'unknown_account' })
   })
 
   test('tells a disabled account only to who knows its password', async () => {

@@ -52,6 +52,29 @@ describe('opening', () => {
     )
   })
 
+  test('a database of the first version is brought up to date, with what is in it', async () => {
+    const store = await sqliteStore({ file })
+    const account = {
+      id: 'a',
+      version: 1,
+      email: 'a@example.com',
+      scopes: ['read'],
+      roles: [],
+      createdAt: 1,
+      sessionGeneration: 1,
+    }
+    await store.accounts.add(account)
+    await store.close()
+    edit((db) =>
+      db.exec('alter table upgate_accounts drop column not_before; update upgate_schema set version = 1'),
+    )
+    const again = await sqliteStore({ file })
+    expect(await again.accounts.get('a')).toMatchObject(account)
+    expect(await again.accounts.replace({ ...account, version: 2, notBefore: 7 }, [])).toEqual([])
+    expect((await again.accounts.get('a'))?.notBefore).toBe(7)
+    await again.close()
+  })
+
   test('a file that is no database is refused', async () => {
     const other = join(folder, 'notes.txt')
     await writeFile(other, 'not a database, but long enough to look like one '.repeat(100))

@@ -50,6 +50,8 @@ export interface AccountRecord {
   readonly roles: readonly string[]
   readonly createdAt: number
   readonly disabledAt?: number | undefined
+  /** What others vouched for before (an identity of the edge) does not count: nobody here can void their tokens. */
+  readonly notBefore?: number | undefined
   /** Sessions of an older generation are void, whether or not their records are gone already. */
   readonly sessionGeneration: number
 }

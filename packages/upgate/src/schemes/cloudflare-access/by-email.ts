@@ -13,6 +13,8 @@ export interface DirectoryAccount {
   readonly disabled?: boolean | undefined
   /** Milliseconds since the epoch; present = disabled. */
   readonly disabledAt?: number | undefined
+  /** Milliseconds since the epoch; see `IdentifiedPrincipal`. */
+  readonly notBefore?: number | undefined
 }
 
 /** Where accounts are looked up: `services.accounts`, or anything with this one method. */
@@ -45,6 +47,7 @@ export function byEmail(accounts: AccountDirectory): Identify {
         scopes: account.scopes,
         roles: account.roles,
         disabled: account.disabled === true || account.disabledAt !== undefined,
+        notBefore: account.notBefore,
         displayName: account.email ?? identity.email,
       }
     })

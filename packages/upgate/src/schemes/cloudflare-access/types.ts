@@ -44,6 +44,11 @@ export interface IdentifiedPrincipal {
   readonly attributes?: Readonly<Record<string, unknown>>
   /** True: the account exists and is shut out, answered `account_disabled`. */
   readonly disabled?: boolean
+  /**
+   * Milliseconds since the epoch before which tokens of this account do not count, as the option `notBefore`; of the
+   * two the later one holds. `byEmail` passes on what `accounts.endAccess` and `accounts.disable` recorded.
+   */
+  readonly notBefore?: number | undefined
   /** Must be the identity's own kind where it is given: nothing turns a service into a person. */
   readonly kind?: Principal['kind']
 }

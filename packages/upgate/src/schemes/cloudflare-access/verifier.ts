@@ -199,10 +199,10 @@ export class TokenVerifier {
         if ((principal.expiresAt ?? 0) <= clock.now()) {
           return rejected('the account has expired', 'expired_credential')
         }
-        const notBefore = settings.notBefore?.(principal)
-        return notBefore === undefined
-          ? principal
-          : andThen(notBefore, (limit) => counts(principal, limit, parsed.payload.iat))
+        const { iat } = parsed.payload
+        const own = counts(principal, known.notBefore, iat)
+        if ('outcome' in own || settings.notBefore === undefined) return own
+        return andThen(settings.notBefore(principal), (limit) => counts(principal, limit, iat))
       })
     if (online === undefined || identity.kind !== 'user') return map()
     return askOnline(token, identity, online, settings).then((answer) => {

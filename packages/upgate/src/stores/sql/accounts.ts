@@ -68,6 +68,7 @@ function rowOf(record: AccountRecord): Insertable<Accounts> {
     created_at: record.createdAt,
     disabled_at: orNull(record.disabledAt),
     session_generation: record.sessionGeneration,
+    not_before: orNull(record.notBefore),
   }
 }
 
@@ -83,5 +84,6 @@ function recordOf(row: Selectable<Accounts> | undefined): AccountRecord | undefi
     createdAt: wide(row.created_at),
     disabledAt: wideOrUndefined(row.disabled_at),
     sessionGeneration: row.session_generation,
+    notBefore: wideOrUndefined(row.not_before),
   }
 }

@@ -85,6 +85,9 @@ const migrations: readonly Migration[] = [
       .addColumn('reason', 'text', (column) => column.notNull())
       .execute()
   },
+  async (db) => {
+    await db.schema.alterTable('upgate_accounts').addColumn('not_before', 'bigint').execute()
+  },
 ]
 
 /**

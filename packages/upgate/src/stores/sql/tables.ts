@@ -16,6 +16,7 @@ interface AccountTable {
   created_at: Wide
   disabled_at: WideOrNull
   session_generation: number
+  not_before: WideOrNull
 }
 
 interface SessionTable {
