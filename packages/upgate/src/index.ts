@@ -1,3 +1,4 @@
+export { memoryBus } from './bus/memory.ts'
 export { type RefusalCode, refusalCodes } from './core/codes.ts'
 export type { Connections, LiveConnection } from './core/connections.ts'
 export type {
@@ -53,6 +54,7 @@ export type {
   Refusal,
   RefusalFrames,
 } from './core/handshake.ts'
+export type { RevocationBus } from './core/ports/bus.ts'
 export type { Clock, Timer } from './core/ports/clock.ts'
 export type { Logger } from './core/ports/logger.ts'
 export type {
@@ -109,6 +111,7 @@ export type {
   NewDevice,
   NewSession,
   Revocations,
+  RevocationsHealth,
   ServiceLimits,
   Services,
   ServicesOptions,

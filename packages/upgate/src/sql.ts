@@ -1,2 +1,3 @@
+export { type PostgresBusOptions, postgresBus } from './bus/postgres.ts'
 export { type PostgresStoreOptions, postgresStore } from './stores/postgres.ts'
 export { type SqliteStoreOptions, sqliteStore } from './stores/sqlite.ts'

@@ -26,6 +26,8 @@ import type { ApiKey, Device, NewApiKey, NewDevice, Services, ServicesOptions } 
 export function createServices(options: ServicesOptions): Services {
   assertKnownOptions('createServices', options, [
     'store',
+    'bus',
+    'dangerouslyKeepSocketsWhenCutOff',
     'clock',
     'logger',
     'randomBytes',
@@ -34,6 +36,8 @@ export function createServices(options: ServicesOptions): Services {
   ])
   const {
     store,
+    bus,
+    dangerouslyKeepSocketsWhenCutOff: keepSocketsWhenLost = false,
     clock = systemClock,
     logger,
     randomBytes = nodeRandomBytes,
@@ -41,15 +45,18 @@ export function createServices(options: ServicesOptions): Services {
   } = options
   if (store === undefined) {
     throw new TypeError(
-      'createServices: `store` is missing. Give it memoryStore(), or sqliteStore() of upgate/sql.',
+      'createServices: `store` is missing. Give it memoryStore(), or sqliteStore() or postgresStore() of upgate/sql.',
     )
   }
   const limits = resolveLimits(options.limits)
   const revocations = createRevocations({
     log: store.revocations,
+    bus,
     clock,
     logger,
     interval: limits.logInterval,
+    timeout: limits.lookupTimeout,
+    keepSocketsWhenLost,
   })
   const pool = createHashPool({ inFlight: limits.hashesInFlight, queue: limits.hashQueue })
   const { cacheEntries, cacheAge, lookupsInFlight, lookupTimeout } = limits

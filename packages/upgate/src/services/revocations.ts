@@ -1,7 +1,11 @@
+import type { RevocationBus } from '../core/ports/bus.ts'
 import type { Clock, Timer } from '../core/ports/clock.ts'
 import type { Logger } from '../core/ports/logger.ts'
 import type { Revocation } from '../core/ports/revocations.ts'
-import type { RevocationLog } from '../core/ports/stores.ts'
+import { type RevocationLog, StoreUnavailable } from '../core/ports/stores.ts'
+import { createBusLine } from './bus-line.ts'
+import { createFreshness } from './freshness.ts'
+import { createLogReader } from './log-reader.ts'
 import type { Revocations } from './types.ts'
 
 /** What the services do with the log, besides what the outside may. */
@@ -9,32 +13,80 @@ export interface OwnRevocations extends Revocations {
   /** Announces entries that this process just appended, before it returns its promise. Never rejects. */
   publish(entries: readonly Revocation[]): Promise<void>
   /**
-   * Resolves when the end of the log is known. What is verified before could miss a revocation for good, so
-   * nothing is. Rejects with `StoreUnavailable`; the next call tries again.
+   * Resolves when it is known what was revoked: at once, unless this process has just started or is cut off. What is
+   * verified before could miss a revocation, so nothing is. Rejects with `StoreUnavailable`; the next call tries again.
    */
   ready(): Promise<void> | undefined
   close(): void
 }
 
-const pageSize = 500
+/** Milliseconds between attempts to read the log while there is no other news. */
+const retryInterval = 1000
 
-/** Follows the numbered log: our own entries at once, those of other processes by reading. */
-export function createRevocations(options: {
+export interface RevocationsOptions {
   readonly log: RevocationLog
+  readonly bus: RevocationBus | undefined
   readonly clock: Clock
   readonly logger: Logger | undefined
+  /** Milliseconds between readings of the log; 0 = never by itself. */
   readonly interval: number
-}): OwnRevocations {
-  const { log, clock, logger, interval } = options
+  /** Milliseconds that a reading may take. */
+  readonly timeout: number
+  readonly keepSocketsWhenLost: boolean
+}
+
+/** Follows the numbered log: our own entries at once, those of other processes by bus and by reading. */
+export function createRevocations(options: RevocationsOptions): OwnRevocations {
+  const { log, bus, clock, logger, interval, timeout } = options
+  /** Without either nobody else writes, and there is nothing to be cut off from. */
+  const follows = bus !== undefined || interval > 0
   const listeners = new Set<(revocation: Revocation) => void>()
-  /** Up to here everything was announced. */
-  let known: number | undefined
   /** The newest that was announced, possibly ahead of what is still to be read. */
   let newest = 0
   let starting: Promise<void> | undefined
   let syncing: Promise<void> | undefined
+  /** What others claimed since the reading under way began. */
+  let claimed = 0
   let timer: Timer | undefined
   let closed = false
+
+  const reader = createLogReader({
+    log,
+    onEntry: announce,
+    onLost(sequence) {
+      logger?.warn('Part of the log of revocations is gone unread: everybody has to prove themselves anew.')
+      newest = sequence
+      announceToAll(sequence)
+    },
+  })
+  const freshness = createFreshness({
+    clock,
+    revalidate: () => sync().catch(() => {}),
+    onCutOff: () => logger?.warn('Cut off: neither the log of revocations nor the bus can be heard.'),
+    onBack: () => logger?.warn('The log of revocations can be followed again.'),
+    onLost() {
+      logger?.error('Cut off for a minute: it is no longer known who was revoked.', {
+        sockets: options.keepSocketsWhenLost ? 'kept' : 'closed',
+      })
+      if (!options.keepSocketsWhenLost) announceToAll(newest)
+    },
+  })
+  const line =
+    bus &&
+    createBusLine({
+      bus,
+      clock,
+      logger,
+      known: () => reader.known,
+      onHeard(sequence) {
+        freshness.heard()
+        if (sequence <= (reader.known ?? 0)) return
+        // A reading under way may have passed the place where this one belongs.
+        if (syncing !== undefined) claimed = Math.max(claimed, sequence)
+        else void sync().catch(() => {})
+      },
+      onSilence: () => poll(),
+    })
 
   function announce(revocation: Revocation): void {
     newest = Math.max(newest, revocation.sequence)
@@ -48,63 +100,71 @@ export function createRevocations(options: {
     }
   }
 
-  function ready(): Promise<void> | undefined {
-    if (known !== undefined) return undefined
-    starting ??= log
-      .head()
-      .then((head) => {
-        known ??= head
-        newest = Math.max(newest, head)
-      })
-      .finally(() => {
-        starting = undefined
-      })
+  /** Nobody was revoked that we know of, so nobody is told so: they may come back and prove themselves. */
+  function announceToAll(sequence: number): void {
+    for (const kind of ['user', 'device', 'service'] as const) {
+      announce({ sequence, at: clock.now(), selector: { kind }, reason: 'unavailable' })
+    }
+  }
+
+  function inTime(reading: Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const late = clock.setTimer(timeout, () =>
+        reject(
+          new StoreUnavailable('store_unavailable', 'The log of revocations could not be read in time.'),
+        ),
+      )
+      reading.then(resolve, reject).finally(() => late.cancel())
+    })
+  }
+
+  function start(): Promise<void> {
+    starting ??= inTime(
+      reader.start().then(() => {
+        newest = Math.max(newest, reader.known ?? 0)
+        if (follows && !closed) freshness.read()
+      }),
+    ).finally(() => {
+      starting = undefined
+    })
     return starting
   }
 
-  /** Entries between what we know and the oldest that is left are gone: they may concern anybody. */
-  function lost(next: Revocation): void {
-    logger?.warn('The log of revocations was cut before it was read: everybody has to prove themselves anew.')
-    const { at, sequence } = next
-    for (const kind of ['user', 'device', 'service'] as const) {
-      announce({ sequence: sequence - 1, at, selector: { kind }, reason: 'revoked' })
-    }
-  }
-
   async function read(): Promise<void> {
-    await ready()
-    for (;;) {
-      const entries = await log.since(known as number, pageSize)
-      const first = entries[0]
-      if (first !== undefined && first.sequence > (known as number) + 1) lost(first)
-      for (const entry of entries) {
-        if (entry.sequence <= (known as number)) continue
-        known = entry.sequence
-        announce(entry)
-      }
-      if (entries.length < pageSize) return
-    }
+    if (reader.known === undefined) await start()
+    await reader.read()
+    if (follows && !closed) freshness.read()
   }
 
   function sync(): Promise<void> {
-    syncing ??= read().finally(() => {
+    if (closed) return Promise.reject(new StoreUnavailable('store_closed', 'The services were closed.'))
+    if (syncing !== undefined) return syncing
+    claimed = 0
+    syncing = inTime(read()).finally(() => {
       syncing = undefined
+      if (!closed && claimed > (reader.known ?? 0)) void sync().catch(() => {})
     })
     return syncing
   }
 
   function poll(): void {
-    if (closed || interval === 0) return
-    timer = clock.setTimer(interval, () => {
-      sync()
-        .catch((error: unknown) => {
-          if (!closed) logger?.warn('The log of revocations cannot be read.', { error: String(error) })
-        })
-        .finally(poll)
-    })
+    timer?.cancel()
+    if (closed || !follows) return
+    const wellInformed = freshness.state === 'current' && line?.silent !== true
+    if (wellInformed && interval === 0) return
+    timer = clock.setTimer(
+      wellInformed ? interval : Math.min(interval || retryInterval, retryInterval),
+      () => {
+        sync()
+          .catch((error: unknown) => {
+            if (!closed) logger?.warn('The log of revocations cannot be read.', { error: String(error) })
+          })
+          .finally(poll)
+      },
+    )
   }
 
-  ready()?.catch(() => {})
+  start().catch(() => {})
   poll()
 
   return {
@@ -116,20 +176,30 @@ export function createRevocations(options: {
       return () => void listeners.delete(own)
     },
     sync,
-    ready,
+    health: () => ({
+      log: freshness.state,
+      bus: line === undefined ? 'none' : line.silent ? 'silent' : 'heard',
+    }),
+    ready() {
+      if (reader.known === undefined) return start()
+      return freshness.state === 'current' ? undefined : sync()
+    },
     async publish(entries) {
-      let gap = known === undefined
+      let gap = false
       for (const entry of entries) {
-        if (!gap && entry.sequence === (known as number) + 1) known = entry.sequence
-        else gap = true
+        if (!reader.take(entry)) gap = true
         announce(entry)
       }
+      const last = entries.at(-1)
+      if (last !== undefined) bus?.announce(last.sequence)
       // Another process wrote in between. Ours took effect already; announcing one twice does no harm.
       if (gap) await sync().catch(() => {})
     },
     close() {
       closed = true
       timer?.cancel()
+      freshness.stop()
+      line?.stop()
       listeners.clear()
     },
   }

@@ -1,4 +1,5 @@
 import type { MaybePromise, Verification } from '../core/credential.ts'
+import type { RevocationBus } from '../core/ports/bus.ts'
 import type { Clock } from '../core/ports/clock.ts'
 import type { Logger } from '../core/ports/logger.ts'
 import type { RevocationFeed, RevocationReason } from '../core/ports/revocations.ts'
@@ -215,6 +216,18 @@ export type Devices = TokenService<Device, NewDevice>
 export interface Revocations extends RevocationFeed {
   /** Reads what other processes appended and announces it here. Rejects with `StoreUnavailable`. */
   sync(): Promise<void>
+  /** Whether this process learns of revocations elsewhere, for readiness checks and alarms. */
+  health(): RevocationsHealth
+}
+
+export interface RevocationsHealth {
+  /**
+   * `current`: the log was read, or the bus heard, within 5 s. `cut_off`: neither was; what is verified reads the log
+   * first. `lost`: the log could not be read for a minute; live sockets were closed.
+   */
+  readonly log: 'current' | 'cut_off' | 'lost'
+  /** `silent`: nothing was heard for 5 s, so that revocations elsewhere take effect when the log is read. */
+  readonly bus: 'none' | 'heard' | 'silent'
 }
 
 /** Bounds; times in milliseconds. */
@@ -237,7 +250,10 @@ export interface ServiceLimits {
   readonly lookupsInFlight?: number
   /** How long a look-up may take before it is `unavailable`. Default: 5,000. */
   readonly lookupTimeout?: number
-  /** How often the log is read for what other processes appended; 0 = never. Default: 1,000. */
+  /**
+   * How often the log is read for what other processes appended, besides when the bus says so; 0 = never, unless the
+   * bus is silent. Default: 1,000.
+   */
   readonly logInterval?: number
   /** How long uses are collected before they are written. Default: 5,000. */
   readonly touchDelay?: number
@@ -251,6 +267,16 @@ export interface ServiceLimits {
 
 export interface ServicesOptions {
   readonly store: Store
+  /**
+   * How other instances are told of revocations at once: `postgresBus` of upgate/sql or `redisBus` of upgate/redis.
+   * Default: none; what another process revokes takes effect when the log is read (`limits.logInterval`).
+   */
+  readonly bus?: RevocationBus
+  /**
+   * Keeps live sockets open when the log could not be read for a minute. They were proved once, and may have been
+   * revoked since: only for where an outage hurts more than a guest who stays too long. Default: false.
+   */
+  readonly dangerouslyKeepSocketsWhenCutOff?: boolean
   readonly clock?: Clock
   /** Default: silent. */
   readonly logger?: Logger

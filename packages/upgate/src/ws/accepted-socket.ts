@@ -78,6 +78,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
   close(reason: RevocationReason): void {
     const { expiredCode, revokedCode } = this.#keeper.limits
     if (reason === 'expired') this.end(expiredCode, 'auth_expired')
+    else if (reason === 'unavailable') this.end(1013, reason)
     else this.end(revokedCode, reason)
   }
 

@@ -34,6 +34,7 @@ export function countsAsFailure(code: RefusalCode): boolean {
 
 /** The refusal for a credential that was revoked while it was being verified. */
 export function codeOfRevocation(reason: RevocationReason): RefusalCode {
+  if (reason === 'unavailable') return 'unavailable'
   if (reason === 'expired') return 'expired_credential'
   return reason === 'disabled' ? 'account_disabled' : 'revoked_credential'
 }

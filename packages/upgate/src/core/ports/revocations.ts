@@ -1,7 +1,18 @@
 import type { Principal } from '../principal.ts'
 
-/** Why something stopped counting; becomes the close reason of live sockets. */
-export type RevocationReason = 'revoked' | 'expired' | 'narrowed' | 'disabled' | 'logged_out' | 'rotated'
+/**
+ * Why something stopped counting; becomes the close reason of live sockets.
+ *
+ * `unavailable` is no verdict: whether it still counts cannot be known, so whoever it concerns has to come back.
+ */
+export type RevocationReason =
+  | 'revoked'
+  | 'expired'
+  | 'narrowed'
+  | 'disabled'
+  | 'logged_out'
+  | 'rotated'
+  | 'unavailable'
 
 /** Whom a revocation concerns. Every field given must match; at least one is given. */
 export interface RevocationSelector {

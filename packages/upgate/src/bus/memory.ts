@@ -1,0 +1,24 @@
+import { busMessage, type RevocationBus } from '../core/ports/bus.ts'
+import { createBusListeners } from './listeners.ts'
+
+/**
+ * A bus within this process: for tests, and for several services over one store in one process.
+ *
+ * @example
+ * const bus = memoryBus()
+ * const [here, there] = [createServices({ store, bus }), createServices({ store, bus })]
+ */
+export function memoryBus(): RevocationBus {
+  const listeners = createBusListeners()
+  let closed = false
+  return {
+    announce(sequence) {
+      // Later, as it would be with any other bus.
+      if (!closed) queueMicrotask(() => listeners.hear(busMessage(sequence)))
+    },
+    subscribe: listeners.add,
+    close: async () => {
+      closed = true
+    },
+  }
+}

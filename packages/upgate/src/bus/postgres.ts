@@ -1,0 +1,82 @@
+import { assertKnownOptions } from '../core/options.ts'
+import type { RevocationBus } from '../core/ports/bus.ts'
+import type { Clock } from '../core/ports/clock.ts'
+import type { Logger } from '../core/ports/logger.ts'
+import { systemClock } from '../services/system-clock.ts'
+import { peer } from '../stores/peer.ts'
+import { reconnectingBus } from './reconnecting.ts'
+
+export interface PostgresBusOptions {
+  /** `postgres://user:password@host:5432/database`: not through a pooler in transaction mode, which forgets listeners. */
+  readonly connectionString: string
+  /** Name of the channel; another one for each deployment in the same database. Default: `upgate_revocations`. */
+  readonly channel?: string
+  readonly clock?: Clock
+  /** Default: silent. */
+  readonly logger?: Logger
+}
+
+/**
+ * Opens a bus over PostgreSQL's LISTEN and NOTIFY, on a connection of its own that is made anew whenever it ends.
+ *
+ * A server that cannot be reached is no error: it is tried again. Needs the package `pg`.
+ *
+ * @throws TypeError for a bad option or a missing package
+ * @example
+ * import { postgresBus, postgresStore } from 'upgate/sql'
+ * const connectionString = process.env.DATABASE_URL
+ * const bus = await postgresBus({ connectionString })
+ * const services = createServices({ store: await postgresStore({ connectionString }), bus })
+ */
+export async function postgresBus(options: PostgresBusOptions): Promise<RevocationBus> {
+  assertKnownOptions('postgresBus', options, ['connectionString', 'channel', 'clock', 'logger'])
+  const { connectionString, channel = 'upgate_revocations', clock = systemClock, logger } = options
+  if (typeof connectionString !== 'string' || !/^postgres(ql)?:\/\//.test(connectionString)) {
+    throw new TypeError('postgresBus: `connectionString` must begin with postgres://')
+  }
+  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(channel)) {
+    throw new TypeError(
+      'postgresBus: `channel` must be a name of at most 63 small letters, digits and underscores',
+    )
+  }
+  const { default: pg } = await peer('postgresBus', 'pg', 'pg', () => import('pg'))
+
+  return reconnectingBus({
+    name: 'The bus over PostgreSQL',
+    clock,
+    logger,
+    async connect(hear, ended) {
+      const client = new pg.Client({
+        connectionString,
+        connectionTimeoutMillis: 5000,
+        keepAlive: true,
+        application_name: 'upgate bus',
+      })
+      const destroy = (): void => {
+        client.end().catch(() => {})
+        // `end` waits for answers that may never come.
+        stream(client)?.destroy()
+      }
+      client.on('error', ended)
+      client.on('end', () => ended('the connection ended'))
+      client.on('notification', (notification) => {
+        if (notification.channel === channel) hear(notification.payload)
+      })
+      try {
+        await client.connect()
+        await client.query(`listen ${channel}`)
+      } catch (error) {
+        destroy()
+        throw error
+      }
+      return {
+        send: (message) => client.query('select pg_notify($1, $2)', [channel, message]),
+        destroy,
+      }
+    },
+  })
+}
+
+function stream(client: unknown): { destroy(): void } | undefined {
+  return (client as { connection?: { stream?: { destroy(): void } } }).connection?.stream
+}

@@ -1,0 +1,113 @@
+import { busMessage, type RevocationBus } from '../core/ports/bus.ts'
+import type { Clock, Timer } from '../core/ports/clock.ts'
+import type { Logger } from '../core/ports/logger.ts'
+import { createBusListeners } from './listeners.ts'
+
+/** A connection to what carries the messages. */
+export interface BusConnection {
+  send(message: string): Promise<unknown>
+  /** Must not throw, and may be called for a connection that has ended. */
+  destroy(): void
+}
+
+export interface ReconnectingBusOptions {
+  /** For the log: `The bus over Redis`. */
+  readonly name: string
+  readonly clock: Clock
+  readonly logger: Logger | undefined
+  /** Connects and listens. `ended` may be called more than once. */
+  connect(hear: (message: unknown) => void, ended: (error?: unknown) => void): Promise<BusConnection>
+}
+
+/** Milliseconds between the first attempts to connect again; doubled until the longest. */
+const shortestDelay = 100
+const longestDelay = 5000
+/** Milliseconds in which what was sent has to come back: a dead connection often looks like a quiet one. */
+const echo = 4000
+
+/** A bus over a connection that comes back by itself. Resolves when it is connected, or was tried once. */
+export async function reconnectingBus(options: ReconnectingBusOptions): Promise<RevocationBus> {
+  const { name, clock, logger, connect } = options
+  const listeners = createBusListeners()
+  let connection: BusConnection | undefined
+  let waiting: Timer | undefined
+  let unanswered: Timer | undefined
+  let delay = shortestDelay
+  /** What is to be said next. One number says everything that smaller ones did. */
+  let next: number | undefined
+  let sending = false
+  let closed = false
+  /** Which connection events belong to. */
+  let generation = 0
+
+  async function open(): Promise<void> {
+    waiting = undefined
+    const mine = ++generation
+    try {
+      const opened = await connect(
+        (message) => {
+          if (mine !== generation) return
+          unanswered?.cancel()
+          unanswered = undefined
+          listeners.hear(message)
+        },
+        (error) => drop(mine, error),
+      )
+      if (closed || mine !== generation) return opened.destroy()
+      connection = opened
+      delay = shortestDelay
+      flush()
+    } catch (error) {
+      drop(mine, error)
+    }
+  }
+
+  function drop(mine: number, error: unknown): void {
+    if (closed || mine !== generation) return
+    generation++
+    logger?.warn(`${name} is not connected; it is tried again.`, { error: String(error), delay })
+    release()
+    waiting = clock.setTimer(delay, () => void open())
+    delay = Math.min(2 * delay, longestDelay)
+  }
+
+  function release(): void {
+    unanswered?.cancel()
+    unanswered = undefined
+    connection?.destroy()
+    connection = undefined
+    sending = false
+  }
+
+  function flush(): void {
+    if (connection === undefined || sending || next === undefined) return
+    const mine = generation
+    const message = busMessage(next)
+    next = undefined
+    sending = true
+    unanswered ??= clock.setTimer(echo, () => drop(mine, 'no answer'))
+    connection.send(message).then(
+      () => {
+        if (mine !== generation) return
+        sending = false
+        flush()
+      },
+      (error: unknown) => drop(mine, error),
+    )
+  }
+
+  await open()
+  return {
+    announce(sequence) {
+      if (closed) return
+      next = Math.max(next ?? 0, sequence)
+      flush()
+    },
+    subscribe: listeners.add,
+    async close() {
+      closed = true
+      waiting?.cancel()
+      release()
+    },
+  }
+}

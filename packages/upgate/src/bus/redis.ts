@@ -1,0 +1,80 @@
+import { assertKnownOptions } from '../core/options.ts'
+import type { RevocationBus } from '../core/ports/bus.ts'
+import type { Clock } from '../core/ports/clock.ts'
+import type { Logger } from '../core/ports/logger.ts'
+import { systemClock } from '../services/system-clock.ts'
+import { peer } from '../stores/peer.ts'
+import { reconnectingBus } from './reconnecting.ts'
+
+export interface RedisBusOptions {
+  /** `redis://user:password@host:6379`, or `rediss://` for TLS. */
+  readonly url: string
+  /** Name of the channel; another one for each deployment on the same server. Default: `upgate:revocations`. */
+  readonly channel?: string
+  readonly clock?: Clock
+  /** Default: silent. */
+  readonly logger?: Logger
+}
+
+/**
+ * Opens a bus over Redis' PUBLISH and SUBSCRIBE, on connections of its own that are made anew whenever they end.
+ *
+ * A server that cannot be reached is no error: it is tried again. Works with every server of the kind (Valkey, a
+ * cluster's node). Needs the package `redis`.
+ *
+ * @throws TypeError for a bad option or a missing package
+ * @example
+ * import { redisBus } from 'upgate/redis'
+ * const bus = await redisBus({ url: process.env.REDIS_URL })
+ * const services = createServices({ store, bus })
+ */
+export async function redisBus(options: RedisBusOptions): Promise<RevocationBus> {
+  assertKnownOptions('redisBus', options, ['url', 'channel', 'clock', 'logger'])
+  const { url, channel = 'upgate:revocations', clock = systemClock, logger } = options
+  if (typeof url !== 'string' || !/^rediss?:\/\//.test(url)) {
+    throw new TypeError('redisBus: `url` must begin with redis:// or rediss://')
+  }
+  if (typeof channel !== 'string' || channel === '') {
+    throw new TypeError('redisBus: `channel` must not be empty')
+  }
+  const { createClient } = await peer('redisBus', 'redis', 'redis', () => import('redis'))
+
+  return reconnectingBus({
+    name: 'The bus over Redis',
+    clock,
+    logger,
+    async connect(hear, ended) {
+      const clients = [0, 1].map(() =>
+        createClient({
+          url,
+          name: 'upgate-bus',
+          disableOfflineQueue: true,
+          // Connecting again is done for both together, here.
+          socket: { connectTimeout: 5000, reconnectStrategy: false },
+        }),
+      )
+      const [publisher, subscriber] = clients as [(typeof clients)[0], (typeof clients)[0]]
+      const destroy = (): void => {
+        for (const client of clients) {
+          try {
+            client.destroy()
+          } catch {
+            // It had ended already.
+          }
+        }
+      }
+      for (const client of clients) {
+        client.on('error', ended)
+        client.on('end', () => ended('the connection ended'))
+      }
+      try {
+        await Promise.all(clients.map((client) => client.connect()))
+        await subscriber.subscribe(channel, hear)
+      } catch (error) {
+        destroy()
+        throw error
+      }
+      return { send: (message) => publisher.publish(channel, message), destroy }
+    },
+  })
+}
