@@ -1,0 +1,40 @@
+import { createServer } from 'node:http'
+import { createGate } from 'upgate'
+import { asPrincipal, assertGuarded } from 'upgate/testing'
+import { guardServer } from 'upgate/ws'
+import { describe, expect, it } from 'vitest'
+import { request, verdict } from '../core/fixtures.ts'
+
+describe('asPrincipal', () => {
+  const alice = asPrincipal({ id: 'alice', scopes: ['operator.admin'] })
+  const bob = asPrincipal({ id: 'bob' })
+  const gate = createGate({
+    schemes: [alice.scheme, bob.scheme],
+    rules: [{ path: '/admin/*', access: 'required', scopes: ['operator.admin'] }],
+  })
+
+  it('is somebody to the real engine, with what the record grants and no more', async () => {
+    expect(await verdict(gate, request('/admin/x', { headers: alice.headers }))).toBe('allow')
+    expect(await verdict(gate, request('/admin/x', { headers: bob.headers }))).toBe(
+      'forbid insufficient_scope',
+    )
+    expect(await verdict(gate, request('/any', { headers: bob.headers }))).toBe('allow')
+  })
+
+  it('cannot be guessed by whoever finds it left in', async () => {
+    const headers = { authorization: 'Bearer test_alice' }
+    expect(await verdict(gate, request('/any', { headers }))).toBe('challenge invalid_credential')
+    expect(await verdict(gate, request('/any'))).toBe('challenge auth_required')
+  })
+})
+
+describe('assertGuarded', () => {
+  it('throws until a gate guards the server, and again when it does no more', async () => {
+    const server = createServer()
+    expect(() => assertGuarded(server)).toThrow(/No gate guards this server.*Call guardServer/)
+    const guard = guardServer(server, createGate({ schemes: [asPrincipal({ id: 'a' }).scheme] }))
+    expect(() => assertGuarded(server)).not.toThrow()
+    await guard.close()
+    expect(() => assertGuarded(server)).toThrow(/No gate guards/)
+  })
+})
