@@ -29,5 +29,6 @@ function whatOf(line: AuditLine): string {
   // What somebody did to a device or a key.
   if (line.by !== undefined) return [line.name, line.scopes].flat().filter(Boolean).join(' · ')
   const place = line.path === undefined ? '' : `${line.method ?? ''} ${line.path}`
-  return [place, line.code ?? line.reason, line.detail].filter(Boolean).join(' · ')
+  const more = line.suppressed === undefined ? '' : `and ${line.suppressed} more that were not recorded`
+  return [place, line.code ?? line.reason, line.detail, more].filter(Boolean).join(' · ')
 }

@@ -1,4 +1,5 @@
 import type { AuditEvent, Principal } from 'upgate'
+import { createTokenBucket } from './token-bucket.ts'
 
 /** One line of the audit trail. Flat, so that it can be searched; never holds a secret. */
 export interface AuditLine {
@@ -43,22 +44,49 @@ export interface AuditOptions {
   write(line: string): void
   /** Lines kept in memory. Default: 500. */
   readonly capacity?: number
+  /** Lines a second about what strangers do, over some time; further ones are counted only. Default: 50. */
+  readonly strangersRate?: number
 }
 
-/** Creates the audit trail. */
+/** What anybody can cause at will, without a credential. */
+const ofStrangers = new Set(['refused', 'deferred', 'socket_refused', 'login_failed', 'setup_code_wrong'])
+
+/**
+ * Creates the audit trail.
+ *
+ * Strangers can neither push what others did out of memory, since their lines fill half of it at most, nor fill
+ * the disk with log lines: those beyond the rate are counted in `suppressed` of the next one.
+ */
 export function createAudit(options: AuditOptions): Audit {
-  const { now, write, capacity = 500 } = options
+  const { now, write, capacity = 500, strangersRate = 50 } = options
   const lines: AuditLine[] = []
+  const strangers: AuditLine[] = []
+  const limit = createTokenBucket(strangersRate * 4, 1000 / strangersRate)
+  let suppressed = 0
   const listeners = new Set<(line: AuditLine) => void>()
   /** Connections of open pages: every page has one, which is no news. */
   const pages = new Set<string>()
   let count = 0
 
   function add(at: number, event: string, fields: Fields): void {
+    const anybody = ofStrangers.has(event)
+    if (anybody && limit(now()) > 0) {
+      suppressed += 1
+      return
+    }
     count += 1
-    const line: AuditLine = { number: count, at: new Date(at).toISOString(), event, ...present(fields) }
-    lines.push(line)
-    if (lines.length > capacity) lines.shift()
+    const more = anybody && suppressed > 0 ? { suppressed } : {}
+    if (anybody) suppressed = 0
+    const line: AuditLine = {
+      number: count,
+      at: new Date(at).toISOString(),
+      event,
+      ...present({ ...fields, ...more }),
+    }
+    const kept = anybody ? strangers : lines
+    kept.push(line)
+    if (strangers.length > capacity / 2) strangers.shift()
+    if (lines.length + strangers.length > capacity) (lines.length > capacity / 2 ? lines : strangers).shift()
     write(oneLine(line))
     for (const listener of listeners) listener(line)
   }
@@ -80,7 +108,7 @@ export function createAudit(options: AuditOptions): Audit {
       if (event.type === 'allowed' || isOfPage(event)) return
       add(event.at, event.type, fieldsOf(event))
     },
-    list: () => lines.toReversed(),
+    list: () => [...lines, ...strangers].sort((one, other) => other.number - one.number),
     onLine(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
@@ -114,7 +142,21 @@ function fieldsOf(event: AuditEvent): Fields {
       const { sequence, reason, selector } = event.revocation
       return { sequence, reason, ...selector, closed: event.closed }
     }
+    default:
+      // Events of a newer library are flat: they are worth a line before this gateway knows them.
+      return flatOf(event)
   }
+}
+
+function flatOf(event: object): Fields {
+  const fields: Record<string, string | number | boolean | readonly string[]> = {}
+  for (const [name, value] of Object.entries(event)) {
+    const flat = Array.isArray(value)
+      ? value.every((entry) => typeof entry === 'string')
+      : typeof value !== 'object'
+    if (name !== 'type' && name !== 'at' && flat && value !== undefined) fields[name] = value
+  }
+  return fields
 }
 
 function placeOf(place: {

@@ -117,6 +117,29 @@ describe('the audit trail', () => {
     expect(log).toHaveLength(5)
   })
 
+  it('cannot be flooded by strangers, neither in memory nor in the log', () => {
+    let now = 0
+    const log: string[] = []
+    const audit = createAudit({
+      now: () => now,
+      write: (line) => log.push(line),
+      capacity: 10,
+      strangersRate: 5,
+    })
+    for (let count = 0; count < 4; count++) audit.record({ event: 'logged_in', principal: String(count) })
+    for (let count = 0; count < 1000; count++) audit.record({ event: 'login_failed' })
+    expect(log).toHaveLength(4 + 20)
+    expect(audit.list().filter((line) => line.event === 'logged_in')).toHaveLength(4)
+    expect(audit.list()).toHaveLength(9)
+    now = 200
+    audit.record({ event: 'login_failed' })
+    expect(audit.list()[0]).toMatchObject({ event: 'login_failed', suppressed: 980 })
+    audit.record({ event: 'device_created' })
+    for (let count = 0; count < 20; count++) audit.record({ event: 'logged_in' })
+    expect(audit.list()).toHaveLength(10)
+    expect(audit.list().filter((line) => line.event === 'login_failed')).toHaveLength(5)
+  })
+
   it('is one line each, without anything a terminal would obey', () => {
     const log: string[] = []
     const audit = createAudit({ now: () => 0, write: (line) => log.push(line) })

@@ -349,6 +349,24 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       expect(await page.locator('#nodes tbody tr').count()).toBe(0)
     })
 
+    it('follows a link from another site without a second login', async () => {
+      await start()
+      const page = await context.newPage()
+      await logIn(page)
+      // `localhost` is another site than `127.0.0.1`: the strict cookie does not come along.
+      const link = `<a href="${program.origin}/keys">keys</a>`
+      const site = createServer((_request, response) =>
+        response.setHeader('content-type', 'text/html').end(link),
+      )
+      site.listen(0, '127.0.0.1')
+      await new Promise((resolve) => site.once('listening', resolve))
+      await page.goto(`http://localhost:${(site.address() as { port: number }).port}/`)
+      await page.getByRole('link', { name: 'keys' }).click()
+      await page.waitForURL(`${program.origin}/keys`)
+      await live(page)
+      site.close()
+    })
+
     it('can be used by keyboard alone', async () => {
       await start()
       const page = await context.newPage()
