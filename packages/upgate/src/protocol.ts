@@ -70,6 +70,8 @@ export function closeCodeFor(code: RefusalCode): number {
     case 'insufficient_scope':
     case 'role_required':
     case 'principal_mismatch':
+    case 'edge_mismatch':
+    case 'external_login':
     case 'origin_refused':
     case 'host_refused':
       return closeCodes.forbidden
