@@ -114,6 +114,11 @@ export function createGateWith<const S extends readonly Scheme[]>(
     }),
   )
 
+  // Two schemes over one service tell of the same things: once is enough.
+  for (const source of new Set(schemes.flatMap((scheme) => scheme.events ?? []))) {
+    unsubscribe.push(source.subscribe((event) => events.emit(event)))
+  }
+
   const placeOf = (request: AuthRequest): EventPlace => ({
     method: request.method,
     path: pathOf(request.target).slice(0, 256),

@@ -1,3 +1,4 @@
+import type { AuditEvent } from './events.ts'
 import type { RevocationFeed } from './ports/revocations.ts'
 import type { Principal } from './principal.ts'
 import type { AuthRequest } from './request.ts'
@@ -74,6 +75,11 @@ export type Verification<P extends Principal = Principal> =
       readonly ambient?: boolean
       /** A credential made on this occasion, to be handed to the client once, in the protocol's answer. */
       readonly issued?: IssuedCredential
+      /**
+       * In band: called once the rule admits the principal, for what must not be used up in vain. Its answer is the
+       * final one; it must be about the same principal.
+       */
+      readonly issue?: () => MaybePromise<Verification<P>>
     }
   /** `reason` is for `explain` and the audit log; it never holds any part of the secret. */
   | {
@@ -137,6 +143,8 @@ export interface Scheme<P extends Principal = Principal> {
   verify(credential: Credential, context: VerifyContext): MaybePromise<Verification<P>>
   /** The revocations that end this scheme's principals; the gate subscribes to each distinct feed once. */
   readonly revocations?: RevocationFeed
+  /** Audit events of its own; the gate passes them on to whoever listens to it. */
+  readonly events?: { subscribe(listener: (event: AuditEvent) => void): () => void }
 }
 
 /** The union of the principals a list of schemes can produce. */

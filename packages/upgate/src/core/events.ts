@@ -49,6 +49,29 @@ export type AuditEvent = { readonly at: number } & (
       readonly reason: string | undefined
     }
   | { readonly type: 'revoked'; readonly revocation: Revocation; readonly closed: number }
+  | {
+      readonly type: 'pairing'
+      /** `invited`, `window_opened` and `uninvited` concern codes and windows, the others a device's request. */
+      readonly step:
+        | 'requested'
+        | 'approved'
+        | 'rejected'
+        | 'expired'
+        | 'collected'
+        | 'full'
+        | 'invited'
+        | 'window_opened'
+        | 'uninvited'
+      /** Id of the request, code or window; absent where none was kept. */
+      readonly subjectId: string | undefined
+      /** Set from the approval on. */
+      readonly deviceId: string | undefined
+      /** Who did it; absent where the device did, or nobody. */
+      readonly by: string | undefined
+      readonly role: string
+      readonly scopes: readonly string[]
+      readonly clientAddress: string | undefined
+    }
 )
 
 /** Audit events to whoever listens. A listener that throws is reported to the logger, never to the caller. */

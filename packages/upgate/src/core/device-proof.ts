@@ -1,0 +1,59 @@
+import type { Credential, OpaqueCredential, PasswordCredential, TokenCredential } from './credential.ts'
+
+/** What a device says about itself when it asks to be paired. Nothing of it is believed. */
+export interface DeviceWish {
+  readonly name?: string | undefined
+  readonly role?: string | undefined
+  readonly scopes?: readonly string[] | undefined
+}
+
+/**
+ * How a device without a token proves who it is: by its key, over a text that holds the server's nonce, or by the
+ * claim secret of its pairing request.
+ *
+ * Handshakes make these with {@link deviceCredential}; nothing that a client sent can be one.
+ */
+export type DeviceProof = (
+  | {
+      readonly by: 'key'
+      /** As sent: base64 or base64url of the 32 raw bytes. */
+      readonly publicKey: string
+      /** As sent: base64 or base64url of the 64 bytes. */
+      readonly signature: string
+      /** Hex SHA-256 of the public key, where the protocol carries it: compared. */
+      readonly keyId?: string | undefined
+      /** What must have been signed, built by the server around its own nonce; several spellings where a protocol has them. */
+      readonly signedTexts: readonly (string | Uint8Array)[]
+      /** Milliseconds since the epoch, as signed; absent where the protocol signs the nonce alone. */
+      readonly signedAt?: number | undefined
+    }
+  | { readonly by: 'claim'; readonly secret: string }
+) & {
+  readonly wish: DeviceWish
+  /** A bootstrap code, shared token or password sent along: who lets the device ask. */
+  readonly beside?: TokenCredential | PasswordCredential | undefined
+}
+
+export const deviceKeyCredential = 'device-key'
+export const deviceClaimCredential = 'device-claim'
+
+/** JSON cannot make a symbol: what a client nested in its frame can never pass for a proof that a handshake built. */
+const brand: unique symbol = Symbol.for('upgate.device-proof') as never
+
+/** Wraps a proof as the credential that `deviceKey` and `claimSecret` verify. For handshakes. */
+export function deviceCredential(proof: DeviceProof): OpaqueCredential {
+  return {
+    type: 'opaque',
+    source: 'frame',
+    name: proof.by === 'key' ? deviceKeyCredential : deviceClaimCredential,
+    value: { [brand]: true, proof },
+  }
+}
+
+/** The proof in a credential that a handshake made. */
+export function deviceProofOf(credential: Credential): DeviceProof | undefined {
+  if (credential.type !== 'opaque') return undefined
+  const { value } = credential
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, brand)) return undefined
+  return (value as { readonly proof: DeviceProof }).proof
+}

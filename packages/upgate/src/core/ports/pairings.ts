@@ -1,0 +1,114 @@
+import type { TokenRecord } from './stores.ts'
+
+/** Where a pairing request stands. `expired` = nobody decided, or nobody collected, in time. */
+export type PairingState = 'pending' | 'approved' | 'rejected' | 'collected' | 'expired'
+
+/** Who let a device ask. `window` and `anonymous` requests share the smaller quota. */
+export type PairingIntroduction = 'code' | 'credential' | 'window' | 'anonymous'
+
+/** The most that may be granted, where the introduction says so. */
+export interface PairingLimit {
+  readonly role: string
+  readonly scopes: readonly string[]
+}
+
+/** What was granted at approval. */
+export interface PairingGrant {
+  readonly name: string
+  readonly role: string
+  readonly scopes: readonly string[]
+  /** Id that the device's record will have; chosen at approval, made at collection. */
+  readonly deviceId: string
+}
+
+/** A device's wish to be let in. Times are milliseconds since the epoch. */
+export interface PairingRecord {
+  /** Public: fit for logs and pages. */
+  readonly id: string
+  /** Counts the writes, from 1: what compare-and-set compares. */
+  readonly version: number
+  /** Who asks: `key:` and the hex SHA-256 of a public key, or `claim:` and the digest of a claim secret. Unique. */
+  readonly subject: string
+  readonly state: PairingState
+  readonly quota: 'invited' | 'open'
+  readonly introduction: PairingIntroduction
+  /** Id of the code, window or principal that let it ask. */
+  readonly introducer?: string | undefined
+  readonly limit?: PairingLimit | undefined
+  /** As the device says; nothing of it is believed. */
+  readonly name: string
+  readonly role: string
+  readonly scopes: readonly string[]
+  readonly clientAddress?: string | undefined
+  readonly createdAt: number
+  readonly expiresAt: number
+  readonly decidedAt?: number | undefined
+  readonly decidedBy?: string | undefined
+  readonly granted?: PairingGrant | undefined
+}
+
+/** A bootstrap code, or a window in which anybody may ask. Times are milliseconds since the epoch. */
+export interface InvitationRecord extends PairingLimit {
+  readonly id: string
+  readonly kind: 'code' | 'window'
+  /** SHA-256 of the code, base64url; of a window its id. Unique. */
+  readonly digest: string
+  readonly createdBy: string
+  readonly createdAt: number
+  readonly expiresAt: number
+}
+
+/** What bounds a new request. */
+export interface PairingTerms {
+  /** Milliseconds since the epoch. */
+  readonly now: number
+  /** Pending requests of the same quota, this one included. */
+  readonly atMost: number
+  /** The same of one client address, where that is known. */
+  readonly perAddress: number
+  /** Digest of the bootstrap code that is used up by it. */
+  readonly code?: string | undefined
+}
+
+/** What became of a new request. */
+export type PairingAnswer =
+  | { readonly outcome: 'added' | 'existing'; readonly record: PairingRecord }
+  /** A quota is reached; the code is not used up. */
+  | { readonly outcome: 'full' }
+  /** The code is unknown, used up or expired. */
+  | { readonly outcome: 'no_invitation' }
+
+/** Pairing requests, invitations and the keys of devices. Every operation is atomic, and durable when it has answered. */
+export interface PairingStore {
+  /**
+   * Adds a request and uses up its code, or answers the subject's own one that is not over yet (pending, approved
+   * or rejected). Of concurrent callers with one subject, one adds; of those with one code, one gets it.
+   */
+  request(record: PairingRecord, terms: PairingTerms): Promise<PairingAnswer>
+  get(id: string): Promise<PairingRecord | undefined>
+  bySubject(subject: string): Promise<PairingRecord | undefined>
+  /** Requests in this state, in order of creation. */
+  list(state: PairingState): Promise<readonly PairingRecord[]>
+  /** Compare and set: writes if the stored version is `record.version - 1`. False = somebody else was faster. */
+  replace(record: PairingRecord): Promise<boolean>
+  /**
+   * Compare and set as above, and in the same transaction adds the device and binds the key to it. The key belongs
+   * to the new device from then on, whatever it belonged to before.
+   */
+  collect(record: PairingRecord, device: TokenRecord, keyId: string | undefined): Promise<boolean>
+  /**
+   * Marks what is over as expired and answers it: of concurrent callers one gets each. Forgets what has been over
+   * since `forgetBefore`, and invitations that are over.
+   */
+  expire(now: number, forgetBefore: number): Promise<readonly PairingRecord[]>
+  /** Id of the device that a key belongs to. */
+  deviceOfKey(keyId: string): Promise<string | undefined>
+  /** Adds if neither id nor digest is taken. */
+  invite(invitation: InvitationRecord): Promise<boolean>
+  /** By digest, not over yet. */
+  invitation(digest: string, now: number): Promise<InvitationRecord | undefined>
+  /** Not over yet, in order of creation. */
+  invitations(now: number): Promise<readonly InvitationRecord[]>
+  /** False when there was none of that id. */
+  uninvite(id: string): Promise<boolean>
+}

@@ -1,0 +1,30 @@
+import type { Principal } from '../principal.ts'
+
+/** A ticket for one WebSocket. Times are milliseconds since the epoch. */
+export interface TicketRecord {
+  /** Public: fit for logs. */
+  readonly id: string
+  /** SHA-256 of the token, base64url. */
+  readonly digest: string
+  /** Whom it stands for, as they were when it was made. `attributes` are not kept. */
+  readonly principal: Omit<Principal, 'attributes'>
+  /** Path of the upgrade it is good for. */
+  readonly path: string
+  /** `Origin` of the page it is good for; absent = no page. */
+  readonly origin?: string | undefined
+  /** Number of the newest revocation when it was made: later ones end it. */
+  readonly sequence: number
+  readonly createdAt: number
+  readonly expiresAt: number
+}
+
+/** Tickets. Every operation is atomic. */
+export interface TicketStore {
+  /** Adds a ticket, and removes the oldest ones of the same principal beyond `atMost`. False if the id was taken. */
+  add(record: TicketRecord, atMost: number): Promise<boolean>
+  get(id: string): Promise<TicketRecord | undefined>
+  /** Consumes: of concurrent callers one gets the record, the others `undefined`. */
+  take(id: string): Promise<TicketRecord | undefined>
+  /** Forgets tickets that expired before. Answers how many. */
+  purge(expiredBefore: number): Promise<number>
+}
