@@ -12,7 +12,6 @@ import {
   memoryStore,
   type RuleOptions,
   type Services,
-  type Store,
 } from 'upgate'
 import { byEmail, type CloudflareAccessOptions, cloudflareAccess } from 'upgate/cloudflare-access'
 import { expressGate } from 'upgate/express'
@@ -50,6 +49,8 @@ export interface Behind {
   direct(path: string, headers?: Readonly<Record<string, string>>): Promise<Answer>
   /** A socket through the edge. */
   socket(path: string, headers?: Readonly<Record<string, string>>): TestSocket
+  /** A socket past the edge. */
+  socketAt(origin: string, path: string, headers?: Readonly<Record<string, string>>): TestSocket
   /** Logs in on the simulated page, as a browser does, and answers its cookie. */
   logIn(email: string): Promise<string>
   /** Lets the time pass that the gate holds back the close of a refused socket. */
@@ -103,7 +104,10 @@ export async function startBehind(
   const clock = manualClock(Date.UTC(2026, 9, 1))
   const sim = createEdgeSim({
     clock,
-    teams: [{ name: 'acme', signingKeys: keys.slice(0, 4) }, { name: 'globex', signingKeys: keys.slice(4) }],
+    teams: [
+      { name: 'acme', signingKeys: keys.slice(0, 4) },
+      { name: 'globex', signingKeys: keys.slice(4) },
+    ],
     users: ['ada@example.com', 'eve@example.com'].map((email) => ({ email })),
     applications: [
       {
@@ -115,24 +119,23 @@ export async function startBehind(
     ],
     ...edge,
   })
-  const store = memoryStore()
-  const services = createServices({ store, clock, limits: { logInterval: 0 } })
+
+  const services = createServices({ store: memoryStore(), clock, limits: { logInterval: 0 } })
   await services.accounts.create({ email: 'Ada@example.com', scopes: ['chat'], roles: ['writer'] })
   closing.push(() => sim.stop())
   await sim.start()
-  return serve({ clock, sim, store, services, access })
+  return serve({ clock, sim, services, access })
 }
 
 interface Parts {
   readonly clock: ManualClock
   readonly sim: EdgeSim
-  readonly store: Store
   readonly services: Services
   readonly access: Partial<CloudflareAccessOptions>
 }
 
 async function serve(parts: Parts): Promise<Behind> {
-  const { clock, sim, store, services, access } = parts
+  const { clock, sim, services, access } = parts
   let certs = 0
   const scheme = cloudflareAccess({
     team: 'acme',
@@ -212,6 +215,8 @@ async function serve(parts: Parts): Promise<Behind> {
       const to = sim.to(`${site.replace('http', 'ws')}${path}`)
       return new TestSocket(to.url, { ...to.headers, ...headers })
     },
+    socketAt: (at, path, headers = {}) =>
+      new TestSocket(`${at}${path}`, { host: 'gateway.example.com', ...headers }),
     logIn: (email) => logIn(sim, email),
     async passRefusal() {
       // The refusal is decided while the upgrade or the frame travels; time may pass only afterwards.
