@@ -154,7 +154,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
 
   return {
     ...shared,
-    decide: (request) => reported(request, engine.decide(request)),
+    decide: (request) => (events.active ? reported(request, engine.decide(request)) : engine.decide(request)),
     resume: (deferred, inBand) => engine.resume(deferred, inBand),
     explain: (request) => explain(engine, { patterns, clientAddresses }, request),
     require(demands = {}): Decider<P> {

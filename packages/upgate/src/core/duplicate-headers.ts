@@ -5,15 +5,17 @@
  * request may see two different credentials; the raw list shows all.
  */
 export function createDuplicateFinder(
-  names: Iterable<string>,
+  names: readonly string[],
 ): (rawHeaders: readonly string[]) => string | undefined {
-  const byLength: (readonly string[] | undefined)[] = []
+  const longest = Math.max(0, ...names.map((name) => name.length))
+  const byLength: (readonly string[] | undefined)[] = new Array(longest + 1).fill(undefined)
   for (const name of new Set(names)) byLength[name.length] = [...(byLength[name.length] ?? []), name]
   return (rawHeaders) => {
     let seen: string[] | undefined
     for (let i = 0; i < rawHeaders.length; i += 2) {
       const raw = rawHeaders[i] as string
-      const candidates = byLength[raw.length]
+      // Reading beyond the end of an array is slow.
+      const candidates = raw.length <= longest ? byLength[raw.length] : undefined
       if (candidates === undefined) continue
       const lower = raw.toLowerCase()
       if (!candidates.includes(lower)) continue

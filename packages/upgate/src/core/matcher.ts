@@ -50,6 +50,8 @@ export class Matcher {
   #method = ''
   #upgrade = false
   #strict = false
+  /** The path has no upper-case letter: the trie alone has compared it letter by letter. */
+  #plain = false
   #first: CompiledRule | undefined
   #protective: CompiledRule | undefined
 
@@ -79,8 +81,8 @@ export class Matcher {
     // HEAD is GET without a body, for rules as well.
     const effective = method === 'HEAD' ? 'GET' : method
     const first = this.#matchOne(target, effective, upgrade)
-    if (rewritten === undefined || rewritten === target || typeof first === 'string' || 'malformed' in first)
-      return first
+    if (rewritten === undefined || rewritten === target) return first
+    if (typeof first === 'string' || 'malformed' in first) return first
     const second = this.#matchOne(rewritten, effective, upgrade)
     if (typeof second === 'string' || 'malformed' in second || first === second) return second
     return this.#stricter(first, second)
@@ -109,6 +111,7 @@ export class Matcher {
     this.#method = method
     this.#upgrade = upgrade
     this.#strict = canonical
+    this.#plain = path === lower
     this.#first = undefined
     this.#protective = undefined
     this.#visit(this.#root, 0)
@@ -123,13 +126,13 @@ export class Matcher {
   #visit(node: Node, at: number): void {
     const lower = this.#lower
     const length = lower.length
-    if (node.below.length > 0) this.#consider(node.below)
+    if (node.below.length > 0) this.#consider(node.below, at < length)
     if (at >= length) {
-      this.#consider(node.exact)
+      this.#consider(node.exact, true)
       return
     }
     // `/` itself, or a trailing slash.
-    if (at === length - 1) this.#consider(node.exact)
+    if (at === length - 1) this.#consider(node.exact, at === 0)
     let end = lower.indexOf('/', at + 1)
     if (end === -1) end = length
     if (node.literals.size > 0) {
@@ -139,14 +142,18 @@ export class Matcher {
     if (node.parameter !== undefined && end > at + 1) this.#visit(node.parameter, end)
   }
 
-  #consider(entries: readonly RulePattern[]): void {
+  /** `exactly`: the walk has met the pattern as it is written, apart from case. */
+  #consider(entries: readonly RulePattern[], exactly: boolean): void {
     for (const { rule, pattern } of entries) {
       // Entries are in order: once both are found, nothing later can lower either.
       if (this.#first !== undefined && this.#protective !== undefined) {
         if (rule.index > this.#first.index && rule.index > this.#protective.index) return
       }
       if (!appliesTo(rule, this.#method, this.#upgrade)) continue
-      const strict = this.#strict && matchesStrictly(pattern, this.#path)
+      const strict =
+        this.#strict &&
+        exactly &&
+        ((this.#plain && !pattern.hasUpperCase) || matchesStrictly(pattern, this.#path))
       if (isPermissive(rule) && !strict) continue
       if (this.#first === undefined || rule.index < this.#first.index) this.#first = rule
       if (!strict && (this.#protective === undefined || rule.index < this.#protective.index))
