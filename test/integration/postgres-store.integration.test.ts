@@ -67,7 +67,9 @@ describe.skipIf(!(await postgresAnswers()))('PostgreSQL', () => {
       const started = await Promise.all(Array.from({ length: 6 }, () => open({ maxConnections: 1 })))
       await started[0]?.keys.add(key)
       for (const store of started) expect((await store.keys.get('k'))?.name).toBe('k')
-      expect(await administer(`select version from ${schema}.upgate_schema`)).toEqual([{ version: 1 }])
+      expect(await administer(`select version from ${schema}.upgate_schema`)).toEqual([
+        { version: expect.any(Number) },
+      ])
     })
 
     test('a database of a newer version is refused, and left as it is', async () => {

@@ -112,12 +112,18 @@ export type {
   NewSession,
   Revocations,
   RevocationsHealth,
+  RotateSession,
+  RotateToken,
+  RotationRefusal,
+  RotationRefusalCode,
   ServiceLimits,
   Services,
   ServicesOptions,
   Session,
+  SessionRotation,
   Sessions,
   TokenInfo,
+  TokenRotation,
   TokenService,
 } from './services/types.ts'
 export { memoryStore } from './stores/memory.ts'

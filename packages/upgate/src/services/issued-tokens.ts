@@ -13,11 +13,20 @@ import { createId, createToken, type TokenPrefix } from '../crypto/tokens.ts'
 import { maxAttempts } from './accounts.ts'
 import { checkExpiry, checkName, checkNames, narrows } from './record-input.ts'
 import type { OwnRevocations } from './revocations.ts'
+import { checkOverlap, refused, rotationPending } from './rotation.ts'
 import { rejected, type TokenVerifier } from './token-verifier.ts'
 import type { Touches } from './touches.ts'
-import type { ApiKey, Device, NewApiKey, NewDevice, TokenInfo, TokenService } from './types.ts'
+import type {
+  ApiKey,
+  Device,
+  NewApiKey,
+  NewDevice,
+  RotationRefusal,
+  TokenInfo,
+  TokenService,
+} from './types.ts'
 
-type Change = Partial<Omit<TokenRecord, 'id' | 'version' | 'digest'>>
+type Change = Partial<Omit<TokenRecord, 'id' | 'version'>>
 
 export interface IssuedTokensOptions<T, N> {
   readonly prefix: TokenPrefix
@@ -31,6 +40,8 @@ export interface IssuedTokensOptions<T, N> {
   details(token: N): { readonly roles: readonly string[]; readonly accountId?: string | undefined }
   show(record: TokenRecord): T
 }
+
+const maxOverlap = 30 * 86_400_000
 
 interface Common {
   readonly name: string
@@ -119,6 +130,23 @@ export function createIssuedTokens<T, N extends Common>(
         return { change: { expiresAt: checked }, ended: earlier ? 'narrowed' : undefined }
       })
     },
+    async rotate(id, rotation = {}) {
+      const overlap = checkOverlap('overlap', rotation, 0, maxOverlap)
+      const token = createToken(prefix, id, randomBytes)
+      let previousUntil = 0
+      let refusal: RotationRefusal | undefined = refused.unknown_credential
+      const record = await change(id, (record) => {
+        const now = clock.now()
+        refusal = refusalFor(record, now, overlap)
+        if (refusal !== undefined) return { change: undefined }
+        previousUntil = Math.min(now + overlap, record.expiresAt ?? Number.POSITIVE_INFINITY)
+        const digests = { digest: sha256(token), previousDigest: record.digest, previousUntil }
+        // Live sockets do not know which token they came with: they have to come back.
+        return { change: digests, ended: 'rotated' }
+      })
+      if (refusal !== undefined || record === undefined) return refusal ?? refused.unknown_credential
+      return { outcome: 'done', id, token, record, previousUntil }
+    },
     revoke: (id) =>
       change(id, (record) =>
         record.revokedAt === undefined
@@ -171,6 +199,12 @@ export function createTokenJudge(options: {
     }
     return Object.freeze({ outcome: 'authenticated', principal: Object.freeze(principal) })
   }
+}
+
+function refusalFor(record: TokenRecord, now: number, overlap: number): RotationRefusal | undefined {
+  if (record.revokedAt !== undefined) return refused.revoked_credential
+  if (record.expiresAt !== undefined && now >= record.expiresAt) return refused.expired_credential
+  return rotationPending(record, now, overlap) ? refused.rotation_pending : undefined
 }
 
 function infoOf(record: TokenRecord): TokenInfo {

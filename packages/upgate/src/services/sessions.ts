@@ -10,12 +10,15 @@ import { sha256 } from '../crypto/sha256.ts'
 import { createId, createToken } from '../crypto/tokens.ts'
 import type { OwnAccounts } from './accounts.ts'
 import type { OwnRevocations } from './revocations.ts'
+import { checkOverlap, refused, rotationPending } from './rotation.ts'
 import { rejected, type TokenVerifier } from './token-verifier.ts'
 import type { Touches } from './touches.ts'
 import type { Session, Sessions } from './types.ts'
 
 const purgeInterval = 60_000
 const maxLabel = 200
+const standardGrace = 10_000
+const maxGrace = 60_000
 
 export interface SessionLifetimes {
   /** Milliseconds without use after which a session ends. */
@@ -69,7 +72,7 @@ export function createSessions(options: SessionsOptions): Sessions {
         createdAt: now,
         lastSeenAt: now,
         expiresAt: now + absolute,
-        label: details.label?.slice(0, maxLabel),
+        label: details.label?.slice(0, maxLabel).replace(/\p{Cc}/gu, ' '),
         clientAddress: details.clientAddress,
       }
       const evicted = await sessions.add(record, perAccount)
@@ -88,6 +91,28 @@ export function createSessions(options: SessionsOptions): Sessions {
       if (entry === undefined) return false
       await revocations.publish([entry])
       return true
+    },
+    async rotate(id, rotation = {}) {
+      const grace = checkOverlap('grace', rotation, standardGrace, maxGrace)
+      const token = createToken('ugs', id, randomBytes)
+      const record = await sessions.get(id)
+      if (record === undefined) return refused.unknown_credential
+      const account = await accounts.get(record.accountId)
+      const now = clock.now()
+      if (account === undefined || account.sessionGeneration !== record.generation) {
+        return refused.revoked_credential
+      }
+      if (account.disabledAt !== undefined) return refused.account_disabled
+      if (now >= Math.min(record.expiresAt, record.lastSeenAt + idle)) return refused.expired_credential
+      if (rotationPending(record, now, grace)) return refused.rotation_pending
+      const digests = { digest: sha256(token), previousDigest: record.digest, previousUntil: now + grace }
+      const draft = { at: now, selector: { sessionId: id }, reason: 'rotated' } as const
+      const entry = await sessions.rotate(id, record.digest, digests, draft)
+      // Somebody else was faster, and has the new token; or the session has just ended.
+      if (entry === undefined)
+        return (await sessions.get(id)) ? refused.rotation_pending : refused.unknown_credential
+      await revocations.publish([entry])
+      return { outcome: 'done', token, session: shown({ ...record, ...digests }) }
     },
     revokeAll: (accountId, reason = 'revoked') => options.accountService.endSessions(accountId, reason),
     verify: verifier.verify,

@@ -8,7 +8,14 @@ import { watchRevocations } from './revocation-watch.ts'
 import type { OwnRevocations } from './revocations.ts'
 import { createVerifiedCache } from './verified-cache.ts'
 
-export interface TokenVerifierOptions<R extends { readonly digest: string }> {
+/** What a record is found to be valid by. */
+interface Digests {
+  readonly digest: string
+  readonly previousDigest?: string | undefined
+  readonly previousUntil?: number | undefined
+}
+
+export interface TokenVerifierOptions<R extends Digests> {
   readonly prefix: TokenPrefix
   /** What people call it, for reasons: `API key`. */
   readonly noun: string
@@ -34,9 +41,7 @@ export interface TokenVerifier {
 const maxLookups = 3
 
 /** Verifies tokens of one kind: cache, then one store look-up for all who wait for the same answer. */
-export function createTokenVerifier<R extends { readonly digest: string }>(
-  options: TokenVerifierOptions<R>,
-): TokenVerifier {
+export function createTokenVerifier<R extends Digests>(options: TokenVerifierOptions<R>): TokenVerifier {
   const { prefix, noun, clock, revocations, cacheEntries, cacheAge, lookupsInFlight, lookupTimeout } = options
   const cache = createVerifiedCache(cacheEntries)
   const watch = watchRevocations(revocations, (revocation) => cache.drop(revocation.selector))
@@ -47,6 +52,7 @@ export function createTokenVerifier<R extends { readonly digest: string }>(
   // Unknown id and wrong secret are one answer: what exists is not told to who cannot prove it.
   const invalid: Verification = rejected('invalid_credential', `no such ${noun}`)
   const wrongLength = rejected('invalid_credential', `the ${noun} does not have the length of one`)
+  const superseded = rejected('revoked_credential', `the ${noun} was replaced by a new one`)
   const crowded = unavailable('too many look-ups are in flight', 1)
   const slow = unavailable('the store did not answer in time', 1)
   const failed = unavailable('the store cannot answer', 5)
@@ -57,8 +63,11 @@ export function createTokenVerifier<R extends { readonly digest: string }>(
     for (let i = 0; i < maxLookups; i++) {
       const epoch = watch.epoch()
       const record = await options.find(id)
-      if (record === undefined || !equalDigests(record.digest, digest)) return invalid
-      const answer = await options.judge(record)
+      if (record === undefined) return invalid
+      const replaced = !equalDigests(record.digest, digest)
+      if (replaced && !equalDigests(record.previousDigest ?? '', digest)) return invalid
+      const judged = await options.judge(record)
+      const answer = replaced ? withinOverlap(judged, record.previousUntil ?? 0) : judged
       if (answer.outcome !== 'authenticated') return answer
       const { principal } = answer
       // A revocation that arrived while the store was asked wins: what was read may be older than it.
@@ -69,6 +78,14 @@ export function createTokenVerifier<R extends { readonly digest: string }>(
       return answer
     }
     return overtaken
+  }
+
+  /** What the token before the last rotation is worth: as much as the new one, and only until the overlap ends. */
+  function withinOverlap(answer: Verification, until: number): Verification {
+    if (answer.outcome !== 'authenticated') return answer
+    if (clock.now() >= until) return superseded
+    const expiresAt = Math.min(until, answer.principal.expiresAt ?? Number.POSITIVE_INFINITY)
+    return Object.freeze({ ...answer, principal: Object.freeze({ ...answer.principal, expiresAt }) })
   }
 
   function miss(token: string, digest: string): MaybePromise<Verification> {

@@ -117,6 +117,12 @@ export interface Sessions {
   list(accountId: string): Promise<readonly Session[]>
   /** Ends one session and its live sockets. False when there was none. */
   revoke(id: string, reason?: RevocationReason): Promise<boolean>
+  /**
+   * Gives a session a new token, as is due when its privileges grow: whoever knew the old one does not get them.
+   *
+   * The old token counts until the grace ends, for requests that are under way. Live sockets end, and come back.
+   */
+  rotate(id: string, options?: RotateSession): Promise<SessionRotation>
   /** Ends all sessions of an account and their live sockets. */
   revokeAll(accountId: string, reason?: RevocationReason): Promise<void>
   /** Says whose a session token is; synchronous when it was verified within the last minute. Never rejects. */
@@ -131,6 +137,47 @@ export interface IssuedSession {
   readonly token: string
   readonly session: Session
 }
+
+/** Why nothing was rotated. */
+export type RotationRefusalCode =
+  | 'unknown_credential'
+  | 'revoked_credential'
+  | 'expired_credential'
+  | 'account_disabled'
+  /** The overlap of the rotation before has not ended: a third token would end the first one early. */
+  | 'rotation_pending'
+
+export interface RotationRefusal {
+  readonly outcome: 'refused'
+  readonly code: RotationRefusalCode
+  /** A sentence for people. */
+  readonly reason: string
+}
+
+export interface RotateSession {
+  /** Milliseconds for which the old token counts, too; 0 to 60,000. Default: 10,000. */
+  readonly grace?: number
+}
+
+/** The answer to rotating a session. */
+export type SessionRotation = ({ readonly outcome: 'done' } & IssuedSession) | RotationRefusal
+
+export interface RotateToken {
+  /**
+   * Milliseconds for which the old token counts, too; 0 to 30 days. Default: 0: it ends at once, as is due for one
+   * that leaked.
+   */
+  readonly overlap?: number
+}
+
+/** The answer to rotating a key or device. */
+export type TokenRotation<T> =
+  | ({
+      readonly outcome: 'done'
+      /** Until when the old token counts, in milliseconds since the epoch. */
+      readonly previousUntil: number
+    } & Issued<T>)
+  | RotationRefusal
 
 /** A key or device as services show it: without its digest. */
 export interface TokenInfo {
@@ -200,6 +247,11 @@ export interface TokenService<T, N> {
   setScopes(id: string, scopes: readonly string[]): Promise<T | undefined>
   /** Sets or clears the expiry. Bringing it forward ends what is live. */
   setExpiry(id: string, expiresAt: number | undefined): Promise<T | undefined>
+  /**
+   * Gives it a new token under the same id, with the same rights and the same end. Live sockets end, and come back
+   * with either token; those of the old one end with the overlap, whatever happens.
+   */
+  rotate(id: string, options?: RotateToken): Promise<TokenRotation<T>>
   /** Ends it for good, with its live sockets. Revoking twice changes nothing. */
   revoke(id: string): Promise<T | undefined>
   /** Says whose a token is; synchronous when it was verified within the last minute. Never rejects. */

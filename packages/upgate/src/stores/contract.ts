@@ -66,10 +66,11 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
     assert.equal(await store.accounts.add(person), true)
     assert.deepEqual(defined(await store.accounts.get('a')), defined(person))
     assert.deepEqual(defined(await store.accounts.byEmail('a@example.com')), defined(person))
-    const login = session('s', { label: 'Firefox', clientAddress: '192.0.2.1' })
+    const before = { previousDigest: 'before', previousUntil: at + 5 }
+    const login = session('s', { label: 'Firefox', clientAddress: '192.0.2.1', ...before })
     assert.deepEqual(await store.sessions.add(login, 5), [])
     assert.deepEqual(defined(await store.sessions.get('s')), defined(login))
-    const key = token('k', { accountId: 'a', createdBy: 'a', expiresAt: at + 1, lastUsedAt: at })
+    const key = token('k', { accountId: 'a', createdBy: 'a', expiresAt: at + 1, lastUsedAt: at, ...before })
     assert.equal(await store.keys.add(key), true)
     assert.deepEqual(defined(await store.keys.get('k')), defined(key))
     assert.equal(await store.devices.get('k'), undefined)
@@ -188,6 +189,24 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
     assert.deepEqual(entries[0], { sequence: 1, ...draft('s') })
     assert.equal(await store.revocations.head(), 1)
     assert.equal(await other.sessions.get('s'), undefined)
+  })
+
+  check('gives a session another token once', async (store, fixture) => {
+    const other = await fixture.connect()
+    await store.accounts.add(account('a'))
+    await store.sessions.add(session('s'), 5)
+    const to = (n: number) => ({ digest: `new ${n}`, previousDigest: 'digest of s', previousUntil: at + n })
+    const answers = await Promise.all(
+      range(10).map((n) => (n % 2 ? store : other).sessions.rotate('s', 'digest of s', to(n), draft('s'))),
+    )
+    const entries = answers.filter((entry) => entry !== undefined)
+    assert.deepEqual(entries, [{ sequence: 1, ...draft('s') }])
+    const winner = answers.findIndex((entry) => entry !== undefined)
+    assert.deepEqual(defined(await other.sessions.get('s')), defined(session('s', to(winner))))
+    assert.equal(await store.sessions.rotate('gone', 'x', to(1), draft('gone')), undefined)
+    await store.sessions.remove('s', draft('s'))
+    assert.equal(await store.sessions.rotate('s', `new ${winner}`, to(1), draft('s')), undefined)
+    assert.equal(await store.revocations.head(), 2)
   })
 
   check('keeps at most so many sessions per account', async (store) => {

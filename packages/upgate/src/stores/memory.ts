@@ -116,6 +116,13 @@ function memorySessions({ run, append }: Shared): SessionStore {
             return append({ at: record.createdAt, selector: { sessionId: id }, reason: 'revoked' })
           })
       }),
+    rotate: (id, from, to, draft) =>
+      run(() => {
+        const stored = records.get(id)
+        if (stored?.digest !== from) return undefined
+        records.set(id, Object.freeze({ ...stored, ...to }))
+        return append(draft)
+      }),
     remove: (id, draft) => run(() => (records.delete(id) ? append(draft) : undefined)),
     removeOf: (accountId, generation) =>
       run(() => removeIf((record) => record.accountId === accountId && record.generation < generation)),

@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import Libsql from 'libsql'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { sqliteStore } from '../../src/stores/sqlite.ts'
 import { type Compiled, compile } from './compiled.ts'
+import { firstSchema } from './first-schema.ts'
 
 let folder: string
 let file: string
@@ -53,7 +54,6 @@ describe('opening', () => {
   })
 
   test('a database of the first version is brought up to date, with what is in it', async () => {
-    const store = await sqliteStore({ file })
     const account = {
       id: 'a',
       version: 1,
@@ -63,11 +63,8 @@ describe('opening', () => {
       createdAt: 1,
       sessionGeneration: 1,
     }
-    await store.accounts.add(account)
-    await store.close()
-    edit((db) =>
-      db.exec('alter table upgate_accounts drop column not_before; update upgate_schema set version = 1'),
-    )
+    await mkdir(dirname(file))
+    edit((db) => db.exec(firstSchema))
     const again = await sqliteStore({ file })
     expect(await again.accounts.get('a')).toMatchObject(account)
     expect(await again.accounts.replace({ ...account, version: 2, notBefore: 7 }, [])).toEqual([])

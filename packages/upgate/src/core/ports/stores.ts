@@ -62,6 +62,10 @@ export interface SessionRecord {
   readonly id: string
   /** SHA-256 of the token, base64url. */
   readonly digest: string
+  /** SHA-256 of the token before the last rotation, base64url. */
+  readonly previousDigest?: string | undefined
+  /** Until when that token counts, too. */
+  readonly previousUntil?: number | undefined
   readonly accountId: string
   /** The account's generation when the session began. */
   readonly generation: number
@@ -75,6 +79,9 @@ export interface SessionRecord {
   readonly clientAddress?: string | undefined
 }
 
+/** The tokens that a session counts by. */
+export type SessionDigests = Required<Pick<SessionRecord, 'digest' | 'previousDigest' | 'previousUntil'>>
+
 /** An API key or a device token. What it may do is what stands here. */
 export interface TokenRecord {
   /** Public: fit for logs and pages. Of a device also its node id. */
@@ -83,6 +90,10 @@ export interface TokenRecord {
   readonly version: number
   /** SHA-256 of the token, base64url. */
   readonly digest: string
+  /** SHA-256 of the token before the last rotation, base64url. */
+  readonly previousDigest?: string | undefined
+  /** Until when that token counts, too. */
+  readonly previousUntil?: number | undefined
   readonly name: string
   readonly scopes: readonly string[]
   readonly roles: readonly string[]
@@ -136,6 +147,16 @@ export interface SessionStore {
    * Answers the entries, or `undefined` if the id was taken.
    */
   add(record: SessionRecord, atMost: number): Promise<readonly Revocation[] | undefined>
+  /**
+   * Compare and set: gives the session another token if it still has this one, and appends the draft to the log in
+   * the same transaction. `undefined` = it is gone, or somebody else was faster.
+   */
+  rotate(
+    id: string,
+    from: string,
+    to: SessionDigests,
+    revocation: RevocationDraft,
+  ): Promise<Revocation | undefined>
   /** Consumes: of concurrent callers one gets the log entry, the others `undefined`. */
   remove(id: string, revocation: RevocationDraft): Promise<Revocation | undefined>
   /** Tidies up after the account's generation moved on; the log entry was written with the account. */

@@ -88,6 +88,12 @@ const migrations: readonly Migration[] = [
   async (db) => {
     await db.schema.alterTable('upgate_accounts').addColumn('not_before', 'bigint').execute()
   },
+  async (db) => {
+    for (const table of ['upgate_sessions', 'upgate_keys', 'upgate_devices'] as const) {
+      await db.schema.alterTable(table).addColumn('previous_digest', 'text').execute()
+      await db.schema.alterTable(table).addColumn('previous_until', 'bigint').execute()
+    }
+  },
 ]
 
 /**

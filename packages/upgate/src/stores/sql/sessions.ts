@@ -1,7 +1,7 @@
 import type { Selectable } from 'kysely'
 import type { SessionRecord, SessionStore } from '../../core/ports/stores.ts'
 import { append } from './log.ts'
-import { inOrder, orNull, orUndefined, wide } from './rows.ts'
+import { inOrder, orNull, orUndefined, wide, wideOrUndefined } from './rows.ts'
 import type { Database, Tables } from './tables.ts'
 
 export function sqlSessions(database: Database): SessionStore {
@@ -32,6 +32,8 @@ export function sqlSessions(database: Database): SessionStore {
           .values({
             id: record.id,
             digest: record.digest,
+            previous_digest: orNull(record.previousDigest),
+            previous_until: orNull(record.previousUntil),
             account_id: record.accountId,
             generation: record.generation,
             created_at: record.createdAt,
@@ -57,6 +59,20 @@ export function sqlSessions(database: Database): SessionStore {
           db,
           evicted.map((id) => ({ at: record.createdAt, selector: { sessionId: id }, reason: 'revoked' })),
         )
+      }),
+    rotate: (id, from, to, draft) =>
+      transact(async (db) => {
+        const { numUpdatedRows } = await db
+          .updateTable('upgate_sessions')
+          .set({
+            digest: to.digest,
+            previous_digest: orNull(to.previousDigest),
+            previous_until: orNull(to.previousUntil),
+          })
+          .where('id', '=', id)
+          .where('digest', '=', from)
+          .executeTakeFirst()
+        return numUpdatedRows === 1n ? (await append(database, db, [draft]))[0] : undefined
       }),
     remove: (id, draft) =>
       transact(async (db) => {
@@ -103,6 +119,8 @@ function recordOf(row: Selectable<Tables['upgate_sessions']>): SessionRecord {
   return {
     id: row.id,
     digest: row.digest,
+    previousDigest: orUndefined(row.previous_digest),
+    previousUntil: wideOrUndefined(row.previous_until),
     accountId: row.account_id,
     generation: row.generation,
     createdAt: wide(row.created_at),

@@ -23,6 +23,8 @@ interface SessionTable {
   seq: Generated<number | string>
   id: string
   digest: string
+  previous_digest: string | null
+  previous_until: WideOrNull
   account_id: string
   generation: number
   created_at: Wide
@@ -37,6 +39,8 @@ interface TokenTable {
   id: string
   version: number
   digest: string
+  previous_digest: string | null
+  previous_until: WideOrNull
   name: string
   scopes: string
   roles: string

@@ -1,4 +1,4 @@
-import type { Insertable, Selectable } from 'kysely'
+import type { Insertable, Kysely, Selectable } from 'kysely'
 import type { TokenRecord, TokenStore } from '../../core/ports/stores.ts'
 import { append } from './log.ts'
 import { inOrder, list, orNull, orUndefined, wide, wideOrUndefined } from './rows.ts'
@@ -50,11 +50,25 @@ export function sqlTokens(database: Database, table: 'upgate_keys' | 'upgate_dev
   }
 }
 
+/** Inserts within a transaction of somebody else's; fails where the id is taken. */
+export async function insertToken(
+  db: Kysely<Tables>,
+  table: 'upgate_keys' | 'upgate_devices',
+  record: TokenRecord,
+): Promise<void> {
+  await db
+    .insertInto(table)
+    .values({ ...rowOf(record), last_used_at: orNull(record.lastUsedAt) })
+    .execute()
+}
+
 function rowOf(record: TokenRecord): Omit<Insertable<Tokens>, 'last_used_at'> {
   return {
     id: record.id,
     version: record.version,
     digest: record.digest,
+    previous_digest: orNull(record.previousDigest),
+    previous_until: orNull(record.previousUntil),
     name: record.name,
     scopes: JSON.stringify(record.scopes),
     roles: JSON.stringify(record.roles),
@@ -71,6 +85,8 @@ function recordOf(row: Selectable<Tokens>): TokenRecord {
     id: row.id,
     version: row.version,
     digest: row.digest,
+    previousDigest: orUndefined(row.previous_digest),
+    previousUntil: wideOrUndefined(row.previous_until),
     name: row.name,
     scopes: list(row.scopes),
     roles: list(row.roles),
