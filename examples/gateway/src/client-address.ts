@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
-import { isIP } from 'node:net'
-import proxyaddr from 'proxy-addr'
+import type { Gate } from 'upgate'
+import { clientAddressOf } from 'upgate/node'
 
 /** Says where a request comes from. */
 export interface ClientAddresses {
@@ -10,23 +10,11 @@ export interface ClientAddresses {
   counted(request: IncomingMessage): string | undefined
 }
 
-/** Reads `X-Forwarded-For` from the right, over the configured proxies only. */
-export function createClientAddresses(trustedProxies: readonly string[]): ClientAddresses {
-  const trust = proxyaddr.compile(
-    trustedProxies.flatMap((entry) =>
-      entry.toLowerCase() === 'private' ? ['uniquelocal', 'linklocal'] : [entry],
-    ),
-  )
-  const shown = (request: IncomingMessage): string | undefined => {
-    const address = proxyaddr(request, trust).replace(/^::ffff:(?=[\d.]+$)/i, '')
-    return isIP(address) === 0 ? undefined : address
-  }
+/** Takes the gate's word for it, so that pages, audit and limits name the same client. */
+export function createClientAddresses(gate: Pick<Gate, 'clientAddressOf'>): ClientAddresses {
+  const counted = (request: IncomingMessage): string | undefined => clientAddressOf(gate, request)
   return {
-    shown,
-    counted(request) {
-      const address = shown(request)
-      if (address === undefined || address === '::1' || address.startsWith('127.')) return undefined
-      return trustedProxies.length > 0 && trust(address, 0) ? undefined : address
-    },
+    counted,
+    shown: (request) => counted(request) ?? request.socket.remoteAddress?.replace(/^::ffff:(?=[\d.]+$)/i, ''),
   }
 }

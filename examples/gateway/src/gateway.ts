@@ -137,7 +137,7 @@ function assemble(parts: Parts): () => Promise<void> {
   const nodes = createNodes({ now })
   const chat = createChat({ now })
   const live = createLive(nodes, audit)
-  const addresses = createClientAddresses(config.trustedProxies)
+  const addresses = createClientAddresses(gate)
   const sockets = createSockets({
     '/ws': {
       maxPayload: nodeMessageLimit,

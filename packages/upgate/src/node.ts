@@ -3,4 +3,5 @@
  *
  * @module
  */
+export { clientAddressOf } from './node/client-address-of.ts'
 export { httpGate, type RequestListener } from './node/http-gate.ts'
