@@ -32,6 +32,7 @@ export type {
   Throttle,
   Unavailable,
 } from './core/decision.ts'
+export { type DeviceProof, type DeviceWish, deviceCredential } from './core/device-proof.ts'
 export type { AuditEvent, AuditEvents, EventPlace } from './core/events.ts'
 export type { Explanation } from './core/explain.ts'
 export type {
@@ -58,6 +59,17 @@ export type { RevocationBus } from './core/ports/bus.ts'
 export type { Clock, Timer } from './core/ports/clock.ts'
 export type { Logger } from './core/ports/logger.ts'
 export type {
+  InvitationRecord,
+  PairingAnswer,
+  PairingGrant,
+  PairingIntroduction,
+  PairingLimit,
+  PairingRecord,
+  PairingState,
+  PairingStore,
+  PairingTerms,
+} from './core/ports/pairings.ts'
+export type {
   Revocation,
   RevocationFeed,
   RevocationReason,
@@ -69,6 +81,7 @@ export {
   type StoreErrorCode,
   StoreUnavailable,
 } from './core/ports/stores.ts'
+export type { TicketRecord, TicketStore } from './core/ports/tickets.ts'
 export type { Principal, PrincipalKind } from './core/principal.ts'
 export { type RenderedResponse, refusalHeader } from './core/render.ts'
 export type { AuthRequest, HeaderRecord } from './core/request.ts'
@@ -78,6 +91,7 @@ export { createGate } from './create-gate.ts'
 export { type PasswordHasher, type ScryptOptions, scryptHasher } from './crypto/password.ts'
 export { type ApiKeyOptions, apiKey } from './schemes/api-key.ts'
 export type { ForeignTokens } from './schemes/bearer.ts'
+export { claimSecret, type DeviceKeyOptions, deviceKey } from './schemes/device-key.ts'
 export { type DeviceTokenOptions, deviceToken } from './schemes/device-token.ts'
 export {
   type FromMiddlewareOptions,
@@ -93,7 +107,22 @@ export {
   sessionCookie,
 } from './schemes/session-cookie.ts'
 export { type SharedTokenOptions, sharedToken } from './schemes/shared-token.ts'
+export { type TicketSchemeOptions, ticket } from './schemes/ticket.ts'
 export { createServices } from './services/create-services.ts'
+export type {
+  Approval,
+  BootstrapResult,
+  Invitation,
+  NewInvitation,
+  Pairing,
+  PairingActor,
+  PairingDecision,
+  PairingOptions,
+  PairingRefusal,
+  PairingRefusalCode,
+  PairingRequest,
+} from './services/pairing/types.ts'
+export type { IssuedTicket, NewTicket, TicketOptions, Tickets } from './services/tickets.ts'
 export type {
   Account,
   AccountRefusalCode,
@@ -126,4 +155,5 @@ export type {
   TokenRotation,
   TokenService,
 } from './services/types.ts'
+export { composeStores, type SessionPart } from './stores/compose.ts'
 export { memoryStore } from './stores/memory.ts'

@@ -65,6 +65,8 @@ export function closeCodeFor(code: RefusalCode): number {
       return closeCodes.unauthorized
     case 'account_disabled':
     case 'unknown_identity':
+    case 'pairing_required':
+    case 'pairing_rejected':
     case 'kind_not_allowed':
     case 'scheme_not_allowed':
     case 'insufficient_scope':
@@ -85,6 +87,7 @@ export function closeCodeFor(code: RefusalCode): number {
       return closeCodes.tooBig
     case 'unavailable':
     case 'over_capacity':
+    case 'pairing_full':
       return closeCodes.tryAgainLater
     default:
       return closeCodes.badHandshake
@@ -101,6 +104,31 @@ export interface AuthFrame {
   /** Narrows what the credential's record grants; it never adds to it. */
   readonly role?: string
   readonly scopes?: readonly string[]
+  /** By its key: signed over {@link deviceAuthText}, after the server's `auth_challenge`. */
+  readonly device?: DeviceSignature
+  /** Without a key: 32 random bytes in base64url, made by the device, the same until it has its token. */
+  readonly claim?: string
+  /** With `device` or `claim`: a name for people. */
+  readonly name?: string
+}
+
+/** How a device proves its key. */
+export interface DeviceSignature {
+  /** The 32 raw bytes of the Ed25519 public key in base64url. */
+  readonly publicKey: string
+  /** The 64 bytes of the signature in base64url. */
+  readonly signature: string
+  /** Milliseconds since the epoch, at most two minutes from the server's clock. */
+  readonly signedAt: number
+}
+
+/** Server to client, first, where devices may prove a key. */
+export interface AuthChallengeFrame {
+  readonly type: 'auth_challenge'
+  /** To be signed; good for one proof on this socket. */
+  readonly nonce: string
+  /** The server's clock, in milliseconds since the epoch. */
+  readonly time: number
 }
 
 /** Server to client: accepted. Application data follows. */
@@ -113,6 +141,8 @@ export interface AuthOkFrame {
   readonly expiresAt?: number
   /** What was asked for and not granted. */
   readonly dropped?: { readonly role?: string; readonly scopes?: readonly string[]; readonly id?: string }
+  /** Made on this occasion and shown once: the device keeps it, and uses it over HTTP, too. */
+  readonly deviceToken?: string
 }
 
 /** Server to client: refused. The close frame follows within two seconds. */
@@ -125,11 +155,43 @@ export interface AuthErrorFrame {
   readonly action: string
   /** Seconds after which trying again makes sense. */
   readonly retryAfter?: number
+  /** What the client needs to go on; with `pairing_required`: `requestId`, `comparisonCode` and `expiresAt`. */
+  readonly facts?: Readonly<Record<string, string | number | boolean>>
 }
 
 /** The text of the first frame of a client. */
 export function authFrame(frame: Omit<AuthFrame, 'type'>): string {
   return JSON.stringify({ type: 'auth', ...frame })
+}
+
+/** What a device signs. The same values as in its `auth` frame. */
+export interface DeviceAuthFields {
+  readonly publicKey: string
+  readonly role?: string | undefined
+  readonly scopes?: readonly string[] | undefined
+  readonly signedAt: number
+  readonly token?: string | undefined
+  readonly nonce: string
+  readonly name?: string | undefined
+}
+
+/**
+ * The text that a device signs with its Ed25519 key (UTF-8).
+ *
+ * `upgate-device-v1|publicKey|role|scopes,|signedAt|token|nonce|name`, empty where a field is absent. `undefined`
+ * where a field other than the name holds `|`, or a scope a comma: it could be read in two ways.
+ */
+export function deviceAuthText(fields: DeviceAuthFields): string | undefined {
+  const { publicKey, role = '', scopes = [], signedAt, token = '', nonce, name = '' } = fields
+  if (scopes.some((scope) => scope.includes(','))) return undefined
+  const head = ['upgate-device-v1', publicKey, role, scopes.join(','), String(signedAt), token, nonce]
+  if (head.some((field) => field.includes('|'))) return undefined
+  return [...head, name].join('|')
+}
+
+/** The text of the frame that challenges. */
+export function authChallengeFrame(frame: Omit<AuthChallengeFrame, 'type'>): string {
+  return JSON.stringify({ type: 'auth_challenge', ...frame })
 }
 
 /** The text of the frame that accepts. */
@@ -143,7 +205,9 @@ export function authErrorFrame(frame: Omit<AuthErrorFrame, 'type'>): string {
 }
 
 /** Reads the server's answer; `undefined` for anything else, application data included. Never throws. */
-export function parseServerFrame(text: string): AuthOkFrame | AuthErrorFrame | undefined {
+export function parseServerFrame(
+  text: string,
+): AuthOkFrame | AuthErrorFrame | AuthChallengeFrame | undefined {
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -158,5 +222,6 @@ export function parseServerFrame(text: string): AuthOkFrame | AuthErrorFrame | u
   if (frame.type === 'auth_error' && typeof frame.code === 'string' && typeof frame.message === 'string') {
     return value as AuthErrorFrame
   }
+  if (frame.type === 'auth_challenge' && typeof frame.nonce === 'string') return value as AuthChallengeFrame
   return undefined
 }

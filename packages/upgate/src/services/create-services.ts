@@ -7,9 +7,11 @@ import { createHashPool } from './hash-pool.ts'
 import { apiKeys, createIssuedTokens, createTokenJudge, deviceTokens } from './issued-tokens.ts'
 import { resolveLimits } from './limits.ts'
 import { createLogin } from './login.ts'
+import { createPairing } from './pairing/create-pairing.ts'
 import { createRevocations } from './revocations.ts'
 import { createSessionJudge, createSessions } from './sessions.ts'
 import { systemClock } from './system-clock.ts'
+import { createTickets } from './tickets.ts'
 import { createTokenVerifier } from './token-verifier.ts'
 import { createTouches } from './touches.ts'
 import type { ApiKey, Device, NewApiKey, NewDevice, Services, ServicesOptions } from './types.ts'
@@ -33,6 +35,8 @@ export function createServices(options: ServicesOptions): Services {
     'randomBytes',
     'passwordHasher',
     'limits',
+    'pairing',
+    'tickets',
   ])
   const {
     store,
@@ -127,6 +131,18 @@ export function createServices(options: ServicesOptions): Services {
   })
   const { endSessions: _, ...publicAccounts } = accounts
 
+  const pairing = createPairing({
+    store: store.pairings,
+    devices: store.devices,
+    clock,
+    logger,
+    revocations,
+    randomBytes,
+    judge: createTokenJudge({ ...judging, scheme: 'device-key', kind: 'device', touches: deviceTouches }),
+    options: options.pairing,
+  })
+  const { close: closePairing, ...publicPairing } = pairing
+
   return {
     accounts: publicAccounts,
     sessions: createSessions({
@@ -158,9 +174,12 @@ export function createServices(options: ServicesOptions): Services {
       verifier: deviceVerifier,
       randomBytes,
     }),
+    pairing: publicPairing,
+    tickets: createTickets({ store, clock, logger, revocations, randomBytes, options: options.tickets }),
     revocations,
     async close() {
       revocations.close()
+      closePairing()
       await Promise.all([sessionTouches.flush(), keyTouches.flush(), deviceTouches.flush()])
     },
   }

@@ -5,6 +5,8 @@ import type { Logger } from '../core/ports/logger.ts'
 import type { RevocationFeed, RevocationReason } from '../core/ports/revocations.ts'
 import type { Store } from '../core/ports/stores.ts'
 import type { PasswordHasher } from '../crypto/password.ts'
+import type { Pairing, PairingOptions } from './pairing/types.ts'
+import type { TicketOptions, Tickets } from './tickets.ts'
 
 /** An account as services show it: without the password hash. */
 export interface Account {
@@ -337,6 +339,9 @@ export interface ServicesOptions {
   /** Default: {@link scryptHasher}. */
   readonly passwordHasher?: PasswordHasher
   readonly limits?: ServiceLimits
+  /** Who may be paired, by whom, and how many may wait. */
+  readonly pairing?: PairingOptions
+  readonly tickets?: TicketOptions
 }
 
 /** What is done with records, over one store. */
@@ -345,6 +350,8 @@ export interface Services {
   readonly sessions: Sessions
   readonly keys: Keys
   readonly devices: Devices
+  readonly pairing: Pairing
+  readonly tickets: Tickets
   readonly revocations: Revocations
   /** Cancels timers and writes the uses collected so far. The store stays open: it is its maker's. */
   close(): Promise<void>

@@ -12,6 +12,7 @@ import {
   type TokenStore,
   type Touch,
 } from '../core/ports/stores.ts'
+import { memoryPairings, memoryTickets } from './memory-pairings.ts'
 
 /** Entries of the log that are kept: one process writes and reads it, and reads it at once. */
 const logLength = 10_000
@@ -48,6 +49,7 @@ export function memoryStore(): Store {
     },
   }
   const revocations: RevocationLog = {
+    append: (drafts) => shared.run(() => drafts.map((draft) => shared.append(draft))),
     head: () => shared.run(() => head),
     since: (sequence, limit) =>
       shared.run(() => {
@@ -55,12 +57,15 @@ export function memoryStore(): Store {
         return log.slice(start, start + limit)
       }),
   }
+  const devices = memoryTokens(shared)
   return {
     accounts: memoryAccounts(shared),
     sessions: memorySessions(shared),
     keys: memoryTokens(shared),
-    devices: memoryTokens(shared),
+    devices,
     revocations,
+    pairings: memoryPairings(shared.run, devices),
+    tickets: memoryTickets(shared.run),
     close: async () => {
       closed = true
     },

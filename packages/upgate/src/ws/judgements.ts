@@ -1,5 +1,6 @@
 import type { RefusalCode } from '../core/codes.ts'
 import type { Credential } from '../core/credential.ts'
+import { deviceProofOf } from '../core/device-proof.ts'
 import type { Frame } from '../core/handshake.ts'
 import type { RevocationReason } from '../core/ports/revocations.ts'
 
@@ -15,6 +16,8 @@ export function frameOf(data: unknown, isBinary: boolean): Frame {
 
 /** Whether trying finds it: passwords and codes. Fewer than 22 characters of base62 hold fewer than 128 bits. */
 export function isGuessable(credential: Credential): boolean {
+  const beside = deviceProofOf(credential)?.beside
+  if (beside !== undefined) return isGuessable(beside)
   return credential.type === 'password' || (credential.type === 'token' && credential.value.length < 22)
 }
 

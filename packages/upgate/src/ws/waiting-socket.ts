@@ -299,11 +299,11 @@ export class WaitingSocket<P extends Principal> implements Leaving {
 
   #accept(answer: Resumption<P> & { readonly outcome: 'allow' }, pending: Pending, ws: WebSocketLike): void {
     const keeper = this.#keeper
-    const { principal, edgePrincipal, dropped } = answer
+    const { principal, edgePrincipal, dropped, issued } = answer
     const { rule } = this.#deferred as Defer<P>
     let frames: readonly string[]
     try {
-      frames = this.#handshake.accept({ principal, dropped }, this.#contextOf())
+      frames = this.#handshake.accept({ principal, dropped, issued }, this.#contextOf())
     } catch (error) {
       this.#handshakeThrew('accept', error)
       return

@@ -1,4 +1,6 @@
+import type { PairingStore } from './pairings.ts'
 import type { Revocation, RevocationReason, RevocationSelector } from './revocations.ts'
+import type { TicketStore } from './tickets.ts'
 
 /** Why a store could not answer. */
 export type StoreErrorCode =
@@ -181,8 +183,10 @@ export interface TokenStore {
   touch(touches: readonly Touch[]): Promise<void>
 }
 
-/** The numbered log of revocations, written only together with the change it announces. */
+/** The numbered log of revocations, written together with the change it announces wherever both are in one place. */
 export interface RevocationLog {
+  /** Adds entries by themselves: for changes that were made elsewhere, such as in another store. */
+  append(drafts: readonly RevocationDraft[]): Promise<readonly Revocation[]>
   /** Number of the newest entry; 0 when there is none. */
   head(): Promise<number>
   /** Entries after a number, in order, at most `limit`. */
@@ -200,6 +204,8 @@ export interface Store {
   readonly keys: TokenStore
   readonly devices: TokenStore
   readonly revocations: RevocationLog
+  readonly pairings: PairingStore
+  readonly tickets: TicketStore
   /** Releases files and connections. Further operations reject with `store_closed`. */
   close(): Promise<void>
 }

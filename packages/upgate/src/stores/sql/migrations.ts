@@ -22,6 +22,55 @@ const types: { readonly [D in Database['dialect']]: Types } = {
 
 type Migration = (db: Kysely<Tables>, types: Types) => Promise<void>
 
+/** Pairing requests, invitations, keys of devices, and tickets. */
+const pairingTables: Migration = async (db, { ordinal }) => {
+  await db.schema
+    .createTable('upgate_pairings')
+    .addColumn('seq', ...ordinal)
+    .addColumn('id', 'text', (column) => column.notNull().unique())
+    .addColumn('version', 'integer', (column) => column.notNull())
+    .addColumn('subject', 'text', (column) => column.notNull().unique())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('quota', 'text', (column) => column.notNull())
+    .addColumn('client_address', 'text')
+    .addColumn('expires_at', 'bigint', (column) => column.notNull())
+    .addColumn('body', 'text', (column) => column.notNull())
+    .execute()
+  await db.schema
+    .createTable('upgate_invitations')
+    .addColumn('seq', ...ordinal)
+    .addColumn('id', 'text', (column) => column.notNull().unique())
+    .addColumn('kind', 'text', (column) => column.notNull())
+    .addColumn('digest', 'text', (column) => column.notNull().unique())
+    .addColumn('role', 'text', (column) => column.notNull())
+    .addColumn('scopes', 'text', (column) => column.notNull())
+    .addColumn('created_by', 'text', (column) => column.notNull())
+    .addColumn('created_at', 'bigint', (column) => column.notNull())
+    .addColumn('expires_at', 'bigint', (column) => column.notNull())
+    .execute()
+  await db.schema
+    .createTable('upgate_device_keys')
+    .addColumn('key_id', 'text', (column) => column.primaryKey())
+    .addColumn('device_id', 'text', (column) => column.notNull().references('upgate_devices.id'))
+    .execute()
+  await db.schema
+    .createTable('upgate_tickets')
+    .addColumn('seq', ...ordinal)
+    .addColumn('id', 'text', (column) => column.notNull().unique())
+    .addColumn('owner', 'text', (column) => column.notNull())
+    .addColumn('expires_at', 'bigint', (column) => column.notNull())
+    .addColumn('body', 'text', (column) => column.notNull())
+    .execute()
+  const indexes = [
+    ['upgate_pairings_end', 'upgate_pairings', 'expires_at'],
+    ['upgate_tickets_owner', 'upgate_tickets', 'owner'],
+    ['upgate_tickets_end', 'upgate_tickets', 'expires_at'],
+  ] as const
+  for (const [index, table, column] of indexes) {
+    await db.schema.createIndex(index).on(table).column(column).execute()
+  }
+}
+
 /** Forward only: what was released is never edited, only followed. */
 const migrations: readonly Migration[] = [
   async (db, { ordinal, counter }) => {
@@ -94,6 +143,7 @@ const migrations: readonly Migration[] = [
       await db.schema.alterTable(table).addColumn('previous_until', 'bigint').execute()
     }
   },
+  pairingTables,
 ]
 
 /**

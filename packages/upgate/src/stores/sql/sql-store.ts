@@ -1,8 +1,10 @@
 import type { Store } from '../../core/ports/stores.ts'
 import { sqlAccounts } from './accounts.ts'
 import { sqlLog } from './log.ts'
+import { sqlPairings } from './pairings.ts'
 import { sqlSessions } from './sessions.ts'
 import type { Database } from './tables.ts'
+import { sqlTickets } from './tickets.ts'
 import { sqlTokens } from './tokens.ts'
 
 /** The store over one database, whichever it is. */
@@ -13,6 +15,8 @@ export function sqlStore(database: Database, close: () => Promise<void>): Store 
     keys: sqlTokens(database, 'upgate_keys'),
     devices: sqlTokens(database, 'upgate_devices'),
     revocations: sqlLog(database),
+    pairings: sqlPairings(database),
+    tickets: sqlTickets(database),
     close,
   }
 }

@@ -59,6 +59,43 @@ interface RevocationTable {
   reason: string
 }
 
+interface PairingTable {
+  seq: Generated<number | string>
+  id: string
+  version: number
+  subject: string
+  state: string
+  quota: string
+  client_address: string | null
+  expires_at: Wide
+  body: string
+}
+
+interface InvitationTable {
+  seq: Generated<number | string>
+  id: string
+  kind: string
+  digest: string
+  role: string
+  scopes: string
+  created_by: string
+  created_at: Wide
+  expires_at: Wide
+}
+
+interface DeviceKeyTable {
+  key_id: string
+  device_id: string
+}
+
+interface TicketTable {
+  seq: Generated<number | string>
+  id: string
+  owner: string
+  expires_at: Wide
+  body: string
+}
+
 interface SchemaTable {
   version: number
 }
@@ -71,6 +108,10 @@ export interface Tables {
   upgate_keys: TokenTable
   upgate_devices: TokenTable
   upgate_revocations: RevocationTable
+  upgate_pairings: PairingTable
+  upgate_invitations: InvitationTable
+  upgate_device_keys: DeviceKeyTable
+  upgate_tickets: TicketTable
 }
 
 /** What the SQL stores need: every operation runs through one of these two, and rejects with `StoreUnavailable`. */

@@ -11,6 +11,7 @@ import type {
 } from '../../core/handshake.ts'
 import { assertKnownOptions } from '../../core/options.ts'
 import { connectCredential } from './connect-credential.ts'
+import { type ChallengeState, challengeResponse, connectDevice } from './connect-device.ts'
 import {
   bad,
   isObject,
@@ -28,21 +29,37 @@ export interface ConnectFrameOptions {
   readonly protocol?: { readonly min: number; readonly max: number }
   /** Opens with a `connect.challenge` event that carries a nonce, as OpenClaw's gateway does. Default: false. */
   readonly challenge?: boolean
+  /**
+   * Reads a device's proof (`device`, signed over the nonce of the challenge) and the claim secret of its pairing
+   * (`auth.claimSecret`), for the schemes `deviceKey` and `claimSecret`; sends the challenge. Default: false.
+   */
+  readonly deviceKeys?: boolean
+  /**
+   * With `deviceKeys`: takes moltis' signature over the nonce alone (`auth.publicKey`), which says neither what the
+   * device asked for nor of which server. Default: false.
+   */
+  readonly dangerouslyAllowNonceOnly?: boolean
   /** Hands the frame to the application, which then answers `hello-ok` itself. Default: false. */
   readonly replay?: boolean
   /** Further fields of the `hello-ok` payload, such as `server`, `features` or `policy`. */
   readonly hello?: (acceptance: Acceptance) => Readonly<Record<string, unknown>>
 }
 
-interface ConnectState {
-  nonce: string | undefined
+interface ConnectState extends ChallengeState {
   /** Of the request: the answer carries the same. */
   id: string | undefined
   version: number | undefined
   mismatch: boolean
 }
 
-const knownOptions = ['protocol', 'challenge', 'replay', 'hello'] as const
+const knownOptions = [
+  'protocol',
+  'challenge',
+  'deviceKeys',
+  'dangerouslyAllowNonceOnly',
+  'replay',
+  'hello',
+] as const
 
 /**
  * The `connect` request of moltis and OpenClaw, protocol versions 3 and 4, answered as those gateways answer.
@@ -56,9 +73,16 @@ const knownOptions = ['protocol', 'challenge', 'replay', 'hello'] as const
  */
 export function connectFrame(options: ConnectFrameOptions = {}): Handshake {
   assertKnownOptions('connectFrame', options, knownOptions)
-  const { protocol = { min: 3, max: 4 }, challenge = false, replay = false, hello } = options
+  const { protocol = { min: 3, max: 4 }, deviceKeys = false, replay = false, hello } = options
+  const { challenge = deviceKeys, dangerouslyAllowNonceOnly: nonceOnly = false } = options
   if (!Number.isInteger(protocol.min) || !Number.isInteger(protocol.max) || protocol.min > protocol.max) {
     throw new TypeError('connectFrame: `protocol` must be a range of versions, such as { min: 3, max: 4 }.')
+  }
+  if (deviceKeys && !challenge) {
+    throw new TypeError('connectFrame: `deviceKeys` needs the challenge; leave out `challenge: false`.')
+  }
+  if (nonceOnly && !deviceKeys) {
+    throw new TypeError('connectFrame: `dangerouslyAllowNonceOnly` belongs to `deviceKeys: true`.')
   }
 
   return {
@@ -77,6 +101,10 @@ export function connectFrame(options: ConnectFrameOptions = {}): Handshake {
       if (message.rejection) return message.rejection
       const id = own(message.value, 'id')
       if (typeof id !== 'string' || id === '' || id.length > 128) return bad('`id` must be a short string.')
+      if (nonceOnly && own(message.value, 'method') === 'node.auth.challenge-response') {
+        const step = challengeResponse(message.value, state)
+        return step.step === 'credential' ? { ...step, replay } : step
+      }
       state.id = id
       if (own(message.value, 'type') !== 'req' || own(message.value, 'method') !== 'connect') {
         return bad('The first message must be the request `connect`.')
@@ -95,20 +123,35 @@ export function connectFrame(options: ConnectFrameOptions = {}): Handshake {
       const auth = own(params, 'auth')
       if (auth !== undefined && auth !== null && !isObject(auth))
         return bad('`params.auth` must be an object.')
+      if (deviceKeys) {
+        const found = connectDevice(params, auth ?? {}, declared.value, state, context, nonceOnly)
+        if (found.rejection) return found.rejection
+        if (found.value !== undefined && 'send' in found.value)
+          return { step: 'send', frames: found.value.send }
+        if (found.value !== undefined) {
+          // Its id is proved, not declared.
+          const { id: _, ...rest } = declared.value
+          return { step: 'credential', credential: found.value, declared: rest, replay }
+        }
+      }
       const credential: Read<Credential> = connectCredential(auth ?? {})
       if (credential.rejection) return credential.rejection
       return { step: 'credential', credential: credential.value, declared: declared.value, replay }
     },
     accept(acceptance, context) {
-      if (replay) return []
+      const { principal, dropped, issued } = acceptance
+      if (replay) {
+        // The application answers `hello-ok` and does not know the token; nobody else could tell the device.
+        const event = { type: 'event', event: 'pairing.token', payload: issued }
+        return issued === undefined ? [] : [JSON.stringify(event)]
+      }
       const { id, version } = stateOf(context)
-      const { principal, dropped } = acceptance
       const warnings = warningsOf(dropped)
       const payload = {
         ...hello?.(acceptance),
         type: 'hello-ok',
         protocol: version,
-        auth: { role: principal.roles[0] ?? principal.kind, scopes: principal.scopes },
+        auth: { role: principal.roles[0] ?? principal.kind, scopes: principal.scopes, ...issued },
         ...(warnings.length > 0 && { warnings }),
       }
       return [JSON.stringify({ type: 'res', id, ok: true, payload })]
@@ -128,6 +171,7 @@ export function connectFrame(options: ConnectFrameOptions = {}): Handshake {
 function stateOf(context: HandshakeContext): ConnectState {
   context.state ??= {
     nonce: undefined,
+    unsigned: undefined,
     id: undefined,
     version: undefined,
     mismatch: false,
@@ -182,21 +226,23 @@ function warningsOf(dropped: Dropped | undefined): readonly string[] {
 function closeCodeOf(code: RefusalCode, state: ConnectState): number {
   if (state.mismatch) return 1002
   if (code === 'too_big') return 1009
-  if (code === 'unavailable' || code === 'over_capacity') return 1013
+  if (code === 'unavailable' || code === 'over_capacity' || code === 'pairing_full') return 1013
   return 1008
 }
 
 function errorOf(
-  { code, detail, action, retryAfter }: Refusal,
+  { code, detail, action, retryAfter, facts }: Refusal,
   state: ConnectState,
   ours: { readonly min: number; readonly max: number },
 ): Readonly<Record<string, unknown>> {
-  const unavailable = code === 'unavailable' || code === 'over_capacity'
+  const unavailable = code === 'unavailable' || code === 'over_capacity' || code === 'pairing_full'
   const retryAfterMs = retryAfter === undefined ? undefined : Math.ceil(retryAfter * 1000)
   return {
-    code: unavailable ? 'UNAVAILABLE' : 'INVALID_REQUEST',
+    code: unavailable ? 'UNAVAILABLE' : code === 'pairing_required' ? 'NOT_PAIRED' : 'INVALID_REQUEST',
     message: detail,
     details: {
+      // First, so that no fact can take the place of what every answer has.
+      ...facts,
       code: state.mismatch ? 'PROTOCOL_MISMATCH' : detailCodeOf(code),
       reason: code,
       action,
@@ -205,7 +251,7 @@ function errorOf(
       ...(state.mismatch && { expectedProtocol: ours }),
       ...(retryAfterMs !== undefined && { retryAfterMs }),
     },
-    retryable: unavailable || code.startsWith('too_many'),
+    retryable: unavailable || code === 'pairing_required' || code.startsWith('too_many'),
     ...(retryAfterMs !== undefined && { retryAfterMs }),
   }
 }
@@ -219,6 +265,8 @@ function detailCodeOf(code: RefusalCode): string {
     case 'too_many_failures':
     case 'too_many_sockets':
       return 'AUTH_RATE_LIMITED'
+    case 'pairing_required':
+      return 'PAIRING_REQUIRED'
     case 'origin_refused':
       return 'CONTROL_UI_ORIGIN_NOT_ALLOWED'
     default:
@@ -244,6 +292,8 @@ function nextStepOf(code: RefusalCode): string {
     case 'too_many_failures':
     case 'too_many_sockets':
     case 'too_many_frames':
+    case 'pairing_required':
+    case 'pairing_full':
       return 'wait_then_retry'
     default:
       return 'review_auth_configuration'

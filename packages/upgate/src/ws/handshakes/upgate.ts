@@ -1,13 +1,19 @@
-import type { Credential } from '../../core/credential.ts'
-import type { Handshake, HandshakeStep } from '../../core/handshake.ts'
+import type { PasswordCredential, TokenCredential } from '../../core/credential.ts'
+import type { Handshake, HandshakeContext, HandshakeStep } from '../../core/handshake.ts'
 import { assertKnownOptions } from '../../core/options.ts'
-import { authErrorFrame, authOkFrame, closeCodeFor } from '../../protocol.ts'
+import { authChallengeFrame, authErrorFrame, authOkFrame, closeCodeFor } from '../../protocol.ts'
 import { bad, missing, optionalString, optionalStrings, own, readObject } from './read-frame.ts'
+import { deviceStateOf, upgateDevice } from './upgate-device.ts'
 
 /** Options of {@link upgateHandshake}. */
 export interface UpgateHandshakeOptions {
   /** Hands the first frame to the application after acceptance, as its first message. Default: false. */
   readonly replay?: boolean
+  /**
+   * Opens with `auth_challenge`, and reads a device's proof (`device`) and the claim secret of its pairing (`claim`),
+   * for the schemes `deviceKey` and `claimSecret`. Default: false.
+   */
+  readonly deviceKeys?: boolean
 }
 
 /**
@@ -20,11 +26,18 @@ export interface UpgateHandshakeOptions {
  * { path: '/ws', access: 'deferred', kinds: ['device'], handshake: upgateHandshake() }
  */
 export function upgateHandshake(options: UpgateHandshakeOptions = {}): Handshake {
-  assertKnownOptions('upgateHandshake', options, ['replay'])
-  const { replay = false } = options
+  assertKnownOptions('upgateHandshake', options, ['replay', 'deviceKeys'])
+  const { replay = false, deviceKeys = false } = options
   return {
     name: 'upgate',
-    receive(frame): HandshakeStep {
+    ...(deviceKeys && {
+      open(context: HandshakeContext): readonly string[] {
+        const nonce = context.randomId(32)
+        deviceStateOf(context).nonce = nonce
+        return [authChallengeFrame({ nonce, time: context.now() })]
+      },
+    }),
+    receive(frame, context): HandshakeStep {
       const message = readObject(frame)
       if (message.rejection) return message.rejection
       if (own(message.value, 'type') !== 'auth') return bad('The first message must be of type `auth`.')
@@ -43,16 +56,21 @@ export function upgateHandshake(options: UpgateHandshakeOptions = {}): Handshake
           detail: 'Send `token` or `password`, not both.',
         }
       }
-      const credential: Credential | undefined = token.value
+      const credential: TokenCredential | PasswordCredential | undefined = token.value
         ? { type: 'token', source: 'frame', value: token.value }
         : password.value
           ? { type: 'password', source: 'frame', value: password.value, account: account.value }
           : undefined
+      const declared = { role: role.value, scopes: scopes.value }
+      if (deviceKeys) {
+        const found = upgateDevice(message.value, declared, credential, deviceStateOf(context))
+        if (found !== undefined) return found.step === 'reject' ? found : { ...found, replay }
+      }
       if (credential === undefined)
         return missing('The `auth` message carries neither `token` nor `password`.')
-      return { step: 'credential', credential, declared: { role: role.value, scopes: scopes.value }, replay }
+      return { step: 'credential', credential, declared, replay }
     },
-    accept({ principal, dropped }) {
+    accept({ principal, dropped, issued }) {
       const { kind, id, scopes, roles, expiresAt } = principal
       return [
         authOkFrame({
@@ -61,13 +79,20 @@ export function upgateHandshake(options: UpgateHandshakeOptions = {}): Handshake
           roles,
           ...(expiresAt !== undefined && { expiresAt }),
           ...(dropped && { dropped }),
+          ...issued,
         }),
       ]
     },
-    reject({ code, detail, action, retryAfter }) {
+    reject({ code, detail, action, retryAfter, facts }) {
       return {
         frames: [
-          authErrorFrame({ code, message: detail, action, ...(retryAfter !== undefined && { retryAfter }) }),
+          authErrorFrame({
+            code,
+            message: detail,
+            action,
+            ...(retryAfter !== undefined && { retryAfter }),
+            ...(facts && { facts }),
+          }),
         ],
         closeCode: closeCodeFor(code),
         closeReason: code,

@@ -1,0 +1,133 @@
+import type { Scheme, Verification, VerifyContext } from '../core/credential.ts'
+import {
+  type DeviceProof,
+  deviceClaimCredential,
+  deviceKeyCredential,
+  deviceProofOf,
+} from '../core/device-proof.ts'
+import { assertKnownOptions } from '../core/options.ts'
+import type { Principal } from '../core/principal.ts'
+import type { Pairing } from '../services/pairing/types.ts'
+import type { Devices } from '../services/types.ts'
+import { notOfThisForm } from './bearer.ts'
+
+export interface DeviceKeyOptions {
+  readonly pairing: Pick<Pairing, 'prove' | 'isBootstrapCode' | 'events' | 'revocations'>
+  /** Verifies a device token that is sent along with a proof: both have to be of one device. */
+  readonly devices: Pick<Devices, 'verify' | 'claims'>
+  /**
+   * Schemes whose credential, sent along, lets an unknown device ask to be paired: `[sharedToken(...)]`. It does not
+   * admit the device, and adds nothing to what it is granted. Default: none.
+   */
+  readonly introducers?: readonly Scheme[]
+}
+
+/**
+ * Authenticates devices by their Ed25519 key, over a nonce of the server's, and pairs those it does not know.
+ *
+ * Needs a handshake that sends the nonce: `connectFrame({ deviceKeys: true })` or `upgateHandshake({ deviceKeys: true })`.
+ * An unknown device is refused with `pairing_required` and a comparison code; once approved, its next connection is
+ * accepted and is given a device token. Role, scopes and name are those of the approval.
+ *
+ * @throws TypeError for an unknown or missing option
+ * @example
+ * const gate = createGate({
+ *   origins: ['https://gateway.example.com'],
+ *   schemes: [deviceToken({ devices }), deviceKey({ pairing, devices })],
+ *   rules: [{ path: '/ws', access: 'deferred', kinds: ['device'], handshake: connectFrame({ deviceKeys: true }) }],
+ * })
+ */
+export function deviceKey(options: DeviceKeyOptions): Scheme {
+  return proofScheme('deviceKey', 'device-key', deviceKeyCredential, options)
+}
+
+/**
+ * Pairs devices that have no key: they are known by the claim secret of their request until they have their token.
+ *
+ * The secret is 32 random bytes in base64url, made by the device. It is good for one pairing and one token.
+ *
+ * @throws TypeError for an unknown or missing option
+ * @example
+ * const schemes = [deviceToken({ devices }), claimSecret({ pairing, devices })]
+ */
+export function claimSecret(options: DeviceKeyOptions): Scheme {
+  return proofScheme('claimSecret', 'device-claim', deviceClaimCredential, options)
+}
+
+function proofScheme(where: string, name: string, credentialName: string, options: DeviceKeyOptions): Scheme {
+  assertKnownOptions(where, options, ['pairing', 'devices', 'introducers'])
+  const { pairing, devices, introducers = [] } = options
+  if (pairing === undefined)
+    throw new TypeError(`${where}: \`pairing\` is missing; give it \`services.pairing\``)
+  if (devices === undefined)
+    throw new TypeError(`${where}: \`devices\` is missing; give it \`services.devices\``)
+  const mute = introducers.find((scheme) => typeof scheme?.claims !== 'function')
+  if (mute !== undefined) {
+    throw new TypeError(
+      `${where}: \`introducers\` must be schemes that read credentials in band, such as sharedToken()`,
+    )
+  }
+
+  async function verify(proof: DeviceProof, context: VerifyContext): Promise<Verification> {
+    const { beside } = proof
+    if (beside === undefined || pairing.isBootstrapCode(beside.value)) return pairing.prove(proof, context)
+    if (beside.type === 'token' && devices.claims(beside.value))
+      return verifyBoth(proof, beside.value, context)
+    const introducer = introducers.find((scheme) => scheme.claims?.(beside))
+    const answer = introducer === undefined ? unclaimed : await introducer.verify(beside, context)
+    if (answer.outcome === 'authenticated') return pairing.prove(proof, context, answer.principal)
+    // A device that is known needs nobody to introduce it; a gateway token rotated meanwhile must not shut it out.
+    const alone = await pairing.prove(proof, withoutEffect(context))
+    return alone.outcome === 'authenticated' ? pairing.prove(proof, context) : answer
+  }
+
+  async function verifyBoth(
+    proof: DeviceProof,
+    token: string,
+    context: VerifyContext,
+  ): Promise<Verification> {
+    const byToken = await devices.verify(token)
+    if (byToken.outcome !== 'authenticated') return byToken
+    // Without effect: a key that is not known must not leave a request behind.
+    const byProof = await pairing.prove(withoutBeside(proof), withoutEffect(context))
+    if (byProof.outcome === 'unavailable' || byProof.outcome === 'throttled') return byProof
+    return byProof.outcome === 'authenticated' && same(byProof.principal, byToken.principal)
+      ? byProof
+      : foreign
+  }
+
+  return {
+    name,
+    ambient: false,
+    claims: (credential) => credential.type === 'opaque' && credential.name === credentialName,
+    verify(credential, context) {
+      const proof = deviceProofOf(credential)
+      return proof === undefined ? notOfThisForm('a proof of a device') : verify(proof, context)
+    },
+    revocations: pairing.revocations,
+    events: pairing.events,
+  }
+}
+
+const unclaimed: Verification = Object.freeze({
+  outcome: 'rejected',
+  code: 'invalid_credential',
+  reason: 'what was sent along with the proof is no credential that lets a device ask',
+})
+const foreign: Verification = Object.freeze({
+  outcome: 'rejected',
+  code: 'invalid_credential',
+  reason: 'the device token is not one of this device',
+})
+
+function same(a: Principal, b: Principal): boolean {
+  return a.kind === b.kind && a.id === b.id && a.credentialId === b.credentialId
+}
+
+function withoutEffect({ clientAddress, path, origin }: VerifyContext): VerifyContext {
+  return { clientAddress, path, origin, dryRun: true }
+}
+
+function withoutBeside({ beside: _, ...proof }: DeviceProof): DeviceProof {
+  return proof as DeviceProof
+}

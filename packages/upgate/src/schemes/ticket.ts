@@ -1,0 +1,89 @@
+import type { Extraction, Scheme } from '../core/credential.ts'
+import { assertKnownOptions } from '../core/options.ts'
+import type { AuthRequest } from '../core/request.ts'
+import { asksForWebSocket } from '../core/upgrade-request.ts'
+import type { Tickets } from '../services/tickets.ts'
+import { notOfThisForm } from './bearer.ts'
+
+export interface TicketSchemeOptions {
+  readonly tickets: Pick<Tickets, 'verify' | 'claims' | 'revocations'>
+  /**
+   * Name of a query parameter that may carry the ticket. URLs end up in the logs of proxies: a ticket is used up by
+   * then, but leave this out where clients can send a frame or a subprotocol. Default: `false`.
+   */
+  readonly query?: string | false
+}
+
+/** As Kubernetes' API server reads bearer tokens from browsers: base64url without padding, as a subprotocol. */
+const prefix = 'base64url.bearer.authorization.k8s.io.'
+
+/**
+ * Authenticates WebSockets by a ticket that an authenticated request fetched before.
+ *
+ * The ticket comes in the first frame, or as the subprotocol `base64url.bearer.authorization.k8s.io.<base64url of the
+ * ticket>`, exactly one and beside at least one real subprotocol, or in the query if asked for. Principals are whom
+ * the ticket was made for, their scheme included: a rule with `schemes` has to name that one, too.
+ *
+ * @throws TypeError for an unknown option
+ * @example
+ * const gate = createGate({
+ *   origins: ['https://gateway.example.com'],
+ *   schemes: [sessionCookie({ sessions }), ticket({ tickets: services.tickets })],
+ * })
+ */
+export function ticket(options: TicketSchemeOptions): Scheme {
+  assertKnownOptions('ticket', options, ['tickets', 'query'])
+  const { tickets, query = false } = options
+  if (tickets === undefined) throw new TypeError('ticket: `tickets` is missing; give it `services.tickets`')
+  if (query !== false && !/^[A-Za-z0-9_-]{1,64}$/.test(query)) {
+    throw new TypeError('ticket: `query` must be the name of a query parameter, such as `ticket`')
+  }
+
+  function fromSubprotocol(request: AuthRequest): Extraction | undefined {
+    const header = request.headers['sec-websocket-protocol']
+    if (typeof header !== 'string' || !header.includes(prefix)) return undefined
+    const offered = header.split(',').map((name) => name.trim())
+    const carried = offered.flatMap((name) => (name.startsWith(prefix) ? [decode(name)] : []))
+    // Another system's token in Kubernetes' own form is not ours to judge.
+    if (!carried.some((token) => token !== undefined && tickets.claims(token))) return undefined
+    const names = offered.filter((name) => !name.startsWith(prefix) && name !== '')
+    const one = carried.length === 1 && names.length > 0 ? carried[0] : undefined
+    // Malformed, and claimed nevertheless: it must not count as nothing at all.
+    return found(one ?? '', 'subprotocol', 'sec-websocket-protocol')
+  }
+
+  function fromQuery(request: AuthRequest): Extraction | undefined {
+    if (query === false) return undefined
+    const at = request.target.indexOf('?')
+    if (at === -1) return undefined
+    const values = new URLSearchParams(request.target.slice(at + 1)).getAll(query)
+    if (values.length === 0) return undefined
+    return found(values.length === 1 ? (values[0] as string) : '', 'query', `query ${query}`)
+  }
+
+  return {
+    name: 'ticket',
+    ambient: false,
+    extract(request) {
+      if (!asksForWebSocket(request)) return undefined
+      return fromSubprotocol(request) ?? fromQuery(request)
+    },
+    claims: (credential) =>
+      credential.type === 'token' &&
+      (credential.hint === undefined || credential.hint === 'ticket') &&
+      tickets.claims(credential.value),
+    verify: (credential, context) =>
+      credential.type === 'token' ? tickets.verify(credential.value, context) : notOfThisForm('a ticket'),
+    revocations: tickets.revocations,
+  }
+}
+
+function decode(name: string): string | undefined {
+  const encoded = name.slice(prefix.length)
+  if (encoded.length > 400 || !/^[A-Za-z0-9_-]+$/.test(encoded)) return undefined
+  return Buffer.from(encoded, 'base64url').toString('latin1')
+}
+
+function found(value: string, source: 'subprotocol' | 'query', location: string): Extraction {
+  return { credential: { type: 'token', source, value, hint: 'ticket' }, location }
+}

@@ -1,0 +1,39 @@
+import { createHash } from 'node:crypto'
+
+/** Without 0 and O, 1, I and L, and U, which is read as V: 30 characters. */
+const alphabet = '23456789ABCDEFGHJKMNPQRSTVWXYZ'
+const comparisonLength = 6
+const bootstrapLength = 12
+const bootstrapForm = new RegExp(`^[${alphabet}]{${bootstrapLength}}$`)
+
+function spell(bytes: Uint8Array, length: number): string {
+  let rest = BigInt(`0x${Buffer.from(bytes).toString('hex')}`)
+  let text = ''
+  for (let i = 0; i < length; i++) {
+    text += alphabet[Number(rest % 30n)] as string
+    rest /= 30n
+  }
+  return text
+}
+
+/**
+ * The code that both sides of a pairing show: bound to the request and to who asks.
+ *
+ * The request's id is random and the server's own, so that nobody can look for a key whose code equals another's.
+ */
+export function comparisonCode(requestId: string, subject: string): string {
+  const digest = createHash('sha256').update(`${requestId}|${subject}`).digest()
+  return spell(digest.subarray(0, 16), comparisonLength)
+}
+
+/** A bootstrap code, `XXXX-XXXX-XXXX`: 58 bits, so that neither the wire nor its hash gives it away in ten minutes. */
+export function createBootstrapCode(randomBytes: (size: number) => Uint8Array): string {
+  return (spell(randomBytes(24), bootstrapLength).match(/.{4}/g) ?? []).join('-')
+}
+
+/** A code as it was meant, however it was typed; `undefined` for what has not the form of one. */
+export function normaliseBootstrapCode(text: string): string | undefined {
+  if (text.length > 40) return undefined
+  const plain = text.replace(/[\s-]/g, '').toUpperCase()
+  return bootstrapForm.test(plain) ? plain : undefined
+}

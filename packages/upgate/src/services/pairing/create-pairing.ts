@@ -1,0 +1,242 @@
+import { createAuditEvents } from '../../core/audit-events.ts'
+import type { Verification } from '../../core/credential.ts'
+import type { AuditEvent } from '../../core/events.ts'
+import type { Clock, Timer } from '../../core/ports/clock.ts'
+import type { Logger } from '../../core/ports/logger.ts'
+import type { InvitationRecord, PairingRecord, PairingStore } from '../../core/ports/pairings.ts'
+import { StoreUnavailable, type TokenRecord, type TokenStore } from '../../core/ports/stores.ts'
+import { sha256 } from '../../crypto/sha256.ts'
+import { createId } from '../../crypto/tokens.ts'
+import { checkName, checkNames } from '../record-input.ts'
+import type { OwnRevocations } from '../revocations.ts'
+import { comparisonCode, createBootstrapCode, normaliseBootstrapCode } from './codes.ts'
+import { resolvePairingOptions } from './options.ts'
+import { createPower, nameOf, refusal } from './power.ts'
+import { createProver } from './prove.ts'
+import type {
+  Invitation,
+  NewInvitation,
+  Pairing,
+  PairingActor,
+  PairingDecision,
+  PairingOptions,
+  PairingRefusal,
+  PairingRequest,
+} from './types.ts'
+
+export interface PairingParts {
+  readonly store: PairingStore
+  readonly devices: TokenStore
+  readonly clock: Clock
+  readonly logger: Logger | undefined
+  readonly revocations: OwnRevocations
+  readonly randomBytes: (size: number) => Uint8Array
+  /** Says what a device's record is worth now. */
+  judge(record: TokenRecord): Promise<Verification>
+  readonly options: PairingOptions | undefined
+}
+
+type Step = Extract<AuditEvent, { type: 'pairing' }>['step']
+
+/** Milliseconds for which requests that are over are remembered, so that deciding them says what happened. */
+const remembered = 600_000
+const longestWindow = 600_000
+const maxAttempts = 5
+const silent: Logger = { warn: () => {}, error: () => {} }
+
+/** Creates the pairing service. */
+export function createPairing(parts: PairingParts): Pairing & { close(): void } {
+  const { store, clock, logger = silent, randomBytes } = parts
+  const options = resolvePairingOptions(parts.options)
+  const power = createPower(options.roles, options.actorScope)
+  const events = createAuditEvents(logger)
+  let timer: Timer | undefined
+  let closed = false
+
+  function report(step: Step, of: Partial<PairingRecord> | InvitationRecord, by?: string): void {
+    if (!events.active) return
+    const granted = 'granted' in of ? of.granted : undefined
+    const { role = '', scopes = [] } = granted ?? of
+    const clientAddress = 'clientAddress' in of ? of.clientAddress : undefined
+    const { id: subjectId } = of
+    const deviceId = granted?.deviceId
+    events.emit({
+      type: 'pairing',
+      at: clock.now(),
+      step,
+      subjectId,
+      deviceId,
+      by,
+      role,
+      scopes,
+      clientAddress,
+    })
+  }
+
+  async function tidy(): Promise<void> {
+    const now = clock.now()
+    for (const record of await store.expire(now, now - remembered)) report('expired', record)
+  }
+
+  /** One timer, and only while a request of this process may be waiting. */
+  function tidyLater(): void {
+    if (closed || timer !== undefined) return
+    timer = clock.setTimer(options.requestLifetime, () => {
+      timer = undefined
+      tidy()
+        .then(() => store.list('pending'))
+        .then((pending) => {
+          if (pending.length > 0) tidyLater()
+        })
+        .catch((error: unknown) => {
+          logger.warn('Expired pairing requests could not be tidied up.', { error: String(error) })
+          tidyLater()
+        })
+    })
+  }
+
+  async function decide(
+    id: string,
+    actor: PairingActor,
+    from: readonly PairingRecord['state'][],
+    next: (record: PairingRecord) => Partial<PairingRecord> | PairingRefusal,
+  ): Promise<PairingDecision> {
+    const refused = power.mayAct(actor)
+    if (refused !== undefined) return refused
+    for (let i = 0; i < maxAttempts; i++) {
+      const record = await store.get(id)
+      if (record === undefined) return refusal('unknown_request', 'There is no such pairing request.')
+      const now = clock.now()
+      if (record.state === 'expired' || (record.expiresAt <= now && from.includes(record.state))) {
+        return refusal('request_expired', 'The pairing request has expired; let the device connect again.')
+      }
+      if (!from.includes(record.state)) {
+        return refusal('already_decided', `The pairing request is ${record.state} already.`)
+      }
+      const change = next(record)
+      if ('outcome' in change) return change
+      const decided: PairingRecord = {
+        ...record,
+        ...change,
+        version: record.version + 1,
+        decidedAt: now,
+        decidedBy: nameOf(actor),
+        expiresAt: now + options.requestLifetime,
+      }
+      if (!(await store.replace(decided))) continue
+      report(decided.state === 'approved' ? 'approved' : 'rejected', decided, nameOf(actor))
+      tidyLater()
+      return { outcome: 'done', request: show(decided) }
+    }
+    throw new StoreUnavailable('store_busy', 'Others kept changing the record.')
+  }
+
+  async function invite(
+    { actor, role = 'node', scopes = [] }: NewInvitation,
+    kind: 'code' | 'window',
+    lifetime: number,
+    code: string | undefined,
+  ): Promise<{ readonly outcome: 'done'; readonly invitation: Invitation } | PairingRefusal> {
+    const limit = { role: checkNames('roles', [role])[0] as string, scopes: checkNames('scopes', scopes) }
+    const refused = power.mayGrant(actor, limit, undefined)
+    if (refused !== undefined) return refused
+    const now = clock.now()
+    await tidy()
+    if ((await store.invitations(now)).length >= options.maxInvitations) {
+      throw new StoreUnavailable('store_full', 'Too many bootstrap codes and windows are open: revoke some.')
+    }
+    const id = createId(randomBytes)
+    const invitation: InvitationRecord = {
+      id,
+      kind,
+      digest: sha256(code === undefined ? id : (normaliseBootstrapCode(code) as string)),
+      createdBy: nameOf(actor),
+      createdAt: now,
+      expiresAt: now + lifetime,
+      ...limit,
+    }
+    if (!(await store.invite(invitation))) {
+      throw new StoreUnavailable('store_corrupt', 'A random id was taken already.')
+    }
+    report(kind === 'code' ? 'invited' : 'window_opened', invitation, nameOf(actor))
+    return { outcome: 'done', invitation: withoutDigest(invitation) }
+  }
+
+  return {
+    async pending() {
+      await tidy()
+      return (await store.list('pending')).map(show)
+    },
+    async get(id) {
+      const record = await store.get(id)
+      return record && show(record)
+    },
+    approve: (id, { actor, name, role, scopes }) =>
+      decide(id, actor, ['pending'], (record) => {
+        const granted = {
+          name: checkName(name ?? record.name),
+          role: checkNames('roles', [role ?? record.role])[0] as string,
+          scopes: checkNames('scopes', scopes ?? record.scopes),
+          deviceId: createId(randomBytes),
+        }
+        return power.mayGrant(actor, granted, record.limit) ?? { state: 'approved', granted }
+      }),
+    reject: (id, { actor }) =>
+      decide(id, actor, ['pending', 'approved'], () => ({ state: 'rejected', granted: undefined })),
+    bootstrap: {
+      async create(invitation) {
+        const code = createBootstrapCode(randomBytes)
+        const made = await invite(invitation, 'code', options.codeLifetime, code)
+        return made.outcome === 'done' ? { ...made, code } : made
+      },
+      list: async () => (await store.invitations(clock.now())).map(withoutDigest),
+      async revoke(id, { actor }) {
+        if (power.mayAct(actor) !== undefined) return false
+        const found = (await store.invitations(clock.now())).find((invitation) => invitation.id === id)
+        if (found === undefined || !(await store.uninvite(id))) return false
+        report('uninvited', found, nameOf(actor))
+        return true
+      },
+    },
+    async openWindow({ for: duration = 120_000, ...invitation }) {
+      if (!Number.isInteger(duration) || duration < 1000 || duration > longestWindow) {
+        throw new TypeError(`openWindow: \`for\` must be 1,000 to ${longestWindow} milliseconds`)
+      }
+      return invite(invitation, 'window', duration, undefined)
+    },
+    prove: createProver({ ...parts, logger, options, report, tidy, tidyLater }),
+    isBootstrapCode: (text) => normaliseBootstrapCode(text) !== undefined,
+    events,
+    revocations: parts.revocations,
+    close() {
+      closed = true
+      timer?.cancel()
+    },
+  }
+}
+
+function withoutDigest({ digest: _, ...rest }: InvitationRecord): Invitation {
+  return rest
+}
+
+/** A request for pages: without digests, with the code to compare. */
+export function show(record: PairingRecord): PairingRequest {
+  const { id, state, subject, introduction, introducer, limit, name, role, scopes } = record
+  return {
+    id,
+    comparisonCode: comparisonCode(id, subject),
+    state,
+    keyId: subject.startsWith('key:') ? subject.slice(4) : undefined,
+    introduction,
+    introducer,
+    limit,
+    name,
+    role,
+    scopes,
+    clientAddress: record.clientAddress,
+    createdAt: record.createdAt,
+    expiresAt: record.expiresAt,
+    decidedBy: record.decidedBy,
+    granted: record.granted,
+  }
+}

@@ -1,0 +1,45 @@
+import { assertKnownOptions } from '../../core/options.ts'
+import { checkNames } from '../record-input.ts'
+import type { PairingOptions } from './types.ts'
+
+export type ResolvedPairingOptions = Required<Omit<PairingOptions, 'actorScope'>> & {
+  readonly actorScope: string | undefined
+}
+
+const hour = 3_600_000
+const bounds = {
+  requestLifetime: [300_000, 1000, hour],
+  codeLifetime: [600_000, 1000, hour],
+  maxInvited: [50, 1, 10_000],
+  maxOpen: [10, 1, 10_000],
+  maxPerAddress: [5, 1, 10_000],
+  maxInvitations: [100, 1, 10_000],
+} as const
+
+/** Fills in defaults and refuses what is out of range with a `TypeError`. */
+export function resolvePairingOptions(options: PairingOptions = {}): ResolvedPairingOptions {
+  const where = 'createServices({ pairing })'
+  const numbers = Object.keys(bounds) as (keyof typeof bounds)[]
+  assertKnownOptions(where, options, [...numbers, 'roles', 'actorScope', 'dangerouslyAllowAnonymous'])
+  const { roles = { node: [] }, actorScope, dangerouslyAllowAnonymous = false } = options
+  for (const [role, scopes] of Object.entries(roles)) {
+    checkNames('roles', [role])
+    checkNames('scopes', scopes)
+  }
+  if (actorScope !== undefined) checkNames('scopes', [actorScope])
+  if (typeof dangerouslyAllowAnonymous !== 'boolean') {
+    throw new TypeError(`${where}: \`dangerouslyAllowAnonymous\` must be true or false`)
+  }
+  const resolved = {} as Record<keyof typeof bounds, number>
+  for (const name of numbers) {
+    const [standard, least, most] = bounds[name]
+    const value = options[name] ?? standard
+    if (!Number.isInteger(value) || value < least || value > most) {
+      throw new TypeError(
+        `${where}: \`${name}\` must be a whole number from ${least} to ${most}, not ${value}`,
+      )
+    }
+    resolved[name] = value
+  }
+  return { ...resolved, roles, actorScope, dangerouslyAllowAnonymous }
+}

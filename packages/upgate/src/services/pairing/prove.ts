@@ -1,0 +1,305 @@
+import type { Verification, VerifyContext } from '../../core/credential.ts'
+import type { DeviceProof } from '../../core/device-proof.ts'
+import type { PairingGrant, PairingRecord } from '../../core/ports/pairings.ts'
+import { isStoreUnavailable, type TokenRecord } from '../../core/ports/stores.ts'
+import type { Principal } from '../../core/principal.ts'
+import { sha256 } from '../../crypto/sha256.ts'
+import { createId, createToken } from '../../crypto/tokens.ts'
+import { createFailureTable } from '../failures.ts'
+import { checkNames } from '../record-input.ts'
+import { rejected, unavailable } from '../token-verifier.ts'
+import { comparisonCode, normaliseBootstrapCode } from './codes.ts'
+import type { PairingParts } from './create-pairing.ts'
+import { checkKeyProof, clockSkew } from './key-proof.ts'
+import type { ResolvedPairingOptions } from './options.ts'
+import type { Pairing } from './types.ts'
+
+interface ProverParts extends Omit<PairingParts, 'options'> {
+  readonly options: ResolvedPairingOptions
+  report(step: 'requested' | 'collected' | 'full', record: Partial<PairingRecord>, by?: string): void
+  tidy(): Promise<void>
+  tidyLater(): void
+}
+
+/** Who asks, and what is said of them in the store. */
+interface Subject {
+  readonly subject: string
+  readonly keyId: string | undefined
+}
+
+/** Wrong bootstrap codes in a minute: of one address, and of all whose address is unknown together. */
+const wrongCodes = { known: 10, unknown: 100 }
+/** A claim secret as `randomBytes(32).toString('base64url')` makes it, or longer. */
+const claimForm = /^[A-Za-z0-9_-]{43,128}$/
+
+/** Creates what says which device a proof is from, and what it waits for. */
+export function createProver(parts: ProverParts): Pairing['prove'] {
+  const { store, devices, clock, logger, revocations, randomBytes, judge, options } = parts
+  const failures = createFailureTable({ clock, maxEntries: 10_000 })
+
+  function identify(proof: DeviceProof): Subject | Verification {
+    if (proof.by === 'claim') {
+      if (!claimForm.test(proof.secret)) {
+        return rejected('invalid_credential', 'a claim secret is 43 to 128 characters of base64url')
+      }
+      return { subject: `claim:${sha256(proof.secret)}`, keyId: undefined }
+    }
+    const result = checkKeyProof(proof, clock.now())
+    if (result.problem !== undefined) return rejected('invalid_credential', result.problem)
+    if (result.late) {
+      const reason = `it was signed more than ${clockSkew / 1000} s from now: the device's clock is wrong`
+      return {
+        ...rejected('expired_credential', reason),
+        details: { serverTime: clock.now() },
+      } as Verification
+    }
+    return { subject: `key:${result.keyId}`, keyId: result.keyId }
+  }
+
+  async function prove(
+    proof: DeviceProof,
+    context: VerifyContext,
+    introducer: Principal | undefined,
+  ): Promise<Verification> {
+    const who = identify(proof)
+    if ('outcome' in who) return who
+    await revocations.ready()
+    const bound = who.keyId === undefined ? undefined : await store.deviceOfKey(who.keyId)
+    const device = bound === undefined ? undefined : await devices.get(bound)
+    const known = device && (await judge(device))
+    if (known?.outcome === 'authenticated' || known?.outcome === 'unavailable') return known
+    const record = await store.bySubject(who.subject)
+    const live = record !== undefined && record.expiresAt > clock.now() ? record : undefined
+    switch (live?.state) {
+      case 'pending':
+        return waiting(live)
+      case 'rejected':
+        return toldRejected(live)
+      case 'approved':
+        return collecting(live, live.granted as PairingGrant, who)
+      case 'collected':
+        // A key is known by its device from then on; a claim secret has done its work.
+        if (who.keyId === undefined) return usedUp(live)
+    }
+    if (context.dryRun) return known ?? unknownDevice
+    // What was taken away comes back by an invitation only, not because the device goes on asking.
+    const code = proof.beside === undefined ? undefined : normaliseBootstrapCode(proof.beside.value)
+    if (known !== undefined && code === undefined) return known
+    return ask(who, proof, context, code, introducer ?? context.httpPrincipal)
+  }
+
+  async function ask(
+    who: Subject,
+    proof: DeviceProof,
+    context: VerifyContext,
+    code: string | undefined,
+    introducer: Principal | undefined,
+  ): Promise<Verification> {
+    if (code === undefined) return request(who, proof, context, undefined, introducer)
+    const address = context.clientAddress
+    const key = `code ${address ?? '(unknown)'}`
+    const limit = address === undefined ? wrongCodes.unknown : wrongCodes.known
+    const attempt = failures.begin([{ key, limit }])
+    if (!attempt.allowed) {
+      return {
+        outcome: 'throttled',
+        reason: 'too many wrong bootstrap codes',
+        retryAfter: attempt.retryAfter,
+      }
+    }
+    try {
+      const answer = await request(who, proof, context, code, introducer)
+      attempt.end(answer.outcome === 'rejected' && answer.code === 'invalid_credential' ? 'failed' : 'void')
+      return answer
+    } catch (error) {
+      attempt.end('void')
+      throw error
+    }
+  }
+
+  async function request(
+    who: Subject,
+    { wish }: DeviceProof,
+    context: VerifyContext,
+    code: string | undefined,
+    introducer: Principal | undefined,
+  ): Promise<Verification> {
+    const now = clock.now()
+    const digest = code === undefined ? undefined : sha256(code)
+    const invitations = digest === undefined ? await store.invitations(now) : []
+    const invitation =
+      digest === undefined
+        ? invitations.findLast(({ kind }) => kind === 'window')
+        : await store.invitation(digest, now)
+    if (digest !== undefined && invitation?.kind !== 'code') return wrongCode
+    const introduction =
+      digest !== undefined
+        ? 'code'
+        : introducer !== undefined
+          ? 'credential'
+          : invitation !== undefined
+            ? 'window'
+            : 'anonymous'
+    if (introduction === 'anonymous' && !options.dangerouslyAllowAnonymous) return unknownDevice
+    const names = namesOf(wish)
+    if (names === undefined)
+      return rejected('invalid_credential', 'the role or scopes wished for are malformed')
+    const limit =
+      invitation !== undefined && (introduction === 'code' || introduction === 'window')
+        ? { role: invitation.role, scopes: invitation.scopes }
+        : undefined
+    const record: PairingRecord = {
+      id: createId(randomBytes),
+      version: 1,
+      subject: who.subject,
+      state: 'pending',
+      quota: introduction === 'code' || introduction === 'credential' ? 'invited' : 'open',
+      introduction,
+      introducer: introduction === 'credential' ? introducer?.id : limit && invitation?.id,
+      limit,
+      name: readableName(wish.name),
+      // Without a wish of its own a device wishes for what it was invited to.
+      role: names.role ?? limit?.role ?? 'node',
+      scopes: names.scopes ?? limit?.scopes ?? [],
+      clientAddress: context.clientAddress,
+      createdAt: now,
+      expiresAt: now + options.requestLifetime,
+    }
+    await parts.tidy()
+    const answer = await store.request(record, {
+      now,
+      atMost: record.quota === 'invited' ? options.maxInvited : options.maxOpen,
+      perAddress: options.maxPerAddress,
+      code: digest,
+    })
+    switch (answer.outcome) {
+      case 'no_invitation':
+        return wrongCode
+      case 'full':
+        parts.report('full', { ...record, id: undefined as never })
+        return {
+          ...rejected('pairing_full', 'too many requests are pending'),
+          retryAfter: 30,
+        } as Verification
+      case 'added':
+        parts.report('requested', answer.record)
+        parts.tidyLater()
+        return waiting(answer.record)
+      case 'existing':
+        if (answer.record.state === 'rejected') return toldRejected(answer.record)
+        // Approved in this very moment: the device comes back and collects.
+        return waiting(answer.record)
+    }
+  }
+
+  function waiting(record: PairingRecord): Verification {
+    const details = {
+      requestId: record.id,
+      comparisonCode: comparisonCode(record.id, record.subject),
+      expiresAt: record.expiresAt,
+    }
+    return {
+      outcome: 'rejected',
+      code: 'pairing_required',
+      reason: 'it waits for approval',
+      details,
+      retryAfter: 3,
+    }
+  }
+
+  /** Authenticated, and the rest once the rule has admitted it: a token must not be made that nobody receives. */
+  async function collecting(
+    record: PairingRecord,
+    granted: PairingGrant,
+    who: Subject,
+  ): Promise<Verification> {
+    const token = createToken('ugd', granted.deviceId, randomBytes)
+    const device: TokenRecord = {
+      id: granted.deviceId,
+      version: 1,
+      digest: sha256(token),
+      name: granted.name,
+      scopes: granted.scopes,
+      roles: [granted.role],
+      createdBy: record.decidedBy,
+      createdAt: clock.now(),
+    }
+    const provisional = await judge({ ...device, lastUsedAt: clock.now() })
+    if (provisional.outcome !== 'authenticated') return provisional
+    const issue = async (): Promise<Verification> => {
+      const collected: PairingRecord = { ...record, version: record.version + 1, state: 'collected' }
+      if (record.expiresAt <= clock.now()) return toldExpired
+      if (!(await store.collect(collected, device, who.keyId))) return overtaken(record, who)
+      parts.report('collected', collected)
+      return { ...provisional, issued: { deviceToken: token } }
+    }
+    return { ...provisional, issue: () => issue().catch(cannotAnswer) }
+  }
+
+  /** Somebody was faster: another socket of this device, or an administrator who changed their mind. */
+  async function overtaken(before: PairingRecord, who: Subject): Promise<Verification> {
+    const record = await store.bySubject(who.subject)
+    if (record?.state === 'rejected') return toldRejected(record)
+    if (record?.id !== before.id || record.state !== 'collected') return toldExpired
+    if (who.keyId === undefined) return usedUp(record)
+    // The key proves the device, whichever of its sockets was given the token.
+    const device = await devices.get((record.granted as PairingGrant).deviceId)
+    return device === undefined ? unavailable('the device is not there yet', 1) : judge(device)
+  }
+
+  function cannotAnswer(error: unknown): Verification {
+    if (!isStoreUnavailable(error)) logger?.error('Pairing failed.', { error: String(error) })
+    return unavailable('the store cannot answer', 5)
+  }
+
+  return (proof, context, introducer) => prove(proof, context, introducer).catch(cannotAnswer)
+}
+
+const wrongCode = rejected('invalid_credential', 'the bootstrap code is wrong, used up or expired')
+const unknownDevice: Verification = Object.freeze({
+  outcome: 'rejected',
+  code: 'unknown_identity',
+  reason: 'nobody let this device ask',
+  details: { pairing: 'introduction_required' },
+})
+const toldExpired: Verification = Object.freeze({
+  outcome: 'rejected',
+  code: 'expired_credential',
+  reason: 'the approval was not collected in time',
+  details: { pairing: 'request_expired' },
+})
+
+function toldRejected({ id, expiresAt }: PairingRecord): Verification {
+  const details = { requestId: id, expiresAt }
+  return { outcome: 'rejected', code: 'pairing_rejected', reason: 'an administrator rejected it', details }
+}
+
+function usedUp({ id }: PairingRecord): Verification {
+  const details = { requestId: id, pairing: 'already_collected' }
+  return {
+    outcome: 'rejected',
+    code: 'expired_credential',
+    reason: 'its token was collected already',
+    details,
+  }
+}
+
+function namesOf(wish: DeviceProof['wish']): { role?: string; scopes?: readonly string[] } | undefined {
+  try {
+    return {
+      ...(wish.role !== undefined && { role: checkNames('roles', [wish.role])[0] as string }),
+      ...(wish.scopes !== undefined && { scopes: checkNames('scopes', wish.scopes) }),
+    }
+  } catch {
+    return undefined
+  }
+}
+
+/** A name that cannot break a page or turn the direction of its text. */
+function readableName(name: string | undefined): string {
+  const plain = (name ?? '')
+    .slice(0, 400)
+    .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '')
+    .trim()
+  return [...plain].slice(0, 50).join('').trim() || 'unnamed device'
+}

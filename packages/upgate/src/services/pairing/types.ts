@@ -1,0 +1,150 @@
+import type { Verification, VerifyContext } from '../../core/credential.ts'
+import type { DeviceProof } from '../../core/device-proof.ts'
+import type { AuditEvents } from '../../core/events.ts'
+import type {
+  PairingGrant,
+  PairingIntroduction,
+  PairingLimit,
+  PairingState,
+} from '../../core/ports/pairings.ts'
+import type { RevocationFeed } from '../../core/ports/revocations.ts'
+import type { Principal } from '../../core/principal.ts'
+
+/**
+ * Who approves, rejects or invites: the principal of the request, or whoever runs the machine. `unbounded` names
+ * the latter for the audit; nothing bounds what they grant, so never build it from a request.
+ */
+export type PairingActor = Principal | { readonly unbounded: string }
+
+/** A pairing request, as a page for approval shows it. */
+export interface PairingRequest {
+  readonly id: string
+  /** Six characters that the device shows, too. */
+  readonly comparisonCode: string
+  readonly state: PairingState
+  /** Hex SHA-256 of the device's public key; absent where it proves itself by a claim secret. */
+  readonly keyId: string | undefined
+  readonly introduction: PairingIntroduction
+  readonly introducer: string | undefined
+  /** The most that may be granted, where a code or a window says so. */
+  readonly limit: PairingLimit | undefined
+  /** As the device says: show it as text, believe nothing of it. */
+  readonly name: string
+  readonly role: string
+  readonly scopes: readonly string[]
+  readonly clientAddress: string | undefined
+  /** Milliseconds since the epoch; likewise below. */
+  readonly createdAt: number
+  readonly expiresAt: number
+  readonly decidedBy: string | undefined
+  readonly granted: PairingGrant | undefined
+}
+
+/** Why something was not approved, rejected or created. */
+export type PairingRefusalCode =
+  | 'unknown_request'
+  | 'request_expired'
+  | 'already_decided'
+  | 'scope_not_held'
+  | 'role_not_grantable'
+  | 'beyond_invitation'
+  | 'actor_not_allowed'
+
+/** `reason` is a sentence for people. */
+export interface PairingRefusal {
+  readonly outcome: 'refused'
+  readonly code: PairingRefusalCode
+  readonly reason: string
+}
+
+/** The answer to approving or rejecting. */
+export type PairingDecision = { readonly outcome: 'done'; readonly request: PairingRequest } | PairingRefusal
+
+/** What an approver may set. What is left out is as the device wished it, and refused if that is too much. */
+export interface Approval {
+  readonly actor: PairingActor
+  readonly name?: string
+  readonly role?: string
+  readonly scopes?: readonly string[]
+}
+
+/** What a code or a window is bound to. */
+export interface NewInvitation {
+  readonly actor: PairingActor
+  /** Default: `node`. */
+  readonly role?: string
+  /** Exact names; nothing beyond them can be granted. Default: none. */
+  readonly scopes?: readonly string[]
+}
+
+/** A bootstrap code or a window as a page shows it. The code itself is shown once, when it is made. */
+export interface Invitation extends PairingLimit {
+  readonly id: string
+  readonly kind: 'code' | 'window'
+  readonly createdBy: string
+  readonly createdAt: number
+  readonly expiresAt: number
+}
+
+/** The answer to making a code. */
+export type BootstrapResult =
+  | { readonly outcome: 'done' /** Shown once. */; readonly code: string; readonly invitation: Invitation }
+  | PairingRefusal
+
+/** Pairing: devices ask, people approve, devices collect. Management rejects with `StoreUnavailable`. */
+export interface Pairing {
+  /** Requests that wait for a decision, in order of arrival. */
+  pending(): Promise<readonly PairingRequest[]>
+  get(id: string): Promise<PairingRequest | undefined>
+  /** Approves a pending request; the device has the request's lifetime to collect. Of concurrent callers one wins. */
+  approve(id: string, approval: Approval): Promise<PairingDecision>
+  /** Rejects a request, also one approved and not collected yet. The device is told until the request expires. */
+  reject(id: string, by: { readonly actor: PairingActor }): Promise<PairingDecision>
+  readonly bootstrap: {
+    /** Makes a code that lets one device ask: 10 minutes, single use, bound to role and scopes. */
+    create(invitation: NewInvitation): Promise<BootstrapResult>
+    /** Codes and windows that are not over yet. */
+    list(): Promise<readonly Invitation[]>
+    /** Ends a code or a window. False when there was none. */
+    revoke(id: string, by: { readonly actor: PairingActor }): Promise<boolean>
+  }
+  /** Lets anybody ask for a while. `for` in milliseconds: at most 10 minutes, default 2 minutes. */
+  openWindow(
+    window: NewInvitation & { readonly for?: number },
+  ): Promise<{ readonly outcome: 'done'; readonly invitation: Invitation } | PairingRefusal>
+  /**
+   * Says what a device's proof is worth now: who it is, or which request of its waits. For schemes. Never rejects.
+   *
+   * @param introducer - whom a credential sent along proved
+   */
+  prove(proof: DeviceProof, context: VerifyContext, introducer?: Principal): Promise<Verification>
+  /** Whether a string has the form of a bootstrap code. */
+  isBootstrapCode(text: string): boolean
+  readonly events: Pick<AuditEvents, 'subscribe'>
+  readonly revocations: RevocationFeed
+}
+
+/** Options of pairing, given to `createServices({ pairing })`. Times in milliseconds. */
+export interface PairingOptions {
+  /**
+   * Roles that a device may get, each with the scopes an actor needs to grant it. A role that an actor holds may be
+   * granted by them, too. Default: `{ node: [] }`.
+   */
+  readonly roles?: Readonly<Record<string, readonly string[]>>
+  /** Scope that an actor must hold to approve, reject and invite. Default: none, but only users may. */
+  readonly actorScope?: string
+  /** How long a request waits for its decision, and then for its collection. Default: 300,000; at most 3,600,000. */
+  readonly requestLifetime?: number
+  /** How long a bootstrap code counts. Default: 600,000; at most 3,600,000. */
+  readonly codeLifetime?: number
+  /** Pending requests with a code or a credential. Default: 50. */
+  readonly maxInvited?: number
+  /** Pending requests from a window or without any introduction. Default: 10. */
+  readonly maxOpen?: number
+  /** Pending requests per known client address. Default: 5. */
+  readonly maxPerAddress?: number
+  /** Codes and windows at a time. Default: 100. */
+  readonly maxInvitations?: number
+  /** Lets anybody who reaches the server put a request in front of its administrators. Default: false. */
+  readonly dangerouslyAllowAnonymous?: boolean
+}

@@ -1,0 +1,50 @@
+import type { Selectable } from 'kysely'
+import type { TicketRecord, TicketStore } from '../../core/ports/tickets.ts'
+import { wide } from './rows.ts'
+import type { Database, Tables } from './tables.ts'
+
+export function sqlTickets({ read, transact, exclusively }: Database): TicketStore {
+  return {
+    add: (record, atMost) =>
+      transact(async (db) => {
+        const owner = ownerOf(record)
+        await exclusively(db, `tickets of ${owner}`)
+        const { numInsertedOrUpdatedRows } = await db
+          .insertInto('upgate_tickets')
+          .values({ id: record.id, owner, expires_at: record.expiresAt, body: JSON.stringify(record) })
+          .onConflict((conflict) => conflict.doNothing())
+          .executeTakeFirst()
+        if (numInsertedOrUpdatedRows !== 1n) return false
+        const own = db.selectFrom('upgate_tickets').select('id').where('owner', '=', owner)
+        const surplus = (await own.orderBy('seq', 'desc').execute()).slice(atMost).map(({ id }) => id)
+        if (surplus.length > 0) await db.deleteFrom('upgate_tickets').where('id', 'in', surplus).execute()
+        return true
+      }),
+    get: (id) =>
+      read(async (db) => {
+        const query = db.selectFrom('upgate_tickets').selectAll().where('id', '=', id)
+        const row = await query.executeTakeFirst()
+        return row && recordOf(row)
+      }),
+    take: (id) =>
+      transact(async (db) => {
+        // One statement: of two that delete the same row, one is told what was in it.
+        const query = db.deleteFrom('upgate_tickets').where('id', '=', id).returningAll()
+        const row = await query.executeTakeFirst()
+        return row && recordOf(row)
+      }),
+    purge: (expiredBefore) =>
+      transact(async (db) => {
+        const query = db.deleteFrom('upgate_tickets').where('expires_at', '<=', expiredBefore)
+        return Number((await query.executeTakeFirst()).numDeletedRows)
+      }),
+  }
+}
+
+function ownerOf({ principal }: TicketRecord): string {
+  return `${principal.kind}:${principal.id}`
+}
+
+function recordOf(row: Selectable<Tables['upgate_tickets']>): TicketRecord {
+  return { ...(JSON.parse(row.body) as TicketRecord), id: row.id, expiresAt: wide(row.expires_at) }
+}
