@@ -174,6 +174,23 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
     assert.deepEqual(ids(await store.revocations.since(5, 3), 'sequence'), [6, 7, 8])
   })
 
+  check('takes entries of the log by themselves', async (store, fixture) => {
+    const other = await fixture.connect()
+    assert.deepEqual(await store.revocations.append([]), [])
+    const answers = await Promise.all(
+      range(6).map((n) => (n % 2 ? store : other).revocations.append([draft(`${n}a`), draft(`${n}b`)])),
+    )
+    const log = await other.revocations.since(0, 100)
+    assert.deepEqual(
+      ids(log, 'sequence'),
+      range(12).map((n) => n + 1),
+    )
+    for (const entries of answers) {
+      // Those of one call stand together.
+      assert.deepEqual(log.slice((entries[0]?.sequence ?? 0) - 1, entries[1]?.sequence), entries)
+    }
+  })
+
   check('consumes a session once', async (store, fixture) => {
     const other = await fixture.connect()
     await store.accounts.add(account('a'))

@@ -241,6 +241,7 @@ describe('an instance whose store is gone', () => {
     const hanging: Store = {
       ...store,
       revocations: {
+        append: log.append,
         head: () => (hang ? never : log.head()),
         since: (...args) => (hang ? never : log.since(...args)),
       },
@@ -304,6 +305,7 @@ describe('a log that went back', () => {
       store: {
         ...store,
         revocations: {
+          append: async () => [],
           head: async () => entries.at(-1)?.sequence ?? 0,
           since: async (sequence, limit) => entries.filter((one) => one.sequence > sequence).slice(0, limit),
         },

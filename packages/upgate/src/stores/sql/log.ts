@@ -56,8 +56,10 @@ async function newest(db: Kysely<Tables>): Promise<number> {
   return wide(row?.sequence ?? 0)
 }
 
-export function sqlLog({ read }: Database): RevocationLog {
+export function sqlLog(database: Database): RevocationLog {
+  const { read, transact } = database
   return {
+    append: (drafts) => transact((db) => append(database, db, drafts)),
     head: () => read(newest),
     since: (sequence, limit) =>
       read(async (db) => {

@@ -1,0 +1,179 @@
+import { assertKnownOptions } from '../../core/options.ts'
+import type { Revocation } from '../../core/ports/revocations.ts'
+import {
+  type RevocationDraft,
+  type RevocationLog,
+  type SessionRecord,
+  type SessionStore,
+  StoreUnavailable,
+} from '../../core/ports/stores.ts'
+import type { SessionPart } from '../compose.ts'
+import { connectRedis, type RedisConnection } from './connection.ts'
+import * as scripts from './session-scripts.ts'
+
+export interface RedisSessionsOptions {
+  /** `redis://user:password@host:6379`, or `rediss://` for TLS. */
+  readonly url: string
+  /** What all keys begin with; another one for each deployment on the same server. Default: `upgate`. */
+  readonly prefix?: string
+  /** Milliseconds in which Redis has to have answered. Default: 2,000. */
+  readonly timeout?: number
+}
+
+/** Milliseconds after which others finish what somebody began and did not finish. */
+const lease = 10_000
+const batch = 500
+
+/**
+ * Keeps sessions in Redis (6.2 or newer, or Valkey), as a part of a store whose log and accounts are in a database.
+ *
+ * Every operation is one script, and so atomic. A revocation is first noted in Redis together with the change, then
+ * written to the log; if the process ends in between, another instance writes it. Redis keeps what its persistence
+ * keeps: after a failover that lost the last second, a session that was ended in that second is there again. What
+ * ends all sessions of an account (a new password, disabling, `revokeAll`) is in the database and not affected. Needs
+ * the package `redis`.
+ *
+ * @throws TypeError for a bad option or a missing package
+ * @throws StoreUnavailable when the server cannot be reached
+ * @example
+ * import { composeStores } from 'upgate'
+ * import { redisSessions } from 'upgate/redis'
+ * const store = composeStores(await postgresStore({ connectionString }), {
+ *   sessions: await redisSessions({ url: process.env.REDIS_URL }),
+ * })
+ */
+export async function redisSessions(options: RedisSessionsOptions): Promise<SessionPart> {
+  assertKnownOptions('redisSessions', options, ['url', 'prefix', 'timeout'])
+  const { url, prefix = 'upgate', timeout = 2000 } = options
+  if (typeof url !== 'string' || !/^rediss?:\/\//.test(url)) {
+    throw new TypeError('redisSessions: `url` must begin with redis:// or rediss://')
+  }
+  if (!/^[A-Za-z0-9_.:-]{1,64}$/.test(prefix)) {
+    throw new TypeError(
+      'redisSessions: `prefix` must be 1 to 64 letters, digits, dots, colons, dashes or underscores',
+    )
+  }
+  if (!Number.isInteger(timeout) || timeout < 10 || timeout > 60_000) {
+    throw new TypeError('redisSessions: `timeout` must be 10 to 60,000 milliseconds')
+  }
+  // The braces keep everything on one node of a cluster: scripts touch several keys.
+  const redis = await connectRedis('redisSessions', { url, prefix: `{${prefix}}:`, timeout })
+  return {
+    over: (log) => sessionsOver(redis, log),
+    async settle(log) {
+      await settleIn(redis, log, pairs(await redis.run(scripts.claimScript, [`${lease}`])))
+    },
+    close: redis.close,
+  }
+}
+
+function sessionsOver(redis: RedisConnection, log: RevocationLog): SessionStore {
+  return {
+    async get(id) {
+      return recordOf(await redis.run(scripts.getScript, [id]))
+    },
+    async list(accountId) {
+      const found = (await redis.run(scripts.listScript, [accountId])) as unknown[]
+      return found.map(recordOf).filter((record) => record !== undefined)
+    },
+    async add(record, atMost) {
+      const { id, accountId, expiresAt, lastSeenAt, createdAt } = record
+      const args = [
+        id,
+        accountId,
+        ...[expiresAt, lastSeenAt, createdAt, atMost].map(String),
+        ...fieldsOf(record),
+      ]
+      const posted = await redis.run(scripts.addScript, args)
+      return posted === null ? undefined : settleIn(redis, log, pairs(posted))
+    },
+    async rotate(id, from, to, draft) {
+      const text = JSON.stringify(draft)
+      const digests = [to.digest, to.previousDigest ?? '', `${to.previousUntil ?? 0}`]
+      const name = await redis.run(scripts.rotateScript, [id, from, ...digests, text])
+      return name === null ? undefined : (await settleIn(redis, log, [[String(name), text]]))[0]
+    },
+    async remove(id, draft) {
+      const text = JSON.stringify(draft)
+      const name = await redis.run(scripts.removeScript, [id, text])
+      return name === null ? undefined : (await settleIn(redis, log, [[String(name), text]]))[0]
+    },
+    async removeOf(accountId, generation) {
+      return Number(await redis.run(scripts.removeOfScript, [accountId, `${generation}`]))
+    },
+    async purge(expiredAt, lastSeenBefore) {
+      let removed = 0
+      for (;;) {
+        const args = [`${expiredAt}`, `${lastSeenBefore}`, `${batch}`]
+        const now = Number(await redis.run(scripts.purgeScript, args))
+        removed += now
+        if (now < batch) return removed
+      }
+    },
+    async touch(touches) {
+      for (let from = 0; from < touches.length; from += batch) {
+        const part = touches.slice(from, from + batch)
+        await redis.run(
+          scripts.touchScript,
+          part.flatMap(({ id, at }) => [id, `${at}`]),
+        )
+      }
+    },
+  }
+}
+
+/** Writes to the log what stands in the outbox. What fails stays there, and is tried again by whoever reads the log. */
+async function settleIn(
+  redis: RedisConnection,
+  log: RevocationLog,
+  posted: readonly (readonly [name: string, draft: string])[],
+): Promise<readonly Revocation[]> {
+  if (posted.length === 0) return []
+  const entries = await log.append(posted.map(([, draft]) => JSON.parse(draft) as RevocationDraft))
+  // A second entry for the same revocation would do no harm.
+  await redis
+    .run(
+      scripts.doneScript,
+      posted.map(([name]) => name),
+    )
+    .catch(() => {})
+  return entries
+}
+
+const times = ['createdAt', 'lastSeenAt', 'expiresAt', 'previousUntil', 'generation'] as const
+const texts = ['id', 'digest', 'previousDigest', 'accountId', 'label', 'clientAddress'] as const
+
+function fieldsOf(record: SessionRecord): string[] {
+  return [...texts, ...times].flatMap((name) => {
+    const value = record[name]
+    return value === undefined ? [] : [name, String(value)]
+  })
+}
+
+function recordOf(reply: unknown): SessionRecord | undefined {
+  const fields = new Map(pairs(reply))
+  if (fields.size === 0) return undefined
+  const record: Record<string, string | number> = {}
+  for (const name of texts) {
+    const value = fields.get(name)
+    if (value !== undefined) record[name] = value
+  }
+  for (const name of times) {
+    const value = fields.get(name)
+    if (value === undefined) continue
+    record[name] = Number(value)
+    if (!Number.isSafeInteger(record[name])) damaged()
+  }
+  if (record.digest === undefined || record.expiresAt === undefined || record.lastSeenAt === undefined)
+    damaged()
+  return record as unknown as SessionRecord
+}
+
+function damaged(): never {
+  throw new StoreUnavailable('store_corrupt', 'A session in Redis is damaged.')
+}
+
+function pairs(reply: unknown): [string, string][] {
+  const flat = Array.isArray(reply) ? reply.map(String) : []
+  return Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] as string, flat[2 * i + 1] as string])
+}
