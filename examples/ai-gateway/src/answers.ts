@@ -1,0 +1,51 @@
+import type { ServerResponse } from 'node:http'
+
+/** Why the proxy itself did not pass something on; shaped like the errors of the APIs it stands in front of. */
+export interface Failure {
+  readonly status: number
+  readonly code: string
+  readonly message: string
+}
+
+export const badPath: Failure = {
+  status: 404,
+  code: 'unknown_path',
+  message: 'There is no such path here; paths begin with /v1/ and hold no escapes.',
+}
+export const tooLarge: Failure = {
+  status: 413,
+  code: 'request_too_large',
+  message: 'The request is larger than this proxy takes.',
+}
+export const unreachable: Failure = {
+  status: 502,
+  code: 'upstream_unreachable',
+  message: 'The upstream did not answer. Try again.',
+}
+export const late: Failure = {
+  status: 504,
+  code: 'upstream_timeout',
+  message: 'The upstream took too long to begin its answer.',
+}
+
+/** The body that OpenAI's clients understand. */
+export function errorBody({ code, message }: Omit<Failure, 'status'>): string {
+  return JSON.stringify({ error: { message, type: 'proxy_error', param: null, code } })
+}
+
+/** Answers, where nothing was answered yet; otherwise cuts the answer short, so that nobody takes it for whole. */
+export function fail(response: ServerResponse, failure: Failure): void {
+  if (response.headersSent) {
+    response.destroy()
+    return
+  }
+  const body = errorBody(failure)
+  response.writeHead(failure.status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+    // What is left of the request is not read: the connection is of no more use.
+    connection: 'close',
+  })
+  response.end(body)
+}

@@ -1,0 +1,121 @@
+import { randomUUID } from 'node:crypto'
+import {
+  type ClientRequest,
+  request as httpRequest,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import { pipeline, Transform } from 'node:stream'
+import type { Gate, RevocationReason } from 'upgate'
+import { badPath, errorBody, fail, late, tooLarge, unreachable } from './answers.ts'
+import type { Config } from './config.ts'
+import { callerHeaders, hasBody, upstreamHeaders, upstreamUrl } from './upstream.ts'
+
+/** What the proxy needs of a gate. */
+export type ProxyGate = Pick<Gate, 'principalOf' | 'connections' | 'clock'>
+
+/**
+ * Passes requests on to the upstream as the proxy's own.
+ *
+ * Both directions are streamed as they come. Whoever leaves takes the request upstream with them, and whoever's key
+ * is revoked or expires loses the answers that are still running.
+ */
+export function createProxy(config: Config, gate: ProxyGate): RequestListener {
+  return (request, response) => {
+    const principal = gate.principalOf(request)
+    if (principal === undefined) throw new Error('The proxy is not behind a rule that requires somebody.')
+    const url = upstreamUrl(config.upstream, request.url ?? '')
+    if (url === undefined) return fail(response, badPath)
+    if (Number(request.headers['content-length'] ?? 0) > config.maxBody) return fail(response, tooLarge)
+    // Registered at once, in the turn of the decision: a revocation from here on finds it.
+    const leave = gate.connections.add({
+      id: randomUUID(),
+      principal,
+      acceptedAt: gate.clock.now(),
+      path: url.pathname,
+      close: (reason) => cut(response, reason),
+    })
+    response.once('close', leave)
+    if (response.destroyed || response.writableEnded) return
+    forward(config, url, request, response)
+  }
+}
+
+function forward(config: Config, url: URL, request: IncomingMessage, response: ServerResponse): void {
+  const send = url.protocol === 'https:' ? httpsRequest : httpRequest
+  const outgoing: ClientRequest = send(url, {
+    method: request.method ?? 'GET',
+    headers: upstreamHeaders(request, config.upstreamToken),
+  })
+  let whole = false
+  const timer = setTimeout(() => {
+    fail(response, late)
+    outgoing.destroy()
+  }, config.timeout)
+  // The caller has left, or was cut: nobody pays for an answer that nobody gets.
+  response.once('close', () => {
+    clearTimeout(timer)
+    // One that has arrived whole is done with, and its connection may be somebody else's already.
+    if (!whole) outgoing.destroy()
+  })
+  outgoing.on('error', () => {
+    clearTimeout(timer)
+    if (!response.destroyed && !response.writableEnded) fail(response, unreachable)
+  })
+  outgoing.on('response', (answer) => {
+    clearTimeout(timer)
+    if (response.headersSent || response.destroyed) return void answer.destroy()
+    response.statusCode = answer.statusCode ?? 502
+    // Not `writeHead`: what was handed to it cannot be asked for afterwards.
+    for (const [name, value] of Object.entries(callerHeaders(answer))) response.setHeader(name, value)
+    // An event stream may have nothing to say for a long time; proxies on the way are asked not to collect it.
+    response.flushHeaders()
+    response.socket?.setNoDelay(true)
+    answer.once('end', () => {
+      whole = true
+    })
+    // Where the upstream breaks off, the response is destroyed: it must look broken, never merely shorter.
+    pipeline(answer, response, () => {})
+  })
+  if (!hasBody(request)) return void outgoing.end()
+  const limit = limited(config.maxBody)
+  limit.once('error', () => {
+    // Not `pipeline`: it would destroy the connection before the answer is out.
+    request.unpipe(limit)
+    fail(response, tooLarge)
+    outgoing.destroy()
+  })
+  request.pipe(limit).pipe(outgoing)
+}
+
+/** Passes on at most so many bytes; one more ends it. */
+function limited(bytes: number): Transform {
+  let left = bytes
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      left -= chunk.length
+      if (left >= 0) done(null, chunk)
+      else done(new Error('The request is too large.'))
+    },
+  })
+}
+
+/** Ends an answer whose caller may not have it any more, and says so as far as the answer can still say anything. */
+function cut(response: ServerResponse, reason: RevocationReason): void {
+  const code = reason === 'expired' ? 'expired_credential' : 'revoked_credential'
+  const failure = { status: 401, code, message: 'The API key does not count any more.' }
+  if (!response.headersSent) {
+    fail(response, failure)
+    return
+  }
+  const type = String(response.getHeader('content-type') ?? '')
+  const plain = response.getHeader('content-encoding') === undefined
+  if (!type.startsWith('text/event-stream') || !plain || response.writableEnded) {
+    response.destroy()
+    return
+  }
+  // The blank line ends an event that was half out. Clients of these APIs raise an error at such an event.
+  response.end(`\n\ndata: ${errorBody(failure)}\n\n`)
+}
