@@ -1,0 +1,98 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Gate } from '../core/gate.ts'
+import { assertKnownOptions } from '../core/options.ts'
+import { isStoreUnavailable } from '../core/ports/stores.ts'
+import type { Principal } from '../core/principal.ts'
+import { refuse } from '../core/refusals.ts'
+import type { Tickets } from '../services/tickets.ts'
+import { NodeRequest } from './request.ts'
+import { respond } from './respond.ts'
+
+/** Options of {@link ticketEndpoint}. */
+export interface TicketEndpointOptions {
+  readonly tickets: Pick<Tickets, 'create'>
+  /** Paths of WebSockets that a ticket may be for, exact. */
+  readonly paths: readonly string[]
+}
+
+/** Bytes of the request's body. */
+const longestBody = 4096
+const subprotocolPrefix = 'base64url.bearer.authorization.k8s.io.'
+
+/**
+ * Answers `POST {"path":"/ws"}` with a ticket for that WebSocket: `{"ticket","subprotocol","expiresAt"}`.
+ *
+ * For a route behind the gate, in Express, in a bare `http` server, or wherever Node's request and response are at
+ * hand. The ticket is for the principal that the gate decided, and for the page of the request's `Origin`.
+ *
+ * @throws TypeError for an unknown or missing option
+ * @example
+ * app.use(expressGate(gate))
+ * app.post('/api/tickets', ticketEndpoint(gate, { tickets: services.tickets, paths: ['/ws'] }))
+ */
+export function ticketEndpoint<P extends Principal>(
+  gate: Gate<P>,
+  options: TicketEndpointOptions,
+): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
+  assertKnownOptions('ticketEndpoint', options, ['tickets', 'paths'])
+  const { tickets, paths } = options
+  if (typeof tickets?.create !== 'function') {
+    throw new TypeError('ticketEndpoint: `tickets` is missing; give it `services.tickets`')
+  }
+  if (!Array.isArray(paths) || paths.length === 0 || !paths.every((path) => /^\/[^?#\s]*$/.test(path))) {
+    throw new TypeError("ticketEndpoint: `paths` must list the paths of WebSockets, such as ['/ws']")
+  }
+
+  return async (request, response) => {
+    const asked = new NodeRequest('http', request)
+    const refused = (code: Parameters<typeof refuse>[0], detail?: string): void =>
+      respond(response, gate.render(refuse(code, { detail }), asked))
+    if (request.method !== 'POST') {
+      response.setHeader('Allow', 'POST')
+      return refused('method_refused', 'Tickets are asked for by POST.')
+    }
+    const principal = gate.principalOf(request)
+    // A route that the gate lets anybody into must not hand out tickets for nobody.
+    if (principal === undefined) return refused('auth_required')
+    const path = await pathOf(request)
+    if (path === undefined || !paths.includes(path)) {
+      return refused('unknown_path', 'The body must be JSON whose `path` is one that takes tickets.')
+    }
+    const { origin } = request.headers
+    try {
+      const { ticket, expiresAt } = await tickets.create(principal, { path, origin })
+      const subprotocol = subprotocolPrefix + Buffer.from(ticket).toString('base64url')
+      const body = JSON.stringify({ ticket, subprotocol, expiresAt })
+      response.statusCode = 201
+      response.setHeader('Content-Type', 'application/json')
+      response.setHeader('Cache-Control', 'no-store')
+      response.end(body)
+    } catch (error) {
+      if (!isStoreUnavailable(error))
+        gate.logger.error('A ticket could not be made.', { error: String(error) })
+      refused('unavailable')
+    }
+  }
+}
+
+/** The `path` of the body: parsed already where a framework did, else read here, within bounds. */
+async function pathOf(request: IncomingMessage & { readonly body?: unknown }): Promise<string | undefined> {
+  try {
+    const body = request.body ?? JSON.parse(await textOf(request))
+    const path = (body as { readonly path?: unknown } | null)?.path
+    return typeof path === 'string' ? path : undefined
+  } catch {
+    return undefined
+  }
+}
+
+async function textOf(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length
+    if (length > longestBody) throw new RangeError('the body is too long')
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString()
+}
