@@ -45,7 +45,7 @@ export async function postgresBus(options: PostgresBusOptions): Promise<Revocati
     name: 'The bus over PostgreSQL',
     clock,
     logger,
-    async connect(hear, ended) {
+    async connect(hear, ended, abandoned) {
       const client = new pg.Client({
         connectionString,
         connectionTimeoutMillis: 5000,
@@ -62,6 +62,7 @@ export async function postgresBus(options: PostgresBusOptions): Promise<Revocati
       client.on('notification', (notification) => {
         if (notification.channel === channel) hear(notification.payload)
       })
+      abandoned.addEventListener('abort', destroy)
       try {
         await client.connect()
         await client.query(`listen ${channel}`)

@@ -15,8 +15,12 @@ export interface ReconnectingBusOptions {
   readonly name: string
   readonly clock: Clock
   readonly logger: Logger | undefined
-  /** Connects and listens. `ended` may be called more than once. */
-  connect(hear: (message: unknown) => void, ended: (error?: unknown) => void): Promise<BusConnection>
+  /** Connects and listens. `ended` may be called more than once; `abandoned` ends an attempt half way. */
+  connect(
+    hear: (message: unknown) => void,
+    ended: (error?: unknown) => void,
+    abandoned: AbortSignal,
+  ): Promise<BusConnection>
 }
 
 /** Milliseconds between the first attempts to connect again; doubled until the longest. */
@@ -24,12 +28,15 @@ const shortestDelay = 100
 const longestDelay = 5000
 /** Milliseconds in which what was sent has to come back: a dead connection often looks like a quiet one. */
 const echo = 4000
+/** Milliseconds that connecting may take. */
+const patience = 6000
 
 /** A bus over a connection that comes back by itself. Resolves when it is connected, or was tried once. */
 export async function reconnectingBus(options: ReconnectingBusOptions): Promise<RevocationBus> {
   const { name, clock, logger, connect } = options
   const listeners = createBusListeners()
   let connection: BusConnection | undefined
+  let connecting: AbortController | undefined
   let waiting: Timer | undefined
   let unanswered: Timer | undefined
   let delay = shortestDelay
@@ -43,6 +50,9 @@ export async function reconnectingBus(options: ReconnectingBusOptions): Promise<
   async function open(): Promise<void> {
     waiting = undefined
     const mine = ++generation
+    const attempt = new AbortController()
+    connecting = attempt
+    const late = clock.setTimer(patience, () => drop(mine, 'connecting takes too long'))
     try {
       const opened = await connect(
         (message) => {
@@ -52,6 +62,7 @@ export async function reconnectingBus(options: ReconnectingBusOptions): Promise<
           listeners.hear(message)
         },
         (error) => drop(mine, error),
+        attempt.signal,
       )
       if (closed || mine !== generation) return opened.destroy()
       connection = opened
@@ -59,6 +70,9 @@ export async function reconnectingBus(options: ReconnectingBusOptions): Promise<
       flush()
     } catch (error) {
       drop(mine, error)
+    } finally {
+      late.cancel()
+      if (connecting === attempt) connecting = undefined
     }
   }
 
@@ -74,6 +88,8 @@ export async function reconnectingBus(options: ReconnectingBusOptions): Promise<
   function release(): void {
     unanswered?.cancel()
     unanswered = undefined
+    connecting?.abort()
+    connecting = undefined
     connection?.destroy()
     connection = undefined
     sending = false

@@ -43,7 +43,7 @@ export async function redisBus(options: RedisBusOptions): Promise<RevocationBus>
     name: 'The bus over Redis',
     clock,
     logger,
-    async connect(hear, ended) {
+    async connect(hear, ended, abandoned) {
       const clients = [0, 1].map(() =>
         createClient({
           url,
@@ -67,6 +67,7 @@ export async function redisBus(options: RedisBusOptions): Promise<RevocationBus>
         client.on('error', ended)
         client.on('end', () => ended('the connection ended'))
       }
+      abandoned.addEventListener('abort', destroy)
       try {
         await Promise.all(clients.map((client) => client.connect()))
         await subscriber.subscribe(channel, hear)

@@ -416,6 +416,29 @@ describe('a bus over a connection', () => {
     expect(connections).toHaveLength(2)
   })
 
+  test('that hangs while it is being made is given up, too', async () => {
+    const clock = manualClock()
+    let attempts = 0
+    const opening = reconnectingBus({
+      name: 'The bus',
+      clock,
+      logger: undefined,
+      connect: (_hear, _ended, abandoned) => {
+        attempts++
+        return new Promise((_, reject) => {
+          abandoned.addEventListener('abort', () => reject(new Error('abandoned')))
+        })
+      },
+    })
+    clock.advance(6000)
+    const bus = await opening
+    clock.advance(100)
+    expect(attempts).toBe(2)
+    await bus.close()
+    await settle()
+    expect(clock.pending).toBe(0)
+  })
+
   test('hears nothing of a connection that it gave up, nor after it was closed', async () => {
     const { clock, connections, open } = line()
     const bus = await open()

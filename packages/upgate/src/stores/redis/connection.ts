@@ -19,18 +19,24 @@ export async function connectRedis(
   const { url, prefix, timeout } = options
   const { createClient } = await peer(who, 'redis', 'redis', () => import('redis'))
   let connected = false
-  const client = createClient({
-    url,
-    name: 'upgate',
-    // What cannot be sent now is refused now: a caller who waits for an answer should have one.
-    disableOfflineQueue: true,
-    socket: {
-      connectTimeout: timeout,
-      // The first attempt says whether the address is right; later ones go on until the server is back.
-      reconnectStrategy: (retries) => (connected ? Math.min(50 * 2 ** retries, longestDelay) : false),
-    },
-  })
-  client.on('error', () => {})
+  let openedAt = 0
+  const open = () => {
+    openedAt = performance.now()
+    const opened = createClient({
+      url,
+      name: 'upgate',
+      // What cannot be sent now is refused now: a caller who waits for an answer should have one.
+      disableOfflineQueue: true,
+      socket: {
+        connectTimeout: timeout,
+        // The first attempt says whether the address is right; later ones go on until the server is back.
+        reconnectStrategy: (retries) => (connected ? Math.min(50 * 2 ** retries, longestDelay) : false),
+      },
+    })
+    opened.on('error', () => {})
+    return opened
+  }
+  let client = open()
   const running = new Set<Promise<unknown>>()
   let closed = false
   try {
@@ -40,11 +46,31 @@ export async function connectRedis(
     throw toStoreUnavailable(error)
   }
 
+  function destroy(): void {
+    try {
+      client.destroy()
+    } catch {
+      // It had ended already.
+    }
+  }
+
+  /** A connection that owes an answer may be dead without saying so, and would be for hours. */
+  function replace(late: typeof client): void {
+    if (closed || late !== client) return
+    destroy()
+    client = open()
+    client.connect().catch(() => {})
+  }
+
   return {
     run(script, args) {
       if (closed) return Promise.reject(new StoreUnavailable('store_closed', 'The store was closed.'))
-      const answer = inTime(client.eval(script, { keys: [prefix], arguments: [...args] }), timeout)
+      const asked = client
+      const asking = asked.eval(script, { keys: [prefix], arguments: [...args] })
+      const answer = inTime(asking, timeout, () => replace(asked))
         .catch((error: unknown) => {
+          // Connecting again may hang as well, half way.
+          if (!asked.isReady && performance.now() - openedAt > longestDelay + timeout) replace(asked)
           throw toStoreUnavailable(error)
         })
         .finally(() => running.delete(answer))
@@ -55,11 +81,7 @@ export async function connectRedis(
       if (closed) return
       closed = true
       await Promise.allSettled(running)
-      try {
-        client.destroy()
-      } catch {
-        // It had ended already.
-      }
+      destroy()
     },
   }
 }
@@ -80,13 +102,13 @@ function toStoreUnavailable(error: unknown): StoreUnavailable {
   return new StoreUnavailable(code, text, { cause: error })
 }
 
-async function inTime<T>(promise: Promise<T>, timeout: number): Promise<T> {
+async function inTime<T>(promise: Promise<T>, timeout: number, onLate: () => void): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new StoreUnavailable('store_unavailable', 'Redis did not answer in time.')),
-      timeout,
-    )
+    timer = setTimeout(() => {
+      reject(new StoreUnavailable('store_unavailable', 'Redis did not answer in time.'))
+      onLate()
+    }, timeout)
   })
   try {
     return await Promise.race([promise, late])

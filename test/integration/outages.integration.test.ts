@@ -1,0 +1,144 @@
+// Needs PostgreSQL and Redis.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { composeStores, createServices, type RevocationBus, type Services, type Store } from 'upgate'
+import { redisBus, redisSessions } from 'upgate/redis'
+import { postgresBus, postgresStore } from 'upgate/sql'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { proxyTo, type Way } from './proxy.ts'
+import { dropSchema, postgresAnswers, postgresUrl, redisAnswers, redisUrl, uniqueName } from './services.ts'
+
+const available = (await postgresAnswers()) && (await redisAnswers())
+
+/** A bound that tests can wait for. Nothing is cached, so that every verification asks the store. */
+const timeout = 400
+const limits = { cacheAge: 0, lookupTimeout: 1000, logInterval: 200, touchDelay: 0 }
+
+interface Instance {
+  readonly services: Services
+  readonly store: Store
+  readonly bus: RevocationBus
+}
+
+describe.skipIf(!available)('an outage', { timeout: 40_000 }, () => {
+  let name: string
+  let postgres: Way
+  let redis: Way
+  const closing: { close(): Promise<void> }[] = []
+  beforeEach(async () => {
+    name = uniqueName()
+    postgres = await proxyTo(postgresUrl)
+    redis = await proxyTo(redisUrl)
+  })
+  afterEach(async () => {
+    for (const one of closing.splice(0).reverse()) await one.close()
+    await postgres.stop()
+    await redis.stop()
+    await dropSchema(name)
+  })
+
+  async function instance(way: (url: string) => string, bus: 'redis' | 'postgres'): Promise<Instance> {
+    const url = way(postgresUrl)
+    const store = composeStores(await postgresStore({ connectionString: url, schema: name, timeout }), {
+      sessions: await redisSessions({ url: way(redisUrl), prefix: name, timeout }),
+    })
+    const opened =
+      bus === 'redis'
+        ? await redisBus({ url: way(redisUrl), channel: name })
+        : await postgresBus({ connectionString: url, channel: name })
+    const services = createServices({ store, bus: opened, limits })
+    closing.push(store, opened, services)
+    return { services, store, bus: opened }
+  }
+  const throughProxy = (url: string): string => (url === postgresUrl ? postgres : redis).url(url)
+  const directly = (url: string): string => url
+
+  /** Verifies all the time, until told to stop; answers how often each outcome was seen. */
+  function load(verify: () => PromiseLike<{ outcome: string }> | { outcome: string }) {
+    const seen = new Map<string, number>()
+    let running = true
+    const workers = Array.from({ length: 4 }, async () => {
+      while (running) {
+        const { outcome } = await verify()
+        seen.set(outcome, (seen.get(outcome) ?? 0) + 1)
+        await sleep(2)
+      }
+    })
+    return {
+      seen,
+      async stop() {
+        running = false
+        await Promise.all(workers)
+        return [...seen.keys()].sort()
+      },
+    }
+  }
+
+  for (const kind of ['stopped', 'frozen'] as const) {
+    test(`of PostgreSQL, ${kind} and back, under load: unavailable, never a refusal; nothing revoked is missed`, async () => {
+      const here = await instance(throughProxy, 'postgres')
+      const there = await instance(directly, 'postgres')
+      const kept = await there.services.devices.create({ name: 'kept' })
+      const taken = await there.services.devices.create({ name: 'taken' })
+      const forged = `${taken.token.slice(0, 4)}${kept.token.slice(4)}`.replace(/.$/, 'x')
+      const verifying = load(() => here.services.devices.verify(kept.token))
+      await sleep(100)
+      const seen: string[] = []
+      here.services.revocations.subscribe(({ selector }) => seen.push(selector.credentialId ?? 'all'))
+
+      if (kind === 'stopped') await postgres.stop()
+      else postgres.frozen = true
+      await there.services.devices.revoke(taken.id)
+      await expect.poll(() => verifying.seen.get('unavailable') ?? 0).toBeGreaterThan(3)
+      expect((await here.services.devices.verify(forged)).outcome).not.toBe('authenticated')
+      const started = performance.now()
+      await expect(here.services.devices.create({ name: 'x' })).rejects.toMatchObject({
+        name: 'StoreUnavailable',
+      })
+      expect(performance.now() - started).toBeLessThan(3000)
+      expect(seen).toEqual([])
+
+      if (kind === 'stopped') await postgres.start()
+      else postgres.frozen = false
+      await expect.poll(() => seen, { timeout: 10_000 }).toContain(taken.id)
+      expect(await here.services.devices.verify(taken.token)).toMatchObject({ code: 'revoked_credential' })
+      const before = verifying.seen.get('authenticated') ?? 0
+      await expect.poll(() => verifying.seen.get('authenticated') ?? 0).toBeGreaterThan(before)
+      expect(await verifying.stop()).toEqual(['authenticated', 'unavailable'])
+      await expect
+        .poll(() => here.services.revocations.health(), { timeout: 12_000 })
+        .toEqual({
+          log: 'current',
+          bus: 'heard',
+        })
+    })
+
+    test(`of Redis, ${kind} and back, under load: sessions are unavailable, everything else goes on`, async () => {
+      const here = await instance(throughProxy, 'redis')
+      const there = await instance(directly, 'redis')
+      const account = await there.services.accounts.create({ email: 'ada@example.com' })
+      if (account.outcome !== 'done') throw new Error(account.reason)
+      const session = await there.services.sessions.create(account.account.id)
+      const device = await there.services.devices.create({ name: 'd' })
+      const verifying = load(() => here.services.sessions.verify(session?.token ?? ''))
+      await sleep(100)
+
+      if (kind === 'stopped') await redis.stop()
+      else redis.frozen = true
+      await expect.poll(() => verifying.seen.get('unavailable') ?? 0).toBeGreaterThan(3)
+      expect(await here.services.devices.verify(device.token)).toMatchObject({ outcome: 'authenticated' })
+      // Without the bus the log still tells, as often as it is read.
+      await there.services.devices.revoke(device.id)
+      await expect.poll(() => here.services.revocations.sequence(), { timeout: 5000 }).toBe(1)
+      expect(await here.services.devices.verify(device.token)).toMatchObject({ code: 'revoked_credential' })
+
+      if (kind === 'stopped') await redis.start()
+      else redis.frozen = false
+      const before = verifying.seen.get('authenticated') ?? 0
+      await expect
+        .poll(() => verifying.seen.get('authenticated') ?? 0, { timeout: 12_000 })
+        .toBeGreaterThan(before)
+      expect(await verifying.stop()).toEqual(['authenticated', 'unavailable'])
+      await expect.poll(() => here.services.revocations.health().bus, { timeout: 12_000 }).toBe('heard')
+    })
+  }
+})

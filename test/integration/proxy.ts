@@ -1,0 +1,61 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+
+/** A way to a server that can be cut, and can go quiet as a dead host does. */
+export interface Way {
+  /** The address of the server, by way of here. */
+  url(of: string): string
+  /** Ends all connections and refuses new ones, as a server does that was stopped. */
+  stop(): Promise<void>
+  start(): Promise<void>
+  /** Whether anything passes; what is held back is lost with its connection. */
+  frozen: boolean
+}
+
+export async function proxyTo(target: string): Promise<Way> {
+  const { hostname, port } = new URL(target)
+  const sockets = new Set<Socket>()
+  let server: Server | undefined
+  let ownPort = 0
+  const proxy: Way = {
+    frozen: false,
+    url(of) {
+      const url = new URL(of)
+      url.hostname = '127.0.0.1'
+      url.port = String(ownPort)
+      return url.href
+    },
+    async start() {
+      server = createServer((near) => {
+        const far = connect(Number(port), hostname)
+        for (const [from, to] of [
+          [near, far],
+          [far, near],
+        ] as const) {
+          sockets.add(from)
+          from.on('data', (data) => {
+            if (!proxy.frozen) to.write(data)
+          })
+          from.on('error', () => {})
+          from.on('close', () => {
+            sockets.delete(from)
+            to.destroy()
+          })
+        }
+      })
+      server.listen(ownPort, '127.0.0.1')
+      await once(server, 'listening')
+      ownPort = (server.address() as AddressInfo).port
+    },
+    async stop() {
+      for (const socket of sockets) socket.destroy()
+      if (server === undefined) return
+      const closed = once(server, 'close')
+      server.close()
+      server = undefined
+      await closed
+    },
+  }
+  await proxy.start()
+  return proxy
+}
