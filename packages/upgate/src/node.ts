@@ -5,3 +5,4 @@
  */
 export { clientAddressOf } from './node/client-address-of.ts'
 export { httpGate, type RequestListener } from './node/http-gate.ts'
+export { type TicketEndpointOptions, ticketEndpoint } from './node/ticket-endpoint.ts'
