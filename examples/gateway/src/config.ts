@@ -11,9 +11,22 @@ export interface Config {
   /** Origin under which browsers reach the gateway; absent = `http://HOST:PORT` and localhost. */
   readonly publicUrl: string | undefined
   readonly trustedProxies: readonly string[]
-  readonly admin: { readonly email: string; readonly password: string } | undefined
+  /** Without a password only where Cloudflare Access does the login. */
+  readonly admin: { readonly email: string; readonly password: string | undefined } | undefined
+  /** Present: Cloudflare Access does the login, and ours is closed. */
+  readonly access: AccessConfig | undefined
   /** How long a node's socket may take to prove itself. */
   readonly handshakeTimeout: number
+}
+
+/** The Cloudflare Access application in front of the gateway. */
+export interface AccessConfig {
+  /** `iss` of its tokens. */
+  readonly issuer: string
+  /** AUD tags, at least one. */
+  readonly audience: readonly string[]
+  /** Loopback origin of an edge simulator whose keys are trusted. */
+  readonly simulator: string | undefined
 }
 
 /** A setting that cannot be used. The message names the variable and says what to do. */
@@ -32,14 +45,22 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     const value = env[name]?.trim()
     return value === '' ? undefined : value
   }
+  const access = readAccess(read)
+  const publicUrl = readPublicUrl(read('PUBLIC_URL'))
+  if (access !== undefined && publicUrl === undefined) {
+    throw new ConfigError(
+      'PUBLIC_URL is missing: with CF_ACCESS_TEAM it must be the address that Cloudflare Access protects, such as https://gateway.example.com.',
+    )
+  }
   return {
     host: readHost(read('HOST') ?? '127.0.0.1'),
     port: readInteger('PORT', read('PORT') ?? '8787', 0, 65_535),
     dataDir: resolve(read('DATA_DIR') ?? './data'),
-    publicUrl: readPublicUrl(read('PUBLIC_URL')),
+    publicUrl,
     trustedProxies: readProxies(read('TRUST_PROXY')),
     // A password may begin or end with a space: it is taken as it is.
-    admin: readAdmin(read('ADMIN_EMAIL'), env.ADMIN_PASSWORD || undefined),
+    admin: readAdmin(read('ADMIN_EMAIL'), env.ADMIN_PASSWORD || undefined, access !== undefined),
+    access,
     handshakeTimeout: readInteger(
       'HANDSHAKE_TIMEOUT_MS',
       read('HANDSHAKE_TIMEOUT_MS') ?? '10000',
@@ -135,12 +156,50 @@ function isNetwork(entry: string): boolean {
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= longest)
 }
 
-function readAdmin(email: string | undefined, password: string | undefined): Config['admin'] {
+function readAccess(read: (name: string) => string | undefined): AccessConfig | undefined {
+  const team = read('CF_ACCESS_TEAM')
+  const tags = read('CF_ACCESS_AUD')
+  const simulator = read('CF_ACCESS_SIMULATOR')
+  if (team === undefined && tags === undefined) {
+    if (simulator === undefined) return undefined
+    throw new ConfigError('CF_ACCESS_SIMULATOR is of no use without CF_ACCESS_TEAM and CF_ACCESS_AUD.')
+  }
+  // Half of it must not start a gateway that everybody believes to be behind Access.
+  if (team === undefined)
+    throw new ConfigError('CF_ACCESS_TEAM is missing: CF_ACCESS_AUD needs it beside it.')
+  if (tags === undefined)
+    throw new ConfigError('CF_ACCESS_AUD is missing: CF_ACCESS_TEAM needs it beside it.')
+  if (!/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.fed)?$/.test(team)) {
+    throw new ConfigError(
+      'CF_ACCESS_TEAM must be the name of the team, such as acme of acme.cloudflareaccess.com, or acme.fed for FedRAMP.',
+    )
+  }
+  const audience = tags.split(',').map((tag) => tag.trim())
+  if (!audience.every((tag) => /^[0-9a-f]{64}$/.test(tag))) {
+    throw new ConfigError(
+      'CF_ACCESS_AUD must be the AUD tag of the Access application, 64 characters from 0 to 9 and a to f; several are separated by commas.',
+    )
+  }
+  if (simulator !== undefined && !/^http:\/\/(?:127\.0\.0\.1|\[::1\]|localhost)(?::\d+)?$/.test(simulator)) {
+    throw new ConfigError(
+      'CF_ACCESS_SIMULATOR must be where edge-sim listens on this machine, such as http://127.0.0.1:8788.',
+    )
+  }
+  return { issuer: `https://${team}.cloudflareaccess.com`, audience, simulator }
+}
+
+function readAdmin(
+  email: string | undefined,
+  password: string | undefined,
+  withoutPassword: boolean,
+): Config['admin'] {
   if (email === undefined && password === undefined) return undefined
   if (email === undefined) throw new ConfigError('ADMIN_EMAIL is missing: ADMIN_PASSWORD needs it beside it.')
-  if (password === undefined)
-    throw new ConfigError('ADMIN_PASSWORD is missing: ADMIN_EMAIL needs it beside it.')
   if (!isEmail(email)) throw new ConfigError('ADMIN_EMAIL must be an email address, such as ada@example.com.')
+  if (password === undefined) {
+    if (withoutPassword) return { email, password }
+    throw new ConfigError('ADMIN_PASSWORD is missing: ADMIN_EMAIL needs it beside it.')
+  }
   if (password.length < passwordMinimum || password.length > passwordMaximum) {
     throw new ConfigError(
       `ADMIN_PASSWORD must have ${passwordMinimum} to ${passwordMaximum} characters; it has ${password.length}.`,

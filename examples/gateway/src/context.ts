@@ -1,5 +1,5 @@
 import type { Request, Response } from 'express'
-import type { IssuedSession, Principal, Services } from 'upgate'
+import type { IssuedSession, LoginConfiguration, Principal, Services } from 'upgate'
 import type { Audit } from './audit.ts'
 import type { ClientAddresses } from './client-address.ts'
 import type { Live } from './live.ts'
@@ -15,6 +15,8 @@ export interface Context {
   readonly addresses: ClientAddresses
   /** Absent when the first account exists since the start. */
   readonly setupCode: SetupCode | undefined
+  /** Who does the login. */
+  readonly login: LoginConfiguration
   /** Origin of the pages. */
   readonly origin: string
   /** Address of the node endpoint as people have to type it. */
@@ -37,4 +39,14 @@ export function callerOf(context: Context, request: Request): Principal {
 /** How people know somebody: an email, a name, else the id. */
 export function labelOf(principal: Principal): string {
   return principal.displayName ?? principal.id
+}
+
+/** Whose page it is, and how they log out. */
+export interface Viewer {
+  readonly name: string
+  readonly login: LoginConfiguration
+}
+
+export function viewerOf(context: Context, request: Request): Viewer {
+  return { name: labelOf(callerOf(context, request)), login: context.login }
 }

@@ -5,7 +5,15 @@ import { adminScopes } from './scopes.ts'
 
 /** Creates the admin that the settings name, unless there is an account already: a restart changes no password. */
 export async function createFirstAdmin(config: Config, services: Services, audit: Audit): Promise<void> {
-  if (config.admin === undefined) return
+  if (config.admin === undefined) {
+    // Nobody could ever log in: Access makes no accounts, and the set-up page is closed.
+    if (config.access !== undefined && !(await services.accounts.any())) {
+      throw new ConfigError(
+        'ADMIN_EMAIL is missing: there is no account yet, and Cloudflare Access makes none. Set it to your address there.',
+      )
+    }
+    return
+  }
   const { email, password } = config.admin
   const result = await services.accounts.createFirst({
     email,

@@ -16,6 +16,7 @@ import {
 import { expressGate } from 'upgate/express'
 import { sqliteStore } from 'upgate/sql'
 import { guardServer } from 'upgate/ws'
+import { createAccess, externalLogin } from './access.ts'
 import { createApp } from './app.ts'
 import { type Audit, createAudit } from './audit.ts'
 import { chatFrameLimit, createChat } from './chat.ts'
@@ -120,13 +121,15 @@ function assemble(parts: Parts): () => Promise<void> {
     secure: origins.every(cookieMayBeSecure),
     logger,
   })
+  const access = config.access && createAccess({ config: config.access, services, logger, clock })
   const device = deviceToken({ devices: services.devices })
   const gate = createGate({
     name: 'gateway',
     origins,
     trustedProxies: config.trustedProxies,
-    schemes: [session, apiKey({ keys: services.keys }), device],
-    rules: createRules(nodeHandshake(), { session: session.name, device: device.name }),
+    schemes: [access ?? session, apiKey({ keys: services.keys }), device],
+    rules: createRules(nodeHandshake(), { login: (access ?? session).name, device: device.name }),
+    ...(access && { externalLogin }),
     login: { page: '/login' },
     setup: { page: '/setup', required: async () => !(await services.accounts.any()) },
     logger,
@@ -154,6 +157,7 @@ function assemble(parts: Parts): () => Promise<void> {
     live,
     addresses,
     setupCode,
+    login: gate.loginConfiguration,
     origin: origins[0],
     nodeUrl: `${origins[0].replace(/^http/, 'ws')}/ws`,
     principalOf: (request) => gate.principalOf(request),
@@ -165,5 +169,6 @@ function assemble(parts: Parts): () => Promise<void> {
   return async () => {
     await guarded.close({ code: 1001 })
     gate.close()
+    access?.close()
   }
 }

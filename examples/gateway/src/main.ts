@@ -23,7 +23,16 @@ try {
   else if (/^(0\.0\.0\.0|::)$/.test(config.host)) {
     write('Other machines cannot log in yet: set PUBLIC_URL to the address that their browsers use.')
   }
-  if (gateway.setupCode === undefined) write(`Next step: log in at ${gateway.origin}/login`)
+  if (config.access !== undefined) {
+    write(
+      `Cloudflare Access does the login: ${config.access.issuer}. The built-in login and set-up are closed.`,
+    )
+    if (config.access.simulator !== undefined) {
+      write(
+        `Warning: the keys of a simulator are trusted (${config.access.simulator}). Whoever listens there can be anybody.`,
+      )
+    }
+  } else if (gateway.setupCode === undefined) write(`Next step: log in at ${gateway.origin}/login`)
   else {
     write(`Setup code: ${gateway.setupCode} (valid for 30 minutes, once)`)
     write(`Next step: open ${gateway.origin}/setup and create the first account with this code`)

@@ -3,7 +3,8 @@ import { scopes } from './scopes.ts'
 
 /** Names of the schemes, as they stand in the rules. */
 export interface SchemeNames {
-  readonly session: string
+  /** Of people: our own session, or the identity of the edge. */
+  readonly login: string
   readonly device: string
 }
 
@@ -23,7 +24,7 @@ export function createRules(handshake: Handshake, schemes: SchemeNames): readonl
 
     // No HTTP credential needed, none accepted but a device's: a browser's cookie does not make a node.
     { path: '/ws', access: 'deferred', kinds: ['device'], schemes: [schemes.device], handshake },
-    { path: ['/ws/chat', '/ws/live'], access: 'required', kinds: people, schemes: [schemes.session] },
+    { path: ['/ws/chat', '/ws/live'], access: 'required', kinds: people, schemes: [schemes.login] },
 
     { path: '/api/nodes', access: 'required', kinds: programs, scopes: [scopes.read] },
     {

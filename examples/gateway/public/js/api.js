@@ -13,6 +13,8 @@ export async function call(method, path, body) {
       method,
       headers: {
         accept: 'application/json',
+        // Tells an edge in front of the gateway to answer 401 rather than to redirect to its login page.
+        'x-requested-with': 'XMLHttpRequest',
         ...(body !== undefined && { 'content-type': 'application/json' }),
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
@@ -34,7 +36,11 @@ export async function call(method, path, body) {
   )
 }
 
-/** Leads to the login page and back. */
+/** Leads to the login page and back; where an edge does the login, it stands in the way of this very page. */
 export function goToLogin() {
+  if (document.getElementById('external-login') !== null) {
+    location.reload()
+    return
+  }
   location.assign(`/login?next=${encodeURIComponent(location.pathname)}`)
 }

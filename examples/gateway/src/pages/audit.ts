@@ -1,5 +1,6 @@
 import type { AuditLine } from '../audit.ts'
 import { summarise } from '../audit-summary.ts'
+import type { Viewer } from '../context.ts'
 import { type Html, html } from './html.ts'
 import { page } from './layout.ts'
 import { liveState, time } from './parts.ts'
@@ -8,16 +9,16 @@ import { liveState, time } from './parts.ts'
 export const auditPageLines = 200
 
 export interface AuditPageOptions {
-  readonly account: string
+  readonly viewer: Viewer
   readonly lines: readonly AuditLine[]
 }
 
 /** What happened since the start, newest first. */
-export function auditPage({ account, lines }: AuditPageOptions): Html {
+export function auditPage({ viewer, lines }: AuditPageOptions): Html {
   return page({
     title: 'Audit',
     path: '/audit',
-    account,
+    viewer,
     script: 'audit',
     body: html`<div class="page-head"><h1>Audit</h1>${liveState}</div>
 <p class="hint">The newest ${auditPageLines} events since the start of the gateway. Every one is also a line of JSON in its log; secrets are in neither.</p>

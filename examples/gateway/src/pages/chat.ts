@@ -1,14 +1,15 @@
 import { chatTextLimit } from '../chat.ts'
+import type { Viewer } from '../context.ts'
 import { type Html, html } from './html.ts'
 import { page } from './layout.ts'
 import { liveState } from './parts.ts'
 
 /** The chat room. */
-export function chatPage(account: string): Html {
+export function chatPage(viewer: Viewer): Html {
   return page({
     title: 'Chat',
     path: '/chat',
-    account,
+    viewer,
     script: 'chat',
     body: html`<div class="page-head"><h1>Chat</h1>${liveState}</div>
 <p class="hint">For everybody who is logged in. The socket carries the session cookie of this browser; nodes and keys cannot enter. <span id="presence"></span></p>

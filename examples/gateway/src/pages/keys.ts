@@ -1,3 +1,4 @@
+import type { Viewer } from '../context.ts'
 import type { KeyView } from '../routes/keys.ts'
 import { scopeCatalogue } from '../scopes.ts'
 import { type Html, html } from './html.ts'
@@ -5,7 +6,7 @@ import { page } from './layout.ts'
 import { confirmDialog, liveState, time, tokenDialog } from './parts.ts'
 
 export interface KeysPageOptions {
-  readonly account: string
+  readonly viewer: Viewer
   readonly keys: readonly KeyView[]
   /** Scopes of the account: others cannot be given away. */
   readonly held: readonly string[]
@@ -13,11 +14,11 @@ export interface KeysPageOptions {
 }
 
 /** The API keys. */
-export function keysPage({ account, keys, held, origin }: KeysPageOptions): Html {
+export function keysPage({ viewer, keys, held, origin }: KeysPageOptions): Html {
   return page({
     title: 'API keys',
     path: '/keys',
-    account,
+    viewer,
     script: 'keys',
     body: html`<div class="page-head"><h1>API keys</h1>${liveState}</div>
 <p class="hint">A key lets a program use the API as a service of its own. It may do what its scopes say, and nothing else: it opens no page, no chat, and is no node.</p>

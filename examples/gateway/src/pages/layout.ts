@@ -1,3 +1,4 @@
+import type { Viewer } from '../context.ts'
 import { type Html, html, type Slot } from './html.ts'
 
 /** A page of the logged-in part. */
@@ -5,8 +6,7 @@ export interface PageOptions {
   readonly title: string
   /** Path of the page, for the navigation. */
   readonly path: string
-  /** Whose session it is. */
-  readonly account: string
+  readonly viewer: Viewer
   /** Name of the page's module below `/assets/js/`. */
   readonly script: string
   readonly body: Slot
@@ -20,7 +20,7 @@ const navigation = [
 ] as const
 
 /** A page with header and navigation. */
-export function page({ title, path, account, script, body }: PageOptions): Html {
+export function page({ title, path, viewer, script, body }: PageOptions): Html {
   return document(
     title,
     html`<a class="skip" href="#main">Skip to content</a>
@@ -33,16 +33,28 @@ export function page({ title, path, account, script, body }: PageOptions): Html 
           html`<a href="${entry.path}"${entry.path === path ? html` aria-current="page"` : ''}>${entry.label}</a>`,
       )}
     </nav>
-    <form class="who" method="post" action="/logout">
-      <span class="who-name" title="${account}">${account}</span>
-      <button class="quiet" type="submit">Log out</button>
-    </form>
+    ${whoOf(viewer)}
   </div>
 </header>
 <main id="main" tabindex="-1">${body}</main>
 <noscript><p class="banner">Live updates and buttons on this page need JavaScript; the API works without.</p></noscript>
 <script type="module" src="/assets/js/${script}.js"></script>`,
   )
+}
+
+/** Who is here, and the way out: that of whoever does the login. */
+function whoOf({ name, login }: Viewer): Html {
+  const label = html`<span class="who-name" title="${name}">${name}</span>`
+  if (login.login === 'built-in') {
+    return html`<form class="who" method="post" action="/logout">
+      ${label}
+      <button class="quiet" type="submit">Log out</button>
+    </form>`
+  }
+  return html`<div class="who" id="external-login">
+      <span class="who-name" title="${name}, logged in through ${login.name}">${name} <small>via ${login.name}</small></span>
+      <a class="button quiet" href="${login.logoutUrl}">Log out</a>
+    </div>`
 }
 
 /** A page with one card in the middle: login, set-up, errors. */

@@ -1,3 +1,4 @@
+import type { Viewer } from '../context.ts'
 import type { ConnectedNode } from '../nodes.ts'
 import type { DeviceView } from '../routes/devices.ts'
 import { type Html, html } from './html.ts'
@@ -5,7 +6,7 @@ import { page } from './layout.ts'
 import { confirmDialog, liveState, time, tokenDialog } from './parts.ts'
 
 export interface NodesPageOptions {
-  readonly account: string
+  readonly viewer: Viewer
   readonly nodes: readonly ConnectedNode[]
   readonly devices: readonly DeviceView[]
   /** Address of the node endpoint. */
@@ -13,12 +14,12 @@ export interface NodesPageOptions {
 }
 
 /** Who is connected, and the devices that may. */
-export function nodesPage({ account, nodes, devices, nodeUrl }: NodesPageOptions): Html {
+export function nodesPage({ viewer, nodes, devices, nodeUrl }: NodesPageOptions): Html {
   const none = nodes.length === 0
   return page({
     title: 'Nodes',
     path: '/nodes',
-    account,
+    viewer,
     script: 'nodes',
     body: html`<div class="page-head"><h1>Nodes</h1>${liveState}</div>
 

@@ -8,6 +8,10 @@ import { logIn, logOut, setUp } from '../login.ts'
 /** Login, logout, set-up, and who is asking. */
 export function addAuthRoutes(app: Express, context: Context): void {
   app.get('/api/auth/config', async (_request, response) => {
+    if (context.login.login === 'external') {
+      response.json({ ...context.login, setupRequired: false })
+      return
+    }
     response.json({
       login: 'password',
       setupRequired: !(await context.services.accounts.any()),

@@ -1,5 +1,5 @@
 import express, { type Express } from 'express'
-import { type Context, callerOf, labelOf } from '../context.ts'
+import { type Context, callerOf, viewerOf } from '../context.ts'
 import { bodyLimit } from '../http/body.ts'
 import { logIn, logOut, setUp } from '../login.ts'
 import { pageAfterLogin, startPage } from '../next.ts'
@@ -55,23 +55,26 @@ export function addPageRoutes(app: Express, context: Context): void {
   app.get('/', (_request, response) => response.redirect(303, startPage))
 
   app.get('/nodes', async (request, response) => {
-    const account = labelOf(callerOf(context, request))
+    const viewer = viewerOf(context, request)
     const devices = await listDevices(context)
-    send(response, nodesPage({ account, nodes: nodes.list(), devices, nodeUrl: context.nodeUrl }))
+    send(response, nodesPage({ viewer, nodes: nodes.list(), devices, nodeUrl: context.nodeUrl }))
   })
 
   app.get('/keys', async (request, response) => {
     const caller = callerOf(context, request)
     const keys = await listKeys(context)
-    send(response, keysPage({ account: labelOf(caller), keys, held: caller.scopes, origin: context.origin }))
+    send(
+      response,
+      keysPage({ viewer: viewerOf(context, request), keys, held: caller.scopes, origin: context.origin }),
+    )
   })
 
   app.get('/chat', (request, response) => {
-    send(response, chatPage(labelOf(callerOf(context, request))))
+    send(response, chatPage(viewerOf(context, request)))
   })
 
   app.get('/audit', (request, response) => {
-    send(response, auditPage({ account: labelOf(callerOf(context, request)), lines: audit.list() }))
+    send(response, auditPage({ viewer: viewerOf(context, request), lines: audit.list() }))
   })
 }
 
