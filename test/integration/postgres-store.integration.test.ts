@@ -1,9 +1,12 @@
 // Needs PostgreSQL.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import pg from 'pg'
 import type { Store } from 'upgate'
 import { postgresStore } from 'upgate/sql'
 import { storeContract } from 'upgate/testing'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { compile } from '../../packages/upgate/test/stores/compiled.ts'
 import { administer, dropSchema, postgresAnswers, postgresUrl, uniqueName } from './services.ts'
 
 const account = {
@@ -209,6 +212,97 @@ describe.skipIf(!(await postgresAnswers()))('PostgreSQL', () => {
       await store.close()
       await pool.end()
     })
+
+    test('a disk without room is `store_full`, and nothing half-written stays', async () => {
+      const store = await open()
+      await store.keys.add(key)
+      // As the server says it (disk_full), in the second statement of the transaction.
+      await administer(
+        `create function ${schema}.no_room() returns trigger language plpgsql as
+         $$ begin raise exception 'could not extend file' using errcode = '53100'; end $$`,
+      )
+      await administer(
+        `create trigger no_room before insert on ${schema}.upgate_revocations execute function ${schema}.no_room()`,
+      )
+      await expect(store.keys.replace({ ...key, version: 2, revokedAt: 2 }, [draft])).rejects.toMatchObject({
+        code: 'store_full',
+        message: 'The database cannot be written: the disk is full.',
+      })
+      expect((await store.keys.get('k'))?.revokedAt).toBeUndefined()
+      await administer(`drop trigger no_room on ${schema}.upgate_revocations`)
+      expect(await store.keys.replace({ ...key, version: 2, revokedAt: 2 }, [draft])).toHaveLength(1)
+    })
+
+    test('what the database undid because of others is tried again', async () => {
+      const store = await open()
+      await store.keys.add(key)
+      await administer(`create sequence ${schema}.tries`)
+      await administer(
+        `create function ${schema}.deadlock() returns trigger language plpgsql as
+         $$ begin
+           if nextval('${schema}.tries') < 3 then raise exception 'deadlock' using errcode = '40P01'; end if;
+           return null;
+         end $$`,
+      )
+      await administer(
+        `create trigger deadlock after update on ${schema}.upgate_keys execute function ${schema}.deadlock()`,
+      )
+      expect(await store.keys.replace({ ...key, version: 2 }, [draft])).toMatchObject([{ sequence: 1 }])
+    })
+
+    test('kill -9 in the middle of writes loses nothing that was acknowledged, and leaves nothing half-written', async () => {
+      const compiled = await compile('sql.ts')
+      try {
+        const script = await compiled.script(
+          'write.mjs',
+          `import { writeSync } from 'node:fs'
+           import { postgresStore } from './sql.js'
+           const [connectionString, schema, round] = process.argv.slice(2)
+           const store = await postgresStore({ connectionString, schema })
+           await Promise.all([0, 1, 2].map(async (worker) => {
+             for (let n = 0; ; n++) {
+               const id = round + '-' + worker + '-' + n
+               const record = { id, version: 1, digest: id, name: id, scopes: ['a'], roles: [], createdAt: 1 }
+               await store.keys.add(record)
+               await store.keys.replace({ ...record, version: 2, revokedAt: 2 },
+                 [{ at: 2, selector: { credentialId: id }, reason: 'revoked' }])
+               writeSync(1, id + '\\n')
+             }
+           }))`,
+        )
+        const acknowledged: string[] = []
+        for (let round = 0; round < 4; round++) {
+          const child = spawn(process.execPath, [script, postgresUrl, schema, `${round}`], {
+            stdio: ['ignore', 'pipe', 'inherit'],
+          })
+          let output = ''
+          child.stdout.setEncoding('utf8').on('data', (text: string) => {
+            output += text
+          })
+          await once(child.stdout, 'data')
+          // A little further into the writes each time.
+          await new Promise((resolve) => setTimeout(resolve, 10 + 17 * round))
+          child.kill('SIGKILL')
+          await once(child, 'close')
+          acknowledged.push(...output.split('\n').slice(0, -1))
+        }
+        expect(acknowledged.length).toBeGreaterThan(4)
+        const store = await open()
+        const records = new Map((await store.keys.list()).map((record) => [record.id, record]))
+        const log = await store.revocations.since(0, 1_000_000)
+        const logged = new Set(log.map((entry) => entry.selector.credentialId))
+        for (const id of acknowledged) {
+          expect(records.get(id)?.revokedAt, id).toBe(2)
+          expect(logged.has(id), id).toBe(true)
+        }
+        for (const record of records.values()) {
+          expect(logged.has(record.id), record.id).toBe(record.revokedAt !== undefined)
+        }
+        expect(log.map((entry) => entry.sequence)).toEqual(log.map((_, n) => n + 1))
+      } finally {
+        await compiled.remove()
+      }
+    }, 60_000)
 
     test('what text cannot hold is not found, and is no failure', async () => {
       const store = await open()
