@@ -227,6 +227,12 @@ export async function dial(
   return { ws, challenge: challenge ? await next() : undefined, next, closed: () => end }
 }
 
+/** The nonce of a challenge, in our own words or in those of `connect`. */
+export function nonceOf({ challenge }: Connection): string {
+  const { nonce, payload } = (challenge ?? {}) as { nonce?: string; payload?: { nonce?: string } }
+  return nonce ?? payload?.nonce ?? ''
+}
+
 /** Connects, proves the key, and gives the answer. */
 export async function connect(
   gateway: Pick<Gateway, 'port' | 'clock'>,
