@@ -82,6 +82,25 @@ describe.skipIf(!(await postgresAnswers()))('PostgreSQL', () => {
       expect(await administer(`select version from ${schema}.upgate_schema`)).toEqual([{ version: 999 }])
     })
 
+    test('an instance may run as a user who can create nothing', async () => {
+      await open()
+      const role = `${schema}_app`
+      await administer(`create role ${role} login`)
+      try {
+        await administer(`grant usage on schema ${schema} to ${role}`)
+        await administer(`grant select, insert, update, delete on all tables in schema ${schema} to ${role}`)
+        const url = new URL(postgresUrl)
+        url.username = role
+        const store = await open({ connectionString: url.href })
+        await store.keys.add(key)
+        expect(await store.keys.replace({ ...key, version: 2 }, [draft])).toHaveLength(1)
+        await store.close()
+      } finally {
+        await administer(`drop owned by ${role}`)
+        await administer(`drop role ${role}`)
+      }
+    })
+
     test('without a schema of its own it uses the search path', async () => {
       await administer(`create schema ${schema}`)
       const pool = new pg.Pool({ connectionString: postgresUrl, options: `-c search_path=${schema}` })

@@ -4,7 +4,7 @@ import { type Store, StoreUnavailable } from '../core/ports/stores.ts'
 import { peer } from './peer.ts'
 import { boundedPool, type PgPool } from './sql/bounded-pool.ts'
 import { isBusy, toStoreUnavailable } from './sql/errors.ts'
-import { migrate } from './sql/migrations.ts'
+import { isMigrated, migrate } from './sql/migrations.ts'
 import { sqlStore } from './sql/sql-store.ts'
 import type { Database, Tables } from './sql/tables.ts'
 
@@ -132,18 +132,22 @@ export async function postgresStore(options: PostgresStoreOptions): Promise<Stor
     // What was begun is finished: its caller may have been promised nothing yet, but soon would be.
     await Promise.allSettled(running)
     await root.destroy()
-    if (given === undefined) await own.end()
+    // A server that went quiet does not say goodbye either.
+    const late = new Promise((resolve) => setTimeout(resolve, timeout).unref())
+    if (given === undefined) await Promise.race([own.end(), late])
     own.off('error', ignore)
   }
 
   try {
-    if (schema !== undefined) {
-      await database.transact(async (db) => {
-        await database.exclusively(db, 'schema')
-        await db.schema.createSchema(schema).ifNotExists().execute()
-      })
+    if (!(await isMigrated(database))) {
+      if (schema !== undefined) {
+        await database.transact(async (db) => {
+          await database.exclusively(db, 'schema')
+          await db.schema.createSchema(schema).ifNotExists().execute()
+        })
+      }
+      await migrate(database)
     }
-    await migrate(database)
   } catch (error) {
     await close()
     throw error

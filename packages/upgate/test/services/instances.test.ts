@@ -1,13 +1,20 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
+import { WebSocket, WebSocketServer } from 'ws'
 import { memoryBus } from '../../src/bus/memory.ts'
 import { reconnectingBus } from '../../src/bus/reconnecting.ts'
 import { busMessage, type RevocationBus, sequenceIn } from '../../src/core/ports/bus.ts'
 import type { Logger } from '../../src/core/ports/logger.ts'
 import type { Revocation } from '../../src/core/ports/revocations.ts'
 import type { Store } from '../../src/core/ports/stores.ts'
+import { createGate } from '../../src/create-gate.ts'
+import { deviceToken } from '../../src/schemes/device-token.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { manualClock } from '../../src/testing/manual-clock.ts'
+import { guardServer } from '../../src/ws.ts'
 import { outcomeOf, type Setup, setUp } from './setup.ts'
 
 async function settle(): Promise<void> {
@@ -453,5 +460,43 @@ describe('a bus over a connection', () => {
     await settle()
     expect(connections).toHaveLength(1)
     expect(clock.pending).toBe(0)
+  })
+})
+
+describe('live sockets of an instance that is cut off', () => {
+  test('are closed with 1013 after a minute, and new ones are refused with 503', async () => {
+    const logger = journal()
+    const setup = setUp({ logger })
+    const gate = createGate({
+      schemes: [deviceToken({ devices: setup.devices })],
+      rules: [{ path: '/ws', access: 'required', kinds: ['device'] }],
+      hosts: ['127.0.0.1'],
+      logger,
+    })
+    const server = createServer()
+    const wss = new WebSocketServer({ noServer: true })
+    guardServer(server, gate, { sockets: { '/ws': wss } })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}/ws`
+    try {
+      const { token } = await setup.devices.create({ name: 'd' })
+      const headers = { authorization: `Bearer ${token}` }
+      const socket = new WebSocket(url, { headers })
+      await once(socket, 'open')
+      const closing = once(socket, 'close')
+      setup.broken.add('*')
+      await pass(setup, 60_000)
+      const [code, reason] = await closing
+      expect([code, String(reason)]).toEqual([1013, 'unavailable'])
+      const [, response] = await once(
+        new WebSocket(url, { headers }).on('error', () => {}),
+        'unexpected-response',
+      )
+      expect(response.statusCode).toBe(503)
+    } finally {
+      server.closeAllConnections()
+      server.close()
+    }
   })
 })

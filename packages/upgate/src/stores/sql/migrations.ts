@@ -147,6 +147,20 @@ const migrations: readonly Migration[] = [
 ]
 
 /**
+ * Whether there is nothing to migrate. Asked first, so that an instance may run as a user who creates no tables, once
+ * somebody who does has opened the store.
+ */
+export async function isMigrated({ read }: Database): Promise<boolean> {
+  try {
+    const row = await read((db) => db.selectFrom('upgate_schema').select('version').executeTakeFirst())
+    return row?.version === migrations.length
+  } catch {
+    // No such table, or no such server: migrating says which.
+    return false
+  }
+}
+
+/**
  * Brings the schema up to date, in one transaction: of processes that start together one migrates, the others wait.
  *
  * @throws StoreUnavailable `store_too_new` where a newer version wrote the database
