@@ -9,12 +9,12 @@ const budgets = {
   './express': '3.6 kB',
   './koa': '3.6 kB',
   './node': '3.2 kB',
-  './oauth': '8 kB',
-  './protocol': '1.1 kB',
-  './redis': '8 kB',
-  './sql': '4 kB',
-  './testing': '0.7 kB',
-  './ws': '18.5 kB',
+  './oauth': '2.6 kB',
+  './protocol': '1.3 kB',
+  './redis': '4.4 kB',
+  './sql': '8 kB',
+  './testing': '3.7 kB',
+  './ws': '21.5 kB',
 }
 
 const folder = 'packages/upgate'

@@ -186,7 +186,8 @@ export function describeContract(contender: Contender): void {
       })
 
       it('adds the demands of a single route', async ({ skip }) => {
-        if (contender.serveRoute === undefined) return skip()
+        if (contender.serveRoute === undefined)
+          return skip('guardServer guards a whole server, not single routes')
         const gate = createTheGate({
           rules: [{ path: '/*', access: 'optional', kinds: ['user', 'service'] }],
           login: undefined,
@@ -411,7 +412,7 @@ export function describeContract(contender: Contender): void {
 
     describe('mounts and rewrites', () => {
       it('decides by the whole path when it is mounted below a prefix', async ({ skip }) => {
-        if (!contender.mounts) return skip()
+        if (!contender.mounts) return skip('this contender has no mounts')
         const { port } = await stage({ prefix: '/api' })
         expectRefusal(await ask(port, 'get', '/api/things'), 401, 'auth_required')
         expectRefusal(await ask(port, 'get', '/api'), 401, 'auth_required')
@@ -428,7 +429,7 @@ export function describeContract(contender: Contender): void {
       })
 
       it('finds public rules below a prefix, also where the mount is the whole path', async ({ skip }) => {
-        if (!contender.mounts) return skip()
+        if (!contender.mounts) return skip('this contender has no mounts')
         for (const prefix of ['/tenant', '/tenant/public']) {
           const { port } = await stage({ prefix })
           for (const path of ['/tenant/public', '/tenant/public?x=/y']) {
@@ -439,7 +440,7 @@ export function describeContract(contender: Contender): void {
       })
 
       it('is not opened by a rewrite before it', async ({ skip }) => {
-        if (!contender.rewrites) return skip()
+        if (!contender.rewrites) return skip('this contender rewrites no URLs')
         const { port } = await stage({ rewrite: ['/assets/back-door', '/api/things'] })
         expectRefusal(await ask(port, 'get', '/assets/back-door'), 401, 'auth_required')
         const key = await ask(port, 'get', '/assets/back-door').set(
@@ -450,7 +451,7 @@ export function describeContract(contender: Contender): void {
       })
 
       it('is not opened by a rewrite of a protected path to a public one', async ({ skip }) => {
-        if (!contender.rewrites) return skip()
+        if (!contender.rewrites) return skip('this contender rewrites no URLs')
         const { port } = await stage({ rewrite: ['/api/things', '/health'] })
         expectRefusal(await ask(port, 'get', '/api/things'), 401, 'auth_required')
         expect((await ask(port, 'get', '/health')).status).toBe(200)

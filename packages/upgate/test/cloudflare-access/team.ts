@@ -73,7 +73,7 @@ export function signToken(claims: unknown, key: TestKey, header: Record<string, 
 }
 
 /** What the tests' fetch answers with. */
-export type Answer = unknown | (() => Promise<Response> | Response)
+type Answer = unknown | (() => Promise<Response> | Response)
 
 export interface Team {
   readonly clock: ManualClock

@@ -11,7 +11,7 @@ export interface Expectations {
 type Claims = Readonly<Record<string, unknown>>
 
 /** Times of a token, in seconds since the epoch. */
-export interface TokenTimes {
+interface TokenTimes {
   readonly exp: number
   readonly iat: number | undefined
 }
