@@ -52,7 +52,7 @@ function whoOf({ name, login }: Viewer): Html {
     </form>`
   }
   return html`<div class="who" id="external-login">
-      <span class="who-name" title="${name}, logged in through ${login.name}">${name} <small>via ${login.name}</small></span>
+      <span class="who-name" title="${name}, logged in through ${login.name}">${name}<small class="who-via">via ${login.name}</small></span>
       <a class="button quiet" href="${login.logoutUrl}">Log out</a>
     </div>`
 }

@@ -44,7 +44,7 @@ export function nodesPage({ viewer, nodes, devices, nodeUrl }: NodesPageOptions)
 
 <section aria-labelledby="devices-title">
   <h2 id="devices-title">Devices</h2>
-  <p class="hint">A device is the identity of a node. Its token proves it in the first frame after connecting to <code>${nodeUrl}</code>; no HTTP header is needed.</p>
+  <p class="hint">A device is the identity of a node. Its token proves it in the first frame after connecting to <code>${nodeUrl}</code>; ${viewer.login.login === 'built-in' ? 'no HTTP header is needed' : `the HTTP headers of a service token get it through ${viewer.login.name}, and prove nothing here`}.</p>
   <form class="inline-form" id="device-form">
     <div class="field">
       <label for="device-name">Name of the new device</label>
