@@ -14,14 +14,16 @@ interface Signed {
   readonly scopes?: readonly string[]
   readonly at?: number
   readonly nonce?: string
+  /** Signed and sent in place of the device's own. */
+  readonly id?: string
   readonly change?: object
 }
 
 /** A `connect` request as OpenClaw's client builds it. */
 function connectRequest(device: DeviceIdentity, nonce: string, now: number, options: Signed = {}): object {
-  const { version = 'v3', auth = {}, scopes = [], at = now, change } = options
+  const { version = 'v3', auth = {}, scopes = [], at = now, id = device.id, change } = options
   const token = auth.token ?? auth.deviceToken ?? auth.bootstrapToken ?? ''
-  const common = [device.id, client.id, client.mode, 'node', scopes.join(','), String(at), token, nonce]
+  const common = [id, client.id, client.mode, 'node', scopes.join(','), String(at), token, nonce]
   const text = version === 'v3' ? ['v3', ...common, 'linux', 'pi'] : ['v2', ...common]
   return {
     type: 'req',
@@ -35,7 +37,7 @@ function connectRequest(device: DeviceIdentity, nonce: string, now: number, opti
       scopes,
       auth,
       device: {
-        id: device.id,
+        id,
         publicKey: device.publicKey,
         signature: device.sign(text.join('|')),
         signedAt: at,
@@ -109,6 +111,7 @@ describe('OpenClaw', () => {
 
   test.each([
     ['a nonce of its own', { nonce: randomBytes(32).toString('base64url') }, 'invalid_credential'],
+    ['the id of another, signed', { id: 'f'.repeat(64) }, 'invalid_credential'],
     ['another id', { change: { id: 'f'.repeat(64) } }, 'invalid_credential'],
     ['a time beyond the skew', { at: 1 }, 'expired_credential'],
     ['no signature', { change: { signature: undefined } }, 'bad_handshake'],

@@ -161,6 +161,7 @@ describe('a device with a key', () => {
     const second = await pairDevice(gateway, two)
     expect((await connect(gateway, one, { token: first.token })).answer.type).toBe('auth_ok')
     expect((await connect(gateway, one, { token: second.token })).answer.code).toBe('invalid_credential')
+    await gateway.pairing.openWindow({ actor: admin() })
     expect((await connect(gateway, new DeviceIdentity(), { token: first.token })).answer.code).toBe(
       'invalid_credential',
     )
@@ -304,6 +305,16 @@ describe('who may ask', () => {
   })
 })
 
+/** Hex, of the point 0, 1. */
+const neutral = `01${'0'.repeat(62)}`
+const inBase64 = (fields: object): object =>
+  Object.fromEntries(
+    Object.entries(fields).map(([name, value]: [string, string]) => [
+      name,
+      /^01[0-9a-f]{62,}$/.test(value) ? Buffer.from(value, 'hex').toString('base64url') : value,
+    ]),
+  )
+
 describe('what a proof must be', () => {
   test('a signature of another connection, of another nonce, or of a clock that is wrong does not count', async () => {
     const gateway = await startGateway()
@@ -353,6 +364,11 @@ describe('what a proof must be', () => {
   test.each([
     ['a key that is none', { publicKey: 'AAAA' }],
     ['a key of small order', { publicKey: Buffer.alloc(32).toString('base64url') }],
+    // The neutral element: with it as key and as R, and S = 0, the equation of RFC 8032 holds for every text.
+    [
+      'a key for which one signature fits every text',
+      { publicKey: neutral, signature: neutral + '0'.repeat(64) },
+    ],
     ['a signature that is too short', { signature: 'AAAA' }],
     ['a signature that is too long', { signature: 'A'.repeat(5000) }],
     ['another key', { publicKey: new DeviceIdentity().publicKey }],
@@ -366,7 +382,7 @@ describe('what a proof must be', () => {
     ) as {
       device: object
     }
-    connection.ws.send(JSON.stringify({ ...frame, device: { ...frame.device, ...change } }))
+    connection.ws.send(JSON.stringify({ ...frame, device: { ...frame.device, ...inBase64(change) } }))
     expect((await connection.next()).code).toBe('invalid_credential')
     expect(await gateway.pairing.pending()).toEqual([])
   })
@@ -386,6 +402,36 @@ describe('what a proof must be', () => {
       expect((await connection.next()).code, JSON.stringify(change)).toBe('invalid_credential')
     }
     expect(await gateway.pairing.pending()).toEqual([])
+  })
+
+  test('a challenge is good for one proof, also where a socket may try again', () => {
+    const device = new DeviceIdentity()
+    const context = {
+      state: undefined as unknown,
+      now: () => 0,
+      randomId: () => 'nonce',
+      httpPrincipal: undefined,
+    }
+    const own = upgateHandshake({ deviceKeys: true })
+    own.open?.(context)
+    const text = JSON.stringify(signedAuth(device, 'nonce', 0))
+    expect(own.receive({ binary: false, text }, context).step).toBe('credential')
+    expect(own.receive({ binary: false, text }, context)).toMatchObject({
+      step: 'reject',
+      code: 'bad_handshake',
+    })
+
+    const other = connectFrame({ deviceKeys: true })
+    const state = { ...context, state: undefined as unknown }
+    other.open?.(state)
+    const { id, publicKey } = device
+    const params = { device: { id, publicKey, signature: 'x', signedAt: 0, nonce: 'nonce' } }
+    const frame = {
+      binary: false,
+      text: JSON.stringify({ type: 'req', id: '1', method: 'connect', params }),
+    } as const
+    expect(other.receive(frame, state).step).toBe('credential')
+    expect(other.receive(frame, state)).toMatchObject({ step: 'reject', code: 'invalid_credential' })
   })
 
   test('a handshake that was not told to ignores proofs, and says what is missing', async () => {

@@ -54,12 +54,16 @@ async function instances(make = places[0]?.[1], pairing: PairingOptions = {}) {
     const scheme = deviceKey({ pairing: services.pairing, devices: services.devices })
     const events: AuditEvent[] = []
     services.pairing.events.subscribe((event) => events.push(event))
+    const prove = async (device: DeviceIdentity, wish: Wish = {}, clientAddress?: string) => {
+      const context = { clientAddress, dryRun: false, path: '/ws', origin: undefined }
+      return scheme.verify(credentialOf(device, clock.now(), wish), context)
+    }
     return {
       ...services,
       events,
+      prove,
       async knock(device: DeviceIdentity, wish: Wish = {}, clientAddress?: string) {
-        const context = { clientAddress, dryRun: false, path: '/ws', origin: undefined }
-        const answer = await scheme.verify(credentialOf(device, clock.now(), wish), context)
+        const answer = await prove(device, wish, clientAddress)
         return answer.outcome === 'authenticated' && answer.issue !== undefined ? answer.issue() : answer
       },
     }
@@ -200,6 +204,17 @@ describe.each(places)('over %s', (_, make) => {
     expect(codesOf([await one.knock(device)])).toEqual(['unknown_identity'])
     expect((await one.knock(other)).outcome).toBe('authenticated')
     expect(await one.devices.list()).toHaveLength(1)
+  })
+
+  test('an approval that ends between the proof and its collection is not collected', async () => {
+    const { one, clock } = await instances(make)
+    const device = new DeviceIdentity()
+    await one.pairing.approve(await request(one, device), { actor: admin() })
+    const proved = await one.prove(device)
+    clock.advance(300_000)
+    const answer = proved.outcome === 'authenticated' ? await proved.issue?.() : proved
+    expect(answer).toMatchObject({ code: 'expired_credential', details: { pairing: 'request_expired' } })
+    expect(await one.devices.list()).toEqual([])
   })
 
   test('nothing of a code or of a claim secret is in the store', async () => {
