@@ -7,6 +7,7 @@ import {
   type Store,
   type TokenRecord,
 } from '../core/ports/stores.ts'
+import { pairingContract } from './contract-pairings.ts'
 
 /** One place where records are kept, for one test. */
 export interface StoreFixture {
@@ -290,6 +291,8 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
     }
     assert.deepEqual((await store.keys.get('k'))?.scopes, ['a'])
   })
+
+  pairingContract(check)
 
   check('says so when it is closed', async (store) => {
     await store.close()
