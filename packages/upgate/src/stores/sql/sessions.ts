@@ -4,6 +4,9 @@ import { append } from './log.ts'
 import { inOrder, orNull, orUndefined, wide, wideOrUndefined } from './rows.ts'
 import type { Database, Tables } from './tables.ts'
 
+/** Sessions that one login ends at most: statements take a limited number of parameters. */
+const mostEvicted = 10_000
+
 export function sqlSessions(database: Database): SessionStore {
   const { read, transact, exclusively } = database
   return {
@@ -45,13 +48,16 @@ export function sqlSessions(database: Database): SessionStore {
           .onConflict((conflict) => conflict.doNothing())
           .executeTakeFirst()
         if (numInsertedOrUpdatedRows !== 1n) return undefined
-        const all = await db
+        const beyond = await db
           .selectFrom('upgate_sessions')
           .select('id')
           .where('account_id', '=', record.accountId)
           .orderBy('seq', 'desc')
+          // SQLite takes no offset without a limit.
+          .limit(mostEvicted)
+          .offset(atMost)
           .execute()
-        const evicted = all.slice(atMost).map(({ id }) => id)
+        const evicted = beyond.map(({ id }) => id)
         if (evicted.length === 0) return []
         await db.deleteFrom('upgate_sessions').where('id', 'in', evicted).execute()
         return append(
