@@ -9,6 +9,7 @@ import { addDeviceRoutes } from './routes/devices.ts'
 import { addKeyRoutes } from './routes/keys.ts'
 import { addNodeRoutes } from './routes/nodes.ts'
 import { addPageRoutes } from './routes/pages.ts'
+import { addPairingRoutes } from './routes/pairings.ts'
 
 /** Style sheet, icon and page modules; beside `src` and `dist` alike. */
 const assets = fileURLToPath(new URL('../public/', import.meta.url))
@@ -45,6 +46,7 @@ export function createApp({ context, guard, origins, log }: AppOptions): Express
   addAuthRoutes(app, context)
   addNodeRoutes(app, context)
   addDeviceRoutes(app, context)
+  addPairingRoutes(app, context)
   addKeyRoutes(app, context)
   addPageRoutes(app, context)
   app.use(notFound)

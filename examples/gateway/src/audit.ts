@@ -23,6 +23,11 @@ export interface OwnEvent {
     | 'device_revoked'
     | 'key_created'
     | 'key_revoked'
+    | 'pairing_code_created'
+    | 'pairing_window_opened'
+    | 'pairing_invitation_ended'
+    | 'pairing_approved'
+    | 'pairing_rejected'
   readonly [field: string]: string | readonly string[] | undefined
 }
 
@@ -49,7 +54,16 @@ export interface AuditOptions {
 }
 
 /** What anybody can cause at will, without a credential. */
-const ofStrangers = new Set(['refused', 'deferred', 'socket_refused', 'login_failed', 'setup_code_wrong'])
+const ofStrangers = new Set([
+  'refused',
+  'deferred',
+  'socket_refused',
+  'login_failed',
+  'setup_code_wrong',
+  'pairing_requested',
+  'pairing_full',
+  'pairing_expired',
+])
 
 /**
  * Creates the audit trail.
@@ -106,6 +120,11 @@ export function createAudit(options: AuditOptions): Audit {
     observe(event) {
       // Whatever changes something is recorded by its own name; pages, assets and health checks would drown the rest.
       if (event.type === 'allowed' || isOfPage(event)) return
+      if (event.type === 'pairing') {
+        // What people decide is recorded with their name by the route.
+        if (event.by === undefined) add(event.at, `pairing_${event.step}`, fieldsOf(event))
+        return
+      }
       add(event.at, event.type, fieldsOf(event))
     },
     list: () => [...lines, ...strangers].sort((one, other) => other.number - one.number),
@@ -142,6 +161,14 @@ function fieldsOf(event: AuditEvent): Fields {
       const { sequence, reason, selector } = event.revocation
       return { sequence, reason, ...selector, closed: event.closed }
     }
+    case 'pairing':
+      return {
+        pairing: event.subjectId,
+        device: event.deviceId,
+        role: event.role,
+        scopes: event.scopes,
+        address: event.clientAddress,
+      }
     default:
       // Events of a newer library are flat: they are worth a line before this gateway knows them.
       return flatOf(event)

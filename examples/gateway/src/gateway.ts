@@ -8,6 +8,7 @@ import {
   cookieMayBeSecure,
   createGate,
   createServices,
+  deviceKey,
   deviceToken,
   type Logger,
   type Services,
@@ -29,6 +30,7 @@ import { createLive } from './live.ts'
 import { nodeHandshake } from './node-handshake.ts'
 import { createNodes, nodeMessageLimit } from './nodes.ts'
 import { createRules } from './rules.ts'
+import { scopes } from './scopes.ts'
 import { createSetupCode, type SetupCode } from './setup-code.ts'
 import { createSockets } from './sockets.ts'
 
@@ -62,7 +64,13 @@ export async function startGateway(config: Config, surroundings: Surroundings): 
   const logger: Logger = { warn: log, error: (message) => log(message) }
   prepareDataDir(config.dataDir)
   const store = await sqliteStore({ file: join(config.dataDir, 'gateway.db') })
-  const services = createServices({ store, logger, ...(clock && { clock }) })
+  const services = createServices({
+    store,
+    logger,
+    // A program may approve, too, if its key holds the scope; neither grants more than it holds.
+    pairing: { roles: { node: [] }, actorScope: scopes.pairing },
+    ...(clock && { clock }),
+  })
   const server = createServer()
   try {
     const now = (): number => clock?.now() ?? Date.now()
@@ -123,12 +131,17 @@ function assemble(parts: Parts): () => Promise<void> {
   })
   const access = config.access && createAccess({ config: config.access, services, logger, clock })
   const device = deviceToken({ devices: services.devices })
+  const key = deviceKey({ pairing: services.pairing, devices: services.devices })
   const gate = createGate({
     name: 'gateway',
     origins,
     trustedProxies: config.trustedProxies,
-    schemes: [access ?? session, apiKey({ keys: services.keys }), device],
-    rules: createRules(nodeHandshake(), { login: (access ?? session).name, device: device.name }),
+    schemes: [access ?? session, apiKey({ keys: services.keys }), device, key],
+    rules: createRules(nodeHandshake(), {
+      login: (access ?? session).name,
+      device: device.name,
+      deviceKey: key.name,
+    }),
     ...(access && { externalLogin }),
     login: { page: '/login' },
     setup: { page: '/setup', required: async () => !(await services.accounts.any()) },
@@ -140,6 +153,12 @@ function assemble(parts: Parts): () => Promise<void> {
   const nodes = createNodes({ now })
   const chat = createChat({ now })
   const live = createLive(nodes, audit)
+  gate.events.subscribe((event) => {
+    if (event.type !== 'pairing') return
+    live.changed('pairings')
+    // Collected: there is a device more.
+    if (event.step === 'collected') live.changed('devices')
+  })
   const addresses = createClientAddresses(gate)
   const sockets = createSockets({
     '/ws': {

@@ -11,8 +11,8 @@ import { sendJson, sendToAll } from './send.ts'
 export interface Live {
   /** Takes over an accepted socket. */
   accept(socket: WebSocket, principal: Principal): void
-  /** Tells the pages that devices or keys changed, so that they fetch them again. */
-  changed(what: 'devices' | 'keys'): void
+  /** Tells the pages that devices, keys or pairings changed, so that they fetch them again. */
+  changed(what: 'devices' | 'keys' | 'pairings'): void
 }
 
 /** Sends the nodes after every change, and audit lines as they happen, to those whose scopes cover them. */

@@ -1,6 +1,8 @@
 import { createInterface } from 'node:readline'
 import { type Arguments, help, readArguments, UsageError } from './node-client/arguments.ts'
 import { attempt } from './node-client/attempt.ts'
+import type { Proof } from './node-client/connect-request.ts'
+import { openIdentity } from './node-client/identity.ts'
 
 const print = (line: string): void => {
   process.stdout.write(`${new Date().toISOString().slice(11, 19)} ${line}\n`)
@@ -16,9 +18,10 @@ try {
   process.exit(2)
 }
 
-async function run({ url, token, reconnect, warning }: Arguments): Promise<void> {
+async function run(options: Arguments): Promise<void> {
+  const { url, reconnect, warning } = options
   if (warning !== undefined) process.stderr.write(`Warning: ${warning}\n`)
-  const secret = token === 'stdin' ? await readToken() : token.trim()
+  const proof = await proofOf(options)
   let stopping = false
   let stop = (): void => {}
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -29,27 +32,40 @@ async function run({ url, token, reconnect, warning }: Arguments): Promise<void>
       setTimeout(() => process.exit(0), 200)
     })
   }
+  // Asking every few seconds says the same every few seconds.
+  const said = new Set<string>()
+  const printOnce = (line: string): void => {
+    if (said.has(line)) return
+    // What the gateway sends is printed as often as it comes.
+    if (!line.startsWith('<')) said.add(line)
+    print(line)
+  }
   for (let failures = 0; ; failures++) {
-    print(`Connecting to ${url}`)
+    printOnce(`Connecting to ${url}`)
     const ending = await attempt({
       url,
-      token: secret,
-      print,
+      proof,
+      print: printOnce,
       onStop(end) {
         stop = end
       },
     })
     if (stopping) return
-    if (ending.accepted) failures = 0
+    if (ending.accepted || ending.pending) failures = 0
+    if (!ending.pending) said.clear()
     if (ending.advice === 'stop' || ending.advice === 'renew') {
       print(
-        'Trying again would give the same answer. Create a new device on the pages of the gateway if need be.',
+        proof.by === 'key'
+          ? 'Trying again would give the same answer. Create a code on the pages of the gateway if need be, and set UPGATE_CODE.'
+          : 'Trying again would give the same answer. Create a new device on the pages of the gateway if need be.',
       )
       process.exit(1)
     }
-    if (!reconnect) process.exit(1)
-    const pause = pauseFor(ending.advice, failures, ending.wait)
-    print(`Trying again in ${(pause / 1000).toFixed(1)} s.`)
+    if (!reconnect && !ending.pending) process.exit(1)
+    const pause = ending.pending
+      ? Math.max(1000, ending.wait)
+      : pauseFor(ending.advice, failures, ending.wait)
+    if (!ending.pending) print(`Trying again in ${(pause / 1000).toFixed(1)} s.`)
     await new Promise((resolve) => setTimeout(resolve, pause))
   }
 }
@@ -63,6 +79,14 @@ function pauseFor(
   const first = advice === 'reconnect' ? 1000 : advice === 'back_off' ? 2000 : 30_000
   const grown = Math.min(60_000, first * 2 ** Math.min(failures, 6))
   return Math.max(least, grown * (0.5 + Math.random()))
+}
+
+async function proofOf({ token, pair }: Arguments): Promise<Proof> {
+  if (pair !== undefined) {
+    const { identity, code, name } = pair
+    return { by: 'key', identity: openIdentity(identity), code, name }
+  }
+  return { by: 'token', token: token === 'stdin' ? await readToken() : (token ?? '').trim() }
 }
 
 async function readToken(): Promise<string> {

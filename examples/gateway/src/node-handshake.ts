@@ -3,11 +3,12 @@ import { closeCodes } from 'upgate/protocol'
 import { connectFrame } from 'upgate/ws'
 
 /**
- * The `connect` request that nodes of existing gateways send, with one difference: silence until the deadline
+ * The `connect` request that nodes of existing gateways send, by token or signed with a key over the nonce of the
+ * `connect.challenge` that opens every connection. One difference: silence until the deadline
  * closes with 4408, so that a node can tell a slow network, after which it should try again, from a bad token.
  */
 export function nodeHandshake(): Handshake {
-  const frames = connectFrame()
+  const frames = connectFrame({ deviceKeys: true })
   return {
     ...frames,
     reject(refusal, context) {

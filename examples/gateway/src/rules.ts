@@ -6,6 +6,8 @@ export interface SchemeNames {
   /** Of people: our own session, or the identity of the edge. */
   readonly login: string
   readonly device: string
+  /** Of devices that prove a key, and pair with it. */
+  readonly deviceKey: string
 }
 
 /**
@@ -23,12 +25,18 @@ export function createRules(handshake: Handshake, schemes: SchemeNames): readonl
     { path: ['/logout', '/api/auth/logout'], methods: ['POST'], access: 'optional' },
 
     // No HTTP credential needed, none accepted but a device's: a browser's cookie does not make a node.
-    { path: '/ws', access: 'deferred', kinds: ['device'], schemes: [schemes.device], handshake },
+    {
+      path: '/ws',
+      access: 'deferred',
+      kinds: ['device'],
+      schemes: [schemes.device, schemes.deviceKey],
+      handshake,
+    },
     { path: ['/ws/chat', '/ws/live'], access: 'required', kinds: people, schemes: [schemes.login] },
 
     { path: '/api/nodes', access: 'required', kinds: programs, scopes: [scopes.read] },
     {
-      path: ['/api/devices', '/api/devices/*'],
+      path: ['/api/devices', '/api/devices/*', '/api/pairings', '/api/pairings/*'],
       access: 'required',
       kinds: programs,
       scopes: [scopes.pairing],

@@ -8,7 +8,7 @@ export const scopes = {
 /** Every scope, with what it opens, in the words of the pages. */
 export const scopeCatalogue: readonly { readonly name: string; readonly opens: string }[] = [
   { name: scopes.read, opens: 'See which nodes are connected' },
-  { name: scopes.pairing, opens: 'Create, list and revoke devices' },
+  { name: scopes.pairing, opens: 'Create, pair, list and revoke devices' },
   { name: scopes.admin, opens: 'Create, list and revoke API keys, and read the audit trail' },
 ]
 

@@ -99,9 +99,10 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
     const closeToken = (page: Page) => page.getByRole('button', { name: 'Done' }).click()
 
     /** The node program beside the gateway, as a person would run it. */
-    function runNode(token: string) {
-      const child = spawn(process.execPath, [nodeClient, `${program.origin.replace('http', 'ws')}/ws`], {
-        env: { PATH: process.env.PATH, UPGATE_TOKEN: token },
+    function runNode(proof: string | Record<string, string>, args: readonly string[] = []) {
+      const url = `${program.origin.replace('http', 'ws')}/ws`
+      const child = spawn(process.execPath, [nodeClient, ...args, url], {
+        env: { PATH: process.env.PATH, ...(typeof proof === 'string' ? { UPGATE_TOKEN: proof } : proof) },
         cwd: tmpdir(),
       })
       let output = ''
@@ -206,6 +207,40 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       expect(await node.exited).toBe(1)
       expect(node.output()).toContain('Closed with 4403, revoked')
       expect(complaints).toEqual([])
+    })
+
+    it('lets a device ask with a code, and approves it by its comparison code', async () => {
+      await start()
+      const page = await context.newPage()
+      await logIn(page)
+      await page.getByRole('button', { name: 'Create a code' }).click()
+      await page.locator('#code-dialog[open]').waitFor()
+      const code = await page.getByLabel('Code', { exact: true }).inputValue()
+      await picture(page, 'pairing-code')
+      await closeToken(page)
+      expect(await page.locator('#code-value').inputValue()).toBe('')
+      await page.getByText('A code is open').waitFor()
+      const node = runNode({ UPGATE_CODE: code }, ['--pair', '--identity', `${data.path}/node.json`])
+      // It appears by itself, with what the device shows.
+      const row = page.locator('#pairings tbody tr')
+      await row.waitFor()
+      const comparison = (await row.locator('[data-f=comparisonCode]').textContent()) ?? ''
+      await expect.poll(node.output).toContain(`Comparison code: ${comparison}`)
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+        for (const width of [1100, 360]) {
+          await page.setViewportSize({ width, height: 740 })
+          await picture(page, `pairing-${colorScheme}-${width}`)
+          expect(await page.evaluate(measure)).toEqual({ wide: false, contrasts: [] })
+        }
+      }
+      await page.getByRole('button', { name: new RegExp(`^Approve .*${comparison}`) }).click()
+      await page.locator('#nodes tbody tr').waitFor()
+      await page.locator('#devices [data-state=on]').waitFor()
+      await expect.poll(() => row.count()).toBe(0)
+      await page.getByText('No device asks to be let in.').waitFor()
+      expect(complaints).toEqual([])
+      node.stop()
     })
 
     it('creates API keys with chosen scopes, and revokes them', async () => {

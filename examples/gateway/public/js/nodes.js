@@ -1,6 +1,7 @@
 import { call } from './api.js'
 import { showToken } from './dialogs.js'
 import { onCreate, onRevoke } from './manage.js'
+import { refreshPairings } from './pairings.js'
 import { syncRows } from './rows.js'
 import { openSocket } from './socket.js'
 import { setTime } from './time.js'
@@ -69,5 +70,7 @@ openSocket('/ws/live', (message) => {
     showNodes(message.nodes)
     // The time of the last login has changed with it.
     refresh().catch(() => {})
+    refreshPairings().catch(() => {})
   } else if (message.type === 'changed' && message.what === 'devices') refresh().catch(() => {})
+  else if (message.type === 'changed' && message.what === 'pairings') refreshPairings().catch(() => {})
 })

@@ -1,12 +1,23 @@
+import { hostname } from 'node:os'
 import { parseArgs } from 'node:util'
 
 /** What the command line and the environment say. */
 export interface Arguments {
   readonly url: URL
-  readonly token: string | 'stdin'
+  /** Absent: the node proves a key of its own. */
+  readonly token: string | 'stdin' | undefined
+  readonly pair: Pairing | undefined
   readonly reconnect: boolean
   /** Something to say before starting. */
   readonly warning: string | undefined
+}
+
+/** How a node pairs. */
+export interface Pairing {
+  /** File of the key. */
+  readonly identity: string
+  readonly code: string | undefined
+  readonly name: string
 }
 
 /** A command line that cannot be used; the message says what to do. */
@@ -21,11 +32,14 @@ export const help = `Connects to a gateway as a node and prints what happens.
   url              where the gateway takes nodes; default: UPGATE_URL, else ws://127.0.0.1:8787/ws
   --token-stdin    read the token from the first line of standard input
   --token <token>  the token itself; other users of this machine can see it in the list of processes
+  --pair           prove a key of its own instead of a token: the first time somebody has to approve it
+  --identity <file>  where the key is kept, for this user only; default: upgate-node.json
+  --name <name>    what the gateway's pages call it while it waits; default: the name of this machine
   --once           do not connect again after the connection was lost
   --help           this text
 
 The token is taken from the environment variable UPGATE_TOKEN when no option gives it. The web pages of the gateway
-show it once, when a device is created.
+show it once, when a device is created. With --pair, UPGATE_CODE may hold a code of these pages that lets the node ask.
 
 Exit code: 0 after Ctrl+C, 1 when trying again is of no use (the output says why), 2 for a wrong command line.`
 
@@ -42,22 +56,42 @@ export function readArguments(
   const { values, positionals } = parse(argv)
   if (values.help === true) return undefined
   if (positionals.length > 1) throw new UsageError(`One URL is enough; there are ${positionals.length}.`)
+  const common = {
+    url: readUrl(positionals[0] ?? env.UPGATE_URL ?? 'ws://127.0.0.1:8787/ws'),
+    reconnect: values.once !== true,
+  }
   if (values['token-stdin'] === true && values.token !== undefined) {
     throw new UsageError('Give --token or --token-stdin, not both.')
+  }
+  if (values.pair === true) return { ...readPairing(values, env), ...common }
+  if (values.identity !== undefined || values.name !== undefined) {
+    throw new UsageError('--identity and --name belong to --pair.')
   }
   const token = values['token-stdin'] === true ? 'stdin' : (values.token ?? env.UPGATE_TOKEN ?? '')
   if (token === '') {
     throw new UsageError('There is no token. Set UPGATE_TOKEN, or pipe the token in with --token-stdin.')
   }
   return {
-    url: readUrl(positionals[0] ?? env.UPGATE_URL ?? 'ws://127.0.0.1:8787/ws'),
+    ...common,
     token,
-    reconnect: values.once !== true,
+    pair: undefined,
     warning:
       values.token === undefined
         ? undefined
         : 'The token stands on the command line, where other users of this machine and the shell history can see it. UPGATE_TOKEN and --token-stdin keep it to yourself.',
   }
+}
+
+function readPairing(
+  values: ReturnType<typeof parse>['values'],
+  env: Readonly<Record<string, string | undefined>>,
+): Pick<Arguments, 'token' | 'pair' | 'warning'> {
+  if (values.token !== undefined || values['token-stdin'] === true) {
+    throw new UsageError('Give --pair or a token, not both.')
+  }
+  const { identity = 'upgate-node.json', name = hostname() } = values
+  const code = env.UPGATE_CODE?.trim() || undefined
+  return { token: undefined, pair: { identity, code, name }, warning: undefined }
 }
 
 function parse(argv: readonly string[]) {
@@ -68,6 +102,9 @@ function parse(argv: readonly string[]) {
       options: {
         token: { type: 'string' },
         'token-stdin': { type: 'boolean' },
+        pair: { type: 'boolean' },
+        identity: { type: 'string' },
+        name: { type: 'string' },
         once: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },

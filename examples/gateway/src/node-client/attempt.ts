@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { adviceFor, type CloseAdvice } from 'upgate/protocol'
 import { WebSocket } from 'ws'
+import { type Challenge, connectRequest, type Proof } from './connect-request.ts'
 
 /** How one connection ended, and what that means. */
 export interface Ending {
@@ -10,11 +11,13 @@ export interface Ending {
   readonly wait: number
   /** Whether it had been accepted: the pauses begin anew then. */
   readonly accepted: boolean
+  /** It waits for a person's approval: asking again is no failure. */
+  readonly pending?: boolean
 }
 
 export interface AttemptOptions {
   readonly url: URL
-  readonly token: string
+  readonly proof: Proof
   print(line: string): void
   /** Gets a function that ends the connection. */
   onStop(stop: () => void): void
@@ -27,7 +30,7 @@ const silenceLimit = 50_000
 const answerLimit = 15_000
 
 /** Connects once, proves itself in the first frame, and tells how it ended. */
-export function attempt({ url, token, print, onStop }: AttemptOptions): Promise<Ending> {
+export function attempt({ url, proof, print, onStop }: AttemptOptions): Promise<Ending> {
   return new Promise((resolve) => {
     const socket = new WebSocket(url, {
       handshakeTimeout: answerLimit,
@@ -51,17 +54,23 @@ export function attempt({ url, token, print, onStop }: AttemptOptions): Promise<
     onStop(() => socket.close(1000, 'stopped'))
 
     socket.on('open', () => {
+      const first = connectRequest(proof, undefined)
+      if (first === undefined) return
       print('Connected, not proved yet: sending the token in the first frame.')
-      socket.send(connectRequest(token))
+      socket.send(first)
     })
     socket.on('ping', heard)
     socket.on('message', (data, isBinary) => {
       heard()
       const message = isBinary ? undefined : parse(String(data))
-      if (message?.type === 'res' && message.id === 'connect') {
+      const challenge = challengeOf(message)
+      if (challenge !== undefined) {
+        if (proof.by === 'key') socket.send(connectRequest(proof, challenge) as string)
+      } else if (message?.type === 'res' && message.id === 'connect') {
         accepted = message.ok === true
         if (accepted) {
           print(`Accepted as ${roleOf(message)}.`)
+          keepToken(message, proof, print)
           socket.send(JSON.stringify({ type: 'req', id: randomUUID(), method: 'whoami' }))
         } else refusal = explainRefusal(message, print)
       } else print(`< ${visible(String(data)).slice(0, 500)}`)
@@ -76,25 +85,11 @@ export function attempt({ url, token, print, onStop }: AttemptOptions): Promise<
     })
     socket.on('close', (code, reason) => {
       const words = visible(String(reason))
-      if (code === 1006) print('Closed without a word (1006).')
+      if (refusal.pending) print('Waiting for approval.')
+      else if (code === 1006) print('Closed without a word (1006).')
       else print(`Closed with ${code}${words === '' ? '' : `, ${words}`}: ${meaningOf(code)}`)
       finish({ advice: adviceFor(code), ...refusal })
     })
-  })
-}
-
-function connectRequest(token: string): string {
-  return JSON.stringify({
-    type: 'req',
-    id: 'connect',
-    method: 'connect',
-    params: {
-      protocol: { min: 3, max: 4 },
-      client: { id: 'upgate-example-node', version: '1', platform: process.platform, mode: 'node' },
-      role: 'node',
-      scopes: [],
-      auth: { deviceToken: token },
-    },
   })
 }
 
@@ -112,6 +107,21 @@ function objectOf(value: unknown): Message | undefined {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Message) : undefined
 }
 
+/** Every connection begins with it; who has a token needs none. */
+function challengeOf(message: Message | undefined): Challenge | undefined {
+  if (message?.type !== 'event' || message.event !== 'connect.challenge') return undefined
+  const { nonce, ts } = objectOf(message.payload) ?? {}
+  return typeof nonce === 'string' && typeof ts === 'number' ? { nonce, ts } : undefined
+}
+
+/** The end of a pairing: the gateway shows the token once. */
+function keepToken(message: Message, proof: Proof, print: (line: string) => void): void {
+  const token = objectOf(objectOf(message.payload)?.auth)?.deviceToken
+  if (proof.by !== 'key' || typeof token !== 'string') return
+  proof.identity.keep(token)
+  print('Paired: the token is kept beside the key.')
+}
+
 function roleOf(message: Message): string {
   const auth = objectOf(objectOf(message.payload)?.auth)
   return visible(String(auth?.role ?? 'unknown role'))
@@ -121,11 +131,16 @@ function roleOf(message: Message): string {
 function explainRefusal(message: Message, print: (line: string) => void): Partial<Ending> {
   const error = objectOf(message.error)
   const details = objectOf(error?.details)
+  const wait = typeof error?.retryAfterMs === 'number' ? error.retryAfterMs : 0
+  if (details?.reason === 'pairing_required') {
+    print(`Comparison code: ${visible(String(details.comparisonCode))}`)
+    print('Approve this node on the pages of the gateway, if they show the same code.')
+    return { advice: 'back_off', wait, pending: true }
+  }
   print(
     `Refused (${visible(String(details?.reason ?? error?.code ?? 'no code'))}): ${visible(String(error?.message ?? ''))}`,
   )
   if (typeof details?.action === 'string') print(`What to do: ${visible(details.action)}`)
-  const wait = typeof error?.retryAfterMs === 'number' ? error.retryAfterMs : 0
   return error?.retryable === true ? { advice: 'back_off', wait } : { wait }
 }
 
@@ -157,13 +172,13 @@ function meaningOf(code: number): string {
       return 'the gateway speaks another version of the protocol.'
     case 1008:
     case 4401:
-      return 'the token was not accepted.'
+      return 'the token or key was not accepted.'
     case 1009:
       return 'a message was too big.'
     case 1012:
       return 'the gateway is restarting.'
     case 1013:
-      return 'the gateway could not check the token right now; the token was not judged.'
+      return 'the gateway could not check it right now; nothing was judged.'
     case 4400:
       return 'the first frame was not understood.'
     case 4403:

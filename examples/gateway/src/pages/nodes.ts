@@ -1,20 +1,25 @@
 import type { Viewer } from '../context.ts'
 import type { ConnectedNode } from '../nodes.ts'
 import type { DeviceView } from '../routes/devices.ts'
+import type { InvitationView, PairingView } from '../routes/pairings.ts'
 import { type Html, html } from './html.ts'
 import { page } from './layout.ts'
+import { pairingSection } from './pairings.ts'
 import { confirmDialog, liveState, time, tokenDialog } from './parts.ts'
 
 export interface NodesPageOptions {
   readonly viewer: Viewer
   readonly nodes: readonly ConnectedNode[]
   readonly devices: readonly DeviceView[]
+  readonly pairings: readonly PairingView[]
+  readonly invitations: readonly InvitationView[]
   /** Address of the node endpoint. */
   readonly nodeUrl: string
 }
 
 /** Who is connected, and the devices that may. */
-export function nodesPage({ viewer, nodes, devices, nodeUrl }: NodesPageOptions): Html {
+export function nodesPage(options: NodesPageOptions): Html {
+  const { viewer, nodes, devices, nodeUrl } = options
   const none = nodes.length === 0
   return page({
     title: 'Nodes',
@@ -41,6 +46,8 @@ export function nodesPage({ viewer, nodes, devices, nodeUrl }: NodesPageOptions)
     </div>
   </div>
 </section>
+
+${pairingSection(options)}
 
 <section aria-labelledby="devices-title">
   <h2 id="devices-title">Devices</h2>

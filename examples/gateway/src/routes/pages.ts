@@ -12,6 +12,7 @@ import { nodesPage } from '../pages/nodes.ts'
 import { setupPage } from '../pages/setup.ts'
 import { listDevices } from './devices.ts'
 import { listKeys } from './keys.ts'
+import { listInvitations, listPairings } from './pairings.ts'
 
 /** The pages, and the forms that work without JavaScript. */
 export function addPageRoutes(app: Express, context: Context): void {
@@ -56,8 +57,13 @@ export function addPageRoutes(app: Express, context: Context): void {
 
   app.get('/nodes', async (request, response) => {
     const viewer = viewerOf(context, request)
-    const devices = await listDevices(context)
-    send(response, nodesPage({ viewer, nodes: nodes.list(), devices, nodeUrl: context.nodeUrl }))
+    const [devices, pairings, invitations] = await Promise.all([
+      listDevices(context),
+      listPairings(context),
+      listInvitations(context),
+    ])
+    const { nodeUrl } = context
+    send(response, nodesPage({ viewer, nodes: nodes.list(), devices, pairings, invitations, nodeUrl }))
   })
 
   app.get('/keys', async (request, response) => {

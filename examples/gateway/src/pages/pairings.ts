@@ -1,0 +1,84 @@
+import type { InvitationView, PairingView } from '../routes/pairings.ts'
+import { type Html, html } from './html.ts'
+import { time } from './parts.ts'
+
+export interface PairingSectionOptions {
+  readonly pairings: readonly PairingView[]
+  readonly invitations: readonly InvitationView[]
+  /** Address of the node endpoint. */
+  readonly nodeUrl: string
+}
+
+/** Devices that ask to be let in, and how they come to ask. */
+export function pairingSection({ pairings, invitations, nodeUrl }: PairingSectionOptions): Html {
+  return html`<section aria-labelledby="pairing-title">
+  <h2 id="pairing-title">Waiting for approval <span class="count" id="pairing-count">${pairings.length}</span></h2>
+  <p class="hint">A device that pairs makes a key of its own, and no token has to be copied. Give it a code, or let anybody ask for two minutes; then approve it only if it shows the same six characters.</p>
+  <p class="button-row"><button type="button" id="code-create">Create a code</button> <button type="button" id="window-open">Let devices ask for 2 minutes</button></p>
+  <p class="error" id="pairing-error" role="alert"></p>
+  <div class="panel">
+    <table id="pairings"${pairings.length === 0 && html` hidden`}>
+      <thead><tr><th scope="col">Code</th><th scope="col">Says it is</th><th scope="col">Asks for</th><th scope="col">Address</th><th scope="col">Asked</th><th scope="col"><span class="sr">Actions</span></th></tr></thead>
+      <tbody>${pairings.map(pairingRow)}</tbody>
+    </table>
+    <div class="empty" id="pairings-empty"${pairings.length > 0 && html` hidden`}>
+      <p class="muted">No device asks to be let in.</p>
+    </div>
+  </div>
+  <ul class="invitations" id="invitations" aria-label="Open codes and windows">${invitations.map(invitationItem)}</ul>
+<template id="pairing-row">${pairingRow(blank)}</template>
+<template id="invitation-item">${invitationItem({ id: '', kind: 'code', scopes: [], expiresAt: '' })}</template>
+<dialog id="code-dialog" aria-labelledby="code-title">
+  <h2 id="code-title">Code for one device</h2>
+  <p class="alert calm">It counts for ten minutes, once, and is not shown again. The device still waits for your approval.</p>
+  <div class="field">
+    <label for="code-value">Code</label>
+    <div class="copy-row">
+      <input class="mono" id="code-value" readonly autocomplete="off" spellcheck="false">
+      <button type="button" data-copy="code-value">Copy</button>
+    </div>
+  </div>
+  <div class="field">
+    <p class="label" id="pair-label">Run the node</p>
+    <div class="copy-row"><code class="command" id="pair-command" data-template="UPGATE_CODE='{code}' node examples/gateway/dist/node-client.js --pair ${nodeUrl}"></code><button type="button" data-copy="pair-command" aria-describedby="pair-label">Copy</button></div>
+  </div>
+  <p class="dialog-actions"><button class="primary" type="button" data-close>Done</button></p>
+</dialog>
+</section>`
+}
+
+const blank: PairingView = {
+  id: '',
+  comparisonCode: '',
+  name: '',
+  role: '',
+  scopes: [],
+  introduction: 'code',
+  address: '',
+  key: '',
+  createdAt: '',
+  expiresAt: '',
+}
+
+function pairingRow(request: PairingView): Html {
+  const { name, comparisonCode } = request
+  return html`<tr data-key="${request.id}">
+  <th scope="row"><span class="comparison mono" data-f="comparisonCode">${comparisonCode}</span></th>
+  <td data-label="Says it is"><span><span class="name" data-f="name">${name}</span><span class="sub mono" data-f="key">${request.key ?? 'no key'}</span></span></td>
+  <td data-label="Asks for" data-f="wish"><span class="tag">${request.role}</span> ${request.scopes.map((scope) => html`<span class="tag">${scope}</span> `)}</td>
+  <td data-label="Address"><span><span class="mono" data-f="address">${request.address ?? 'unknown'}</span><span class="sub" data-f="introduction">${introductions[request.introduction] ?? ''}</span></span></td>
+  <td data-label="Asked" data-f="createdAt">${time(request.createdAt)}</td>
+  <td class="actions"><span class="button-row"><button class="quiet" type="button" data-decide="approve" aria-label="Approve ${name}, ${comparisonCode}">Approve</button><button class="quiet danger" type="button" data-decide="reject" aria-label="Reject ${name}, ${comparisonCode}">Reject</button></span></td>
+</tr>`
+}
+
+/** The same words stand in `public/js/pairings.js`. */
+const introductions: Readonly<Record<string, string>> = {
+  code: 'with a code',
+  window: 'in a window',
+  credential: 'with a login',
+}
+
+function invitationItem({ id, kind, expiresAt }: InvitationView): Html {
+  return html`<li data-key="${id}"><span data-f="kind">${kind === 'code' ? 'A code is open' : 'Anybody may ask'}</span> until <span data-f="expiresAt">${time(expiresAt, 'clock')}</span> <button class="quiet danger" type="button" data-end="${id}">End it</button></li>`
+}

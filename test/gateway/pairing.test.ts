@@ -1,0 +1,224 @@
+import { spawn } from 'node:child_process'
+import { chmodSync, existsSync, readFileSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type DataDir, endAll, type Program, startProgram, temporaryDataDir } from './program.ts'
+import { TestSocket } from './socket.ts'
+import { bearer, loggedIn, Visitor } from './visitor.ts'
+
+const entry = fileURLToPath(new URL('../../examples/gateway/dist/node-client.js', import.meta.url))
+
+let data: DataDir
+let program: Program
+let visitor: Visitor
+const ended: (() => void)[] = []
+beforeEach(async () => {
+  data = temporaryDataDir()
+  program = await startProgram({ dataDir: data.path })
+  visitor = await loggedIn(program.origin)
+}, 60_000)
+afterEach(async () => {
+  for (const end of ended.splice(0)) end()
+  await endAll()
+  data.remove()
+})
+
+function runNode(name: string, code?: string, file = join(data.path, `${name}.json`)) {
+  const url = `${program.origin.replace('http', 'ws')}/ws`
+  const child = spawn(process.execPath, [entry, '--pair', '--identity', file, '--name', name, url], {
+    cwd: tmpdir(),
+    env: { PATH: process.env.PATH, ...(code !== undefined && { UPGATE_CODE: code }) },
+  })
+  ended.push(() => child.kill('SIGKILL'))
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text
+    })
+  }
+  const exited = new Promise<number | null>((resolve) => child.once('close', resolve))
+  return {
+    file,
+    exited,
+    output: () => output,
+    printed: (text: string) => expect.poll(() => output, { timeout: 15_000 }).toContain(text),
+    stop: () => {
+      child.kill('SIGINT')
+      return exited
+    },
+  }
+}
+
+type Pairing = Record<string, unknown> & { readonly id: string }
+
+async function pairings(): Promise<{ requests: Pairing[]; invitations: Pairing[] }> {
+  return (await visitor.get('/api/pairings')).json() as never
+}
+
+async function newCode(): Promise<string> {
+  const answer = await visitor.post('/api/pairings/codes', {})
+  expect(answer.status).toBe(201)
+  return answer.json().code as string
+}
+
+/** Waits until the node asks, and answers its request. */
+async function asked(node: ReturnType<typeof runNode>): Promise<Pairing> {
+  await node.printed('Comparison code: ')
+  const [request] = (await pairings()).requests
+  if (request === undefined) throw new Error('Nobody asks.')
+  expect(node.output()).toContain(`Comparison code: ${request.comparisonCode}`)
+  return request
+}
+
+describe('the node program with --pair', () => {
+  it('shows the code of the page, waits, and collects its token once it is approved', async () => {
+    const live = new TestSocket(`${program.origin}/ws/live`, {
+      cookie: visitor.cookie ?? '',
+      origin: program.origin,
+    })
+    await live.messageOf('nodes')
+    const code = await newCode()
+    expect((await pairings()).invitations).toMatchObject([{ kind: 'code', scopes: [] }])
+    expect(await live.messageOf('changed')).toEqual({ type: 'changed', what: 'pairings' })
+
+    const node = runNode('kitchen', code)
+    const request = await asked(node)
+    expect(request).toEqual({
+      id: expect.any(String),
+      comparisonCode: expect.stringMatching(/^\S{6,7}$/),
+      name: 'kitchen',
+      role: 'node',
+      scopes: [],
+      introduction: 'code',
+      address: null,
+      key: expect.stringMatching(/^[0-9a-f]{16}$/),
+      createdAt: expect.stringMatching(/^\d{4}-/),
+      expiresAt: expect.stringMatching(/^\d{4}-/),
+    })
+    expect(await live.messageOf('changed')).toEqual({ type: 'changed', what: 'pairings' })
+    expect(await visitor.nodes()).toEqual([])
+
+    const approved = await visitor.post(`/api/pairings/${request.id}/approve`, {})
+    expect([approved.status, approved.json()]).toMatchObject([200, { name: 'kitchen', scopes: [] }])
+    await node.printed('Accepted as node.')
+    await node.printed('Paired: the token is kept beside the key.')
+    expect(await visitor.nodes()).toMatchObject([{ id: approved.json().device, name: 'kitchen' }])
+    expect(statSync(node.file).mode & 0o777).toBe(0o600)
+    expect(existsSync(`${node.file}.new`)).toBe(false)
+    expect(await pairings()).toEqual({ requests: [], invitations: [] })
+
+    // Its key is enough from now on; the token counts as well.
+    const { deviceToken } = JSON.parse(readFileSync(node.file, 'utf8')) as { deviceToken: string }
+    expect(node.output()).not.toContain(deviceToken)
+    expect(program.output()).not.toContain(deviceToken)
+    expect(program.output()).not.toContain(code)
+    expect(await node.stop()).toBe(0)
+    const again = runNode('kitchen')
+    await again.printed('Accepted as node.')
+    expect(again.output()).not.toContain('Paired')
+
+    const lines = (await visitor.get('/api/audit')).json().lines as { event: string; by?: string }[]
+    const events = lines.map((line) => line.event).filter((event) => event.startsWith('pairing_'))
+    expect(events.reverse()).toEqual([
+      'pairing_code_created',
+      'pairing_requested',
+      'pairing_approved',
+      'pairing_collected',
+    ])
+    expect(lines.find((line) => line.event === 'pairing_approved')?.by).toBe('ada@example.com')
+
+    // Taking the device away ends its key, too.
+    await visitor.delete(`/api/devices/${approved.json().device}`)
+    expect(await again.exited).toBe(1)
+  })
+
+  it('stops when it is rejected, without a code, and with a wrong one', async () => {
+    const node = runNode('attic', await newCode())
+    const request = await asked(node)
+    expect((await visitor.post(`/api/pairings/${request.id}/reject`, {})).status).toBe(204)
+    expect(await node.exited).toBe(1)
+    expect(node.output()).toContain('Refused (pairing_rejected)')
+
+    const uninvited = runNode('uninvited')
+    expect(await uninvited.exited).toBe(1)
+    expect(uninvited.output()).toContain('Refused (unknown_identity)')
+    const guessing = runNode(
+      'guessing',
+      (await newCode()).replace(/.$/, (last) => (last === 'A' ? 'B' : 'A')),
+    )
+    expect(await guessing.exited).toBe(1)
+    expect(guessing.output()).toContain('Refused (invalid_credential)')
+    expect((await pairings()).requests).toEqual([])
+  })
+
+  it('needs no code while a window is open', async () => {
+    const opened = await visitor.post('/api/pairings/windows', {})
+    expect([opened.status, opened.json().kind]).toEqual([201, 'window'])
+    const node = runNode('cellar')
+    expect(await asked(node)).toMatchObject({ introduction: 'window', name: 'cellar' })
+    expect((await visitor.delete(`/api/pairings/invitations/${opened.json().id}`)).status).toBe(204)
+    const late = runNode('late')
+    expect(await late.exited).toBe(1)
+    expect((await pairings()).requests).toHaveLength(1)
+  })
+
+  it('takes no key that others may read, and no file that holds none', async () => {
+    const first = runNode('first')
+    await first.exited
+    chmodSync(first.file, 0o644)
+    const open = runNode('first')
+    expect(await open.exited).toBe(2)
+    expect(open.output()).toContain('chmod 600')
+    const other = runNode('other', undefined, join(data.path, 'gateway.db'))
+    expect(await other.exited).toBe(2)
+    expect(other.output()).toContain('holds no key of a node')
+  })
+})
+
+describe('deciding', () => {
+  it('is bounded by what the caller holds, and done once', async () => {
+    const node = runNode('kitchen', await newCode())
+    const { id } = await asked(node)
+    const decide = (who: Visitor, how: string, body: unknown, token?: string) =>
+      who.post(`/api/pairings/${id}/${how}`, body, token === undefined ? {} : bearer(token))
+
+    const stranger = new Visitor(program.origin)
+    expect((await decide(stranger, 'approve', {})).status).toBe(401)
+    const reader = await visitor.key(['operator.read'])
+    expect((await decide(stranger, 'approve', {}, reader.token)).json().code).toBe('insufficient_scope')
+    const foreign = await visitor.post(
+      `/api/pairings/${id}/approve`,
+      {},
+      { headers: { origin: 'https://evil.example' } },
+    )
+    expect([foreign.status, foreign.json().code]).toEqual([403, 'origin_refused'])
+
+    const pairer = await visitor.key(['operator.pairing'])
+    const more = await decide(stranger, 'approve', { scopes: ['operator.admin'] }, pairer.token)
+    expect([more.status, more.json().code]).toEqual([403, 'scope_not_held'])
+    // The code was made without scopes: nobody can add some, whatever they hold.
+    const beyond = await decide(visitor, 'approve', { scopes: ['operator.read'] })
+    expect([beyond.status, beyond.json().code]).toEqual([403, 'beyond_invitation'])
+
+    const both = await Promise.all([
+      decide(visitor, 'approve', { name: 'one' }),
+      decide(stranger, 'approve', { name: 'two' }, pairer.token),
+    ])
+    expect(both.map((answer) => answer.status).sort()).toEqual([200, 409])
+    expect((await decide(visitor, 'approve', {})).json().code).toBe('already_decided')
+    await node.printed('Accepted as node.')
+  })
+
+  it.each<[string, string, unknown, number, string]>([
+    ['an unknown request', 'nobody/approve', {}, 404, 'unknown_request'],
+    ['a bad name', 'nobody/approve', { name: '\u202e' }, 400, 'invalid_body'],
+    ['scopes that nobody holds', 'codes', { scopes: ['root'] }, 403, 'scope_not_held'],
+    ['scopes that are none', 'codes', { scopes: 'root' }, 400, 'invalid_body'],
+    ['no object', 'codes', [], 400, 'invalid_body'],
+  ])('refuses %s', async (_what, path, body, status, code) => {
+    const answer = await visitor.post(`/api/pairings/${path}`, body)
+    expect([answer.status, answer.json().code]).toEqual([status, code])
+  })
+})
