@@ -35,12 +35,25 @@ describe('settings that cannot be used', () => {
     ],
     ['ADMIN_PASSWORD', { ADMIN_PASSWORD: undefined }, /ADMIN_PASSWORD is missing/],
     ['HANDSHAKE_TIMEOUT_MS', { HANDSHAKE_TIMEOUT_MS: '0' }, /HANDSHAKE_TIMEOUT_MS must be a whole number/],
+    ['DATABASE_URL', { DATABASE_URL: 'mysql://u:hunter2@127.0.0.1/x' }, /DATABASE_URL must be the address/],
+    [
+      'DATABASE_URL',
+      { DATABASE_URL: 'postgres://u:hunter2@127.0.0.1:9/x' },
+      /database in DATABASE_URL cannot be used \(store_unavailable\)/,
+    ],
+    [
+      'REDIS_URL',
+      { DATABASE_URL: 'postgres://127.0.0.1/x', REDIS_URL: 'hunter2' },
+      /REDIS_URL must be the address/,
+    ],
+    ['REDIS_URL', { REDIS_URL: 'redis://127.0.0.1' }, /REDIS_URL is of no use without DATABASE_URL/],
     ['DATA_DIR', { DATA_DIR: '/dev/null/data' }, /DATA_DIR "\/dev\/null\/data" cannot be used/],
   ])('refuses to start: %s', async (_name, env, sentence) => {
     const program = spawnProgram({ dataDir: data.path, env })
     expect((await program.exited).code).toBe(1)
     expect(program.errors()).toMatch(sentence)
     expect(program.errors().trim().split('\n')).toHaveLength(1)
+    expect(program.errors()).not.toContain('hunter2')
     expect(program.output()).not.toContain('ready')
   })
 

@@ -6,8 +6,10 @@ export interface Config {
   readonly host: string
   /** 0 lets the system pick a free port. */
   readonly port: number
-  /** Absolute path of the folder that holds the database. */
+  /** Absolute path of the folder that holds the database, where that is a file. */
   readonly dataDir: string
+  /** Present: records live in PostgreSQL, and there may be several instances. */
+  readonly database: DatabaseConfig | undefined
   /** Origin under which browsers reach the gateway; absent = `http://HOST:PORT` and localhost. */
   readonly publicUrl: string | undefined
   readonly trustedProxies: readonly string[]
@@ -17,6 +19,14 @@ export interface Config {
   readonly access: AccessConfig | undefined
   /** How long a node's socket may take to prove itself. */
   readonly handshakeTimeout: number
+}
+
+/** What several instances share. The addresses may hold passwords. */
+export interface DatabaseConfig {
+  /** `postgres://` */
+  readonly url: string
+  /** `redis://` or `rediss://`; absent = PostgreSQL carries the news itself. */
+  readonly redis: string | undefined
 }
 
 /** The Cloudflare Access application in front of the gateway. */
@@ -56,6 +66,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     host: readHost(read('HOST') ?? '127.0.0.1'),
     port: readInteger('PORT', read('PORT') ?? '8787', 0, 65_535),
     dataDir: resolve(read('DATA_DIR') ?? './data'),
+    database: readDatabase(read('DATABASE_URL'), read('REDIS_URL')),
     publicUrl,
     trustedProxies: readProxies(read('TRUST_PROXY')),
     // A password may begin or end with a space: it is taken as it is.
@@ -127,6 +138,33 @@ function readPublicUrl(value: string | undefined): string | undefined {
     throw new ConfigError(`${hint}, without a path: the gateway has to be at the root of its host.`)
   }
   return url.origin
+}
+
+function readDatabase(url: string | undefined, redis: string | undefined): DatabaseConfig | undefined {
+  if (url !== undefined) {
+    checkServer(
+      'DATABASE_URL',
+      url,
+      ['postgres:', 'postgresql:'],
+      'postgres://user:password@host:5432/gateway',
+    )
+  }
+  if (redis !== undefined) {
+    checkServer('REDIS_URL', redis, ['redis:', 'rediss:'], 'redis://host:6379, or rediss:// for TLS')
+    if (url === undefined)
+      throw new ConfigError(
+        'REDIS_URL is of no use without DATABASE_URL: instances have to share their records.',
+      )
+  }
+  return url === undefined ? undefined : { url, redis }
+}
+
+/** The value is not repeated: it may hold a password. */
+function checkServer(name: string, value: string, protocols: readonly string[], example: string): void {
+  const url = URL.canParse(value) ? new URL(value) : undefined
+  if (url === undefined || !protocols.includes(url.protocol)) {
+    throw new ConfigError(`${name} must be the address of the server, such as ${example}.`)
+  }
 }
 
 function readProxies(value: string | undefined): readonly string[] {

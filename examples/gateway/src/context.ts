@@ -3,13 +3,13 @@ import type { IssuedSession, LoginConfiguration, Principal, Services } from 'upg
 import type { Audit } from './audit.ts'
 import type { ClientAddresses } from './client-address.ts'
 import type { Live } from './live.ts'
-import type { Nodes } from './nodes.ts'
+import type { Presence } from './presence.ts'
 import type { SetupCode } from './setup-code.ts'
 
 /** What the routes work with. */
 export interface Context {
   readonly services: Services
-  readonly nodes: Nodes
+  readonly nodes: Pick<Presence, 'list'>
   readonly audit: Audit
   readonly live: Live
   readonly addresses: ClientAddresses

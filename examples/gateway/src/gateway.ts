@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
 import {
   apiKey,
   type Clock,
@@ -15,7 +14,6 @@ import {
   sessionCookie,
 } from 'upgate'
 import { expressGate } from 'upgate/express'
-import { sqliteStore } from 'upgate/sql'
 import { guardServer } from 'upgate/ws'
 import { createAccess, externalLogin } from './access.ts'
 import { createApp } from './app.ts'
@@ -24,15 +22,16 @@ import { chatFrameLimit, createChat } from './chat.ts'
 import { createClientAddresses } from './client-address.ts'
 import { type Config, originsOf } from './config.ts'
 import type { Context } from './context.ts'
-import { prepareDataDir } from './data-dir.ts'
 import { createFirstAdmin } from './first-admin.ts'
 import { createLive } from './live.ts'
 import { nodeHandshake } from './node-handshake.ts'
-import { createNodes, nodeMessageLimit } from './nodes.ts'
+import { createNodes, type Nodes, nodeMessageLimit } from './nodes.ts'
+import { localPresence, type Presence, sharedPresence } from './presence.ts'
 import { createRules } from './rules.ts'
 import { scopes } from './scopes.ts'
 import { createSetupCode, type SetupCode } from './setup-code.ts'
 import { createSockets } from './sockets.ts'
+import { openStorage } from './storage.ts'
 
 /** What surrounds the gateway; the program gives it the console. */
 export interface Surroundings {
@@ -62,27 +61,52 @@ export async function startGateway(config: Config, surroundings: Surroundings): 
   const { write, clock } = surroundings
   const log = (message: string): void => write(JSON.stringify({ event: 'log', message }))
   const logger: Logger = { warn: log, error: (message) => log(message) }
-  prepareDataDir(config.dataDir)
-  const store = await sqliteStore({ file: join(config.dataDir, 'gateway.db') })
+  const storage = await openStorage(config, logger)
+  const { store, bus } = storage
   const services = createServices({
     store,
+    ...(bus && { bus }),
     logger,
     // A program may approve, too, if its key holds the scope; neither grants more than it holds.
     pairing: { roles: { node: [] }, actorScope: scopes.pairing },
     ...(clock && { clock }),
   })
   const server = createServer()
+  const now = (): number => clock?.now() ?? Date.now()
+  const nodes = createNodes({ now })
+  let presence: Presence | undefined
+  const closeAll = async (): Promise<void> => {
+    await presence?.close()
+    await services.close()
+    await storage.close()
+  }
   try {
-    const now = (): number => clock?.now() ?? Date.now()
     const audit = createAudit({ now, write })
     await createFirstAdmin(config, services, audit)
     const setupCode = (await services.accounts.any()) ? undefined : createSetupCode({ now })
+    const { database } = config
+    presence = database
+      ? await sharedPresence({ connectionString: database.url, nodes, log })
+      : localPresence(nodes)
     server.listen(config.port, config.host)
     await once(server, 'listening')
     // From here to the end nothing is awaited: no connection is read before the server is guarded.
     const { port } = server.address() as AddressInfo
     const origins = originsOf(config, port)
-    const stop = assemble({ config, clock, logger, log, now, audit, services, server, origins, setupCode })
+    const stop = assemble({
+      config,
+      clock,
+      logger,
+      log,
+      now,
+      audit,
+      services,
+      nodes,
+      presence,
+      server,
+      origins,
+      setupCode,
+    })
     return {
       origin: origins[0],
       port,
@@ -94,14 +118,12 @@ export async function startGateway(config: Config, surroundings: Surroundings): 
         const timer = setTimeout(() => server.closeAllConnections(), 1000)
         await closed
         clearTimeout(timer)
-        await services.close()
-        await store.close()
+        await closeAll()
       },
     }
   } catch (error) {
     server.close()
-    await services.close()
-    await store.close()
+    await closeAll()
     throw error
   }
 }
@@ -114,6 +136,8 @@ interface Parts {
   now(): number
   readonly audit: Audit
   readonly services: Services
+  readonly nodes: Nodes
+  readonly presence: Presence
   readonly server: Server
   readonly origins: readonly [string, ...string[]]
   readonly setupCode: SetupCode | undefined
@@ -121,7 +145,8 @@ interface Parts {
 
 /** Puts gate, application and sockets together; returns how to take them down. */
 function assemble(parts: Parts): () => Promise<void> {
-  const { config, clock, logger, log, now, audit, services, server, origins, setupCode } = parts
+  const { config, clock, logger, log, now, audit, services, server, origins } = parts
+  const { nodes, presence, setupCode } = parts
   const session = sessionCookie({
     sessions: services.sessions,
     name: 'gateway_session',
@@ -150,9 +175,8 @@ function assemble(parts: Parts): () => Promise<void> {
   })
   gate.events.subscribe(audit.observe)
 
-  const nodes = createNodes({ now })
   const chat = createChat({ now })
-  const live = createLive(nodes, audit)
+  const live = createLive(presence, audit)
   gate.events.subscribe((event) => {
     if (event.type !== 'pairing') return
     live.changed('pairings')
@@ -171,7 +195,7 @@ function assemble(parts: Parts): () => Promise<void> {
   })
   const context: Context = {
     services,
-    nodes,
+    nodes: presence,
     audit,
     live,
     addresses,

@@ -3,7 +3,7 @@ import type { WebSocket } from 'ws'
 import type { Audit } from './audit.ts'
 import { summarise } from './audit-summary.ts'
 import { watchHeartbeat } from './heartbeat.ts'
-import type { Nodes } from './nodes.ts'
+import type { Presence, Topic } from './presence.ts'
 import { scopes } from './scopes.ts'
 import { sendJson, sendToAll } from './send.ts'
 
@@ -11,12 +11,12 @@ import { sendJson, sendToAll } from './send.ts'
 export interface Live {
   /** Takes over an accepted socket. */
   accept(socket: WebSocket, principal: Principal): void
-  /** Tells the pages that devices, keys or pairings changed, so that they fetch them again. */
-  changed(what: 'devices' | 'keys' | 'pairings'): void
+  /** Tells the pages that devices, keys or pairings changed, so that they fetch them again; those of other instances, too. */
+  changed(what: Topic): void
 }
 
 /** Sends the nodes after every change, and audit lines as they happen, to those whose scopes cover them. */
-export function createLive(nodes: Nodes, audit: Audit): Live {
+export function createLive(nodes: Presence, audit: Audit): Live {
   const readers = new Set<WebSocket>()
   const auditors = new Set<WebSocket>()
   let pending = false
@@ -29,6 +29,8 @@ export function createLive(nodes: Nodes, audit: Audit): Live {
       sendToAll(readers, { type: 'nodes', nodes: nodes.list() })
     })
   })
+  const tell = (what: Topic): void => sendToAll(readers, { type: 'changed', what })
+  nodes.onTopic(tell)
   audit.onLine((line) => {
     if (auditors.size > 0) sendToAll(auditors, { type: 'audit', line, summary: summarise(line) })
   })
@@ -46,7 +48,8 @@ export function createLive(nodes: Nodes, audit: Audit): Live {
       sendJson(socket, { type: 'nodes', nodes: nodes.list() })
     },
     changed(what) {
-      sendToAll(readers, { type: 'changed', what })
+      tell(what)
+      nodes.announce(what)
     },
   }
 }

@@ -80,7 +80,7 @@ function explain(error: unknown): string {
     case 'store_busy':
     case 'store_full':
     case 'store_unavailable':
-      return `Cannot start: the database in DATA_DIR cannot be used (${code}). ${message}`
+      return `Cannot start: the database in ${process.env.DATABASE_URL ? 'DATABASE_URL' : 'DATA_DIR'} cannot be used (${code}). ${message}`
     default:
       return `Cannot start: ${error instanceof Error ? (error.stack ?? error.message) : 'unknown error'}`
   }

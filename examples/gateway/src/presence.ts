@@ -1,0 +1,233 @@
+import { randomUUID } from 'node:crypto'
+import pg from 'pg'
+import type { ConnectedNode, Nodes } from './nodes.ts'
+
+/** What pages fetch again when it changes, here or at another instance. */
+export type Topic = 'devices' | 'keys' | 'pairings'
+
+/** Who is connected to any instance of the gateway, and what changed there. */
+export interface Presence {
+  /** Nodes of this instance and of the others. */
+  list(): readonly ConnectedNode[]
+  /** Calls back after every change, here or elsewhere. */
+  onChange(listener: () => void): void
+  /** Tells the other instances that something changed. */
+  announce(topic: Topic): void
+  /** Calls back when something changed elsewhere. */
+  onTopic(listener: (topic: Topic) => void): void
+  /** Takes the nodes of this instance out of the list of the others. */
+  close(): Promise<void>
+}
+
+/** The list of a gateway that is alone. */
+export function localPresence(nodes: Nodes): Presence {
+  return {
+    list: nodes.list,
+    onChange: (listener) => void nodes.onChange(listener),
+    announce() {},
+    onTopic() {},
+    close: async () => {},
+  }
+}
+
+export interface SharedPresenceOptions {
+  readonly connectionString: string
+  readonly nodes: Nodes
+  log(message: string): void
+}
+
+/** How often the others are looked at and this instance says that it lives, in milliseconds. */
+const interval = 1000
+
+/** An instance that was not heard of for so long is gone, and its nodes with it. In seconds, by the database's clock. */
+const lifetime = 15
+
+/** A look that takes longer has failed, in milliseconds. */
+const timeout = 5000
+
+/** Of all gateways on one database: tables are made by one of those that start together. */
+const lock = 0x67770001
+
+interface Row {
+  readonly instance: string
+  readonly version: string
+  readonly topics: Readonly<Record<string, number>>
+}
+
+/** What is known of another instance. */
+interface Other {
+  version: string
+  topics: Readonly<Record<string, number>>
+  nodes: readonly ConnectedNode[]
+}
+
+/**
+ * Keeps one row for each instance, written anew every second and whenever its nodes change. Whoever stops writing,
+ * also by `kill -9`, is forgotten after fifteen seconds; nothing needs to be tidied up by hand.
+ *
+ * @throws the database's error when it cannot be reached
+ */
+export async function sharedPresence(options: SharedPresenceOptions): Promise<Presence> {
+  const { connectionString, nodes, log } = options
+  const pool = new pg.Pool({
+    connectionString,
+    max: 2,
+    connectionTimeoutMillis: timeout,
+    statement_timeout: timeout,
+    query_timeout: timeout + 1000,
+  })
+  // Of idle connections; the next query makes a new one.
+  pool.on('error', () => {})
+  try {
+    await prepare(pool)
+  } catch (error) {
+    await pool.end()
+    throw error
+  }
+
+  const instance = randomUUID()
+  const others = new Map<string, Other>()
+  const changeListeners = new Set<() => void>()
+  const topicListeners = new Set<(topic: Topic) => void>()
+  const topics: Record<Topic, number> = { devices: 0, keys: 0, pairings: 0 }
+  let version = 0
+  let written = -1
+  let lastLook = performance.now()
+  let failing = false
+  let running: Promise<void> | undefined
+  let again = false
+  let closed = false
+
+  const changed = (): void => {
+    for (const listener of changeListeners) listener()
+  }
+
+  async function write(): Promise<void> {
+    if (written === version) {
+      const alive = await pool.query('update gateway_presence set seen_at = now() where instance = $1', [
+        instance,
+      ])
+      if (alive.rowCount === 1) return
+    }
+    const now = version
+    await pool.query(
+      `insert into gateway_presence (instance, version, topics, nodes, seen_at) values ($1, $2, $3, $4, now())
+       on conflict (instance) do update set version = $2, topics = $3, nodes = $4, seen_at = now()`,
+      [instance, now, JSON.stringify(topics), JSON.stringify(nodes.list())],
+    )
+    written = now
+  }
+
+  async function look(): Promise<void> {
+    const { rows } = await pool.query<Row>(
+      `select instance, version, topics from gateway_presence
+       where instance <> $1 and seen_at > now() - make_interval(secs => $2)`,
+      [instance, lifetime],
+    )
+    const news = rows.filter((row) => others.get(row.instance)?.version !== row.version)
+    // The lists themselves are fetched only when they are new.
+    const fetched = news.length === 0 ? [] : await nodesOf(pool, news)
+    let moved = false
+    for (const gone of [...others.keys()].filter((id) => !rows.some((row) => row.instance === id))) {
+      moved ||= (others.get(gone)?.nodes.length ?? 0) > 0
+      others.delete(gone)
+    }
+    for (const row of news) {
+      const before = others.get(row.instance)
+      const { nodes: list = [] } = fetched.find((one) => one.instance === row.instance) ?? {}
+      others.set(row.instance, { ...row, nodes: list })
+      moved ||= JSON.stringify(list) !== JSON.stringify(before?.nodes ?? [])
+      for (const topic of Object.keys(topics) as Topic[]) {
+        if ((row.topics[topic] ?? 0) === (before?.topics[topic] ?? 0)) continue
+        for (const listener of topicListeners) listener(topic)
+      }
+    }
+    lastLook = performance.now()
+    if (moved) changed()
+  }
+
+  async function beat(): Promise<void> {
+    try {
+      await write()
+      await look()
+      failing = false
+    } catch (error) {
+      if (!failing) log(`The list of nodes of other instances cannot be read: ${String(error)}`)
+      failing = true
+      if (others.size === 0 || performance.now() - lastLook < lifetime * 1000) return
+      // Nobody knows any more who is connected there.
+      others.clear()
+      changed()
+    }
+  }
+
+  /** One at a time; what comes meanwhile is done right after. */
+  function soon(): void {
+    if (closed) return
+    if (running !== undefined) {
+      again = true
+      return
+    }
+    running = beat().finally(() => {
+      running = undefined
+      if (!again) return
+      again = false
+      soon()
+    })
+  }
+
+  nodes.onChange(() => {
+    version += 1
+    soon()
+    changed()
+  })
+  const timer = setInterval(soon, interval)
+  soon()
+  return {
+    list: () => [...nodes.list(), ...[...others.values()].flatMap((other) => other.nodes)],
+    onChange: (listener) => void changeListeners.add(listener),
+    announce(topic) {
+      topics[topic] += 1
+      version += 1
+      soon()
+    },
+    onTopic: (listener) => void topicListeners.add(listener),
+    async close() {
+      closed = true
+      clearInterval(timer)
+      await running
+      await pool.query('delete from gateway_presence where instance = $1', [instance]).catch(() => {})
+      await pool.end()
+    },
+  }
+}
+
+async function prepare(pool: pg.Pool): Promise<void> {
+  const client = await pool.connect()
+  try {
+    await client.query('begin')
+    await client.query('select pg_advisory_xact_lock($1)', [lock])
+    await client.query(
+      `create table if not exists gateway_presence (
+         instance text primary key, version bigint not null, topics jsonb not null, nodes jsonb not null,
+         seen_at timestamptz not null)`,
+    )
+    await client.query(`delete from gateway_presence where seen_at < now() - interval '1 hour'`)
+    await client.query('commit')
+  } finally {
+    // Also ends the transaction of a connection on which something failed.
+    client.release(true)
+  }
+}
+
+async function nodesOf(
+  pool: pg.Pool,
+  rows: readonly Row[],
+): Promise<readonly { readonly instance: string; readonly nodes: readonly ConnectedNode[] }[]> {
+  const instances = rows.map((row) => row.instance)
+  const answer = await pool.query<{ instance: string; nodes: readonly ConnectedNode[] }>(
+    'select instance, nodes from gateway_presence where instance = any($1)',
+    [instances],
+  )
+  return answer.rows
+}

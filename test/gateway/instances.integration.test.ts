@@ -1,0 +1,94 @@
+// Needs PostgreSQL and Redis.
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import {
+  administer,
+  postgresAnswers,
+  postgresUrl,
+  redisAnswers,
+  redisUrl,
+  uniqueName,
+} from '../integration/services.ts'
+import { type DataDir, endAll, type Program, startProgram, temporaryDataDir } from './program.ts'
+import { connectNode, TestSocket } from './socket.ts'
+import { loggedIn, Visitor } from './visitor.ts'
+
+const available = (await postgresAnswers()) && (await redisAnswers())
+
+describe.skipIf(!available).each([
+  ['PostgreSQL and Redis', { REDIS_URL: redisUrl }],
+  ['PostgreSQL alone', {}],
+])('two instances on %s', (_what, env) => {
+  let data: DataDir
+  let name: string
+  let one: Program
+  let other: Program
+  let visitor: Visitor
+  let elsewhere: Visitor
+
+  function start(): Promise<Program> {
+    const url = new URL(postgresUrl)
+    url.pathname = `/${name}`
+    return startProgram({ dataDir: data.path, env: { DATABASE_URL: url.href, ...env } })
+  }
+
+  beforeEach(async () => {
+    data = temporaryDataDir()
+    name = uniqueName()
+    await administer(`create database ${name}`)
+    // Together: one of them makes the tables and the first account.
+    ;[one, other] = await Promise.all([start(), start()])
+    visitor = await loggedIn(one.origin)
+    elsewhere = new Visitor(other.origin, visitor.cookie)
+  }, 60_000)
+  afterEach(async () => {
+    await endAll()
+    await administer(`drop database ${name} with (force)`)
+    data.remove()
+  })
+
+  it('list the nodes of both, and forget those of an instance that is gone', async () => {
+    const { id, token } = await visitor.device('kitchen')
+    const second = await elsewhere.device('attic')
+    const live = new TestSocket(`${other.origin}/ws/live`, {
+      cookie: visitor.cookie ?? '',
+      origin: other.origin,
+    })
+    expect(await live.messageOf('nodes')).toMatchObject({ nodes: [] })
+    await connectNode(one.origin, token)
+    expect(await live.messageOf('nodes')).toMatchObject({ nodes: [{ id, name: 'kitchen' }] })
+    await connectNode(other.origin, second.token)
+    const ids = async (who: Visitor) => (await who.nodes()).map((node) => node.id).sort()
+    for (const who of [visitor, elsewhere]) {
+      await expect.poll(() => ids(who), { timeout: 5000 }).toEqual([id, second.id].sort())
+    }
+    const { devices } = (await visitor.get('/api/devices')).json() as { devices: { connected: boolean }[] }
+    expect(devices.map((device) => device.connected)).toEqual([true, true])
+
+    await one.stop('SIGTERM')
+    await expect.poll(() => ids(elsewhere), { timeout: 5000 }).toEqual([second.id])
+    const again = await start()
+    const back = new Visitor(again.origin, visitor.cookie)
+    await expect.poll(() => ids(back), { timeout: 5000 }).toEqual([second.id])
+    // Without a word, its nodes are forgotten when it was not heard of for fifteen seconds.
+    await other.stop('SIGKILL')
+    expect(await ids(back)).toEqual([second.id])
+    await expect.poll(() => ids(back), { timeout: 25_000 }).toEqual([])
+  }, 60_000)
+
+  it('close sockets and show pairings of each other', async () => {
+    const { id, token } = await visitor.device('kitchen')
+    const node = await connectNode(one.origin, token)
+    expect((await elsewhere.delete(`/api/devices/${id}`)).status).toBe(204)
+    expect((await node.closed).code).toBe(4403)
+
+    const live = new TestSocket(`${other.origin}/ws/live`, {
+      cookie: visitor.cookie ?? '',
+      origin: other.origin,
+    })
+    await live.messageOf('nodes')
+    const made = await visitor.post('/api/pairings/codes', {})
+    expect(made.status).toBe(201)
+    for (;;) if ((await live.messageOf('changed')).what === 'pairings') break
+    expect((await elsewhere.get('/api/pairings')).json().invitations).toHaveLength(1)
+  }, 60_000)
+})
