@@ -10,6 +10,7 @@ import { addKeyRoutes } from './routes/keys.ts'
 import { addNodeRoutes } from './routes/nodes.ts'
 import { addPageRoutes } from './routes/pages.ts'
 import { addPairingRoutes } from './routes/pairings.ts'
+import { addSessionRoutes } from './routes/sessions.ts'
 
 /** Style sheet, icon and page modules; beside `src` and `dist` alike. */
 const assets = fileURLToPath(new URL('../public/', import.meta.url))
@@ -48,6 +49,7 @@ export function createApp({ context, guard, origins, log }: AppOptions): Express
   addDeviceRoutes(app, context)
   addPairingRoutes(app, context)
   addKeyRoutes(app, context)
+  addSessionRoutes(app, context)
   addPageRoutes(app, context)
   app.use(notFound)
   app.use(createErrorHandler(log))

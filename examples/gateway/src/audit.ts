@@ -23,6 +23,7 @@ export interface OwnEvent {
     | 'device_revoked'
     | 'key_created'
     | 'key_revoked'
+    | 'session_revoked'
     | 'pairing_code_created'
     | 'pairing_window_opened'
     | 'pairing_invitation_ended'

@@ -436,7 +436,10 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
         'API keys',
         'Chat',
         'Audit',
+        'Sessions',
         'Log out',
+        'Create a code',
+        'Let devices ask for 2 minutes',
         'device-name',
       ])
       await picture(page, 'focus')
@@ -466,7 +469,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await closeToken(page)
       const node = runNode(token)
       await page.locator('#nodes tbody tr').waitFor()
-      for (const path of ['/nodes', '/keys', '/chat', '/audit', '/login', '/nowhere']) {
+      for (const path of ['/nodes', '/keys', '/chat', '/audit', '/sessions', '/login', '/nowhere']) {
         await page.goto(program.origin + path)
         if (path !== '/login' && path !== '/nowhere') await live(page)
         for (const colorScheme of ['light', 'dark'] as const) {
@@ -503,7 +506,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
           }
         }).observe({ type: 'layout-shift', buffered: true })
       })
-      for (const path of ['/nodes', '/keys', '/chat', '/audit', '/login']) {
+      for (const path of ['/nodes', '/keys', '/chat', '/audit', '/sessions', '/login']) {
         await page.goto(program.origin + path, { waitUntil: 'networkidle' })
         const shift = await page.evaluate(() => (window as unknown as { shift?: number }).shift ?? 0)
         expect([path, shift < 0.02]).toEqual([path, true])

@@ -17,6 +17,7 @@ const navigation = [
   { path: '/keys', label: 'API keys' },
   { path: '/chat', label: 'Chat' },
   { path: '/audit', label: 'Audit' },
+  { path: '/sessions', label: 'Sessions' },
 ] as const
 
 /** A page with header and navigation. */
@@ -28,10 +29,13 @@ export function page({ title, path, viewer, script, body }: PageOptions): Html {
   <div class="top-inner">
     <a class="brand" href="/nodes">${mark}<span>Gateway</span></a>
     <nav aria-label="Pages">
-      ${navigation.map(
-        (entry) =>
-          html`<a href="${entry.path}"${entry.path === path ? html` aria-current="page"` : ''}>${entry.label}</a>`,
-      )}
+      ${navigation
+        // Where an edge does the login, the sessions are its own.
+        .filter(({ path }) => path !== '/sessions' || viewer.login.login === 'built-in')
+        .map(
+          (entry) =>
+            html`<a href="${entry.path}"${entry.path === path ? html` aria-current="page"` : ''}>${entry.label}</a>`,
+        )}
     </nav>
     ${whoOf(viewer)}
   </div>

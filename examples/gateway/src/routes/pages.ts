@@ -9,10 +9,12 @@ import type { Html } from '../pages/html.ts'
 import { keysPage } from '../pages/keys.ts'
 import { loginPage } from '../pages/login.ts'
 import { nodesPage } from '../pages/nodes.ts'
+import { sessionsPage } from '../pages/sessions.ts'
 import { setupPage } from '../pages/setup.ts'
 import { listDevices } from './devices.ts'
 import { listKeys } from './keys.ts'
 import { listInvitations, listPairings } from './pairings.ts'
+import { listSessions } from './sessions.ts'
 
 /** The pages, and the forms that work without JavaScript. */
 export function addPageRoutes(app: Express, context: Context): void {
@@ -73,6 +75,10 @@ export function addPageRoutes(app: Express, context: Context): void {
       response,
       keysPage({ viewer: viewerOf(context, request), keys, held: caller.scopes, origin: context.origin }),
     )
+  })
+
+  app.get('/sessions', async (request, response) => {
+    send(response, sessionsPage(viewerOf(context, request), await listSessions(context, request)))
   })
 
   app.get('/chat', (request, response) => {
