@@ -203,7 +203,7 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
       code: 'pairing_required',
       reason: 'it waits for approval',
       details,
-      retryAfter: 3,
+      retryAfter: 5,
     }
   }
 
