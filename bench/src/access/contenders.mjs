@@ -3,6 +3,7 @@ import { expressjwt } from 'express-jwt'
 import { createVerifier } from 'fast-jwt'
 import { Hono } from 'hono'
 import { createLocalJWKSet, jwtVerify } from 'jose'
+import { expressJwtSecret } from 'jwks-rsa'
 import { createGate } from 'upgate'
 import { cloudflareAccess } from 'upgate/cloudflare-access'
 import { freshRequest } from '../decide/requests.mjs'
@@ -50,7 +51,9 @@ export function createContenders({ jwks, publicKey }) {
   hono.use('*', honoAccess(team, audience))
   hono.get('/api/items', (context) => context.body(null, 204))
   const middleware = expressjwt({
-    secret: publicKey,
+    secret: /** @type {any} */ (
+      expressJwtSecret({ jwksUri: `${issuer}/cdn-cgi/access/certs`, fetcher: async () => jwks, cache: true })
+    ),
     algorithms: ['RS256'],
     audience,
     issuer,
@@ -117,7 +120,7 @@ export function createContenders({ jwks, publicKey }) {
     },
     {
       id: 'express-jwt',
-      name: 'express-jwt, its middleware with a fixed key',
+      name: 'express-jwt with jwks-rsa, its middleware',
       remembers: false,
       make: (token) => ({ method: 'GET', headers: { 'cf-access-jwt-assertion': token } }),
       run: (request) =>
