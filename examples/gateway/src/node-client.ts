@@ -16,7 +16,7 @@ try {
   process.exit(2)
 }
 
-async function run({ url, token, reconnect, warning }: Arguments): Promise<void> {
+async function run({ url, token, headers, reconnect, warning }: Arguments): Promise<void> {
   if (warning !== undefined) process.stderr.write(`Warning: ${warning}\n`)
   const secret = token === 'stdin' ? await readToken() : token.trim()
   let stopping = false
@@ -34,6 +34,7 @@ async function run({ url, token, reconnect, warning }: Arguments): Promise<void>
     const ending = await attempt({
       url,
       token: secret,
+      headers,
       print,
       onStop(end) {
         stop = end

@@ -5,6 +5,8 @@ export interface Arguments {
   readonly url: URL
   readonly token: string | 'stdin'
   readonly reconnect: boolean
+  /** Sent with the upgrade: what an edge in front of the gateway asks for. */
+  readonly headers: Readonly<Record<string, string>>
   /** Something to say before starting. */
   readonly warning: string | undefined
 }
@@ -25,7 +27,8 @@ export const help = `Connects to a gateway as a node and prints what happens.
   --help           this text
 
 The token is taken from the environment variable UPGATE_TOKEN when no option gives it. The web pages of the gateway
-show it once, when a device is created.
+show it once, when a device is created. Behind Cloudflare Access, CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET
+hold a service token; they are sent with the upgrade, over wss:// only unless the gateway is on this machine.
 
 Exit code: 0 after Ctrl+C, 1 when trying again is of no use (the output says why), 2 for a wrong command line.`
 
@@ -49,9 +52,11 @@ export function readArguments(
   if (token === '') {
     throw new UsageError('There is no token. Set UPGATE_TOKEN, or pipe the token in with --token-stdin.')
   }
+  const url = readUrl(positionals[0] ?? env.UPGATE_URL ?? 'ws://127.0.0.1:8787/ws')
   return {
-    url: readUrl(positionals[0] ?? env.UPGATE_URL ?? 'ws://127.0.0.1:8787/ws'),
+    url,
     token,
+    headers: readServiceToken(url, env.CF_ACCESS_CLIENT_ID, env.CF_ACCESS_CLIENT_SECRET),
     reconnect: values.once !== true,
     warning:
       values.token === undefined
@@ -93,4 +98,19 @@ function readUrl(text: string): URL {
     throw new UsageError('The URL must not carry a user or password.')
   url.hash = ''
   return url
+}
+
+function readServiceToken(
+  url: URL,
+  id: string | undefined,
+  secret: string | undefined,
+): Readonly<Record<string, string>> {
+  if (!id && !secret) return {}
+  if (!id || !secret) {
+    throw new UsageError('CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET belong together; one is missing.')
+  }
+  if (url.protocol !== 'wss:' && !/^(localhost|127\.0\.0\.1|\[::1\])$/.test(url.hostname)) {
+    throw new UsageError('A service token goes over wss:// only, unless the gateway is on this machine.')
+  }
+  return { 'CF-Access-Client-Id': id, 'CF-Access-Client-Secret': secret }
 }
