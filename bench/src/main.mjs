@@ -26,6 +26,8 @@ const started = performance.now()
 const { runDecide } = await import('./decide/suite.mjs')
 const { runHttp } = await import('./http/suite.mjs')
 const { runSockets } = await import('./ws/suite.mjs')
+const { runAccess } = await import('./access/suite.mjs')
+const { reportAccess } = await import('./access/report.mjs')
 const { reportDecide, reportHttp, reportSockets } = await import('./report.mjs')
 const { describe } = await import('./method.mjs')
 
@@ -36,6 +38,7 @@ const { suites, seed } = options
 /** @type {string[]} */
 const parts = []
 if (suites.includes('decide')) parts.push(reportDecide(await runDecide(options, progress), seed))
+if (suites.includes('access')) parts.push(reportAccess(await runAccess(options, progress), seed))
 if (suites.includes('http')) parts.push(reportHttp(await runHttp(options, progress), seed))
 if (suites.includes('ws')) parts.push(reportSockets(await runSockets(options, progress), seed))
 progress('')

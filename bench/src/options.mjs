@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 
 /**
- * @typedef {'decide' | 'http' | 'ws'} Suite
+ * @typedef {'decide' | 'access' | 'http' | 'ws'} Suite
  * @typedef {object} Options
  * @property {readonly Suite[]} suites What is measured
  * @property {number} rounds Interleaved rounds: so many pairs each comparison has
@@ -15,7 +15,7 @@ export const help = `Measures Upgate against bare servers and against the smalle
 
   npm run bench -w bench -- [options]
 
-  --only decide|http|ws   one suite; may be repeated (default: all)
+  --only decide|access|http|ws   one suite; may be repeated (default: all)
   --rounds <n>            interleaved rounds, 1 to 60 (default: 15; with --quick: 3)
   --quick                 short samples: where the figures are, roughly
   --check                 print no figures, only prove that everything runs
@@ -26,7 +26,7 @@ export const help = `Measures Upgate against bare servers and against the smalle
 It measures the compiled packages (npm run build), on loopback, and takes less than 10 minutes.`
 
 /** @type {readonly Suite[]} */
-const suiteNames = ['decide', 'http', 'ws']
+const suiteNames = ['decide', 'access', 'http', 'ws']
 
 /**
  * Reads the command line.
@@ -52,7 +52,8 @@ export function readOptions(args) {
   const { quick, check, write } = values
   const suites = suiteNames.filter((name) => values.only === undefined || values.only.includes(name))
   const unknown = values.only?.find((name) => !suiteNames.some((known) => known === name))
-  if (unknown !== undefined) throw new TypeError(`--only ${unknown}: the suites are decide, http and ws.`)
+  if (unknown !== undefined)
+    throw new TypeError(`--only ${unknown}: the suites are decide, access, http and ws.`)
   if (write && (quick || suites.length < suiteNames.length)) {
     throw new TypeError('--write keeps a full run only: leave out --quick and --only.')
   }

@@ -1,3 +1,4 @@
+import { adviceFor } from 'upgate/protocol'
 import { WebSocket } from 'ws'
 
 const {
@@ -54,7 +55,8 @@ socket.on('message', (data) => {
 })
 socket.on('error', (error) => console.error(`The connection failed: ${error.message}`))
 socket.on('close', (code, reason) => {
-  console.log(`Closed with ${code} ${reason}`)
+  // What a client that comes back by itself would do about this code.
+  console.log(`Closed with ${code} ${reason}; what to do: ${adviceFor(code)}`)
   process.exit(code === 1000 || code === 1001 ? 0 : 1)
 })
 process.on('SIGINT', () => socket.close(1000))

@@ -12,10 +12,32 @@ import { readJson, root, tool } from './paths.mjs'
  */
 
 /**
+ * What may behave otherwise on another Node: servers, sockets, streams, crypto, native drivers. Whole applications and
+ * long fuzzes are tried on one line only, so that a run stays below ten minutes.
+ */
+const touchesNode = [
+  ...[
+    'core',
+    'crypto',
+    'schemes',
+    'services',
+    'stores',
+    'ws',
+    'pitfalls',
+    'adapters',
+    'pairing',
+    'tickets',
+  ].map((folder) => `packages/upgate/test/${folder}/`),
+  'test/contract/',
+  'test/clients/',
+  'test/docs/',
+]
+
+/**
  * Runs one of the two halves of the tests (vitest.config.ts) and counts them.
  *
  * @param {'unit' | 'integration'} project
- * @param {{ node?: string | undefined }} [options] `node`: another Node than this one
+ * @param {{ node?: string | undefined }} [options] `node`: another Node than this one, for what touches Node itself
  * @returns {Promise<{ code: number, output: string, note: string, counts: Counts }>}
  */
 export async function suite(project, { node } = {}) {
@@ -24,7 +46,15 @@ export async function suite(project, { node } = {}) {
   try {
     const { code } = await runNode(
       tool('vitest'),
-      ['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
+      [
+        'run',
+        '--project',
+        project,
+        '--reporter=default',
+        '--reporter=json',
+        `--outputFile.json=${report}`,
+        ...(node === undefined ? [] : touchesNode),
+      ],
       { cwd: root, show: true, ...(node === undefined ? {} : { node }) },
     )
     const counts = count(existsSync(report) ? readJson(report) : { testResults: [] })

@@ -13,7 +13,7 @@ const help = `Runs every check and every test that needs nothing but Node and np
   npm test
   npm test -- --only lint,types      some steps, by name (the build always runs)
   npm test -- --integration          also the tests that need a browser, Python, PostgreSQL or Redis
-  npm test -- --node <binary>        also the tests on another Node; may be repeated
+  npm test -- --node <binary>        also what touches Node itself, on another Node; may be repeated
 
 Steps: ${[...checks.map(({ name }) => name), 'tests'].join(', ')}.
 One test file while working: npx vitest run <file>. NO_COLOR=1 turns colours off.

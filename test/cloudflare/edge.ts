@@ -54,7 +54,7 @@ export interface Behind {
   /** Logs in on the simulated page, as a browser does, and answers its cookie. */
   logIn(email: string): Promise<string>
   /** Lets the time pass that the gate holds back the close of a refused socket. */
-  passRefusal(): Promise<void>
+  passRefusal(closed?: Promise<unknown>): Promise<void>
   /** A second process over the same records, behind the same edge. */
   restart(): Promise<Behind>
 }
@@ -218,9 +218,14 @@ async function serve(parts: Parts): Promise<Behind> {
     socketAt: (at, path, headers = {}) =>
       new TestSocket(`${at}${path}`, { host: 'gateway.example.com', ...headers }),
     logIn: (email) => logIn(sim, email),
-    async passRefusal() {
-      // The refusal is decided while the upgrade or the frame travels; time may pass only afterwards.
-      while (guarded.counts.refused === 0) await new Promise((resolve) => setImmediate(resolve))
+    async passRefusal(closed) {
+      // The refusal is decided while the upgrade or the frame travels; time may pass only afterwards. Where time
+      // passed meanwhile, the socket may be gone already.
+      let gone = false
+      void closed?.then(() => {
+        gone = true
+      })
+      while (!gone && guarded.counts.refused === 0) await new Promise((resolve) => setImmediate(resolve))
       clock.advance(2_000)
     },
     restart: () => serve(parts),

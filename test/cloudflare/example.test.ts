@@ -96,6 +96,23 @@ it('one command starts edge and gateway; a simulated user logs in, a node connec
   await edge.printed(/^edge: signs with /m)
   expect((await fetch(`${site}/api/me`, { headers: { cookie } })).status).toBe(200)
 
+  // The gateway's own node program does the same.
+  const program = '../gateway/dist/node-client.js'
+  const url = `${site.replace('http', 'ws')}/ws`
+  await run(program, [url], { ...access, UPGATE_TOKEN: token }).printed(/Accepted as node\./)
+  const login = run(program, ['--once', url], { UPGATE_TOKEN: token })
+  expect(await login.exited).toBe(1)
+  expect(login.output()).toContain('It is Cloudflare Access, and wants a login')
+  expect(login.output()).not.toContain('meta=')
+  for (const [env, place, sentence] of [
+    [{ CF_ACCESS_CLIENT_ID: id }, url, 'belong together'],
+    [access, 'ws://gateway.example.com/ws', 'over wss:// only'],
+  ] as const) {
+    const refused = run(program, [place], { ...env, UPGATE_TOKEN: token })
+    expect(await refused.exited).toBe(2)
+    expect(refused.output()).toContain(sentence)
+  }
+
   const noService = node({ UPGATE_TOKEN: token })
   expect(await noService.exited).toBe(1)
   expect(noService.output()).toContain('Cloudflare Access wants a login')

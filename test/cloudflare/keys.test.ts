@@ -55,16 +55,21 @@ describe('the keys cannot be had', () => {
       const off = behind.sim.inject({ kind: 'jwks', mode })
       const cookie = await cookieOf(behind)
       const socket = behind.socket('/ws', { cookie, origin: site })
-      const answers = await timeout(behind, [
-        behind.get(me, { cookie }),
-        behind.direct(me, { 'cf-access-jwt-assertion': cookie.slice('CF_Authorization='.length) }),
-      ])
+      const answers = await timeout(
+        behind,
+        [
+          behind.get(me, { cookie }),
+          behind.direct(me, { 'cf-access-jwt-assertion': cookie.slice('CF_Authorization='.length) }),
+        ],
+        // The upgrade may arrive after both answers: it waits for the keys then, and for the clock, by itself.
+        socket.upgraded,
+      )
       for (const { status, body, headers } of answers) {
         expect([status, body.code]).toEqual([503, 'unavailable'])
         expect(Number(headers.get('retry-after'))).toBeGreaterThan(0)
       }
       expect((await socket.upgraded).status).toBe(101)
-      await behind.passRefusal()
+      await behind.passRefusal(socket.closed)
       expect(await socket.closed).toMatchObject({ code: 1013, reason: 'unavailable' })
       // Without a credential nothing is unavailable: there is nothing to verify.
       expect((await behind.direct(me)).status).toBe(401)
@@ -95,9 +100,14 @@ describe('the keys cannot be had', () => {
 })
 
 /** Lets the time pass that a silent issuer is waited for. */
-async function timeout(behind: Behind, answers: readonly Promise<Answer>[]): Promise<readonly Answer[]> {
+async function timeout(
+  behind: Behind,
+  answers: readonly Promise<Answer>[],
+  upgraded: Promise<unknown> = Promise.resolve(),
+): Promise<readonly Answer[]> {
   let done = false
-  const all = Promise.all(answers).finally(() => {
+  const all = Promise.all(answers)
+  void Promise.allSettled([all, upgraded]).then(() => {
     done = true
   })
   for (let turn = 0; !done; turn++) {

@@ -272,13 +272,23 @@ describe('a running stream', () => {
     await stays.body?.cancel()
   })
 
-  it('that has not begun is answered 401', async () => {
-    const { gateway, bearer, key } = await start(() => {})
+  it('that has not begun is answered 401 when the key is revoked, and cancelled upstream as well', async () => {
+    let left = 0
+    const { gateway, bearer, key, seen } = await start((_request, response) => {
+      response.once('close', () => left++)
+    })
+    const leaving = new AbortController()
+    const abandoned = fetch(`${gateway.origin}/v1/responses`, { headers: bearer, signal: leaving.signal })
+    await until(() => seen.length === 1)
+    leaving.abort()
+    await expect(abandoned).rejects.toThrow('aborted')
+    await until(() => left === 1)
     const answer = post(gateway, bearer)
-    await until(() => gateway.streams === 1)
+    await until(() => seen.length === 2)
     await gateway.services.keys.revoke(key.id)
-    const { status } = await answer
-    expect(status).toBe(401)
+    expect((await answer).status).toBe(401)
+    await until(() => left === 2)
+    expect(gateway.streams).toBe(0)
   })
 })
 

@@ -19,7 +19,7 @@ try {
 }
 
 async function run(options: Arguments): Promise<void> {
-  const { url, reconnect, warning } = options
+  const { url, headers, reconnect, warning } = options
   if (warning !== undefined) process.stderr.write(`Warning: ${warning}\n`)
   const proof = await proofOf(options)
   let stopping = false
@@ -45,6 +45,7 @@ async function run(options: Arguments): Promise<void> {
     const ending = await attempt({
       url,
       proof,
+      headers,
       print: printOnce,
       onStop(end) {
         stop = end

@@ -131,7 +131,6 @@ export function cleanUp(): void {
 }
 
 export const AUD = 'a'.repeat(64)
-const API_AUD = 'b'.repeat(64)
 
 /** A started simulator: team acme, a user, an application on app.example.com. */
 export async function startSim(options: EdgeSimOptions = {}): Promise<EdgeSim> {

@@ -8,6 +8,8 @@ export interface Arguments {
   readonly token: string | 'stdin' | undefined
   readonly pair: Pairing | undefined
   readonly reconnect: boolean
+  /** Sent with the upgrade: what an edge in front of the gateway asks for. */
+  readonly headers: Readonly<Record<string, string>>
   /** Something to say before starting. */
   readonly warning: string | undefined
 }
@@ -40,6 +42,8 @@ export const help = `Connects to a gateway as a node and prints what happens.
 
 The token is taken from the environment variable UPGATE_TOKEN when no option gives it. The web pages of the gateway
 show it once, when a device is created. With --pair, UPGATE_CODE may hold a code of these pages that lets the node ask.
+Behind Cloudflare Access, CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET hold a service token; they are sent with the
+upgrade, over wss:// only unless the gateway is on this machine.
 
 Exit code: 0 after Ctrl+C, 1 when trying again is of no use (the output says why), 2 for a wrong command line.`
 
@@ -56,14 +60,15 @@ export function readArguments(
   const { values, positionals } = parse(argv)
   if (values.help === true) return undefined
   if (positionals.length > 1) throw new UsageError(`One URL is enough; there are ${positionals.length}.`)
-  const common = {
-    url: readUrl(positionals[0] ?? env.UPGATE_URL ?? 'ws://127.0.0.1:8787/ws'),
-    reconnect: values.once !== true,
+  const common = (): Pick<Arguments, 'url' | 'headers' | 'reconnect'> => {
+    const url = readUrl(positionals[0] ?? env.UPGATE_URL ?? 'ws://127.0.0.1:8787/ws')
+    const headers = readServiceToken(url, env.CF_ACCESS_CLIENT_ID, env.CF_ACCESS_CLIENT_SECRET)
+    return { url, headers, reconnect: values.once !== true }
   }
   if (values['token-stdin'] === true && values.token !== undefined) {
     throw new UsageError('Give --token or --token-stdin, not both.')
   }
-  if (values.pair === true) return { ...readPairing(values, env), ...common }
+  if (values.pair === true) return { ...readPairing(values, env), ...common() }
   if (values.identity !== undefined || values.name !== undefined) {
     throw new UsageError('--identity and --name belong to --pair.')
   }
@@ -72,7 +77,7 @@ export function readArguments(
     throw new UsageError('There is no token. Set UPGATE_TOKEN, or pipe the token in with --token-stdin.')
   }
   return {
-    ...common,
+    ...common(),
     token,
     pair: undefined,
     warning:
@@ -130,4 +135,19 @@ function readUrl(text: string): URL {
     throw new UsageError('The URL must not carry a user or password.')
   url.hash = ''
   return url
+}
+
+function readServiceToken(
+  url: URL,
+  id: string | undefined,
+  secret: string | undefined,
+): Readonly<Record<string, string>> {
+  if (!id && !secret) return {}
+  if (!id || !secret) {
+    throw new UsageError('CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET belong together; one is missing.')
+  }
+  if (url.protocol !== 'wss:' && !/^(localhost|127\.0\.0\.1|\[::1\])$/.test(url.hostname)) {
+    throw new UsageError('A service token goes over wss:// only, unless the gateway is on this machine.')
+  }
+  return { 'CF-Access-Client-Id': id, 'CF-Access-Client-Secret': secret }
 }

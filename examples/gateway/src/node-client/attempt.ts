@@ -18,6 +18,7 @@ export interface Ending {
 export interface AttemptOptions {
   readonly url: URL
   readonly proof: Proof
+  readonly headers: Readonly<Record<string, string>>
   print(line: string): void
   /** Gets a function that ends the connection. */
   onStop(stop: () => void): void
@@ -30,9 +31,10 @@ const silenceLimit = 50_000
 const answerLimit = 15_000
 
 /** Connects once, proves itself in the first frame, and tells how it ended. */
-export function attempt({ url, proof, print, onStop }: AttemptOptions): Promise<Ending> {
+export function attempt({ url, proof, headers, print, onStop }: AttemptOptions): Promise<Ending> {
   return new Promise((resolve) => {
     const socket = new WebSocket(url, {
+      headers,
       handshakeTimeout: answerLimit,
       maxPayload: 1024 * 1024,
       followRedirects: false,
@@ -154,8 +156,13 @@ function explainAnswer(response: IncomingMessage, print: (line: string) => void)
     print(
       `Something that is not an Upgate gateway answered ${status}: another server on this port, or a proxy in front of it.`,
     )
-    if (response.headers.location !== undefined)
-      print(`It redirects to ${visible(response.headers.location)}.`)
+    // Without the query, which may hold tokens.
+    const place = response.headers.location?.split('?')[0]
+    if (place?.includes('/cdn-cgi/access/login/')) {
+      print(
+        'It is Cloudflare Access, and wants a login: set CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET.',
+      )
+    } else if (place !== undefined) print(`It redirects to ${visible(place)}.`)
   }
   const retryAfter = Number(response.headers['retry-after'])
   const wait = Number.isFinite(retryAfter) ? retryAfter * 1000 : 0

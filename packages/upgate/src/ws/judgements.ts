@@ -21,10 +21,13 @@ export function isGuessable(credential: Credential): boolean {
   return credential.type === 'password' || (credential.type === 'token' && credential.value.length < 22)
 }
 
-/** Whether a refusal says something about the client; waiting, or a store that is down, does not. */
+/** Whether a refusal says something against the client; waiting, or a store that is down, does not. */
 export function countsAsFailure(code: RefusalCode): boolean {
   switch (code) {
     case 'handshake_timeout':
+    // Who waits for an approval comes back again and again, as it is told to.
+    case 'pairing_required':
+    case 'pairing_full':
     case 'unavailable':
     case 'over_capacity':
     case 'too_many_sockets':

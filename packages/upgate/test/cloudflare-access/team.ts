@@ -72,9 +72,6 @@ export function signToken(claims: unknown, key: TestKey, header: Record<string, 
   return `${input}.${sign('sha256', Buffer.from(input), key.privateKey).toString('base64url')}`
 }
 
-/** What the tests' fetch answers with. */
-type Answer = unknown | (() => Promise<Response> | Response)
-
 export interface Team {
   readonly clock: ManualClock
   readonly scheme: CloudflareAccessScheme

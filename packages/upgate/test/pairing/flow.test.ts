@@ -42,7 +42,7 @@ async function codeFor(
 }
 
 describe('a device with a key', () => {
-  test('asks, is approved, collects its token once, works over HTTP too, and is closed when revoked', async () => {
+  test('asks, is approved, collects its token once, works over HTTP too, and is closed when revoked (section 4 items 12 and 18)', async () => {
     const gateway = await startGateway()
     const device = new DeviceIdentity()
 
@@ -126,6 +126,21 @@ describe('a device with a key', () => {
     expect((second.answer.principal as Principal).id).not.toBe((first.answer.principal as Principal).id)
     expect((await http(gateway.port, first.token)).status).toBe(401)
     expect((await http(gateway.port, second.token)).status).toBe(200)
+  })
+
+  test('that waits is not counted as one that fails', async () => {
+    const gateway = await startGateway()
+    const device = new DeviceIdentity()
+    const headers = { 'x-forwarded-for': '203.0.113.9' }
+    const token = await codeFor(gateway)
+    for (let i = 0; i < 12; i++) {
+      const { answer, connection } = await connect(gateway, device, { token }, headers)
+      expect(answer).toMatchObject({ code: 'pairing_required', retryAfter: 5 })
+      await connection.closed()
+    }
+    const others = await Promise.all(Array.from({ length: 5 }, () => dial(gateway.port, { headers })))
+    expect(others).toHaveLength(5)
+    for (const { ws } of others) ws.terminate()
   })
 
   test('has one request, however often it connects, and is told when it was rejected', async () => {

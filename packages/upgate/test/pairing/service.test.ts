@@ -273,6 +273,24 @@ describe('nobody gives what they do not hold (section 4 items 3, 10 and 11)', ()
     expect(await one.pairing.approve(id, { actor: admin(), role: 'node' })).toMatchObject({ outcome: 'done' })
   })
 
+  test('a device introduces nobody, a person does', async () => {
+    const { one } = await instances()
+    const scheme = deviceKey({ pairing: one.pairing, devices: one.devices })
+    const at = manualClock().now()
+    for (const [kind, code] of [
+      ['device', 'unknown_identity'],
+      ['user', 'pairing_required'],
+    ] as const) {
+      const context = { clientAddress: undefined, dryRun: false, path: '/ws', origin: undefined }
+      const httpPrincipal = admin({ kind })
+      const answer = await scheme.verify(credentialOf(new DeviceIdentity(), at), {
+        ...context,
+        httpPrincipal,
+      })
+      expect(answer).toMatchObject({ code })
+    }
+  })
+
   test('a device decides about nobody, and with `actorScope` only its holders do', async () => {
     const device: Principal = admin({ kind: 'device', id: 'd', roles: ['node'] })
     const { one } = await instances()

@@ -45,7 +45,8 @@ describe('hostile peers', () => {
     t.clock.advance(1000)
     await peer.gone()
     await eventually(() => read > 0)
-    expect(read).toBeLessThanOrEqual(65_536 * 3 + 4096)
+    // 64 KiB are allowed, and a chunk read from the kernel is up to 64 KiB more; Node 22 and later read one ahead.
+    expect(read).toBeLessThanOrEqual(65_536 * 4 + 4096)
   })
 
   it('takes a frame of 2 MiB that is pipelined behind the credential', async () => {

@@ -10,12 +10,6 @@ export interface Expectations {
 
 type Claims = Readonly<Record<string, unknown>>
 
-/** Times of a token, in seconds since the epoch. */
-interface TokenTimes {
-  readonly exp: number
-  readonly iat: number | undefined
-}
-
 /**
  * Says what is wrong with claims, whatever the time; `undefined` = nothing.
  *

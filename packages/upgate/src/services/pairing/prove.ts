@@ -85,7 +85,9 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
     // What was taken away comes back by an invitation only, not because the device goes on asking.
     const code = proof.beside === undefined ? undefined : normaliseBootstrapCode(proof.beside.value)
     if (known !== undefined && code === undefined) return known
-    return ask(who, proof, context, code, introducer ?? context.httpPrincipal)
+    // A device that fell into wrong hands must not be able to bring others along.
+    const byHttp = context.httpPrincipal?.kind === 'device' ? undefined : context.httpPrincipal
+    return ask(who, proof, context, code, introducer ?? byHttp)
   }
 
   async function ask(
@@ -203,7 +205,7 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
       code: 'pairing_required',
       reason: 'it waits for approval',
       details,
-      retryAfter: 3,
+      retryAfter: 5,
     }
   }
 

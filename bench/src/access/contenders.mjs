@@ -1,0 +1,143 @@
+import { cloudflareAccess as honoAccess } from '@hono/cloudflare-access'
+import { expressjwt } from 'express-jwt'
+import { createVerifier } from 'fast-jwt'
+import { Hono } from 'hono'
+import { createLocalJWKSet, jwtVerify } from 'jose'
+import { expressJwtSecret } from 'jwks-rsa'
+import { createGate } from 'upgate'
+import { cloudflareAccess } from 'upgate/cloudflare-access'
+import { freshRequest } from '../decide/requests.mjs'
+import { host, rules } from '../fixture.mjs'
+import { audience, issuer, team } from './tokens.mjs'
+
+/**
+ * One way to say whose a token is.
+ *
+ * @typedef {object} Contender
+ * @property {string} id
+ * @property {string} name
+ * @property {boolean} remembers Whether it knows a token that it has seen
+ * @property {(token: string) => object} make What it is asked about, made outside of what is timed
+ * @property {(question: any) => unknown} run
+ * @property {(answer: any) => boolean} expected
+ */
+
+/**
+ * @param {ReturnType<typeof import('./tokens.mjs').createIssuer>} access
+ * @returns {Contender[]}
+ */
+export function createContenders({ jwks, publicKey }) {
+  const answer = async () => Response.json(jwks)
+  const gate = () =>
+    createGate({
+      origins: [`https://${host}`],
+      trustedProxies: ['loopback'],
+      schemes: [
+        cloudflareAccess({
+          team,
+          audience: [audience],
+          fetch: answer,
+          identify: ({ subject }) => ({ id: subject, scopes: ['items.read'] }),
+        }),
+      ],
+      rules: rules(),
+    })
+  const allowed = (/** @type {any} */ decision) =>
+    decision.outcome === 'allow' && decision.principal.displayName === 'alice@example.com'
+
+  // It fetches by the global one.
+  globalThis.fetch = answer
+  const hono = new Hono()
+  hono.use('*', honoAccess(team, audience))
+  hono.get('/api/items', (context) => context.body(null, 204))
+  const middleware = expressjwt({
+    secret: /** @type {any} */ (
+      expressJwtSecret({ jwksUri: `${issuer}/cdn-cgi/access/certs`, fetcher: async () => jwks, cache: true })
+    ),
+    algorithms: ['RS256'],
+    audience,
+    issuer,
+    getToken: (request) => /** @type {string} */ (request.headers['cf-access-jwt-assertion']),
+  })
+  const checks = {
+    key: publicKey,
+    algorithms: /** @type {['RS256']} */ (['RS256']),
+    allowedAud: audience,
+    allowedIss: issuer,
+  }
+  const fastCached = createVerifier({ ...checks, cache: 10_000 })
+  const fast = createVerifier({ ...checks, cache: false })
+  const keys = createLocalJWKSet(/** @type {any} */ (jwks))
+  const options = { issuer, audience, algorithms: ['RS256'], typ: 'JWT' }
+  const asText = (/** @type {string} */ token) => ({ token })
+  const isPayload = (/** @type {any} */ payload) => payload.email === 'alice@example.com'
+
+  return [
+    {
+      id: 'upgate',
+      name: 'Upgate, the whole decision',
+      remembers: true,
+      make: (token) => freshRequest('/api/items', [['Cf-Access-Jwt-Assertion', token]]),
+      run: gate().decide,
+      expected: allowed,
+    },
+    {
+      id: 'upgate-browser',
+      name: 'Upgate, header, cookie and email header as a browser brings them',
+      remembers: true,
+      make: (token) =>
+        freshRequest('/api/items', [
+          ['Cf-Access-Jwt-Assertion', token],
+          ['Cf-Access-Authenticated-User-Email', 'alice@example.com'],
+          ['Cookie', `theme=dark; CF_Authorization=${token}; lang=en`],
+        ]),
+      run: gate().decide,
+      expected: allowed,
+    },
+    {
+      id: 'fast-jwt-cache',
+      name: 'fast-jwt with its cache, the token alone',
+      remembers: true,
+      make: asText,
+      run: ({ token }) => fastCached(token),
+      expected: isPayload,
+    },
+    {
+      id: 'fast-jwt',
+      name: 'fast-jwt, the token alone',
+      remembers: false,
+      make: asText,
+      run: ({ token }) => fast(token),
+      expected: isPayload,
+    },
+    {
+      id: 'jose',
+      name: 'jose, `jwtVerify`, the token alone',
+      remembers: false,
+      make: asText,
+      run: ({ token }) => jwtVerify(token, keys, options),
+      expected: ({ payload }) => isPayload(payload),
+    },
+    {
+      id: 'express-jwt',
+      name: 'express-jwt with jwks-rsa, its middleware',
+      remembers: false,
+      make: (token) => ({ method: 'GET', headers: { 'cf-access-jwt-assertion': token } }),
+      run: (request) =>
+        new Promise((resolve, reject) => {
+          const next = (/** @type {unknown} */ error) => (error ? reject(error) : resolve(request.auth))
+          void middleware(request, /** @type {any} */ ({}), next)
+        }),
+      expected: isPayload,
+    },
+    {
+      id: 'hono',
+      name: '@hono/cloudflare-access, through `app.fetch`',
+      remembers: false,
+      make: (token) =>
+        new Request(`https://${host}/api/items`, { headers: { 'cf-access-jwt-assertion': token } }),
+      run: (request) => hono.fetch(request),
+      expected: (response) => response.status === 204,
+    },
+  ]
+}

@@ -1,0 +1,68 @@
+import { answerQuestions } from '../answer.mjs'
+import { median, seededRandom, shuffled } from '../statistics.mjs'
+import { createContenders } from './contenders.mjs'
+import { createIssuer } from './tokens.mjs'
+
+/** Operations in a batch: enough for the clock where a token is known, few where each costs a signature. */
+const batches = { seen: 256, first: 32 }
+
+/**
+ * Microseconds an operation in one batch, one after the other.
+ *
+ * @param {(question: object) => unknown} run
+ * @param {readonly object[]} questions
+ * @param {boolean} waits
+ */
+async function time(run, questions, waits) {
+  const before = performance.now()
+  // Whoever answers at once is not made to wait for a turn of the queue.
+  if (waits) for (const question of questions) await run(question)
+  else for (const question of questions) run(question)
+  return ((performance.now() - before) * 1000) / questions.length
+}
+
+/**
+ * Every contender, with a token it has seen and with tokens it has not, in batches that alternate in random order.
+ *
+ * @param {{ seed: number, batches: number }} question
+ */
+async function measure({ seed, batches: count }) {
+  const random = seededRandom(seed)
+  const issuer = createIssuer()
+  const contenders = createContenders(issuer)
+  const known = issuer.token()
+  /** @type {Record<string, { seen: number[], first: number[] }>} */
+  const times = {}
+  /** @type {Record<string, boolean>} */
+  const waits = {}
+  const fresh = () => Array.from({ length: batches.first }, () => issuer.token())
+  for (const { id, name, remembers, make, run, expected } of contenders) {
+    times[id] = { seen: [], first: [] }
+    const answer = await run(make(known))
+    if (!expected(answer)) throw new Error(`${name}: unexpected ${JSON.stringify(answer)}`)
+    waits[id] = run(make(known)) instanceof Promise
+    // Compiled before anything is timed: what takes microseconds needs many calls for that, a signature few.
+    for (let i = remembers ? 5_000 : 300; i > 0; i--) await run(make(known))
+  }
+  for (const token of fresh()) for (const { make, run } of contenders) await run(make(token))
+  for (let i = 0; i < count; i++) {
+    const tokens = fresh()
+    for (const { id, remembers, make, run } of shuffled(contenders, random)) {
+      const size = remembers ? batches.seen : batches.first
+      const again = Array.from({ length: size }, () => make(known))
+      times[id]?.seen.push(await time(run, again, waits[id] === true))
+      times[id]?.first.push(await time(run, tokens.map(make), waits[id] === true))
+    }
+  }
+  return {
+    contenders: contenders.map(({ id, name, remembers }) => ({ id, name, remembers })),
+    results: Object.fromEntries(
+      Object.entries(times).map(([id, { seen, first }]) => [
+        id,
+        { seen: median(seen), first: median(first) },
+      ]),
+    ),
+  }
+}
+
+answerQuestions(measure)
