@@ -28,6 +28,8 @@ describe.skipIf(!available)('an outage', { timeout: 40_000 }, () => {
     name = uniqueName()
     postgres = await proxyTo(postgresUrl)
     redis = await proxyTo(redisUrl)
+    // The tables are made without hurry: the short time-out of these tests is for what they are about.
+    await (await postgresStore({ connectionString: postgresUrl, schema: name })).close()
   })
   afterEach(async () => {
     for (const one of closing.splice(0).reverse()) await one.close()

@@ -218,7 +218,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       const code = await page.getByLabel('Code', { exact: true }).inputValue()
       await picture(page, 'pairing-code')
       await closeToken(page)
-      expect(await page.locator('#code-value').inputValue()).toBe('')
+      await expect.poll(() => page.locator('#code-value').inputValue(), { timeout: 5_000 }).toBe('')
       await page.getByText('A code is open').waitFor()
       const node = runNode({ UPGATE_CODE: code }, ['--pair', '--identity', `${data.path}/node.json`])
       // It appears by itself, with what the device shows.
