@@ -1,6 +1,6 @@
 // What is published is what is checked: every public package is packed as npm would upload it, looked into,
 // installed into an empty folder, imported, and type-checked the way its users do.
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { dieWithChildren, run, runNode } from '../lib/children.mjs'
@@ -28,7 +28,7 @@ if (problems.length > 0) {
 }
 
 /**
- * @typedef {{ name: string, tarball: string, files: string[], manifest: any }} Packed
+ * @typedef {{ name: string, source: string, tarball: string, files: string[], manifest: any }} Packed
  * @param {{ folder: string, name: string }} published
  * @returns {Promise<Packed>}
  */
@@ -46,6 +46,7 @@ async function pack({ folder: source, name }) {
   const [details] = Object.values(JSON.parse(output.slice(output.search(/^[[{]/m))))
   return {
     name,
+    source: join(root, source),
     tarball: join(folder, details.filename),
     files: details.files.map((/** @type {{ path: string }} */ file) => file.path),
     manifest: readJson(join(root, source, 'package.json')),
@@ -95,14 +96,17 @@ async function checkConsumer(name, packed) {
   cpSync(source, target, { recursive: true })
   /** @type {{ with: string[], cannotImport: string[], compilers: string[] }} */
   const { with: extra, cannotImport, compilers } = readJson(join(source, 'consumer.json'))
-  const dependencies = Object.fromEntries(extra.map((dependency) => [dependency, '*']))
-  writeFileSync(join(target, 'package.json'), JSON.stringify({ private: true, type: 'module', dependencies }))
-
-  // The dependencies come from our own node_modules: offline, and in the versions that were tested.
-  for (const [dependency, place] of closure([...packed.flatMap(needs), ...extra])) {
-    cpSync(place, join(target, 'node_modules', dependency), { recursive: true })
-  }
-  const flags = ['--offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+  // In the versions that were tested, which npm has in its cache; what it lacks there it asks the registry for.
+  const dependencies = versionsOf(extra, join(root, 'test'))
+  const overrides = Object.fromEntries(
+    packed.map(({ name, source, manifest }) => [
+      name,
+      versionsOf(Object.keys(manifest.dependencies ?? {}), source),
+    ]),
+  )
+  const manifest = { private: true, type: 'module', dependencies, overrides }
+  writeFileSync(join(target, 'package.json'), JSON.stringify(manifest))
+  const flags = ['--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
   const [command, args] = npm(['install', ...flags, ...packed.map(({ tarball }) => tarball)])
   if (!(await must(`consumer ${name}: npm install`, run(command, args, { cwd: target })))) return
 
@@ -119,7 +123,7 @@ async function checkConsumer(name, packed) {
   )
   await must(`consumer ${name}: import every entry`, runNode('imports.mjs', [], { cwd: target }))
   for (const compiler of compilers) {
-    const tsc = join(find(compiler) ?? '', 'bin', 'tsc')
+    const tsc = join(find(compiler, join(root, 'test')), 'bin', 'tsc')
     await must(`consumer ${name}: ${compiler}`, runNode(tsc, ['-p', '.'], { cwd: target }))
   }
   await must(`consumer ${name}: run main.ts`, runNode(join('out', 'main.js'), [], { cwd: target }))
@@ -144,41 +148,27 @@ for (const entry of ${JSON.stringify(entries)}) {
 }
 
 /**
- * Packages and everything they depend on, with their folders.
+ * The versions in which packages are installed, as seen from a folder of the repository.
  *
  * @param {string[]} names
+ * @param {string} from
  */
-function closure(names) {
-  /** @type {Map<string, string>} */
-  const found = new Map()
-  const queue = [...names]
-  for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
-    if (found.has(name)) continue
-    const place = find(name)
-    if (place === undefined) throw new Error(`${name} is not installed in the repository`)
-    found.set(name, place)
-    queue.push(...Object.keys(readJson(join(place, 'package.json')).dependencies ?? {}))
-  }
-  return found
+function versionsOf(names, from) {
+  return Object.fromEntries(
+    names.map((name) => [name, readJson(join(find(name, from), 'package.json')).version]),
+  )
 }
 
-/** @param {Packed} packed */
-function needs({ manifest }) {
-  return Object.keys(manifest.dependencies ?? {})
-}
-
-/** @param {string} name */
-function find(name) {
-  for (const base of [join(root, 'test'), root]) {
+/**
+ * @param {string} name
+ * @param {string} from
+ */
+function find(name, from) {
+  for (const base of [from, root]) {
     const place = join(base, 'node_modules', name)
-    try {
-      readFileSync(join(place, 'package.json'))
-      return place
-    } catch {
-      // Not there; maybe hoisted.
-    }
+    if (existsSync(join(place, 'package.json'))) return place
   }
-  return undefined
+  throw new Error(`${name} is not installed in the repository`)
 }
 
 /**
