@@ -1,7 +1,10 @@
 import ipaddr from 'ipaddr.js'
 import type { AuthRequest } from './request.ts'
 
-type Range = readonly [ipaddr.IPv4 | ipaddr.IPv6, number]
+type Address = ipaddr.IPv4 | ipaddr.IPv6
+type Range = readonly [Address, number]
+/** An IPv4 network: what is left of an address under the mask. */
+type Network = readonly [bits: number, mask: number]
 
 const named: Readonly<Record<string, readonly string[]>> = {
   loopback: ['127.0.0.0/8', '::1/128'],
@@ -23,13 +26,29 @@ export function compileClientAddresses(
   warn: (message: string) => void,
 ): ClientAddresses {
   const ranges: Range[] = (trustedProxies ?? []).flatMap((entry) => (named[entry] ?? [entry]).map(parseRange))
+  const networks: Network[] = ranges.flatMap(([network, bits]) => {
+    if (network.kind() !== 'ipv4') return []
+    const mask = bits === 0 ? 0 : (-1 << (32 - bits)) >>> 0
+    return [[(parseIPv4(network.toString()) & mask) >>> 0, mask] as const]
+  })
   let warned = false
 
-  const isTrusted = (address: ipaddr.IPv4 | ipaddr.IPv6): boolean =>
-    ranges.some(
-      ([network, bits]) =>
-        network.kind() === address.kind() && address.match(network as never, bits as never),
+  /** The canonical form of an address that is no proxy's; `''` for a proxy's; `undefined` when it is no address. */
+  const judge = (text: string): string | undefined => {
+    // IPv4 in its usual form, on the path of every connection, takes no parsing into objects.
+    const bits = parseIPv4(text)
+    if (bits !== -1) {
+      for (const [network, mask] of networks) if ((bits & mask) >>> 0 === network) return ''
+      return text
+    }
+    const address = parseAddress(text)
+    if (address === undefined) return undefined
+    const trusted = ranges.some(
+      ([network, length]) =>
+        network.kind() === address.kind() && address.match(network as never, length as never),
     )
+    return trusted ? '' : address.toString()
+  }
 
   const unknown = (message: string): undefined => {
     if (!warned) warn(message)
@@ -48,17 +67,17 @@ export function compileClientAddresses(
           'Requests arrive from loopback and no proxy is configured: their clients are unknown and count against global limits only. Set `trustedProxies` if a proxy or tunnel runs on this machine.',
         )
       }
-      const peerIp = parseAddress(peer)
-      if (peerIp === undefined) return undefined
-      if (!isTrusted(peerIp)) return isLoopback(peerIp.toString()) ? undefined : canonical(peerIp)
+      const known = judge(peer)
+      if (known !== '') return known === undefined || isLoopback(known) ? undefined : known
       const forwarded = request.headers['x-forwarded-for']
       const hops = typeof forwarded === 'string' ? forwarded.split(',') : []
       // From the right: each trusted proxy appended the address it saw. The first that is not ours is the client;
       // everything further left is the client's own word.
       for (let i = hops.length - 1; i >= 0 && i >= hops.length - 32; i--) {
-        const hop = parseAddress(stripPort((hops[i] as string).trim()))
+        const hop = judge(stripPort((hops[i] as string).trim()))
         if (hop === undefined) break
-        if (!isTrusted(hop)) return isLoopback(hop.toString()) ? undefined : canonical(hop)
+        // Copied: a part of the header, kept for as long as a socket is, would keep the whole header.
+        if (hop !== '') return isLoopback(hop) ? undefined : hops.length === 1 ? hop : detached(hop)
       }
       return unknown(
         'A trusted proxy does not say whom it speaks for (X-Forwarded-For): such clients count against global limits only.',
@@ -84,7 +103,7 @@ function parseRange(entry: string): Range {
 // `ipaddr.isValid` takes "1" and "0x7f.1" for addresses; only the usual notations are let in.
 const usual = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)$/
 
-function parseAddress(text: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
+function parseAddress(text: string): Address | undefined {
   const zone = text.indexOf('%')
   const plain = zone === -1 ? text : text.slice(0, zone)
   if (!usual.test(plain) || !ipaddr.isValid(plain)) return undefined
@@ -97,8 +116,30 @@ function stripPort(text: string): string {
   return /^[\d.]+:\d+$/.test(text) ? text.slice(0, text.indexOf(':')) : text
 }
 
-function canonical(address: ipaddr.IPv4 | ipaddr.IPv6): string {
-  return address.toString()
+/** The 32 bits of a dotted quad without leading zeros; -1 for anything else. */
+function parseIPv4(text: string): number {
+  let bits = 0
+  let octet = -1
+  let dots = 0
+  if (text.length > 15) return -1
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 0x30
+    if (digit >= 0 && digit <= 9) {
+      if (octet === 0) return -1
+      octet = octet === -1 ? digit : octet * 10 + digit
+      if (octet > 255) return -1
+    } else if (digit === -2 && octet !== -1 && dots < 3) {
+      bits = bits * 256 + octet
+      octet = -1
+      dots++
+    } else return -1
+  }
+  return dots === 3 && octet !== -1 ? bits * 256 + octet : -1
+}
+
+/** A copy that shares no memory with the text it was cut from. */
+function detached(text: string): string {
+  return text.split('').join('')
 }
 
 /** Canonical form of one address; the usual cases without parsing. */

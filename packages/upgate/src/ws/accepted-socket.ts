@@ -32,6 +32,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
   endReason: string | undefined
   readonly #keeper: Keeper<P>
   readonly #ws: WebSocketLike
+  #ended = false
   #remove: (() => void) | undefined
   #undelivered: Message[] | undefined
   #undeliveredBytes = 0
@@ -82,15 +83,22 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     else this.end(revokedCode, reason)
   }
 
-  /** Sends the close frame; whatever the peer still sends is dropped, and it is cut after the grace. */
-  end(code: number, reason: string): void {
+  /** Drops whatever the peer sends from now on; its close frame follows. */
+  mute(reason: string): void {
     if (this.endReason !== undefined) return
     this.endReason = reason
     this.#undelivered = undefined
     this.#keeper.unheard.delete(this)
-    const ws = this.#ws
     // Messages arrive even after `close()`: a revoked peer must not be heard any more.
-    intercept(ws, emitMuted)
+    intercept(this.#ws, emitMuted)
+  }
+
+  /** Mutes it and sends the close frame; it is cut after the grace. */
+  end(code: number, reason: string): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.mute(reason)
+    const ws = this.#ws
     if (ws.isPaused) ws.resume()
     ws.close(validCloseCode(code), validCloseReason(reason))
     this.#keeper.leaving.add(this)

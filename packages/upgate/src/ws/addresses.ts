@@ -2,8 +2,8 @@ import ipaddr from 'ipaddr.js'
 import type { Clock } from '../core/ports/clock.ts'
 
 const minute = 60_000
-/** Addresses remembered while none of their sockets is here. */
-const maxRemembered = 10_000
+/** Addresses remembered while none of their sockets is here: at most twice as many. */
+const remembered = 10_000
 
 /** What is known of an address, or of an IPv6 network. */
 export interface Bucket {
@@ -18,11 +18,17 @@ export interface Bucket {
   verifying: number
   /** Narrower networks that point here. */
   narrower: number
-  windowStart: number
-  /** Refusals in the running minute: of what can be guessed, and of the rest. */
+  /** Refusals in the running minute, once there was one. */
+  refusals: Refusals | undefined
+  /** Seconds since this process began to count; -1 when nobody has succeeded yet. */
+  succeededAt: number
+}
+
+/** Refusals since a point in time: of what can be guessed, and of the rest. */
+interface Refusals {
+  since: number
   guesses: number
   others: number
-  succeededAt: number
 }
 
 /** The counted quantities of a bucket. */
@@ -34,20 +40,25 @@ export type Counted = 'sockets' | 'anonymous' | 'verifying'
 export class Addresses {
   readonly unknown: Bucket = createBucket('', undefined, Number.POSITIVE_INFINITY)
   readonly #clock: Clock
-  readonly #buckets: Map<string, Bucket> = new Map()
+  /** Two generations: what the old one holds is dropped, unless it is in use, when the young one is full. */
+  #young: Map<string, Bucket> = new Map()
+  #old: Map<string, Bucket> = new Map()
+  #capacity = remembered
+  readonly #start: number
 
   constructor(clock: Clock) {
     this.#clock = clock
+    this.#start = clock.now()
   }
 
   get size(): number {
-    return this.#buckets.size
+    return this.#young.size + this.#old.size
   }
 
   /** The narrowest bucket of a canonical address. */
   of(address: string | undefined): Bucket {
     if (address === undefined) return this.unknown
-    const known = this.#buckets.get(address)
+    const known = this.#known(address)
     if (known !== undefined) return known
     if (!address.includes(':')) return this.#bucket(address, undefined, 1)
     // An IPv6 client chooses among 2^64 addresses at will: its network is what counts.
@@ -59,25 +70,43 @@ export class Addresses {
     return this.#bucket(`${hex}/64`, middle, 1)
   }
 
+  #known(key: string): Bucket | undefined {
+    const bucket = this.#young.get(key)
+    if (bucket !== undefined) return bucket
+    const old = this.#old.get(key)
+    if (old !== undefined) {
+      this.#old.delete(key)
+      this.#remember(old)
+    }
+    return old
+  }
+
   #bucket(key: string, wider: Bucket | undefined, factor: number): Bucket {
-    const known = this.#buckets.get(key)
+    const known = this.#known(key)
     if (known !== undefined) return known
     const bucket = createBucket(key, wider, factor)
     if (wider !== undefined) wider.narrower++
-    this.#buckets.set(key, bucket)
-    if (this.#buckets.size > maxRemembered) this.#forget(bucket)
+    this.#remember(bucket)
     return bucket
   }
 
-  /** Drops idle buckets, oldest first. Those in use stay: their number is bounded by the sockets. */
-  #forget(except: Bucket): void {
-    for (const bucket of this.#buckets.values()) {
-      if (this.#buckets.size <= maxRemembered) return
-      if (bucket === except || bucket.sockets + bucket.anonymous + bucket.verifying + bucket.narrower > 0)
-        continue
-      this.#buckets.delete(bucket.key)
-      if (bucket.wider !== undefined) bucket.wider.narrower--
+  #remember(bucket: Bucket): void {
+    this.#young.set(bucket.key, bucket)
+    if (this.#young.size >= this.#capacity) this.#age()
+  }
+
+  /** Those in use are kept: their number is bounded by the sockets. The rest of the old generation goes. */
+  #age(): void {
+    const old = this.#old
+    this.#old = this.#young
+    this.#young = new Map()
+    for (const bucket of old.values()) {
+      if (bucket.sockets + bucket.anonymous + bucket.verifying + bucket.narrower > 0) {
+        this.#young.set(bucket.key, bucket)
+      } else if (bucket.wider !== undefined) bucket.wider.narrower--
     }
+    // Room for as many new ones, however many are in use: else each of them would look through all of these.
+    this.#capacity = this.#young.size + remembered
   }
 
   /** Whether one more would stay within `limit` times the factor, in every network the address is part of. */
@@ -96,34 +125,49 @@ export class Addresses {
   refused(bucket: Bucket, guessable: boolean): void {
     const now = this.#clock.now()
     for (let b: Bucket | undefined = bucket; b !== undefined; b = b.wider) {
-      if (now - b.windowStart >= minute) {
-        b.windowStart = now
-        b.guesses = 0
-        b.others = 0
-      }
-      if (guessable) b.guesses++
-      else b.others++
+      const refusals = inWindow(b, now) ?? { since: now, guesses: 0, others: 0 }
+      if (guessable) refusals.guesses++
+      else refusals.others++
+      b.refusals = refusals
     }
   }
 
   /** Milliseconds until an address that failed more than `limit` times in a minute may try again; 0 = now. */
   wait(bucket: Bucket, what: 'guesses' | 'others', limit: number): number {
-    const now = this.#clock.now()
     let wait = 0
     for (let b: Bucket | undefined = bucket; b !== undefined; b = b.wider) {
-      const left = b.windowStart + minute - now
-      if (b[what] >= limit * b.factor && left > wait) wait = left
+      if (b.refusals === undefined) continue
+      const now = this.#clock.now()
+      const refusals = inWindow(b, now)
+      if (refusals === undefined || refusals[what] < limit * b.factor) continue
+      wait = Math.max(wait, refusals.since + minute - now)
     }
     return wait
   }
 
   succeeded(bucket: Bucket): void {
-    bucket.succeededAt = this.#clock.now()
+    bucket.succeededAt = this.#seconds()
   }
 
   succeededWithin(bucket: Bucket, duration: number): boolean {
-    return bucket !== this.unknown && this.#clock.now() - bucket.succeededAt < duration
+    return (
+      bucket !== this.unknown &&
+      bucket.succeededAt !== -1 &&
+      (this.#seconds() - bucket.succeededAt) * 1000 < duration
+    )
   }
+
+  /** Whole seconds: small integers cost no memory of their own, milliseconds since the epoch do. */
+  #seconds(): number {
+    return Math.max(0, Math.floor((this.#clock.now() - this.#start) / 1000))
+  }
+}
+
+/** The refusals that still count; a clock that was set back must not stretch their minute. */
+function inWindow({ refusals }: Bucket, now: number): Refusals | undefined {
+  return refusals !== undefined && now >= refusals.since && now - refusals.since < minute
+    ? refusals
+    : undefined
 }
 
 /** The widest network an address is part of. */
@@ -142,9 +186,7 @@ function createBucket(key: string, wider: Bucket | undefined, factor: number): B
     anonymous: 0,
     verifying: 0,
     narrower: 0,
-    windowStart: Number.NEGATIVE_INFINITY,
-    guesses: 0,
-    others: 0,
-    succeededAt: Number.NEGATIVE_INFINITY,
+    refusals: undefined,
+    succeededAt: -1,
   }
 }

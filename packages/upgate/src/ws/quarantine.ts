@@ -2,6 +2,7 @@ import type { Allow, Defer, Refused } from '../core/decision.ts'
 import type { Principal } from '../core/principal.ts'
 import { refuse } from '../core/refusals.ts'
 import { AcceptedSocket, type Place } from './accepted-socket.ts'
+import type { Bucket } from './addresses.ts'
 import { upgateHandshake } from './handshakes/upgate.ts'
 import { Keeper } from './keeper.ts'
 import { resolveLimits } from './limits.ts'
@@ -32,11 +33,12 @@ export function createQuarantine<P extends Principal>(
   function admitAllowed(admission: Admission<P>, decision: Allow<P>, place: Place): Refused | undefined {
     const { principal, rule } = decision
     const { wss, request, socket, head, since } = admission
-    const bucket = keeper.addresses.of(place.clientAddress)
+    // Looked up whenever it is needed: while nothing counts there, it may be forgotten and made anew.
+    const bucket = (): Bucket => keeper.addresses.of(place.clientAddress)
     const over = (): boolean =>
       principal === undefined &&
       (keeper.anonymous.size >= limits.maxAnonymousSockets ||
-        !keeper.addresses.fits(bucket, 'anonymous', limits.maxSocketsPerAddress))
+        !keeper.addresses.fits(bucket(), 'anonymous', limits.maxSocketsPerAddress))
     const revoked = (): boolean =>
       principal !== undefined &&
       since !== undefined &&
@@ -55,7 +57,7 @@ export function createQuarantine<P extends Principal>(
           return ws.terminate()
         }
         keeper.born()
-        if (principal === undefined) keeper.addresses.add(bucket, 'anonymous', 1)
+        if (principal === undefined) keeper.addresses.add(bucket(), 'anonymous', 1)
         new AcceptedSocket(keeper, ws, principal, place).start(wss, request, [], [])
       })
     })
