@@ -33,7 +33,7 @@ describe('the addresses sockets come from', () => {
     let looked = 0
     for (let n = 0; n < 20_000; n++) {
       const bucket = addresses.of(address(n))
-      Object.defineProperty(bucket, 'sockets', { get: () => (looked++, 1) })
+      Object.defineProperty(bucket, 'sockets', { get: () => ++looked })
     }
     looked = 0
     for (let n = 100_000; n < 110_000; n++) addresses.of(address(n))
