@@ -1,6 +1,7 @@
 import type { Clock, Timer } from './ports/clock.ts'
 import { type RevocationReason, type RevocationSelector, selects } from './ports/revocations.ts'
 import type { Principal } from './principal.ts'
+import { createSlices } from './slices.ts'
 
 /** An accepted socket or streamed response, as the register sees it. */
 export interface LiveConnection {
@@ -11,7 +12,12 @@ export interface LiveConnection {
   readonly acceptedAt: number
   /** The path it was accepted on, without query. */
   readonly path: string
-  /** Ends it at once. Must not throw and may be called more than once. */
+  /**
+   * Stops hearing it. Called at once for every connection that is to be closed, however many they are; `close`
+   * follows, for all but the first ones in a later turn of the event loop. Without it `close` is called at once.
+   */
+  mute?(reason: RevocationReason): void
+  /** Ends it. Must not throw and may be called more than once. */
   close(reason: RevocationReason): void
 }
 
@@ -19,7 +25,10 @@ export interface LiveConnection {
 export interface Connections {
   /** Adds one and returns its removal. One that has already expired is closed at once. */
   add(connection: LiveConnection): () => void
-  /** Closes what the selector concerns; returns how many that were. */
+  /**
+   * Closes what the selector concerns; returns how many that were. From then on none of them is in the register, nor
+   * heard; where they are very many, the close frames of the later ones follow within some turns of the event loop.
+   */
   close(selector: RevocationSelector, reason: RevocationReason): number
   /** A point in time, for {@link Connections.closedSince}. */
   mark(): number
@@ -44,10 +53,14 @@ const longestDelay = 2 ** 31 - 1
 /** How many closings are remembered; when more happened since a mark, the answer is `revoked`: fail closed. */
 const remembered = 1024
 
+/** Live; no longer so, and about to be closed; or over. */
+type Stage = 'live' | 'ending' | 'over'
+
 interface Entry {
   readonly connection: LiveConnection
   /** Place in the heap of expiries; -1 when it does not expire or has left. */
   place: number
+  stage: Stage
 }
 
 /** Most keys have one connection: a set for each would cost more than the connection's entry itself. */
@@ -57,7 +70,8 @@ type Index = Map<string, Entry | Set<Entry>>
  * Creates the register of live connections of one process.
  *
  * Lookups by principal, session and credential do not depend on how many connections there are; all expiries
- * share one timer. A connection that the register closes has left it by the time its `close` is called.
+ * share one timer. A connection that the register closes has left it by the time its `close` is called, and closing
+ * very many holds nobody up.
  */
 export function createConnections(options: ConnectionsOptions): Connections {
   const { clock } = options
@@ -67,19 +81,33 @@ export function createConnections(options: ConnectionsOptions): Connections {
   const byCredential: Index = new Map()
   const heap: Entry[] = []
   const closings: { readonly selector: RevocationSelector; readonly reason: RevocationReason }[] = []
+  const slice = createSlices(clock)
   let closingCount = 0
+  let size = 0
   let timer: Timer | undefined
   let armedFor = Number.POSITIVE_INFINITY
 
-  function remove(entry: Entry): boolean {
-    if (!entries.delete(entry)) return false
+  function unlist(entry: Entry): void {
+    entries.delete(entry)
     const { principal } = entry.connection
     unindex(byPrincipal, principal.id, entry)
     unindex(bySession, principal.sessionId, entry)
     unindex(byCredential, principal.credentialId, entry)
     if (entry.place >= 0) takeFromHeap(heap, entry)
     if (heap.length === 0) disarm()
-    return true
+  }
+
+  /** All stop counting now; taking them off the lists and closing them is what takes time. */
+  function end(concerned: readonly Entry[], reason: RevocationReason): void {
+    size -= concerned.length
+    for (const entry of concerned) entry.stage = 'ending'
+    for (const { connection } of concerned) mute(connection, reason)
+    slice(concerned, (entry) => {
+      if (entry.stage === 'over') return
+      entry.stage = 'over'
+      unlist(entry)
+      if (entry.connection.mute !== undefined) closeNow(entry.connection, reason)
+    })
   }
 
   function disarm(): void {
@@ -106,10 +134,12 @@ export function createConnections(options: ConnectionsOptions): Connections {
     timer = undefined
     armedFor = Number.POSITIVE_INFINITY
     const now = clock.now()
+    const due: Entry[] = []
     for (let first = heap[0]; first !== undefined && expiryOf(first) <= now; first = heap[0]) {
-      remove(first)
-      end(first.connection, 'expired')
+      takeFromHeap(heap, first)
+      if (first.stage === 'live') due.push(first)
     }
+    end(due, 'expired')
     arm()
   }
 
@@ -123,11 +153,12 @@ export function createConnections(options: ConnectionsOptions): Connections {
   return {
     add(connection) {
       const { principal } = connection
-      const entry: Entry = { connection, place: -1 }
+      const entry: Entry = { connection, place: -1, stage: 'live' }
       if (principal.expiresAt !== undefined && !(principal.expiresAt > clock.now())) {
-        end(connection, 'expired')
+        closeNow(connection, 'expired')
         return () => {}
       }
+      size++
       entries.add(entry)
       index(byPrincipal, principal.id, entry)
       index(bySession, principal.sessionId, entry)
@@ -139,7 +170,10 @@ export function createConnections(options: ConnectionsOptions): Connections {
         arm()
       }
       return () => {
-        remove(entry)
+        if (entry.stage === 'over') return
+        if (entry.stage === 'live') size--
+        entry.stage = 'over'
+        unlist(entry)
       }
     },
     close(selector, reason) {
@@ -147,15 +181,10 @@ export function createConnections(options: ConnectionsOptions): Connections {
       // Collected first: a connection's `close` may well remove others.
       const concerned: Entry[] = []
       for (const entry of candidates(selector)) {
-        if (selects(selector, entry.connection.principal)) concerned.push(entry)
+        if (entry.stage === 'live' && selects(selector, entry.connection.principal)) concerned.push(entry)
       }
-      let closed = 0
-      for (const entry of concerned) {
-        if (!remove(entry)) continue
-        closed++
-        end(entry.connection, reason)
-      }
-      return closed
+      end(concerned, reason)
+      return concerned.length
     },
     mark: () => closingCount,
     closedSince(mark, principal) {
@@ -167,19 +196,29 @@ export function createConnections(options: ConnectionsOptions): Connections {
       return undefined
     },
     *list() {
-      for (const entry of entries) yield entry.connection
+      for (const { connection, stage } of entries) if (stage === 'live') yield connection
     },
     get size() {
-      return entries.size
+      return size
     },
   }
 }
 
 /** One connection that throws must not keep the others, which are revoked as well, open. */
-function end(connection: LiveConnection, reason: RevocationReason): void {
+function closeNow(connection: LiveConnection, reason: RevocationReason): void {
   try {
     connection.close(reason)
   } catch {}
+}
+
+/** One that cannot be silenced is closed at once. */
+function mute(connection: LiveConnection, reason: RevocationReason): void {
+  try {
+    if (connection.mute === undefined) connection.close(reason)
+    else connection.mute(reason)
+  } catch {
+    closeNow(connection, reason)
+  }
 }
 
 function index(map: Index, key: string | undefined, entry: Entry): void {

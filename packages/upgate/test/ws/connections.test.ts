@@ -140,3 +140,123 @@ describe('the register of live connections', () => {
     expect(connections.closedSince(before, principal)).toBe('revoked')
   })
 })
+
+describe('closing very many at once', () => {
+  /** A connection that can be muted, as sockets can. */
+  function mutable(principal: Partial<Principal> = {}) {
+    return { ...connection(principal), mute: vi.fn() }
+  }
+  type Mutable = ReturnType<typeof mutable>
+  const muted = (all: readonly Mutable[]) => all.filter(({ mute }) => mute.mock.calls.length === 1).length
+  const closed = (all: readonly LiveConnection[]) =>
+    all.filter(({ close }) => vi.mocked(close).mock.calls.length === 1).length
+
+  /** A clock whose timers fire one at a time, as turns of the event loop do. */
+  function turns() {
+    const due: (() => void)[] = []
+    let now = 1000
+    return {
+      clock: {
+        now: () => now,
+        setTimer(milliseconds: number, callback: () => void) {
+          expect(milliseconds).toBe(0)
+          due.push(callback)
+          return { cancel: () => {} }
+        },
+      },
+      pass(milliseconds: number) {
+        now += milliseconds
+      },
+      turn() {
+        const callback = due.shift()
+        callback?.()
+        return callback !== undefined
+      },
+    }
+  }
+  function setUp(count: number, make: () => LiveConnection = mutable) {
+    const { clock, ...rest } = turns()
+    const connections = createConnections({ clock })
+    const all = Array.from({ length: count }, make)
+    const removals = all.map((each) => connections.add(each))
+    return { ...rest, connections, all: all as Mutable[], removals }
+  }
+
+  it('mutes all at once, and closes some of them in each turn of the event loop', () => {
+    const { connections, all, turn } = setUp(1000)
+    const mark = connections.mark()
+    expect(connections.close({ principalId: 'node-1' }, 'revoked')).toBe(1000)
+    expect([muted(all), connections.size, [...connections.list()].length]).toEqual([1000, 0, 0])
+    expect(connections.closedSince(mark, all[999]?.principal as Principal)).toBe('revoked')
+    const steps = [closed(all)]
+    while (turn()) steps.push(closed(all))
+    expect(steps.slice(0, 3)).toEqual([64, 128, 192])
+    expect(steps.at(-1)).toBe(1000)
+    expect(all.every(({ mute }) => mute.mock.calls[0]?.[0] === 'revoked')).toBe(true)
+    expect(connections.close({ principalId: 'node-1' }, 'revoked')).toBe(0)
+  })
+
+  it('takes fewer where each takes long', () => {
+    const { connections, all, turn, pass } = setUp(100)
+    for (const { close } of all) close.mockImplementation(() => pass(1))
+    connections.close({ principalId: 'node-1' }, 'revoked')
+    expect(closed(all)).toBe(16)
+    turn()
+    expect(closed(all)).toBe(32)
+  })
+
+  it('shares what may be done in a turn among all revocations: many small ones hold nobody up either', () => {
+    const { connections, all, turn } = setUp(0)
+    for (let n = 0; n < 500; n++) {
+      const each = mutable({ id: `node-${n}` })
+      all.push(each)
+      connections.add(each)
+    }
+    for (let n = 0; n < 500; n++) {
+      expect(connections.close({ principalId: `node-${n}` }, 'revoked')).toBe(1)
+    }
+    expect([muted(all), closed(all), connections.size]).toEqual([500, 64, 0])
+    turn()
+    expect(closed(all)).toBe(128)
+    while (turn());
+    expect(closed(all)).toBe(500)
+  })
+
+  it('leaves alone who left by itself before its turn', () => {
+    const { connections, all, removals, turn } = setUp(100)
+    connections.close({ principalId: 'node-1' }, 'revoked')
+    removals[99]?.()
+    removals[99]?.()
+    while (turn());
+    expect(closed(all)).toBe(99)
+    expect(all[99]?.close).not.toHaveBeenCalled()
+    expect(connections.size).toBe(0)
+  })
+
+  it('closes at once what cannot be muted, and what throws when it is', () => {
+    const plain = setUp(200, () => connection({}))
+    expect(plain.connections.close({ principalId: 'node-1' }, 'revoked')).toBe(200)
+    expect(closed(plain.all)).toBe(200)
+    const { connections, all } = setUp(200)
+    for (const { mute } of all) {
+      mute.mockImplementation(() => {
+        throw new Error('broken')
+      })
+    }
+    connections.close({ principalId: 'node-1' }, 'revoked')
+    expect(all.every(({ close }) => close.mock.calls.length > 0)).toBe(true)
+  })
+
+  it('is the same for what expires together', () => {
+    const clock = manualClock(0)
+    const connections = createConnections({ clock })
+    const all = Array.from({ length: 300 }, () => mutable({ expiresAt: 1000 }))
+    for (const each of all) connections.add(each)
+    // The first that is closed looks at the others.
+    all[0]?.close.mockImplementation(() => expect([muted(all), connections.size]).toEqual([300, 0]))
+    clock.advance(1000)
+    expect(closed(all)).toBe(300)
+    expect(all[299]?.close).toHaveBeenCalledWith('expired')
+    expect(clock.pending).toBe(0)
+  })
+})

@@ -79,6 +79,38 @@ describe('acceptance', () => {
     expect(await client.closed()).toEqual({ code: 4403, reason: 'revoked' })
   })
 
+  // Ten thousand sockets take a while to close: those whose turn comes late must not be heard meanwhile.
+  it('hears nothing of a revoked principal, though the close frames of very many sockets take their time', async () => {
+    const t = await start()
+    const headers = { authorization: `Bearer ${goodToken}` }
+    const clients: ReturnType<typeof t.connect>[] = []
+    while (clients.length < 80) {
+      const client = t.connect(headers)
+      clients.push(client)
+      await client.opened()
+      // One after the other, so that both sides have them in the same order.
+      await eventually(() => t.connections.length === clients.length)
+    }
+    const heard: string[] = []
+    for (const { ws } of t.connections) ws.on('message', (data) => heard.push(String(data)))
+    t.revoke({ principalId: 'node-1' })
+    expect(t.gate.connections.size).toBe(0)
+    // The clock stands still: their turn does not come.
+    const late = clients.slice(64)
+    expect(t.connections.map(({ ws }) => ws.readyState === ws.OPEN)).toEqual(clients.map((_, n) => n >= 64))
+    for (const { ws } of clients) if (ws.readyState === ws.OPEN) ws.send('still here')
+    for (const { ws } of late) ws.ping()
+    await Promise.all(late.map(({ ws }) => once(ws, 'pong')))
+    expect(heard).toEqual([])
+    t.clock.advance(0)
+    const ends = await Promise.all(clients.map((client) => client.closed()))
+    expect(new Set(ends.map(({ code, reason }) => `${code} ${reason}`))).toEqual(new Set(['4403 revoked']))
+    expect(heard).toEqual([])
+    await eventually(() => t.wss.clients.size === 0)
+    const ended = t.events.filter((event) => event.type === 'socket_closed')
+    expect(new Set(ended.map((event) => 'reason' in event && event.reason))).toEqual(new Set(['revoked']))
+  })
+
   it('keeps compression for accepted upgrades, and does not negotiate it in the quarantine', async () => {
     const t = await start({ server: { perMessageDeflate: true } })
     const strict = t.connect({ authorization: `Bearer ${goodToken}` })
