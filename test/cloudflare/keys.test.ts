@@ -32,6 +32,35 @@ it('keys rotate in the middle of traffic, and no valid token is refused', async 
   expect(behind.certsFetched()).toBe(3)
 })
 
+it('keys rotate twice within the cooldown: the newest token has to wait, and is told for how long, not that it is invalid', async () => {
+  const behind = await startBehind()
+  const { sim, clock } = behind
+  const known = await cookieOf(behind)
+  expect((await behind.get(me, { cookie: known })).status).toBe(200)
+  clock.advance(60_000)
+  await sim.rotateKeys('acme')
+  expect((await behind.get(me, { cookie: await cookieOf(behind) })).status).toBe(200)
+  clock.advance(10_000)
+  await sim.rotateKeys('acme')
+  const cookie = await cookieOf(behind)
+  const answer = await behind.get(me, { cookie })
+  expect([answer.status, answer.body.code, answer.headers.get('retry-after')]).toEqual([
+    503,
+    'unavailable',
+    '20',
+  ])
+  const socket = behind.socket('/ws', { cookie, origin: site })
+  expect((await socket.upgraded).status).toBe(101)
+  await behind.passRefusal(socket.closed)
+  expect(await socket.closed).toMatchObject({ code: 1013, reason: 'unavailable' })
+  // Only that request is concerned.
+  expect((await behind.get(me, { cookie: known })).status).toBe(200)
+  expect(behind.certsFetched()).toBe(2)
+  clock.advance(20_000)
+  expect((await behind.get(me, { cookie })).status).toBe(200)
+  expect(behind.certsFetched()).toBe(3)
+})
+
 it('a token of the former key counts for seven days, and not a minute longer than the keys are refreshed', async () => {
   const behind = await startBehind()
   behind.sim.configureApplication('gateway', { sessionSeconds: 30 * 86_400 })

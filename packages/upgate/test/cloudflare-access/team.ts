@@ -84,6 +84,8 @@ export interface Team {
   now(): number
   user(claims?: Record<string, unknown>, key?: TestKey): string
   service(claims?: Record<string, unknown>, key?: TestKey): string
+  /** A user token under another key id, which its signature does not match. */
+  withKid(kid: string): string
   verify(token: string, headers?: Record<string, string | string[]>): Promise<Verification>
   verifyNow(token: string): Verification
   ask(
@@ -172,6 +174,11 @@ export function team(options: Partial<CloudflareAccessOptions> = {}): Team {
         { aud, common_name: 'e367826f93b8d71185e03fe518aff3b4.access', sub: '', ...base(), ...claims },
         key,
       ),
+    withKid(kid) {
+      // Written by hand: `__proto__` in an object literal would set the prototype.
+      const header = `{"alg":"RS256","kid":${JSON.stringify(kid)},"typ":"JWT"}`
+      return self.user().replace(/^[^.]+/, () => encode(header))
+    },
     async verify(token, headers = {}) {
       const answer = await self.ask({ 'cf-access-jwt-assertion': token, ...headers })
       if (answer === undefined) throw new Error('nothing was extracted')

@@ -9,9 +9,10 @@ import { TokenVerifier } from './verifier.ts'
  * Verifies the JWT that Cloudflare Access adds to requests, of users and of service tokens.
  *
  * The header `Cf-Access-Jwt-Assertion` counts first and finally, the cookie `CF_Authorization` second; the email
- * header is never believed. Answers `unavailable` while the signing keys cannot be had, `unknown_identity` for
- * people and service tokens whom nobody here knows. Users are ambient (they count only with a proper Origin),
- * service tokens in the header are explicit. Its principal is the edge's: kept beside that of the protocol.
+ * header is never believed. Answers `unavailable` while the signing keys cannot be had or may be older than the
+ * token's, `unknown_identity` for people and service tokens whom nobody here knows. Users are ambient (they count only
+ * with a proper Origin), service tokens in the header are explicit. Its principal is the edge's: kept beside that of
+ * the protocol.
  *
  * Throws a `TypeError` for options that would not protect.
  *

@@ -78,7 +78,10 @@ export interface AccessKeyOptions {
   readonly maxAge?: number
   /** Age until which they still count while the fetch keeps failing; then tokens are `unavailable`. Default: 86,400. */
   readonly maxStale?: number
-  /** Least time between a fetch and the next one that an unknown key id may cause. Default: 30. */
+  /**
+   * Least time between a fetch and the next one that an unknown key id may cause. Default: 30. Until then a token with
+   * a key id that nobody asked for before is `unavailable`: it may be that of a new key.
+   */
   readonly cooldown?: number
   /** Longest pause after repeated failures, which begins with 1. Default: 60. */
   readonly maxBackoff?: number

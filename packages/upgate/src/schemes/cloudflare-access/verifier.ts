@@ -23,7 +23,9 @@ interface Verified {
   /** Header and payload: compared with what comes in, so that the digest of the signature is key enough. */
   readonly signedPart: string
   readonly generation: number
-  /** Milliseconds since the epoch until which it may be used again. */
+  /** When it was verified; a clock that was set back must not stretch its life. */
+  readonly since: number
+  /** Until when it may be used again. Milliseconds since the epoch, both. */
   readonly until: number
   readonly principal: AccessPrincipal
   readonly email: string | undefined
@@ -82,6 +84,7 @@ export class TokenVerifier {
     if (
       entry !== undefined &&
       now < entry.until &&
+      now >= entry.since &&
       entry.signedPart === signedPart &&
       // Order matters: `trusted` may notice that it is time to refresh.
       this.#keys.trusted(now) &&
@@ -105,11 +108,20 @@ export class TokenVerifier {
     const fault = faultOf(parsed.payload, this.#settings)
     if (fault !== undefined) return rejected(fault)
     // An expired token is not worth a fetch, and explaining must not use up the one of this cooldown.
-    const refetch =
-      !dryRun && timeFaultOf(parsed.payload, this.#settings, this.#settings.clock.now()) !== 'expired'
-    const found = this.#keys.find(parsed.kid, refetch)
+    const expired = timeFaultOf(parsed.payload, this.#settings, this.#settings.clock.now()) === 'expired'
+    const found = this.#keys.find(parsed.kid, !dryRun && !expired)
     const judge = (lookup: Awaited<typeof found>): MaybePromise<Verified | Refusal> => {
-      if (lookup.outcome === 'unknown') return rejected('no key of the issuer has this key id')
+      // Whoever signed it, an expired token will not do: nothing has to be found out.
+      if (lookup.outcome === 'unknown' || (lookup.outcome === 'undecided' && expired)) {
+        return rejected('no key of the issuer has this key id')
+      }
+      if (lookup.outcome === 'undecided') {
+        const until = dryRun ? 'explaining fetches none' : 'they are fetched again only after a pause'
+        return unavailable(
+          `none of the signing keys known so far has this key id; ${until}`,
+          lookup.retryAfter,
+        )
+      }
       if (lookup.outcome === 'unavailable') {
         return unavailable('the signing keys cannot be fetched', lookup.retryAfter)
       }
@@ -226,12 +238,14 @@ export class TokenVerifier {
     signedPart: string,
   ): Verified {
     const { clock, cacheTtl } = this.#settings
+    const now = clock.now()
     return Object.freeze({
       outcome: 'verified',
       // Copied: a slice would keep the whole token, signature included, in memory.
       signedPart: Buffer.from(signedPart, 'latin1').toString('latin1'),
       generation: this.#keys.generation,
-      until: Math.min(principal.expiresAt ?? 0, clock.now() + cacheTtl),
+      since: now,
+      until: Math.min(principal.expiresAt ?? 0, now + cacheTtl),
       principal,
       email: identity.email,
       subject: subjectKey(parsed.payload),
