@@ -74,7 +74,8 @@ export function compileClientAddresses(
       // From the right: each trusted proxy appended the address it saw. The first that is not ours is the client;
       // everything further left is the client's own word.
       for (let i = hops.length - 1; i >= 0 && i >= hops.length - 32; i--) {
-        const hop = judge(stripPort((hops[i] as string).trim()))
+        const text = (hops[i] as string).trim()
+        const hop = judge(text) ?? judge(stripPort(text))
         if (hop === undefined) break
         // Copied: a part of the header, kept for as long as a socket is, would keep the whole header.
         if (hop !== '') return isLoopback(hop) ? undefined : hops.length === 1 ? hop : detached(hop)

@@ -5,6 +5,9 @@ const minute = 60_000
 /** Addresses remembered while none of their sockets is here: at most twice as many. */
 const remembered = 10_000
 
+/** A factor that no count reaches. As a small integer: an infinite one would make every bucket's a number on the heap. */
+const unlimited = 2 ** 30
+
 /** What is known of an address, or of an IPv6 network. */
 export interface Bucket {
   readonly key: string
@@ -38,7 +41,7 @@ export type Counted = 'sockets' | 'anonymous' | 'verifying'
  * The addresses sockets come from. Clients whose address is unknown share one bucket without limits of its own.
  */
 export class Addresses {
-  readonly unknown: Bucket = createBucket('', undefined, Number.POSITIVE_INFINITY)
+  readonly unknown: Bucket = createBucket('', undefined, unlimited)
   readonly #clock: Clock
   /** Two generations: what the old one holds is dropped, unless it is in use, when the young one is full. */
   #young: Map<string, Bucket> = new Map()

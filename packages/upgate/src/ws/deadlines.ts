@@ -59,7 +59,7 @@ export class Deadlines<T extends Waiting> {
   }
 
   #now(): number {
-    return this.#clock.now() - this.#start
+    return Math.trunc(this.#clock.now() - this.#start)
   }
 
   #disarm(): void {

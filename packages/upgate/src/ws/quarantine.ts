@@ -3,12 +3,11 @@ import type { Principal } from '../core/principal.ts'
 import { refuse } from '../core/refusals.ts'
 import { AcceptedSocket, type Place } from './accepted-socket.ts'
 import type { Bucket } from './addresses.ts'
-import { upgateHandshake } from './handshakes/upgate.ts'
 import { Keeper } from './keeper.ts'
 import { resolveLimits } from './limits.ts'
 import type { Admission, DrainOptions, Quarantine, QuarantineGate, QuarantineOptions } from './types.ts'
 import { upgrade } from './upgrade.ts'
-import { type Arrival, WaitingSocket } from './waiting-socket.ts'
+import { WaitingSocket } from './waiting-socket.ts'
 
 /**
  * Creates the quarantine of one server: sockets wait in it, unauthenticated and tightly limited, until their first
@@ -28,7 +27,6 @@ export function createQuarantine<P extends Principal>(
 ): Quarantine<P> {
   const limits = resolveLimits(options)
   const keeper = new Keeper<P>(gate, limits)
-  const fallback = upgateHandshake()
 
   function admitAllowed(admission: Admission<P>, decision: Allow<P>, place: Place): Refused | undefined {
     const { principal, rule } = decision
@@ -64,12 +62,13 @@ export function createQuarantine<P extends Principal>(
     return undefined
   }
 
+  /** Holds it until it has said who it is, or, refused already, until it has been told. */
   function admitWaiting(
     admission: Admission<P>,
-    deferred: Defer<P> | undefined,
+    decision: Defer<P> | Refused,
     place: Place,
-  ): WaitingSocket<P> | Refused {
-    const { wss, request, socket, head, decision } = admission
+  ): Refused | undefined {
+    const { wss, request, socket, head } = admission
     const { rule } = decision
     const { addresses } = keeper
     const bucket = addresses.of(place.clientAddress)
@@ -83,9 +82,7 @@ export function createQuarantine<P extends Principal>(
     if (!keeper.makeRoom(keeper.isAcquainted(bucket))) return refuse('over_capacity', { rule })
 
     keeper.watch(wss)
-    const handshake = deferred?.handshake ?? rule?.handshake ?? fallback
-    const arrival: Arrival<P> = { wss, request, raw: socket, bucket, place, handshake, deferred }
-    const waiting = new WaitingSocket(keeper, arrival)
+    const waiting = new WaitingSocket(keeper, { wss, request, raw: socket, bucket, place, decision })
     attempt(admission, () => {
       const compression = limits.dangerouslyAllowCompression
       upgrade(wss, request, socket, head, limits, compression, (ws) => waiting.opened(ws))
@@ -95,7 +92,7 @@ export function createQuarantine<P extends Principal>(
       if (socket.closed) waiting.closed()
       else socket.once('close', () => waiting.closed())
     }
-    return waiting
+    return undefined
   }
 
   /** An exception of the application's server or its listeners ends this upgrade, not the process. */
@@ -118,19 +115,12 @@ export function createQuarantine<P extends Principal>(
       switch (decision.outcome) {
         case 'allow':
           return admitAllowed(admission, decision, { path, clientAddress: admission.clientAddress })
-        case 'defer': {
-          const admitted = admitWaiting(admission, decision, decision.circumstances)
-          return admitted instanceof WaitingSocket ? undefined : admitted
-        }
+        case 'defer':
+          return admitWaiting(admission, decision, decision.circumstances)
         default: {
           if (!isForPage(decision) || request.headers.origin === undefined) return decision
-          const admitted = admitWaiting(admission, undefined, {
-            path,
-            clientAddress: admission.clientAddress,
-          })
-          if (!(admitted instanceof WaitingSocket)) return decision
-          admitted.refuseWhenOpen(decision)
-          return undefined
+          const { clientAddress } = admission
+          return admitWaiting(admission, decision, { path, clientAddress }) && decision
         }
       }
     },

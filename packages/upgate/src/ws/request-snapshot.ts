@@ -3,29 +3,91 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
 /**
- * The headers of a request as one string. A waiting socket keeps that instead of the request, which would cost it
- * a third more memory; header values hold no NUL (RFC 9110 section 5.5, and Node refuses it).
+ * The header lines of a request. A waiting socket keeps them instead of the request, which would cost it a third
+ * more memory.
  */
-export function packHeaders(request: IncomingMessage): string {
-  return request.rawHeaders.join('\0')
+export interface PackedHeaders {
+  /** Shared with all requests that have the same names in the same order. */
+  readonly names: readonly string[]
+  /** Joined by NUL, which no value holds (RFC 9110 section 5.5, and Node refuses it). */
+  readonly values: string
+}
+
+/** Clients are of few makes; and somebody who makes names up must not fill the memory with them. */
+const maxShapes = 128
+const maxShapeLength = 1024
+const shapes = new Map<string, readonly string[]>()
+
+/** Packs the header lines of a request. */
+export function packHeaders({ rawHeaders }: IncomingMessage): PackedHeaders {
+  const names: string[] = []
+  const values: string[] = []
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    names.push(rawHeaders[i] as string)
+    values.push(rawHeaders[i + 1] as string)
+  }
+  return { names: shared(names), values: values.join('\0') }
+}
+
+function shared(names: readonly string[]): readonly string[] {
+  const shape = names.join('\0')
+  const known = shapes.get(shape)
+  if (known !== undefined) return known
+  if (shapes.size < maxShapes && shape.length <= maxShapeLength) shapes.set(shape, names)
+  return names
 }
 
 /**
  * Builds a request as the server's `upgrade` event had it. It is another object: what somebody else hung on the
  * original before acceptance is not on it.
  */
-export function unpackRequest(url: string, packed: string, socket: Duplex): IncomingMessage {
-  const rawHeaders = packed === '' ? [] : packed.split('\0')
-  const request = new IncomingMessage(socket as Socket)
+export function unpackRequest(url: string, packed: PackedHeaders, socket: Duplex): IncomingMessage {
+  const request = new UnpackedRequest(socket as Socket)
+  request[lines] = packed
   request.method = 'GET'
   request.url = url
   request.httpVersion = '1.1'
   request.httpVersionMajor = 1
   request.httpVersionMinor = 1
-  request.rawHeaders = rawHeaders
-  request.headers = headersOf(rawHeaders)
   request.complete = true
   return request
+}
+
+/** Under this key a request has the header lines that nobody has looked at yet. */
+const lines: unique symbol = Symbol('upgate.lines')
+
+class UnpackedRequest extends IncomingMessage {
+  [lines]: PackedHeaders | undefined
+}
+
+// Unpacked when somebody looks; many applications never do. Node keeps both as plain values of the instance.
+lazily('rawHeaders', ({ names, values }) => {
+  const list = values.split('\0')
+  return names.flatMap((name, i) => [name, list[i] as string])
+})
+lazily('headers', (_, request) => headersOf(request.rawHeaders))
+
+function lazily(
+  property: 'headers' | 'rawHeaders',
+  unpack: (packed: PackedHeaders, request: IncomingMessage) => unknown,
+): void {
+  const define = (request: object, value: unknown): void => {
+    Object.defineProperty(request, property, { value, writable: true, enumerable: true, configurable: true })
+  }
+  Object.defineProperty(UnpackedRequest.prototype, property, {
+    configurable: true,
+    get(this: UnpackedRequest) {
+      const packed = this[lines]
+      if (packed === undefined) return undefined
+      const value = unpack(packed, this)
+      define(this, value)
+      return value
+    },
+    set(this: UnpackedRequest, value: unknown) {
+      // Node's constructor sets both to nothing; only what comes after it counts.
+      if (this[lines] !== undefined) define(this, value)
+    },
+  })
 }
 
 /** Of which Node keeps the first when they occur twice (documentation of `message.headers`). */

@@ -1,17 +1,18 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { RefusalCode } from '../core/codes.ts'
-import type { Defer, InBand, Resumption } from '../core/decision.ts'
+import type { Defer, Refused, Resumption } from '../core/decision.ts'
 import type { Handshake, HandshakeContext, HandshakeStep, Refusal, RefusalFrames } from '../core/handshake.ts'
-import { isPromiseLike } from '../core/maybe-promise.ts'
+import type { Timer } from '../core/ports/clock.ts'
 import type { Principal } from '../core/principal.ts'
 import { refuse } from '../core/refusals.ts'
 import { AcceptedSocket, type Message, type Place } from './accepted-socket.ts'
 import type { Bucket } from './addresses.ts'
+import { Attempt, type Claimant } from './attempt.ts'
 import { validCloseCode, validCloseReason } from './close-frame.ts'
 import { SocketContext } from './handshake-context.ts'
 import { upgateHandshake } from './handshakes/upgate.ts'
-import { codeOfRevocation, codeOfSocketError, countsAsFailure, frameOf, isGuessable } from './judgements.ts'
+import { codeOfRevocation, codeOfSocketError, countsAsFailure, frameOf } from './judgements.ts'
 import type { Keeper, Leaving } from './keeper.ts'
 import {
   emitAsUsual,
@@ -24,7 +25,6 @@ import {
 } from './owner.ts'
 import { packHeaders, unpackRequest } from './request-snapshot.ts'
 import type { WebSocketLike, WebSocketServerLike } from './types.ts'
-import type { Verification } from './verifications.ts'
 
 /** The server has not answered 101 yet. */
 const CHECKING = 0
@@ -46,18 +46,6 @@ type State =
   | typeof CLOSING
   | typeof DONE
 
-/** What is kept of a socket while its credential is being verified. */
-interface Pending {
-  readonly mark: number
-  readonly inBand: InBand
-  readonly guessable: boolean
-  readonly replay: Message | undefined
-  readonly queue: Message[]
-  queuedBytes: number
-  cancelTurn: (() => void) | undefined
-  verification: Verification | undefined
-}
-
 /** What the quarantine knows of an upgrade before its socket is open. */
 export interface Arrival<P extends Principal> {
   readonly wss: WebSocketServerLike
@@ -65,13 +53,12 @@ export interface Arrival<P extends Principal> {
   readonly raw: Duplex
   readonly bucket: Bucket
   readonly place: Place
-  readonly handshake: Handshake
-  /** Absent when it is let in only to be told that it is refused. */
-  readonly deferred: Defer<P> | undefined
+  /** A refusal lets it in only to be told. */
+  readonly decision: Defer<P> | Refused
 }
 
 /** A socket between the upgrade and its acceptance or refusal. */
-export class WaitingSocket<P extends Principal> implements Leaving {
+export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P> {
   readonly bucket: Bucket
   readonly acquainted: boolean
   since = 0
@@ -79,10 +66,10 @@ export class WaitingSocket<P extends Principal> implements Leaving {
   readonly #wss: WebSocketServerLike
   readonly #raw: OwnedStream<WaitingSocket<P>>
   readonly #place: Place
-  readonly #handshake: Handshake
-  readonly #deferred: Defer<P> | undefined
+  readonly #decision: Defer<P> | Refused
   readonly #url: string
-  readonly #headers: string
+  readonly #headerNames: readonly string[]
+  readonly #headerValues: string
   #ws: WebSocketLike | undefined
   #state: State = CHECKING
   #slot = true
@@ -91,23 +78,29 @@ export class WaitingSocket<P extends Principal> implements Leaving {
   #controlFrames = 0
   #attempts = 0
   #context: HandshakeContext | undefined
-  #pending: Pending | undefined
-  #refusalInWaiting: Refusal | undefined
-  #cancelHold: (() => void) | undefined
+  #attempt: Attempt<P> | undefined
+  #hold: Timer | undefined
 
   constructor(keeper: Keeper<P>, arrival: Arrival<P>) {
+    const { names, values } = packHeaders(arrival.request)
     this.#keeper = keeper
     this.#wss = arrival.wss
     this.#raw = arrival.raw as OwnedStream<WaitingSocket<P>>
     this.#place = arrival.place
-    this.#handshake = arrival.handshake
-    this.#deferred = arrival.deferred
+    this.#decision = arrival.decision
     this.#url = arrival.request.url ?? '/'
-    this.#headers = packHeaders(arrival.request)
+    this.#headerNames = names
+    this.#headerValues = values
     this.bucket = arrival.bucket
     this.acquainted = keeper.isAcquainted(arrival.bucket)
     keeper.born()
     keeper.takeSlot(this)
+  }
+
+  get #handshake(): Handshake {
+    const decision = this.#decision
+    if (decision.outcome === 'defer') return decision.handshake
+    return decision.rule?.handshake ?? upgateHandshake()
   }
 
   get checking(): boolean {
@@ -142,13 +135,15 @@ export class WaitingSocket<P extends Principal> implements Leaving {
     this.#state = AWAITING
     this.#raw[owner] = this
     this.#raw.prependListener('data', countBytes)
-    if (this.#refusalInWaiting !== undefined) {
-      this.refuse(this.#refusalInWaiting)
+    const decision = this.#decision
+    if (decision.outcome !== 'defer') {
+      this.refuse(decision)
       return
     }
-    if (this.#handshake.open === undefined || this.#deferred === undefined) return
+    const { handshake } = decision
+    if (handshake.open === undefined) return
     try {
-      this.#send(this.#handshake.open(this.#contextOf()))
+      this.#send(handshake.open(this.#contextOf()))
     } catch (error) {
       this.#handshakeThrew('open', error)
     }
@@ -174,7 +169,9 @@ export class WaitingSocket<P extends Principal> implements Leaving {
 
   /** A data message. They arrive even after `close()`: the state decides whether it is heard. */
   message(data: unknown, isBinary: boolean): void {
-    if (this.#state === VERIFYING) this.#enqueue(data, isBinary)
+    if (this.#state === VERIFYING && this.#attempt?.enqueue(data, isBinary) === false) {
+      this.refuse(this.#refusal('too_many_frames'))
+    }
     if (this.#state !== AWAITING) return
     if (++this.#dataFrames > this.#keeper.limits.maxDataFrames) {
       this.refuse(this.#refusal('too_many_frames'))
@@ -201,77 +198,21 @@ export class WaitingSocket<P extends Principal> implements Leaving {
     }
   }
 
-  #enqueue(data: unknown, isBinary: boolean): void {
-    const { maxQueuedMessages, maxQueuedBytes } = this.#keeper.limits
-    const pending = this.#pending as Pending
-    pending.queuedBytes += (data as { byteLength?: number }).byteLength ?? 0
-    if (pending.queue.length >= maxQueuedMessages || pending.queuedBytes > maxQueuedBytes) {
-      this.refuse(this.#refusal('too_many_frames'))
-      return
-    }
-    pending.queue.push([data, isBinary])
-  }
-
   #verify(step: HandshakeStep & { readonly step: 'credential' }, data: unknown, isBinary: boolean): void {
-    const keeper = this.#keeper
-    const { credential, declared, replay } = step
+    const attempt = new Attempt<P>(this.#keeper, this, this.#decision as Defer<P>, step, [data, isBinary])
     this.#state = VERIFYING
     this.#attempts++
-    const pending: Pending = {
-      mark: keeper.gate.connections.mark(),
-      inBand: { credential, declared },
-      guessable: isGuessable(credential),
-      replay: replay ? [data, isBinary] : undefined,
-      queue: [],
-      queuedBytes: 0,
-      cancelTurn: undefined,
-      verification: undefined,
-    }
-    this.#pending = pending
-    if (keeper.verifications.mayStart(this.bucket)) {
-      this.#resume(pending)
-      return
-    }
-    this.#ws?.pause()
-    pending.cancelTurn = keeper.verifications.wait(this.bucket, () => {
-      pending.cancelTurn = undefined
-      this.#resume(pending)
-    })
+    this.#attempt = attempt
+    attempt.start()
   }
 
-  #resume(pending: Pending): void {
-    const { gate, verifications } = this.#keeper
-    let answer: ReturnType<typeof gate.resume>
-    try {
-      answer = gate.resume(this.#deferred as Defer<P>, pending.inBand)
-    } catch (error) {
-      gate.logger.error('A verification threw.', { error })
-      this.#settle(this.#refusal('unavailable'), pending)
-      return
-    }
-    if (!isPromiseLike(answer)) {
-      this.#settle(answer, pending)
-      return
-    }
+  pause(): void {
     this.#ws?.pause()
-    const verification = verifications.begin(this.bucket, () => {
-      this.#settle(this.#refusal('unavailable', 'The verification took too long.'), pending)
-    })
-    pending.verification = verification
-    answer.then(
-      (resumption) => {
-        if (verifications.end(verification)) this.#settle(resumption, pending)
-      },
-      (error: unknown) => {
-        gate.logger.error('A verification failed.', { error })
-        if (verifications.end(verification)) this.#settle(this.#refusal('unavailable'), pending)
-      },
-    )
   }
 
-  #settle(answer: Resumption<P>, pending: Pending): void {
+  settled(answer: Resumption<P>, attempt: Attempt<P>): void {
     // Refused, timed out or gone meanwhile: whatever the answer is, it comes too late.
-    if (this.#state !== VERIFYING || this.#pending !== pending) return
+    if (this.#state !== VERIFYING || this.#attempt !== attempt) return
     const ws = this.#ws as WebSocketLike
     if (!isOpen(ws)) {
       this.#leave(1000, '')
@@ -279,8 +220,8 @@ export class WaitingSocket<P extends Principal> implements Leaving {
     }
     if (answer.outcome === 'allow') {
       // The gate compares, too; but between its answer and this line others have run.
-      const reason = this.#keeper.gate.connections.closedSince(pending.mark, answer.principal)
-      if (reason === undefined) this.#accept(answer, pending, ws)
+      const reason = this.#keeper.gate.connections.closedSince(attempt.mark, answer.principal)
+      if (reason === undefined) this.#accept(answer, attempt.messages, ws)
       else this.refuse(this.#refusal(codeOfRevocation(reason)))
       return
     }
@@ -289,21 +230,25 @@ export class WaitingSocket<P extends Principal> implements Leaving {
       this.refuse(answer)
       return
     }
-    this.#keeper.addresses.refused(this.bucket, pending.guessable)
-    this.#pending = undefined
+    this.#keeper.addresses.refused(this.bucket, attempt.guessable)
+    this.#attempt = undefined
     this.#state = AWAITING
     this.#send(this.#rejection(answer).frames)
-    for (const [data, isBinary] of pending.queue) this.message(data, isBinary)
+    for (const [data, isBinary] of attempt.queued) this.message(data, isBinary)
     if (this.#state === AWAITING && ws.isPaused) ws.resume()
   }
 
-  #accept(answer: Resumption<P> & { readonly outcome: 'allow' }, pending: Pending, ws: WebSocketLike): void {
+  #accept(
+    answer: Resumption<P> & { readonly outcome: 'allow' },
+    messages: Message[],
+    ws: WebSocketLike,
+  ): void {
     const keeper = this.#keeper
     const { principal, edgePrincipal, dropped, issued } = answer
-    const { rule } = this.#deferred as Defer<P>
+    const { rule, handshake } = this.#decision as Defer<P>
     let frames: readonly string[]
     try {
-      frames = this.#handshake.accept({ principal, dropped, issued }, this.#contextOf())
+      frames = handshake.accept({ principal, dropped, issued }, this.#contextOf())
     } catch (error) {
       this.#handshakeThrew('accept', error)
       return
@@ -311,15 +256,15 @@ export class WaitingSocket<P extends Principal> implements Leaving {
     keeper.stopWaiting(this)
     this.#releaseSlot()
     this.#state = DONE
-    this.#pending = undefined
+    this.#attempt = undefined
     keeper.addresses.succeeded(this.bucket)
     this.#raw.removeListener('data', countBytes)
     this.#raw[owner] = undefined
     release(ws)
-    const request = unpackRequest(this.#url, this.#headers, this.#raw)
+    const packed = { names: this.#headerNames, values: this.#headerValues }
+    const request = unpackRequest(this.#url, packed, this.#raw)
     keeper.gate.remember(request, { outcome: 'allow', principal, edgePrincipal, rule, headers: undefined })
     ;(this.#wss.clients as Set<unknown> | undefined)?.add(ws)
-    const messages = pending.replay === undefined ? pending.queue : [pending.replay, ...pending.queue]
     new AcceptedSocket(keeper, ws, principal, this.#place).start(this.#wss, request, frames, messages)
   }
 
@@ -329,7 +274,7 @@ export class WaitingSocket<P extends Principal> implements Leaving {
     const keeper = this.#keeper
     const ws = this.#ws
     if (countsAsFailure(refusal.code)) {
-      const guessable = refusal.code === 'invalid_credential' && this.#pending?.guessable === true
+      const guessable = refusal.code === 'invalid_credential' && this.#attempt?.guessable === true
       keeper.addresses.refused(this.bucket, guessable)
     }
     if (ws === undefined || !isOpen(ws)) {
@@ -351,23 +296,16 @@ export class WaitingSocket<P extends Principal> implements Leaving {
     this.#state = REJECTING
     ws.pause()
     keeper.held.add(this)
-    const timer = keeper.gate.clock.setTimer(Math.round(duration * keeper.jitter()), () => {
+    this.#hold = keeper.gate.clock.setTimer(Math.round(duration * keeper.jitter()), () => {
       this.#leave(code, reason)
     })
-    this.#cancelHold = () => timer.cancel()
-  }
-
-  /** Refuses it as soon as it can be told. */
-  refuseWhenOpen(refusal: Refusal): void {
-    if (this.#state === CHECKING) this.#refusalInWaiting = refusal
-    else this.refuse(refusal)
   }
 
   /** The deadline has passed, and no frame that was already here has changed anything. */
   overdue(wasVerifying: boolean): void {
     if (this.#state === CHECKING) this.terminate()
     else if (this.#state === AWAITING) this.refuse(this.#refusal('handshake_timeout'), false)
-    else if (this.#state === VERIFYING && (wasVerifying || this.#pending?.verification === undefined)) {
+    else if (this.#state === VERIFYING && (wasVerifying || this.#attempt?.isUnderWay !== true)) {
       this.refuse(this.#refusal('unavailable', 'The verification was not finished in time.'), false)
     }
   }
@@ -409,10 +347,10 @@ export class WaitingSocket<P extends Principal> implements Leaving {
     keeper.stopWaiting(this)
     keeper.held.delete(this)
     keeper.leaving.delete(this)
-    this.#cancelHold?.()
-    this.#cancelHold = undefined
-    this.#pending?.cancelTurn?.()
-    this.#pending = undefined
+    this.#hold?.cancel()
+    this.#hold = undefined
+    this.#attempt?.cancel()
+    this.#attempt = undefined
   }
 
   #releaseSlot(): void {
@@ -456,12 +394,14 @@ export class WaitingSocket<P extends Principal> implements Leaving {
   }
 
   #contextOf(): HandshakeContext {
-    this.#context ??= new SocketContext(this.#keeper, this.#deferred?.httpPrincipal)
+    const decision = this.#decision
+    const httpPrincipal = decision.outcome === 'defer' ? decision.httpPrincipal : undefined
+    this.#context ??= new SocketContext(this.#keeper, httpPrincipal)
     return this.#context
   }
 
   #refusal(code: RefusalCode, detail?: string): ReturnType<typeof refuse> {
-    return refuse(code, { detail, rule: this.#deferred?.rule })
+    return refuse(code, { detail, rule: this.#decision.rule })
   }
 
   #rejection(refusal: Refusal): RefusalFrames {
