@@ -93,12 +93,8 @@ export { type ApiKeyOptions, apiKey } from './schemes/api-key.ts'
 export type { ForeignTokens } from './schemes/bearer.ts'
 export { claimSecret, type DeviceKeyOptions, deviceKey } from './schemes/device-key.ts'
 export { type DeviceTokenOptions, deviceToken } from './schemes/device-token.ts'
-export {
-  type FromMiddlewareOptions,
-  fromMiddleware,
-  type MappedPrincipal,
-  type NodeMiddleware,
-} from './schemes/from-middleware.ts'
+export { type FromMiddlewareOptions, fromMiddleware, type NodeMiddleware } from './schemes/from-middleware.ts'
+export { type FromRequestOptions, fromRequest, type MappedPrincipal } from './schemes/from-request.ts'
 export { type PasswordOptions, type PasswordScheme, password } from './schemes/password.ts'
 export {
   cookieMayBeSecure,

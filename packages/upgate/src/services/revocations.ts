@@ -6,6 +6,7 @@ import { type RevocationLog, StoreUnavailable } from '../core/ports/stores.ts'
 import { createBusLine } from './bus-line.ts'
 import { createFreshness } from './freshness.ts'
 import { createLogReader } from './log-reader.ts'
+import { checkDraft } from './revocation-input.ts'
 import type { Revocations } from './types.ts'
 
 /** What the services do with the log, besides what the outside may. */
@@ -147,6 +148,18 @@ export function createRevocations(options: RevocationsOptions): OwnRevocations {
     return syncing
   }
 
+  async function publish(entries: readonly Revocation[]): Promise<void> {
+    let gap = false
+    for (const entry of entries) {
+      if (!reader.take(entry)) gap = true
+      announce(entry)
+    }
+    const last = entries.at(-1)
+    if (last !== undefined) bus?.announce(last.sequence)
+    // Another process wrote in between. Ours took effect already; announcing one twice does no harm.
+    if (gap) await sync().catch(() => {})
+  }
+
   function poll(): void {
     timer?.cancel()
     if (closed || !follows) return
@@ -176,6 +189,12 @@ export function createRevocations(options: RevocationsOptions): OwnRevocations {
       return () => void listeners.delete(own)
     },
     sync,
+    async revoke(selector, reason = 'revoked') {
+      const draft = checkDraft(selector, reason, clock.now())
+      const entries = await log.append([draft])
+      await publish(entries)
+      return entries[0] as Revocation
+    },
     health: () => ({
       log: freshness.state,
       bus: line === undefined ? 'none' : line.silent ? 'silent' : 'heard',
@@ -184,17 +203,7 @@ export function createRevocations(options: RevocationsOptions): OwnRevocations {
       if (reader.known === undefined) return start()
       return freshness.state === 'current' ? undefined : sync()
     },
-    async publish(entries) {
-      let gap = false
-      for (const entry of entries) {
-        if (!reader.take(entry)) gap = true
-        announce(entry)
-      }
-      const last = entries.at(-1)
-      if (last !== undefined) bus?.announce(last.sequence)
-      // Another process wrote in between. Ours took effect already; announcing one twice does no harm.
-      if (gap) await sync().catch(() => {})
-    },
+    publish,
     close() {
       closed = true
       timer?.cancel()

@@ -1,0 +1,193 @@
+import type { IncomingMessage } from 'node:http'
+import type { MaybePromise, Scheme, Verification } from '../core/credential.ts'
+import { assertKnownOptions } from '../core/options.ts'
+import type { Clock } from '../core/ports/clock.ts'
+import type { RevocationFeed } from '../core/ports/revocations.ts'
+import type { Principal, PrincipalKind } from '../core/principal.ts'
+import type { AuthRequest } from '../core/request.ts'
+import { systemClock } from '../services/system-clock.ts'
+import { headerName, notOfThisForm } from './bearer.ts'
+import { readCookie } from './cookie-header.ts'
+
+/** Who was found by a session system of the application's own. */
+export interface MappedPrincipal {
+  /** Default: `user`. */
+  readonly kind?: PrincipalKind
+  readonly id: string
+  readonly scopes?: readonly string[]
+  readonly roles?: readonly string[]
+  /** What revocation by session acts on. It is logged: a public id or a digest, never what the cookie holds. */
+  readonly sessionId?: string
+  /** Milliseconds since the epoch. */
+  readonly expiresAt?: number
+  readonly displayName?: string
+  readonly attributes?: Readonly<Record<string, unknown>>
+}
+
+export interface FromRequestOptions {
+  /** Default: `request`. */
+  readonly name?: string
+  /** Whether it goes by cookies. Say `false` only for what reads a header alone. Default: true. */
+  readonly ambient?: boolean
+  /** Names of its cookies: requests without any of them are not asked about. Default: any cookie may be its. */
+  readonly cookie?: string | readonly string[]
+  /** Header that is read where it is not ambient. Default: `authorization`. */
+  readonly header?: string
+  /** Milliseconds until an answer that does not come counts as `unavailable`. Default: 10,000. */
+  readonly timeout?: number
+  readonly clock?: Clock
+  /** The revocations that end its principals. */
+  readonly revocations?: RevocationFeed
+}
+
+/** The names of {@link FromRequestOptions}. */
+export const fromRequestOptions: readonly string[] = [
+  'name',
+  'ambient',
+  'cookie',
+  'header',
+  'timeout',
+  'clock',
+  'revocations',
+]
+
+/**
+ * Authenticates with the sessions an application has already, for requests and upgrades alike: `find` is given the
+ * host's own request and says who it is from, or `null` for nobody.
+ *
+ * Throwing and not answering in time are 503, never 401: let errors of your session store through.
+ *
+ * @throws TypeError for an unknown option
+ * @example
+ * fromRequest(async ({ headers }) => {
+ *   const found = await auth.api.getSession({ headers: fromNodeHeaders(headers) })
+ *   return found && { id: found.user.id, sessionId: found.session.id }
+ * }, { cookie: 'better-auth.session_token' })
+ */
+export function fromRequest<Request extends object = IncomingMessage>(
+  find: (request: Request) => MaybePromise<MappedPrincipal | null | undefined>,
+  options: FromRequestOptions = {},
+): Scheme {
+  assertKnownOptions('fromRequest', options, fromRequestOptions)
+  if (typeof find !== 'function') {
+    throw new TypeError('fromRequest: give it a function from a request to a principal')
+  }
+  const look = async (request: Request): Promise<Found> => {
+    try {
+      return { mapped: await find(request) }
+    } catch {
+      return { problem: 'looking for the session failed' }
+    }
+  }
+  return requestScheme('fromRequest', look, { name: 'request', ...options })
+}
+
+/** Somebody, nobody, or why that cannot be said. */
+export type Found =
+  | { readonly mapped: MappedPrincipal | null | undefined; readonly problem?: undefined }
+  | { readonly problem: string }
+
+/** The scheme around a function that looks for somebody in a request, and that does not reject. */
+export function requestScheme<Request extends object>(
+  where: string,
+  look: (request: Request) => Promise<Found>,
+  options: FromRequestOptions & { readonly name: string },
+): Scheme {
+  const { name, ambient = true, timeout = 10_000, clock = systemClock, revocations } = options
+  if (!Number.isInteger(timeout) || timeout < 1 || timeout > 600_000) {
+    throw new TypeError(`${where}: \`timeout\` must be 1 to 600,000 milliseconds`)
+  }
+  if (ambient && options.header !== undefined) {
+    throw new TypeError(`${where}: \`header\` is for what is not ambient; say \`ambient: false\``)
+  }
+  const cookies = cookieNames(where, ambient, options.cookie)
+  const location = ambient ? 'cookie' : explicitHeader(where, options.header)
+
+  function inTime(request: Request): Promise<Found> {
+    return new Promise((resolve) => {
+      const timer = clock.setTimer(timeout, () => resolve({ problem: 'it was not answered in time' }))
+      void look(request).then((found) => {
+        timer.cancel()
+        resolve(found)
+      })
+    })
+  }
+
+  return {
+    name,
+    ambient,
+    ...(ambient || location === 'authorization' ? {} : { headers: [location] }),
+    extract(request) {
+      const value = request.headers[location]
+      if (value === undefined || value === '') return undefined
+      if (cookies !== undefined && !cookies.some((each) => readCookie(String(value), each) !== undefined)) {
+        return undefined
+      }
+      return { credential: { type: 'opaque', source: 'middleware', name, value: request }, location }
+    },
+    async verify(credential): Promise<Verification> {
+      if (credential.type !== 'opaque' || credential.source !== 'middleware' || credential.name !== name) {
+        return notOfThisForm('what is read of a request')
+      }
+      const native = (credential.value as AuthRequest).native as Request | undefined
+      if (native === undefined) {
+        return { outcome: 'unavailable', reason: 'the adapter does not pass the host request on' }
+      }
+      const found = await inTime(native)
+      if (found.problem !== undefined) return { outcome: 'unavailable', reason: found.problem }
+      if (found.mapped === null || found.mapped === undefined) {
+        return { outcome: 'rejected', code: 'invalid_credential', reason: 'nobody was found' }
+      }
+      return principalOf(found.mapped, name)
+    },
+    ...(revocations === undefined ? {} : { revocations }),
+  }
+}
+
+function cookieNames(
+  where: string,
+  ambient: boolean,
+  cookie: string | readonly string[] | undefined,
+): readonly string[] | undefined {
+  if (cookie === undefined) return undefined
+  const names = typeof cookie === 'string' ? [cookie] : [...cookie]
+  const sound = names.every((name) => typeof name === 'string' && /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name))
+  if (!ambient || names.length === 0 || !sound) {
+    throw new TypeError(
+      `${where}: \`cookie\` must be the name of a cookie, or several; it is for what is ambient`,
+    )
+  }
+  return names
+}
+
+function explicitHeader(where: string, header = 'authorization'): string {
+  return header.toLowerCase() === 'authorization' ? 'authorization' : headerName(where, header)
+}
+
+function principalOf(mapped: MappedPrincipal, scheme: string): Verification {
+  const { kind = 'user', id, scopes = [], roles = [], attributes = {}, ...rest } = mapped
+  // An id that is no id would let revocation and logs take two people for one.
+  if (typeof id !== 'string' || id === '') {
+    return { outcome: 'unavailable', reason: 'the mapping from request to principal gave no id' }
+  }
+  const { sessionId, expiresAt, displayName } = rest
+  // A date that could not be read must not become a session without end.
+  if (expiresAt !== undefined && (typeof expiresAt !== 'number' || Number.isNaN(expiresAt))) {
+    return {
+      outcome: 'unavailable',
+      reason: 'the mapping from request to principal gave no proper `expiresAt`',
+    }
+  }
+  const principal: Principal = Object.freeze({
+    kind,
+    id,
+    scheme,
+    scopes: Object.freeze([...scopes]),
+    roles: Object.freeze([...roles]),
+    attributes: Object.freeze({ ...attributes }),
+    ...(sessionId === undefined ? {} : { sessionId }),
+    ...(expiresAt === undefined ? {} : { expiresAt }),
+    ...(displayName === undefined ? {} : { displayName }),
+  })
+  return { outcome: 'authenticated', principal }
+}

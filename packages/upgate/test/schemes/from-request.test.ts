@@ -1,0 +1,111 @@
+import { describe, expect, test } from 'vitest'
+import { fromRequest } from '../../src/schemes/from-request.ts'
+import { manualClock } from '../../src/testing/manual-clock.ts'
+import { settle } from '../services/setup.ts'
+import { context, decide, inBand, request } from './requests.ts'
+
+const cookie = 'sid=1'
+
+describe('a function that finds the session of a request', () => {
+  test('says who it is, from the host request', async () => {
+    const native = { user: 'ada' }
+    const scheme = fromRequest((asked: typeof native) => ({ id: asked.user, scopes: ['a'] }), { name: 'own' })
+    const found = scheme.extract?.(request({ cookie }, native))
+    const answer = found && (await scheme.verify(found.credential, context))
+    expect(answer).toMatchObject({
+      outcome: 'authenticated',
+      principal: { kind: 'user', id: 'ada', scheme: 'own', scopes: ['a'], roles: [] },
+    })
+    expect(scheme).toMatchObject({ name: 'own', ambient: true })
+  })
+
+  test('finding nobody counts as no credential, failing as unavailable, and neither as the other', async () => {
+    expect(
+      await decide(
+        fromRequest(() => null),
+        { cookie },
+        {},
+      ),
+    ).toBe('invalid_credential')
+    expect(
+      await decide(
+        fromRequest(async () => undefined),
+        { cookie },
+        {},
+      ),
+    ).toBe('invalid_credential')
+    const failing: (() => never | Promise<never>)[] = [
+      () => {
+        throw new Error('no database')
+      },
+      async () => {
+        throw new Error('no database')
+      },
+    ]
+    for (const find of failing) expect(await decide(fromRequest(find), { cookie }, {})).toBe('unavailable')
+    // An adapter that keeps the host request to itself.
+    expect(
+      await decide(
+        fromRequest(() => ({ id: 'ada' })),
+        { cookie },
+      ),
+    ).toBe('unavailable')
+  })
+
+  test('not coming back is unavailable, and a late answer changes nothing', async () => {
+    const clock = manualClock()
+    let late = (_found: { id: string }): void => {}
+    const scheme = fromRequest(() => new Promise<{ id: string }>((resolve) => (late = resolve)), {
+      clock,
+      timeout: 1000,
+    })
+    const answering = decide(scheme, { cookie }, {})
+    await settle()
+    clock.advance(1000)
+    late({ id: 'ada' })
+    expect(await answering).toBe('unavailable')
+    expect(clock.pending).toBe(0)
+  })
+
+  test('is asked about its own cookies only', async () => {
+    const scheme = fromRequest(() => ({ id: 'ada' }), { cookie: ['sid', '__Secure-sid'] })
+    expect(await decide(scheme, { cookie: 'other=1; xsid=2; sid=' }, {})).toBe('absent')
+    expect(await decide(scheme, { cookie: 'other=1; __Secure-sid=2' }, {})).toBe('authenticated')
+    // Two of one name: nobody can say which is whose.
+    expect(await decide(scheme, { cookie: 'sid=1; sid=2' }, {})).toBe('absent')
+    expect(await decide(scheme, {}, {})).toBe('absent')
+  })
+
+  test.each([
+    ['no id', { id: '' }],
+    ['a date that is none', { id: 'ada', expiresAt: Number.NaN }],
+    ['a date as text', { id: 'ada', expiresAt: '2030-01-01' as never }],
+  ])('that gives %s is unavailable: nobody is let in for good by mistake', async (_what, mapped) => {
+    expect(
+      await decide(
+        fromRequest(() => mapped),
+        { cookie },
+        {},
+      ),
+    ).toBe('unavailable')
+  })
+
+  test('claims nothing in band, and verifies nothing that it did not find itself', async () => {
+    const scheme = fromRequest(() => ({ id: 'ada' }))
+    expect(scheme.claims).toBeUndefined()
+    expect(await scheme.verify(inBand('x'), context)).toMatchObject({ code: 'invalid_credential' })
+    const others = { type: 'opaque', source: 'middleware', name: 'other', value: request({}, {}) } as const
+    expect(await scheme.verify(others, context)).toMatchObject({ code: 'invalid_credential' })
+  })
+
+  test('misconfiguration throws and names the option', () => {
+    expect(() => fromRequest(undefined as never)).toThrow(/^fromRequest: give it a function/)
+    expect(() => fromRequest(() => null, { wait: 1 } as never)).toThrow(/unknown option `wait`/)
+    expect(() => fromRequest(() => null, { timeout: 0 })).toThrow(/^fromRequest: `timeout`/)
+    expect(() => fromRequest(() => null, { header: 'x' })).toThrow(/`header`/)
+    for (const bad of ['', 'a b', [], ['a', 'b;c']]) {
+      expect(() => fromRequest(() => null, { cookie: bad }), String(bad)).toThrow(/`cookie`/)
+    }
+    expect(() => fromRequest(() => null, { cookie: 'a', ambient: false })).toThrow(/`cookie`/)
+  })
+})
