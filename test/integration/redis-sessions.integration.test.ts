@@ -1,41 +1,16 @@
 // Needs PostgreSQL and Redis.
-import { createClient } from 'redis'
 import { composeStores, createServices, memoryStore, type Store } from 'upgate'
-import { redisSessions } from 'upgate/redis'
+import { redisSessions, redisTickets } from 'upgate/redis'
 import { postgresStore } from 'upgate/sql'
 import { storeContract } from 'upgate/testing'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { clear, command, database, keysOf, testRedisUrl } from './redis.ts'
 import { dropSchema, postgresAnswers, postgresUrl, redisAnswers, redisUrl, uniqueName } from './services.ts'
-
-// A database of its own tells this file's connections from others'.
-const database = 12
-const url = new URL(redisUrl)
-url.pathname = `/${database}`
 
 const withRedis = await redisAnswers()
 const withPostgres = await postgresAnswers()
 
-async function command(...parts: string[]): Promise<unknown> {
-  const client = createClient({ url: url.href })
-  client.on('error', () => {})
-  await client.connect()
-  try {
-    return await client.sendCommand(parts)
-  } finally {
-    client.destroy()
-  }
-}
-
-async function keysOf(prefix: string): Promise<string[]> {
-  return (await command('KEYS', `{${prefix}}:*`)) as string[]
-}
-
-async function clear(prefix: string): Promise<void> {
-  const keys = await keysOf(prefix)
-  if (keys.length > 0) await command('DEL', ...keys)
-}
-
-describe.skipIf(!withRedis || !withPostgres)('sessions in Redis, records in PostgreSQL', () => {
+describe.skipIf(!withRedis || !withPostgres)('sessions and tickets in Redis, records in PostgreSQL', () => {
   storeContract(
     'PostgreSQL with Redis',
     async () => {
@@ -45,7 +20,10 @@ describe.skipIf(!withRedis || !withPostgres)('sessions in Redis, records in Post
         async connect() {
           const store = composeStores(
             await postgresStore({ connectionString: postgresUrl, schema: name, maxConnections: 4 }),
-            { sessions: await redisSessions({ url: url.href, prefix: name }) },
+            {
+              sessions: await redisSessions({ url: testRedisUrl, prefix: name }),
+              tickets: await redisTickets({ url: testRedisUrl, prefix: name }),
+            },
           )
           stores.push(store)
           return store
@@ -72,7 +50,7 @@ describe.skipIf(!withRedis)('sessions in Redis', () => {
     await clear(prefix)
   })
   async function compose(base: Store = memoryStore()): Promise<Store> {
-    const store = composeStores(base, { sessions: await redisSessions({ url: url.href, prefix }) })
+    const store = composeStores(base, { sessions: await redisSessions({ url: testRedisUrl, prefix }) })
     stores.push(store)
     return store
   }
@@ -179,7 +157,7 @@ describe.skipIf(!withRedis)('sessions in Redis', () => {
       code: 'store_unavailable',
     })
     await expect(redisSessions({ url: 'http://x' })).rejects.toThrow(/`url`/)
-    await expect(redisSessions({ url: url.href, prefix: '{a}' })).rejects.toThrow(/`prefix`/)
+    await expect(redisSessions({ url: testRedisUrl, prefix: '{a}' })).rejects.toThrow(/`prefix`/)
     await expect(redisSessions({ url: redisUrl, timeout: 0 })).rejects.toThrow(/`timeout`/)
     expect(() => composeStores(memoryStore(), { sessions: {} as never })).toThrow(/`sessions`/)
     expect(() => composeStores(memoryStore(), { keys: {} } as never)).toThrow(/unknown option `keys`/)

@@ -57,6 +57,7 @@ export type {
 } from './core/handshake.ts'
 export type { RevocationBus } from './core/ports/bus.ts'
 export type { Clock, Timer } from './core/ports/clock.ts'
+export type { Attempt, FailureCount, FailureStore } from './core/ports/failures.ts'
 export type { Logger } from './core/ports/logger.ts'
 export type {
   InvitationRecord,
@@ -151,5 +152,11 @@ export type {
   TokenRotation,
   TokenService,
 } from './services/types.ts'
-export { composeStores, type SessionPart } from './stores/compose.ts'
+export {
+  composeStores,
+  type FailurePart,
+  type SessionPart,
+  type StoreParts,
+  type TicketPart,
+} from './stores/compose.ts'
 export { memoryStore } from './stores/memory.ts'

@@ -10,6 +10,7 @@ import { createLogin } from './login.ts'
 import { createPairing } from './pairing/create-pairing.ts'
 import { createRevocations } from './revocations.ts'
 import { createSessionJudge, createSessions } from './sessions.ts'
+import { createFailures } from './shared-failures.ts'
 import { systemClock } from './system-clock.ts'
 import { createTickets } from './tickets.ts'
 import { createTokenVerifier } from './token-verifier.ts'
@@ -63,6 +64,13 @@ export function createServices(options: ServicesOptions): Services {
     keepSocketsWhenLost,
   })
   const pool = createHashPool({ inFlight: limits.hashesInFlight, queue: limits.hashQueue })
+  const failures = createFailures({
+    shared: store.failures,
+    clock,
+    logger,
+    maxEntries: limits.failureEntries,
+    waiting: limits.lookupsInFlight,
+  })
   const { cacheEntries, cacheAge, lookupsInFlight, lookupTimeout } = limits
   const bounds = { clock, revocations, cacheEntries, lookupsInFlight, lookupTimeout }
   const touching = { clock, logger, delay: limits.touchDelay }
@@ -117,11 +125,10 @@ export function createServices(options: ServicesOptions): Services {
     randomBytes,
     login: createLogin({
       accounts: store.accounts,
-      clock,
+      failures,
       logger,
       hasher,
       pool,
-      failureEntries: limits.failureEntries,
       randomBytes,
     }),
     forget(selector: RevocationSelector) {
@@ -138,6 +145,7 @@ export function createServices(options: ServicesOptions): Services {
     logger,
     revocations,
     randomBytes,
+    failures,
     judge: createTokenJudge({ ...judging, scheme: 'device-key', kind: 'device', touches: deviceTouches }),
     options: options.pairing,
   })

@@ -1,138 +1,148 @@
 import type { Clock } from '../core/ports/clock.ts'
+import { type Attempt, type FailureCount, type FailureStore, failureRules } from '../core/ports/failures.ts'
 
-/** How many failures one count may reach, and what it is called. */
-export interface FailureCount {
-  readonly key: string
-  /** Failures within a minute that lock it. */
-  readonly limit: number
-}
-
-/** Whether an attempt may be made. */
-export type Attempt =
-  | { readonly allowed: false /** Seconds. */; readonly retryAfter: number }
-  | {
-      readonly allowed: true
-      /** Must be called once; `void` = it said nothing about who it was. */
-      end(result: 'failed' | 'succeeded' | 'void'): void
-    }
-
-/** Counts failures to prove something that can be guessed. */
-export interface FailureTable {
-  /** Reserves an attempt in every count, so that attempts in parallel cannot exceed a limit together. */
+/** Counts of this process. */
+export interface FailureTable extends FailureStore {
   begin(counts: readonly FailureCount[], dryRun?: boolean): Attempt
+  /** Notes that this key succeeded, here or elsewhere. */
+  remember(key: string): void
   readonly size: number
 }
 
 interface Entry {
+  /** Attempts that failed or are not decided yet, since `start`. */
   failures: number
-  windowStart: number
+  start: number
   lockedUntil: number
   /** How often it was locked: each lock is twice as long as the one before. */
   locks: number
-  inFlight: number
+  /** `full`: the attempt that reached the limit is not decided yet, so that the lock may be lifted soon. */
+  state: 'counting' | 'full' | 'locked'
 }
 
-const window = 60_000
-const firstLock = 60_000
-const longestLock = 3_600_000
-/** Quiet for so long after its last lock, a count starts from the beginning. */
-const forgetAfter = 86_400_000
-/** Entries looked at for one that is not locked, when the table is full. */
-const evictionScan = 64
+const { window, firstLock, longestLock, forgetAfter } = failureRules
 
-/** Creates the table; it never holds more than `maxEntries`. */
+/** Creates the table; it never holds more than `maxEntries`, and remembers as many successes. */
 export function createFailureTable(options: {
   readonly clock: Clock
   readonly maxEntries: number
 }): FailureTable {
   const { clock, maxEntries } = options
-  const entries = new Map<string, Entry>()
+  // Both in order of use. Filling the table must not be a way to be unlocked: what was locked goes last.
+  const counting = new Map<string, Entry>()
+  const locked = new Map<string, Entry>()
+  /** Keys that succeeded, the latest last. */
+  const known = new Set<string>()
 
-  function evict(): void {
-    let victim: string | undefined
-    let looked = 0
-    const now = clock.now()
-    for (const [key, entry] of entries) {
-      if (entry.inFlight > 0) continue
-      victim ??= key
-      // Filling the table must not be a way to be unlocked, as far as that can be had with bounded work.
-      if (entry.lockedUntil <= now) {
-        victim = key
-        break
-      }
-      if (++looked >= evictionScan) break
-    }
-    if (victim !== undefined) entries.delete(victim)
-  }
-
-  function entryOf(key: string, now: number): Entry {
-    let entry = entries.get(key)
-    if (entry === undefined) {
-      if (entries.size >= maxEntries) evict()
-      entry = { failures: 0, windowStart: now, lockedUntil: 0, locks: 0, inFlight: 0 }
-      entries.set(key, entry)
-    }
+  function find(key: string, now: number): Entry | undefined {
+    const entry = counting.get(key) ?? locked.get(key)
+    if (entry === undefined) return undefined
     // A clock set back must not lock anybody for longer than the longest lock.
     if (entry.lockedUntil > now + longestLock) entry.lockedUntil = now + longestLock
-    if (now - entry.windowStart >= window || now < entry.windowStart) {
-      entry.failures = 0
-      entry.windowStart = now
-    }
+    if (entry.state !== 'counting' && entry.lockedUntil > now) return entry
     if (now - entry.lockedUntil > forgetAfter) entry.locks = 0
+    if (entry.state !== 'counting' || now - entry.start >= window || now < entry.start) {
+      entry.state = 'counting'
+      entry.failures = 0
+      entry.start = now
+    }
     return entry
   }
 
-  function count(key: string, limit: number): void {
-    const now = clock.now()
-    const entry = entryOf(key, now)
+  function put(key: string, entry: Entry): void {
+    forget(key)
+    ;(entry.locks > 0 ? locked : counting).set(key, entry)
+  }
+
+  function evictFor(reserved: readonly FailureCount[]): void {
+    for (const table of [counting, locked]) {
+      for (const key of table.keys()) {
+        if (counting.size + locked.size <= maxEntries) return
+        if (!reserved.some((count) => count.key === key)) table.delete(key)
+      }
+    }
+  }
+
+  function reserve({ key, limit }: FailureCount, now: number): Entry {
+    const entry = find(key, now) ?? { failures: 0, start: now, lockedUntil: 0, locks: 0, state: 'counting' }
     entry.failures += 1
-    if (entry.failures < limit) return
-    entry.lockedUntil = now + Math.min(firstLock * 2 ** entry.locks, longestLock)
-    entry.locks += 1
-    entry.failures = 0
+    if (entry.failures >= limit) {
+      entry.state = 'full'
+      entry.lockedUntil = now + Math.min(firstLock * 2 ** entry.locks, longestLock)
+      entry.locks += 1
+    }
+    put(key, entry)
+    return entry
+  }
+
+  /** Takes a reservation back, and with it the lock that came of it. */
+  function release(key: string, entry: Entry): void {
+    entry.failures -= 1
+    if (entry.state !== 'counting') {
+      entry.state = 'counting'
+      entry.locks -= 1
+      entry.lockedUntil = clock.now()
+    }
+    if (entry.failures <= 0 && entry.locks === 0) forget(key)
+    else put(key, entry)
+  }
+
+  function forget(key: string): void {
+    counting.delete(key)
+    locked.delete(key)
+  }
+
+  function remember(key: string): void {
+    known.delete(key)
+    known.add(key)
+    if (known.size <= maxEntries) return
+    for (const oldest of known) {
+      known.delete(oldest)
+      return
+    }
   }
 
   return {
-    begin(counts, dryRun = false) {
+    begin(all, dryRun = false) {
       const now = clock.now()
-      let retryAfter = 0
-      for (const { key, limit } of counts) {
-        const entry = entries.has(key) ? entryOf(key, now) : undefined
-        if (entry === undefined) continue
-        if (entry.lockedUntil > now) {
-          retryAfter = Math.max(retryAfter, Math.ceil((entry.lockedUntil - now) / 1000))
-        } else if (entry.failures + entry.inFlight >= limit) {
-          retryAfter = Math.max(retryAfter, 1)
-        }
+      const first = all[0]?.key ?? ''
+      const counts = known.has(first) ? all.filter(({ strangersOnly }) => !strangersOnly) : all
+      let wait = 0
+      for (const { key } of counts) {
+        const entry = find(key, now)
+        if (entry === undefined || entry.state === 'counting') continue
+        const left = entry.lockedUntil - now
+        wait = Math.max(wait, entry.state === 'full' ? Math.min(left, 1000) : left)
       }
-      if (retryAfter > 0) return { allowed: false, retryAfter }
+      if (wait > 0) return { allowed: false, retryAfter: Math.ceil(wait / 1000) }
       if (dryRun) return { allowed: true, end: () => {} }
-      const reserved = counts.map(({ key }) => entryOf(key, now))
-      for (const entry of reserved) entry.inFlight += 1
+      const reserved = counts.map((count) => {
+        const entry = reserve(count, now)
+        return { key: count.key, entry, start: entry.start, full: entry.state === 'full' }
+      })
+      evictFor(counts)
       let ended = false
       return {
         allowed: true,
         end(result) {
           if (ended) return
           ended = true
-          for (const entry of reserved) entry.inFlight -= 1
-          if (result === 'failed') for (const { key, limit } of counts) count(key, limit)
-          // Only the first count, account and address, is cleared: one good login must not pay for guesses
-          // at other accounts.
-          else if (result === 'succeeded' && counts[0] !== undefined) entries.delete(counts[0].key)
-          else tidy(counts)
+          for (const { key, entry, start, full } of reserved) {
+            // Evicted, cleared or begun anew since: what was reserved is not in it any more.
+            if ((counting.get(key) ?? locked.get(key)) !== entry || entry.start !== start) continue
+            if (result !== 'failed') release(key, entry)
+            else if (full && entry.state === 'full') entry.state = 'locked'
+          }
+          if (result !== 'succeeded') return
+          // Only the first count is cleared: one good login must not pay for guesses at other accounts.
+          forget(first)
+          remember(first)
         },
       }
     },
+    remember,
     get size() {
-      return entries.size
+      return counting.size + locked.size
     },
-  }
-
-  function tidy(counts: readonly FailureCount[]): void {
-    for (const { key } of counts) {
-      const entry = entries.get(key)
-      if (entry?.failures === 0 && entry.locks === 0 && entry.inFlight === 0) entries.delete(key)
-    }
   }
 }

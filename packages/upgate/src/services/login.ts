@@ -1,19 +1,27 @@
-import ipaddr from 'ipaddr.js'
 import type { Verification } from '../core/credential.ts'
-import type { Clock } from '../core/ports/clock.ts'
+import { networksOf } from '../core/networks.ts'
+import type { FailureCount } from '../core/ports/failures.ts'
 import type { Logger } from '../core/ports/logger.ts'
 import type { AccountRecord, AccountStore } from '../core/ports/stores.ts'
 import type { Principal } from '../core/principal.ts'
 import type { PasswordHasher } from '../crypto/password.ts'
 import { sha256 } from '../crypto/sha256.ts'
 import { normaliseEmail, normalisePassword, passwordProblem } from './account-input.ts'
-import { createFailureTable, type FailureCount } from './failures.ts'
 import type { HashPool } from './hash-pool.ts'
+import type { Failures } from './shared-failures.ts'
 import { rejected, unavailable } from './token-verifier.ts'
 import type { Accounts } from './types.ts'
 
 /** Failures within a minute that lock: a pair of account and address, an address, an account for strangers. */
 const limits = { pair: 10, address: 50, account: 100 }
+
+/** What an answer says about who it was. */
+const results = {
+  authenticated: 'succeeded',
+  rejected: 'failed',
+  unavailable: 'void',
+  throttled: 'void',
+} as const
 
 const crowded: Verification = unavailable('too many passwords are being checked', 1)
 const wrong: Verification = rejected('invalid_credential', 'no such account, or not its password')
@@ -21,17 +29,13 @@ const wrong: Verification = rejected('invalid_credential', 'no such account, or 
 /** Creates the check of a password: lockout, dummy hash, bounded hashing, rehash. */
 export function createLogin(options: {
   readonly accounts: AccountStore
-  readonly clock: Clock
+  readonly failures: Failures
   readonly logger: Logger | undefined
   readonly hasher: PasswordHasher
   readonly pool: HashPool
-  readonly failureEntries: number
   readonly randomBytes: (size: number) => Uint8Array
 }): Accounts['login'] {
-  const { accounts, clock, logger, hasher, pool, failureEntries, randomBytes } = options
-  const failures = createFailureTable({ clock, maxEntries: failureEntries })
-  /** Pairs of account and address that logged in before: guesses from elsewhere must not lock them out. */
-  const proven = new Set<string>()
+  const { accounts, failures, logger, hasher, pool, randomBytes } = options
   let dummy: Promise<string> | undefined
 
   function dummyHash(): Promise<string> {
@@ -40,30 +44,6 @@ export function createLogin(options: {
       throw error
     })
     return dummy
-  }
-
-  function countsOf(email: string, clientAddress: string | undefined): readonly FailureCount[] {
-    // Digests, so that the keys are short whatever was sent.
-    const account = sha256(email)
-    const address = clientAddress === undefined ? 'unknown' : networkOf(clientAddress)
-    const pair = `${account} ${address}`
-    const counts: FailureCount[] = [{ key: pair, limit: limits.pair }]
-    if (clientAddress !== undefined) {
-      counts.push({ key: address, limit: limits.address })
-      if (!proven.has(pair)) counts.push({ key: account, limit: limits.account })
-    }
-    return counts
-  }
-
-  function remember(pair: string): void {
-    proven.delete(pair)
-    proven.add(pair)
-    if (proven.size > failureEntries) {
-      for (const oldest of proven) {
-        proven.delete(oldest)
-        break
-      }
-    }
   }
 
   async function rehash(record: AccountRecord, password: string): Promise<void> {
@@ -98,7 +78,8 @@ export function createLogin(options: {
     const { clientAddress, dryRun = false } = context
     const normalised = normaliseEmail(email)
     const counts = countsOf(normalised ?? String(email).slice(0, 320), clientAddress)
-    const attempt = failures.begin(counts, dryRun)
+    const attempt = await failures.begin(counts, dryRun)
+    if (attempt === undefined) return crowded
     if (!attempt.allowed) {
       const reason = 'too many failed logins'
       return { outcome: 'throttled', reason, retryAfter: attempt.retryAfter }
@@ -110,10 +91,7 @@ export function createLogin(options: {
     }
     try {
       const answer = (await pool.run(() => check(normalised, text, dryRun))) ?? crowded
-      if (answer.outcome === 'authenticated') {
-        attempt.end('succeeded')
-        if (!dryRun) remember((counts[0] as FailureCount).key)
-      } else attempt.end(answer.outcome === 'rejected' ? 'failed' : 'void')
+      attempt.end(results[answer.outcome])
       return answer
     } catch (error) {
       attempt.end('void')
@@ -121,6 +99,24 @@ export function createLogin(options: {
       return unavailable('the account store or the password hasher cannot answer', 5)
     }
   }
+}
+
+/** The pair of account and address first: success clears it, and lets nobody else's guesses lock it out. */
+function countsOf(email: string, clientAddress: string | undefined): readonly FailureCount[] {
+  // A digest, so that the keys are short whatever was sent.
+  const account = sha256(email)
+  if (clientAddress === undefined) return [{ key: `password ${account} unknown`, limit: limits.pair }]
+  const [address, ...wider] = networksOf(clientAddress)
+  return [
+    { key: `password ${account} ${address.key}`, limit: limits.pair },
+    { key: `password ${address.key}`, limit: limits.address },
+    ...wider.map(({ key, factor }) => ({
+      key: `password ${key}`,
+      limit: limits.address * factor,
+      strangersOnly: true,
+    })),
+    { key: `password ${account}`, limit: limits.account, strangersOnly: true },
+  ]
 }
 
 function principalOf(record: AccountRecord): Principal {
@@ -133,16 +129,4 @@ function principalOf(record: AccountRecord): Principal {
     displayName: record.email,
     attributes: Object.freeze({}),
   })
-}
-
-/** An address as it is counted: IPv4-mapped folded, IPv6 by its /64, which is what one customer gets. */
-function networkOf(address: string): string {
-  if (!ipaddr.isValid(address)) return address.slice(0, 64)
-  const parsed = ipaddr.process(address)
-  if (parsed.kind() === 'ipv4') return parsed.toString()
-  return `${parsed
-    .toByteArray()
-    .slice(0, 8)
-    .map((byte) => byte.toString(16))
-    .join('.')}/64`
 }

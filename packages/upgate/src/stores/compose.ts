@@ -1,5 +1,7 @@
 import { assertKnownOptions } from '../core/options.ts'
+import type { FailureStore } from '../core/ports/failures.ts'
 import type { RevocationLog, SessionStore, Store } from '../core/ports/stores.ts'
+import type { TicketStore } from '../core/ports/tickets.ts'
 
 /** Sessions that live elsewhere than the log of revocations. */
 export interface SessionPart {
@@ -10,39 +12,72 @@ export interface SessionPart {
   close(): Promise<void>
 }
 
+/** Tickets that live elsewhere than the other records. */
+export interface TicketPart extends TicketStore {
+  close(): Promise<void>
+}
+
+/** Counts of failed attempts that several instances share. */
+export interface FailurePart extends FailureStore {
+  close(): Promise<void>
+}
+
+/** What of a store is kept elsewhere. At least one of them. */
+export interface StoreParts {
+  readonly sessions?: SessionPart | undefined
+  readonly tickets?: TicketPart | undefined
+  readonly failures?: FailurePart | undefined
+}
+
+/** What tells that something is the part it is given as. */
+const marks = { sessions: 'over', tickets: 'take', failures: 'begin' } as const
+const makers = { sessions: 'redisSessions', tickets: 'redisTickets', failures: 'redisFailures' } as const
+
 /**
- * Makes one store out of two: the records and the log of the first, with sessions kept elsewhere.
+ * Makes one store out of several: the records and the log of the first, with sessions, tickets or counts of failed
+ * attempts kept elsewhere.
  *
- * Closing it closes both.
+ * Closing it closes all of them.
  *
+ * @throws TypeError for an unknown or missing part, or what is none
  * @example
+ * const url = process.env.REDIS_URL
  * const store = composeStores(await postgresStore({ connectionString }), {
- *   sessions: await redisSessions({ url: process.env.REDIS_URL }),
+ *   tickets: await redisTickets({ url }),
+ *   failures: await redisFailures({ url }),
  * })
  */
-export function composeStores(base: Store, parts: { readonly sessions: SessionPart }): Store {
-  assertKnownOptions('composeStores', parts, ['sessions'])
-  const { sessions } = parts
-  if (typeof sessions?.over !== 'function') {
+export function composeStores(base: Store, parts: StoreParts): Store {
+  const names = Object.keys(marks) as (keyof StoreParts)[]
+  assertKnownOptions('composeStores', parts, names)
+  const given = names.filter((name) => parts[name] !== undefined)
+  if (given.length === 0) throw new TypeError(`composeStores: give at least one of ${names.join(', ')}`)
+  for (const name of given) {
+    if (typeof (parts[name] as unknown as Record<string, unknown>)[marks[name]] === 'function') continue
     throw new TypeError(
-      'composeStores: `sessions` must be redisSessions() of upgate/redis, or a part like it',
+      `composeStores: \`${name}\` must be ${makers[name]}() of upgate/redis, or a part like it`,
     )
   }
-  const log = base.revocations
+  const { sessions, tickets, failures } = parts
   return {
     ...base,
-    sessions: sessions.over(log),
-    revocations: {
-      ...log,
-      async since(sequence, limit) {
-        // The log is what everybody reads all the time; that the part cannot answer must not keep them from it.
-        await sessions.settle(log).catch(() => {})
-        return log.since(sequence, limit)
-      },
-    },
+    ...(sessions && { sessions: sessions.over(base.revocations), revocations: settled(base, sessions) }),
+    ...(tickets && { tickets }),
+    ...(failures && { failures }),
     async close() {
-      await sessions.close()
+      for (const name of given) await parts[name]?.close()
       await base.close()
+    },
+  }
+}
+
+function settled({ revocations: log }: Store, sessions: SessionPart): RevocationLog {
+  return {
+    ...log,
+    async since(sequence, limit) {
+      // The log is what everybody reads all the time; that the part cannot answer must not keep them from it.
+      await sessions.settle(log).catch(() => {})
+      return log.since(sequence, limit)
     },
   }
 }

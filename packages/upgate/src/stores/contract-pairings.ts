@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import type { InvitationRecord, PairingRecord, PairingTerms } from '../core/ports/pairings.ts'
 import type { Store, TokenRecord } from '../core/ports/stores.ts'
-import type { TicketRecord } from '../core/ports/tickets.ts'
 
 /** A check of one store, with a second connection to the same records. */
 export type Check = (
@@ -13,7 +12,7 @@ const at = 1_767_225_600_000
 const minute = 60_000
 const roomy: PairingTerms = { now: at, atMost: 100, perAddress: 100 }
 
-/** Registers what every store of pairings and tickets must pass, races included. */
+/** Registers what every store of pairings must pass, races included. */
 export function pairingContract(check: Check): void {
   check('gives back pairings and invitations as they were put in', async ({ pairings }) => {
     const record = pairing('a', { clientAddress: '192.0.2.1', limit: { role: 'node', scopes: ['x'] } })
@@ -127,24 +126,6 @@ export function pairingContract(check: Check): void {
     await pairings.expire(at + 2 * minute, at + minute)
     assert.equal(await pairings.get('a'), undefined)
   })
-
-  check('consumes a ticket once, bounds them per principal, and forgets', async ({ tickets }, fixture) => {
-    const other = (await fixture.connect()).tickets
-    assert.equal(await tickets.add(ticket('t'), 2), true)
-    assert.equal(await tickets.add(ticket('t'), 2), false)
-    assert.deepEqual(defined(await tickets.get('t')), defined(ticket('t')))
-    const taken = await Promise.all([tickets.take('t'), other.take('t'), tickets.take('t'), other.take('t')])
-    assert.equal(taken.filter((record) => record !== undefined).length, 1)
-    for (const id of ['a', 'b', 'c']) await tickets.add(ticket(id), 2)
-    await tickets.add(ticket('d', { principal: { ...ticket('d').principal, id: 'grace' } }), 2)
-    assert.deepEqual(
-      await Promise.all(['a', 'b', 'c', 'd'].map(async (id) => (await other.get(id)) !== undefined)),
-      [false, true, true, true],
-    )
-    assert.equal(await tickets.purge(at + minute - 1), 0)
-    await tickets.purge(at + minute)
-    assert.equal(await tickets.get('b'), undefined)
-  })
 }
 
 function pairing(id: string, extra: Partial<PairingRecord> = {}): PairingRecord {
@@ -172,20 +153,6 @@ function invitation(id: string, extra: Partial<InvitationRecord> = {}): Invitati
 
 function device(id: string): TokenRecord {
   return { id, version: 1, digest: `digest of ${id}`, name: id, scopes: [], roles: ['node'], createdAt: at }
-}
-
-function ticket(id: string, extra: Partial<TicketRecord> = {}): TicketRecord {
-  return {
-    id,
-    digest: `digest of ${id}`,
-    principal: { kind: 'user', id: 'ada', scheme: 'session', sessionId: 's', scopes: ['x'], roles: [] },
-    path: '/ws',
-    origin: 'https://gateway.example.com',
-    sequence: 0,
-    createdAt: at,
-    expiresAt: at + minute,
-    ...extra,
-  }
 }
 
 /** Without what is undefined: a database does not tell it from what is absent. */

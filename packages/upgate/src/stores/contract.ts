@@ -8,6 +8,7 @@ import {
   type TokenRecord,
 } from '../core/ports/stores.ts'
 import { pairingContract } from './contract-pairings.ts'
+import { ticketContract } from './contract-tickets.ts'
 
 /** One place where records are kept, for one test. */
 export interface StoreFixture {
@@ -293,6 +294,7 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
   })
 
   pairingContract(check)
+  ticketContract(check)
 
   check('says so when it is closed', async (store) => {
     await store.close()
@@ -303,6 +305,8 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
       () => store.keys.add(token('k')),
       () => store.accounts.replace(account('a'), []),
       () => store.revocations.head(),
+      () => store.pairings.get('p'),
+      () => store.tickets.take('t'),
     ]) {
       const error: unknown = await operation().then(
         () => undefined,

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'vitest'
 import type { Store } from '../../src/core/ports/stores.ts'
+import { createFailureTable } from '../../src/services/failures.ts'
 import { storeContract } from '../../src/stores/contract.ts'
+import { failureContract } from '../../src/stores/contract-failures.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { sqliteStore } from '../../src/stores/sqlite.ts'
 
@@ -32,6 +34,15 @@ storeContract(
         await rm(folder, { recursive: true })
       },
     }
+  },
+  test,
+)
+
+failureContract(
+  'memory',
+  async (clock) => {
+    const failures = createFailureTable({ clock, maxEntries: 100 })
+    return { connect: async () => failures, dispose: async () => {} }
   },
   test,
 )

@@ -1,3 +1,4 @@
+import type { FailureStore } from './failures.ts'
 import type { PairingStore } from './pairings.ts'
 import type { Revocation, RevocationReason, RevocationSelector } from './revocations.ts'
 import type { TicketStore } from './tickets.ts'
@@ -206,6 +207,8 @@ export interface Store {
   readonly revocations: RevocationLog
   readonly pairings: PairingStore
   readonly tickets: TicketStore
+  /** Counts of failed attempts that several instances share. Absent: each process counts for itself. */
+  readonly failures?: FailureStore | undefined
   /** Releases files and connections. Further operations reject with `store_closed`. */
   close(): Promise<void>
 }

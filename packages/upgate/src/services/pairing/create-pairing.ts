@@ -9,6 +9,7 @@ import { sha256 } from '../../crypto/sha256.ts'
 import { createId } from '../../crypto/tokens.ts'
 import { checkName, checkNames } from '../record-input.ts'
 import type { OwnRevocations } from '../revocations.ts'
+import type { Failures } from '../shared-failures.ts'
 import { comparisonCode, createBootstrapCode, normaliseBootstrapCode } from './codes.ts'
 import { resolvePairingOptions } from './options.ts'
 import { createPower, nameOf, refusal } from './power.ts'
@@ -31,6 +32,7 @@ export interface PairingParts {
   readonly logger: Logger | undefined
   readonly revocations: OwnRevocations
   readonly randomBytes: (size: number) => Uint8Array
+  readonly failures: Failures
   /** Says what a device's record is worth now. */
   judge(record: TokenRecord): Promise<Verification>
   readonly options: PairingOptions | undefined

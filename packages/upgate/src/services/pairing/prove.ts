@@ -1,11 +1,12 @@
 import type { Verification, VerifyContext } from '../../core/credential.ts'
 import type { DeviceProof } from '../../core/device-proof.ts'
+import { networksOf } from '../../core/networks.ts'
+import type { FailureCount } from '../../core/ports/failures.ts'
 import type { PairingGrant, PairingRecord } from '../../core/ports/pairings.ts'
 import { isStoreUnavailable, type TokenRecord } from '../../core/ports/stores.ts'
 import type { Principal } from '../../core/principal.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import { createId, createToken } from '../../crypto/tokens.ts'
-import { createFailureTable } from '../failures.ts'
 import { checkNames } from '../record-input.ts'
 import { rejected, unavailable } from '../token-verifier.ts'
 import { comparisonCode, normaliseBootstrapCode } from './codes.ts'
@@ -34,8 +35,7 @@ const claimForm = /^[A-Za-z0-9_-]{43,128}$/
 
 /** Creates what says which device a proof is from, and what it waits for. */
 export function createProver(parts: ProverParts): Pairing['prove'] {
-  const { store, devices, clock, logger, revocations, randomBytes, judge, options } = parts
-  const failures = createFailureTable({ clock, maxEntries: 10_000 })
+  const { store, devices, clock, logger, revocations, randomBytes, judge, failures, options } = parts
 
   function identify(proof: DeviceProof): Subject | Verification {
     if (proof.by === 'claim') {
@@ -98,10 +98,8 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
     introducer: Principal | undefined,
   ): Promise<Verification> {
     if (code === undefined) return request(who, proof, context, undefined, introducer)
-    const address = context.clientAddress
-    const key = `code ${address ?? '(unknown)'}`
-    const limit = address === undefined ? wrongCodes.unknown : wrongCodes.known
-    const attempt = failures.begin([{ key, limit }])
+    const attempt = await failures.begin(countsOf(context.clientAddress))
+    if (attempt === undefined) return unavailable('too many codes are being checked', 1)
     if (!attempt.allowed) {
       return {
         outcome: 'throttled',
@@ -255,6 +253,14 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
   }
 
   return (proof, context, introducer) => prove(proof, context, introducer).catch(cannotAnswer)
+}
+
+function countsOf(clientAddress: string | undefined): readonly FailureCount[] {
+  if (clientAddress === undefined) return [{ key: 'code unknown', limit: wrongCodes.unknown }]
+  return networksOf(clientAddress).map(({ key, factor }) => ({
+    key: `code ${key}`,
+    limit: wrongCodes.known * factor,
+  }))
 }
 
 const wrongCode = rejected('invalid_credential', 'the bootstrap code is wrong, used up or expired')

@@ -1,6 +1,16 @@
 import { type StoreErrorCode, StoreUnavailable } from '../../core/ports/stores.ts'
 import { peer } from '../peer.ts'
 
+/** Which Redis, and how long to wait for it. */
+export interface RedisPartOptions {
+  /** `redis://user:password@host:6379`, or `rediss://` for TLS. */
+  readonly url: string
+  /** What all keys begin with; another one for each deployment on the same server. Default: `upgate`. */
+  readonly prefix?: string
+  /** Milliseconds in which Redis has to have answered. Default: 2,000. */
+  readonly timeout?: number
+}
+
 /** A connection to Redis as the stores use it: one script at a time, answered in time or not at all. */
 export interface RedisConnection {
   /** Runs a script, which is atomic. Rejects with `StoreUnavailable` and nothing else. */
@@ -11,14 +21,32 @@ export interface RedisConnection {
 /** Milliseconds between attempts to connect again, at most. */
 const longestDelay = 2000
 
-/** Connects, and from then on comes back by itself. Throws `StoreUnavailable` when the server cannot be reached. */
+/**
+ * Connects, and from then on comes back by itself.
+ *
+ * @param who - what the messages of errors begin with
+ * @param patient - whether a server that cannot be reached at first is tried again, too
+ * @throws TypeError for a bad option or a missing package
+ * @throws StoreUnavailable when the server cannot be reached
+ */
 export async function connectRedis(
   who: string,
-  options: { readonly url: string; readonly prefix: string; readonly timeout: number },
+  { url, prefix = 'upgate', timeout = 2000 }: RedisPartOptions,
+  patient = false,
 ): Promise<RedisConnection> {
-  const { url, prefix, timeout } = options
+  if (typeof url !== 'string' || !/^rediss?:\/\//.test(url)) {
+    throw new TypeError(`${who}: \`url\` must begin with redis:// or rediss://`)
+  }
+  if (!/^[A-Za-z0-9_.:-]{1,64}$/.test(prefix)) {
+    throw new TypeError(
+      `${who}: \`prefix\` must be 1 to 64 letters, digits, dots, colons, dashes or underscores`,
+    )
+  }
+  if (!Number.isInteger(timeout) || timeout < 10 || timeout > 60_000) {
+    throw new TypeError(`${who}: \`timeout\` must be 10 to 60,000 milliseconds`)
+  }
   const { createClient } = await peer(who, 'redis', 'redis', () => import('redis'))
-  let connected = false
+  let connected = patient
   let openedAt = 0
   const open = () => {
     openedAt = performance.now()
@@ -37,13 +65,16 @@ export async function connectRedis(
     return opened
   }
   let client = open()
+  // The braces keep everything on one node of a cluster: scripts touch several keys.
+  const space = `{${prefix}}:`
   const running = new Set<Promise<unknown>>()
   let closed = false
   try {
-    await client.connect()
+    const connecting = client.connect()
+    await (patient ? inTime(connecting, timeout, () => {}) : connecting)
     connected = true
   } catch (error) {
-    throw toStoreUnavailable(error)
+    if (!patient) throw toStoreUnavailable(error)
   }
 
   function destroy(): void {
@@ -66,7 +97,7 @@ export async function connectRedis(
     run(script, args) {
       if (closed) return Promise.reject(new StoreUnavailable('store_closed', 'The store was closed.'))
       const asked = client
-      const asking = asked.eval(script, { keys: [prefix], arguments: [...args] })
+      const asking = asked.eval(script, { keys: [space], arguments: [...args] })
       const answer = inTime(asking, timeout, () => replace(asked))
         .catch((error: unknown) => {
           // Connecting again may hang as well, half way.
@@ -84,6 +115,12 @@ export async function connectRedis(
       destroy()
     },
   }
+}
+
+/** Names and values of a reply that is a flat list. */
+export function pairs(reply: unknown): [string, string][] {
+  const flat = Array.isArray(reply) ? reply.map(String) : []
+  return Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] as string, flat[2 * i + 1] as string])
 }
 
 const codes: readonly (readonly [RegExp, StoreErrorCode, string])[] = [

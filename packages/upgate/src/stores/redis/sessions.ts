@@ -8,17 +8,10 @@ import {
   StoreUnavailable,
 } from '../../core/ports/stores.ts'
 import type { SessionPart } from '../compose.ts'
-import { connectRedis, type RedisConnection } from './connection.ts'
+import { connectRedis, pairs, type RedisConnection, type RedisPartOptions } from './connection.ts'
 import * as scripts from './session-scripts.ts'
 
-export interface RedisSessionsOptions {
-  /** `redis://user:password@host:6379`, or `rediss://` for TLS. */
-  readonly url: string
-  /** What all keys begin with; another one for each deployment on the same server. Default: `upgate`. */
-  readonly prefix?: string
-  /** Milliseconds in which Redis has to have answered. Default: 2,000. */
-  readonly timeout?: number
-}
+export type RedisSessionsOptions = RedisPartOptions
 
 /** Milliseconds after which others finish what somebody began and did not finish. */
 const lease = 10_000
@@ -44,20 +37,7 @@ const batch = 500
  */
 export async function redisSessions(options: RedisSessionsOptions): Promise<SessionPart> {
   assertKnownOptions('redisSessions', options, ['url', 'prefix', 'timeout'])
-  const { url, prefix = 'upgate', timeout = 2000 } = options
-  if (typeof url !== 'string' || !/^rediss?:\/\//.test(url)) {
-    throw new TypeError('redisSessions: `url` must begin with redis:// or rediss://')
-  }
-  if (!/^[A-Za-z0-9_.:-]{1,64}$/.test(prefix)) {
-    throw new TypeError(
-      'redisSessions: `prefix` must be 1 to 64 letters, digits, dots, colons, dashes or underscores',
-    )
-  }
-  if (!Number.isInteger(timeout) || timeout < 10 || timeout > 60_000) {
-    throw new TypeError('redisSessions: `timeout` must be 10 to 60,000 milliseconds')
-  }
-  // The braces keep everything on one node of a cluster: scripts touch several keys.
-  const redis = await connectRedis('redisSessions', { url, prefix: `{${prefix}}:`, timeout })
+  const redis = await connectRedis('redisSessions', options)
   return {
     over: (log) => sessionsOver(redis, log),
     async settle(log) {
@@ -171,9 +151,4 @@ function recordOf(reply: unknown): SessionRecord | undefined {
 
 function damaged(): never {
   throw new StoreUnavailable('store_corrupt', 'A session in Redis is damaged.')
-}
-
-function pairs(reply: unknown): [string, string][] {
-  const flat = Array.isArray(reply) ? reply.map(String) : []
-  return Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] as string, flat[2 * i + 1] as string])
 }

@@ -1,0 +1,48 @@
+import type { MaybePromise } from '../credential.ts'
+
+/** One count of failures that an attempt is reserved in. */
+export interface FailureCount {
+  /** What is counted, in at most 200 characters; never a secret. */
+  readonly key: string
+  /** Failures within a minute that lock it. The same for every attempt with this key. */
+  readonly limit: number
+  /** Left out for whoever succeeded before under the first key of the attempt: others must not lock them out. */
+  readonly strangersOnly?: boolean | undefined
+}
+
+/** Whether an attempt may be made. */
+export type Attempt =
+  | { readonly allowed: false /** Seconds. */; readonly retryAfter: number }
+  | {
+      readonly allowed: true
+      /**
+       * Must be called once. `succeeded` clears the first count, `void` says nothing about who it was; neither adds
+       * to any count. Nobody needs to wait for it: until it has arrived the attempt counts as a failure.
+       */
+      end(result: 'failed' | 'succeeded' | 'void'): MaybePromise<void>
+    }
+
+/**
+ * Counts failures to prove what can be guessed: passwords and codes.
+ *
+ * A count that reaches its limit within a minute is locked: a minute, then twice as long each time, at most an hour;
+ * a day without a lock is forgotten. It is bounded, and rejects with `StoreUnavailable` when it cannot answer in time.
+ */
+export interface FailureStore {
+  /**
+   * Reserves an attempt in every count, or in none, in one atomic step: however many attempts are made at once,
+   * wherever, no more than the limit are allowed.
+   *
+   * @param dryRun - answers and changes nothing
+   */
+  begin(counts: readonly FailureCount[], dryRun?: boolean): MaybePromise<Attempt>
+}
+
+/** What every implementation goes by, in milliseconds. */
+export const failureRules = {
+  window: 60_000,
+  firstLock: 60_000,
+  longestLock: 3_600_000,
+  /** Quiet for so long after its last lock, a count starts from the beginning. */
+  forgetAfter: 86_400_000,
+} as const

@@ -1,0 +1,134 @@
+import { failureRules } from '../../core/ports/failures.ts'
+
+const { window, firstLock, longestLock, forgetAfter } = failureRules
+/** A success is remembered for thirty days. */
+const knownFor = 30 * 86_400_000
+
+/*
+ * What is in Redis, below the prefix p. Keys expire by themselves when they say nothing any more:
+ *   p failures:<key>  hash  a count: attempts since its start, how often it was locked, and until when
+ *   p failures        zset  all counts, by when they expire: so many at most
+ *   p known           zset  keys that succeeded, by when
+ * ARGV[1] is the time, or empty for the server's, which is one for all instances.
+ */
+const common = `
+local p = KEYS[1]
+local index = p .. 'failures'
+local now = tonumber(ARGV[1])
+if not now then
+  local t = redis.call('TIME')
+  now = t[1] * 1000 + math.floor(t[2] / 1000)
+end
+local function text(number) return string.format('%.0f', number) end
+-- What state means: 0 counting; 1 full, the attempt that reached the limit is not decided yet; 2 locked.
+local function load(key)
+  local v = redis.call('HMGET', p .. 'failures:' .. key, 'failures', 'start', 'till', 'locks', 'state')
+  if not v[2] then return nil end
+  local e = { key = key, failures = tonumber(v[1]), start = tonumber(v[2]), till = tonumber(v[3]),
+    locks = tonumber(v[4]), state = tonumber(v[5]) }
+  -- A clock set back must not lock anybody for longer than the longest lock.
+  if e.till > now + ${longestLock} then e.till = now + ${longestLock} end
+  if e.state > 0 and e.till > now then return e end
+  if now - e.till > ${forgetAfter} then e.locks = 0 end
+  if e.state > 0 or now - e.start >= ${window} or now < e.start then
+    e.state, e.failures, e.start = 0, 0, now
+  end
+  return e
+end
+local function forget(key)
+  redis.call('DEL', p .. 'failures:' .. key)
+  redis.call('ZREM', index, key)
+end
+local function save(e)
+  local till = now + ${window}
+  if e.locks > 0 then till = math.max(now, e.till) + ${forgetAfter} end
+  local key = p .. 'failures:' .. e.key
+  redis.call('HSET', key, 'failures', e.failures, 'start', text(e.start), 'till', text(e.till),
+    'locks', e.locks, 'state', e.state)
+  redis.call('PEXPIRE', key, text(till - now))
+  redis.call('ZADD', index, text(till), e.key)
+  if redis.call('PTTL', index) < till - now then redis.call('PEXPIRE', index, text(till - now)) end
+end
+`
+
+/**
+ * ARGV: time, 1 for a dry run, counts at most, then of each count its key, limit, and 1 for strangers only.
+ *
+ * Answers the milliseconds to wait; 0 = reserved, and then of each reserved count its key, start, and 1 if it is full.
+ */
+export const beginScript: string = `${common}
+local known = redis.call('ZSCORE', p .. 'known', ARGV[4])
+known = known and now - tonumber(known) < ${knownFor}
+local wait, entries, reserved = 0, {}, {}
+for i = 4, #ARGV, 3 do
+  if not (known and ARGV[i + 2] == '1') then
+    local e = load(ARGV[i]) or { key = ARGV[i], failures = 0, start = now, till = 0, locks = 0, state = 0 }
+    e.limit = tonumber(ARGV[i + 1])
+    entries[#entries + 1] = e
+    reserved[e.key] = true
+    if e.state > 0 then
+      local left = e.till - now
+      if e.state == 1 then left = math.min(left, 1000) end
+      wait = math.max(wait, left)
+    end
+  end
+end
+if wait > 0 then return { text(wait) } end
+local answer = { '0' }
+if ARGV[2] == '1' then return answer end
+for _, e in ipairs(entries) do
+  e.failures = e.failures + 1
+  if e.failures >= e.limit then
+    e.state = 1
+    e.till = now + math.min(${firstLock} * 2 ^ math.min(e.locks, 30), ${longestLock})
+    e.locks = e.locks + 1
+  end
+  save(e)
+  answer[#answer + 1] = e.key
+  answer[#answer + 1] = text(e.start)
+  answer[#answer + 1] = tostring(e.state)
+end
+-- What expired by itself leaves the index a little at a time, faster than it fills.
+local gone = redis.call('ZRANGEBYSCORE', index, '-inf', text(now), 'LIMIT', 0, 16)
+if #gone > 0 then redis.call('ZREM', index, unpack(gone)) end
+-- Those that expire first go first, and so what was locked goes last: filling it must not be a way to be unlocked.
+local surplus = redis.call('ZCARD', index) - tonumber(ARGV[3])
+if surplus > 0 then
+  for _, key in ipairs(redis.call('ZRANGE', index, 0, math.min(surplus, 16) + #entries - 1)) do
+    if surplus > 0 and not reserved[key] then
+      forget(key)
+      surplus = surplus - 1
+    end
+  end
+end
+return answer`
+
+/** ARGV: time, how the attempt ended, successes at most, then of each reserved count its key, start and state. */
+export const endScript: string = `${common}
+for i = 4, #ARGV, 3 do
+  local e = load(ARGV[i])
+  -- Cleared or begun anew since: what was reserved is not in it any more.
+  if e and text(e.start) == ARGV[i + 1] then
+    if ARGV[2] == 'failed' then
+      if ARGV[i + 2] == '1' and e.state == 1 then
+        e.state = 2
+        save(e)
+      end
+    else
+      -- Takes the reservation back, and with it the lock that came of it.
+      e.failures = e.failures - 1
+      if e.state > 0 then
+        e.state, e.till, e.locks = 0, now, e.locks - 1
+      end
+      if e.failures <= 0 and e.locks == 0 then forget(e.key) else save(e) end
+    end
+  end
+end
+if ARGV[2] == 'succeeded' then
+  -- Only the first count is cleared: one good login must not pay for guesses at other accounts.
+  forget(ARGV[4])
+  redis.call('ZADD', p .. 'known', text(now), ARGV[4])
+  redis.call('ZREMRANGEBYRANK', p .. 'known', 0, -1 - tonumber(ARGV[3]))
+  redis.call('PEXPIRE', p .. 'known', ${knownFor})
+end
+return 0`

@@ -1,0 +1,70 @@
+import { assertKnownOptions } from '../../core/options.ts'
+import type { Clock } from '../../core/ports/clock.ts'
+import type { FailureCount } from '../../core/ports/failures.ts'
+import { sha256 } from '../../crypto/sha256.ts'
+import type { FailurePart } from '../compose.ts'
+import { connectRedis, type RedisPartOptions } from './connection.ts'
+import { beginScript, endScript } from './failure-scripts.ts'
+
+export interface RedisFailuresOptions extends RedisPartOptions {
+  /** Counts kept at a time, about 300 bytes each; as many successes are remembered. Default: 100,000. */
+  readonly maxEntries?: number
+  /** Default: the clock of the server, so that instances whose clocks differ count alike. For tests. */
+  readonly clock?: Pick<Clock, 'now'>
+}
+
+/** Characters of a key that are kept as they are. */
+const longestKey = 200
+
+/**
+ * Counts failed attempts (passwords, bootstrap codes) in Redis (6.2 or newer, or Valkey), for all instances together.
+ *
+ * Each attempt takes one round trip before it is verified; how it ended is told without anybody waiting. Keys hold
+ * digests of accounts and addresses, and expire by themselves. A server that cannot be reached is no error, not even
+ * at first: each instance then counts for itself, and the services say so in the log. Needs the package `redis`.
+ *
+ * @throws TypeError for a bad option or a missing package
+ * @example
+ * import { composeStores } from 'upgate'
+ * import { redisFailures } from 'upgate/redis'
+ * const store = composeStores(await postgresStore({ connectionString }), {
+ *   failures: await redisFailures({ url: process.env.REDIS_URL }),
+ * })
+ */
+export async function redisFailures(options: RedisFailuresOptions): Promise<FailurePart> {
+  assertKnownOptions('redisFailures', options, ['url', 'prefix', 'timeout', 'maxEntries', 'clock'])
+  const { maxEntries = 100_000, clock } = options
+  if (!Number.isInteger(maxEntries) || maxEntries < 100 || maxEntries > 100_000_000) {
+    throw new TypeError('redisFailures: `maxEntries` must be 100 to 100,000,000')
+  }
+  const redis = await connectRedis('redisFailures', options, true)
+  const now = (): string => (clock === undefined ? '' : `${clock.now()}`)
+  return {
+    async begin(counts, dryRun = false) {
+      const wanted = counts.flatMap((count) => [
+        keyOf(count),
+        `${count.limit}`,
+        count.strangersOnly ? '1' : '',
+      ])
+      const reply = await redis.run(beginScript, [now(), dryRun ? '1' : '', `${maxEntries}`, ...wanted])
+      const [wait, ...reserved] = (reply as unknown[]).map(String)
+      if (wait !== '0') return { allowed: false, retryAfter: Math.ceil(Number(wait) / 1000) }
+      let ended = dryRun
+      return {
+        allowed: true,
+        async end(result) {
+          if (ended) return
+          ended = true
+          // A failure is counted already; only the one that reached a limit has something to confirm.
+          if (result === 'failed' && !reserved.some((state, i) => i % 3 === 2 && state === '1')) return
+          await redis.run(endScript, [now(), result, `${maxEntries}`, ...reserved])
+        },
+      }
+    },
+    close: redis.close,
+  }
+}
+
+function keyOf({ key }: FailureCount): string {
+  return key.length > longestKey ? sha256(key) : key
+}

@@ -1,0 +1,117 @@
+import { assertKnownOptions } from '../../core/options.ts'
+import { StoreUnavailable } from '../../core/ports/stores.ts'
+import type { TicketRecord } from '../../core/ports/tickets.ts'
+import { sha256 } from '../../crypto/sha256.ts'
+import type { TicketPart } from '../compose.ts'
+import { connectRedis, type RedisPartOptions } from './connection.ts'
+
+/** Milliseconds that a ticket is kept beyond its life, so that who comes late is told that it has expired. */
+const slack = 60_000
+const batch = 500
+
+/*
+ * What is in Redis, below the prefix p. All of it expires by itself:
+ *   p ticket:<id>      string  digest of the owner, a space, the record in JSON
+ *   p tickets:<owner>  zset    tickets of one principal, by order of creation
+ *   p tickets          zset    all tickets, by when they expire
+ *   p ticket-seq       number  order of creation
+ */
+const common = `
+local p = KEYS[1]
+local function drop(id)
+  local found = redis.call('GET', p .. 'ticket:' .. id)
+  redis.call('ZREM', p .. 'tickets', id)
+  if not found then return false end
+  redis.call('DEL', p .. 'ticket:' .. id)
+  local owner, body = string.match(found, '^(%S+) (.*)$')
+  redis.call('ZREM', p .. 'tickets:' .. owner, id)
+  return body
+end
+local function keep(key, milliseconds)
+  if redis.call('PTTL', key) < milliseconds then redis.call('PEXPIRE', key, milliseconds) end
+end
+`
+
+/** ARGV: id, digest of the owner, record, its life in milliseconds, when it expires, how many at most. */
+const addScript = `${common}
+local id, owner, life = ARGV[1], ARGV[2], tonumber(ARGV[4])
+if not redis.call('SET', p .. 'ticket:' .. id, owner .. ' ' .. ARGV[3], 'NX', 'PX', life) then return 0 end
+redis.call('ZADD', p .. 'tickets:' .. owner, redis.call('INCR', p .. 'ticket-seq'), id)
+redis.call('ZADD', p .. 'tickets', ARGV[5], id)
+for _, key in ipairs({ 'tickets:' .. owner, 'tickets', 'ticket-seq' }) do keep(p .. key, life) end
+for _, old in ipairs(redis.call('ZREVRANGE', p .. 'tickets:' .. owner, ARGV[6], -1)) do
+  if not drop(old) then redis.call('ZREM', p .. 'tickets:' .. owner, old) end
+end
+return 1`
+
+const getScript = `
+local found = redis.call('GET', KEYS[1] .. 'ticket:' .. ARGV[1])
+return found and string.match(found, '^%S+ (.*)$')`
+
+const takeScript = `${common}
+return drop(ARGV[1])`
+
+/** ARGV: when they expired, how many at most. Answers how many it looked at, and how many of them were there. */
+const purgeScript = `${common}
+local ids = redis.call('ZRANGEBYSCORE', p .. 'tickets', '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
+local dropped = 0
+for _, id in ipairs(ids) do
+  if drop(id) then dropped = dropped + 1 end
+end
+return { #ids, dropped }`
+
+/**
+ * Keeps tickets in Redis (6.2 or newer, or Valkey), as a part of a store whose other records are in a database.
+ *
+ * Every operation is one script, and so atomic: offered to several instances at once, a ticket is accepted by one.
+ * Redis keeps what its persistence keeps: after a failover that lost the last second, a ticket that was used in that
+ * second counts once more until its 30 seconds are over. Needs the package `redis`.
+ *
+ * @throws TypeError for a bad option or a missing package
+ * @throws StoreUnavailable when the server cannot be reached
+ * @example
+ * import { composeStores } from 'upgate'
+ * import { redisTickets } from 'upgate/redis'
+ * const store = composeStores(await postgresStore({ connectionString }), {
+ *   tickets: await redisTickets({ url: process.env.REDIS_URL }),
+ * })
+ */
+export async function redisTickets(options: RedisPartOptions): Promise<TicketPart> {
+  assertKnownOptions('redisTickets', options, ['url', 'prefix', 'timeout'])
+  const redis = await connectRedis('redisTickets', options)
+  return {
+    async add(record, atMost) {
+      const { id, principal, createdAt, expiresAt } = record
+      // Whoever named the principal, and at whatever length.
+      const owner = sha256(`${principal.kind}:${principal.id}`)
+      // Not a point in time: the clock of the server may differ from ours.
+      const life = Math.max(0, expiresAt - createdAt) + slack
+      const args = [id, owner, JSON.stringify(record), `${life}`, `${expiresAt}`, `${atMost}`]
+      return (await redis.run(addScript, args)) === 1
+    },
+    async get(id) {
+      return recordOf(await redis.run(getScript, [id]))
+    },
+    async take(id) {
+      return recordOf(await redis.run(takeScript, [id]))
+    },
+    async purge(expiredBefore) {
+      let purged = 0
+      for (;;) {
+        const reply = (await redis.run(purgeScript, [`${expiredBefore}`, `${batch}`])) as number[]
+        purged += Number(reply[1])
+        if (Number(reply[0]) < batch) return purged
+      }
+    },
+    close: redis.close,
+  }
+}
+
+function recordOf(reply: unknown): TicketRecord | undefined {
+  if (typeof reply !== 'string') return undefined
+  try {
+    return JSON.parse(reply) as TicketRecord
+  } catch (error) {
+    throw new StoreUnavailable('store_corrupt', 'A ticket in Redis is damaged.', { cause: error })
+  }
+}

@@ -1,0 +1,412 @@
+// Needs Redis.
+import { randomBytes } from 'node:crypto'
+import {
+  claimSecret,
+  composeStores,
+  createServices,
+  deviceCredential,
+  type FailureCount,
+  type FailurePart,
+  memoryStore,
+  type Services,
+  type Store,
+} from 'upgate'
+import { redisFailures, redisTickets } from 'upgate/redis'
+import { failureContract, manualClock } from 'upgate/testing'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { proxyTo, type Way } from './proxy.ts'
+import { clear, command, keysOf, testRedisUrl } from './redis.ts'
+import { redisAnswers, uniqueName } from './services.ts'
+
+const password = 'correct horse battery staple'
+const email = 'ada@example.com'
+/** What hashing a password costs is not what these tests are about. */
+const plainHasher = {
+  hash: async (text: string) => `plain:${text}`,
+  verify: async (text: string, stored: string) => stored === `plain:${text}`,
+  needsRehash: () => false,
+}
+
+describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
+  failureContract(
+    'Redis',
+    async (clock) => {
+      const prefix = uniqueName()
+      const open: FailurePart[] = []
+      return {
+        async connect() {
+          const failures = await redisFailures({ url: testRedisUrl, prefix, clock })
+          open.push(failures)
+          return failures
+        },
+        async dispose() {
+          await Promise.all(open.map((one) => one.close()))
+          await clear(prefix)
+        },
+      }
+    },
+    test,
+  )
+
+  let prefix: string
+  const closing: { close(): Promise<void> }[] = []
+  beforeEach(() => {
+    prefix = uniqueName()
+  })
+  afterEach(async () => {
+    for (const one of closing.splice(0).reverse()) await one.close()
+    await clear(prefix)
+  })
+  function kept<T extends { close(): Promise<void> }>(one: T): T {
+    closing.push(one)
+    return one
+  }
+
+  describe('by themselves', () => {
+    async function open(options: Partial<Parameters<typeof redisFailures>[0]> = {}): Promise<FailurePart> {
+      return kept(await redisFailures({ url: testRedisUrl, prefix, ...options }))
+    }
+    async function fail(store: FailurePart, counts: readonly FailureCount[]): Promise<boolean> {
+      const attempt = await store.begin(counts)
+      if (attempt.allowed) await attempt.end('failed')
+      return attempt.allowed
+    }
+
+    test('go by the clock of the server, whatever those of the instances say', async () => {
+      const [one, other] = [await open(), await open()]
+      for (const store of [one, other]) expect(await fail(store, [{ key: 'k', limit: 2 }])).toBe(true)
+      expect(await one.begin([{ key: 'k', limit: 2 }])).toEqual({ allowed: false, retryAfter: 60 })
+    })
+
+    test('expire by themselves, every key, soon after they matter', async () => {
+      const store = await open()
+      await fail(store, [{ key: 'once', limit: 9 }])
+      await fail(store, [{ key: 'locked', limit: 1 }])
+      const good = await store.begin([{ key: 'good', limit: 9 }])
+      if (good.allowed) await good.end('succeeded')
+      const space = `{${prefix}}:`
+      const keys = await keysOf(prefix)
+      expect(keys).toEqual(
+        ['failures', 'failures:locked', 'failures:once', 'known'].map((key) => space + key),
+      )
+      const times = await Promise.all(keys.map(async (key) => Number(await command('PTTL', key))))
+      const [index = 0, locked = 0, once = 0, known = 0] = times
+      expect(once).toBeGreaterThan(50_000)
+      expect(once).toBeLessThanOrEqual(60_000)
+      expect(locked).toBeGreaterThan(86_400_000)
+      expect(locked).toBeLessThanOrEqual(86_460_000)
+      expect(index).toBeGreaterThan(86_400_000)
+      expect(index).toBeLessThanOrEqual(86_460_000)
+      expect(known).toBeGreaterThan(29 * 86_400_000)
+    })
+
+    test('are bounded, and filling them unlocks nobody', async () => {
+      const clock = manualClock()
+      const store = await open({ maxEntries: 100, clock })
+      for (let i = 0; i < 3; i++) await fail(store, [{ key: 'target', limit: 3 }])
+      for (let i = 0; i < 300; i++) await fail(store, [{ key: `filler ${i}`, limit: 9 }])
+      expect(await command('ZCARD', `{${prefix}}:failures`)).toBe(100)
+      expect(await keysOf(prefix)).toHaveLength(101)
+      expect((await store.begin([{ key: 'target', limit: 3 }])).allowed).toBe(false)
+      // What expired leaves the index, too.
+      clock.advance(61_000)
+      for (let i = 0; i < 20; i++) await fail(store, [{ key: 'another', limit: 99 }])
+      expect(Number(await command('ZCARD', `{${prefix}}:failures`))).toBeLessThanOrEqual(2)
+      // Full of locks, it still counts who comes.
+      for (let i = 0; i < 150; i++) await fail(store, [{ key: `locked ${i}`, limit: 1 }])
+      const late = { key: 'late', limit: 2 }
+      expect(await fail(store, [late])).toBe(true)
+      expect(await fail(store, [late])).toBe(true)
+      expect(await fail(store, [late])).toBe(false)
+    })
+
+    test('remember so many successes, the latest', async () => {
+      const clock = manualClock()
+      const store = await open({ maxEntries: 100, clock })
+      const strangers = { key: 'account', limit: 1, strangersOnly: true }
+      for (let i = 0; i < 101; i++) {
+        clock.advance(1)
+        const attempt = await store.begin([{ key: `pair ${i}`, limit: 9 }])
+        if (attempt.allowed) await attempt.end('succeeded')
+      }
+      await fail(store, [{ key: 'x', limit: 9 }, strangers])
+      expect((await store.begin([{ key: 'pair 100', limit: 9 }, strangers], true)).allowed).toBe(true)
+      expect((await store.begin([{ key: 'pair 0', limit: 9 }, strangers], true)).allowed).toBe(false)
+      // After thirty days they are strangers again.
+      clock.advance(29 * 86_400_000)
+      expect((await store.begin([{ key: 'pair 100', limit: 9 }], true)).allowed).toBe(true)
+      await fail(store, [{ key: 'x', limit: 9 }, strangers])
+      expect((await store.begin([{ key: 'pair 100', limit: 9 }, strangers], true)).allowed).toBe(true)
+      clock.advance(86_400_000 - 1000)
+      await fail(store, [{ key: 'x', limit: 9 }, strangers])
+      clock.advance(1000)
+      expect((await store.begin([{ key: 'pair 100', limit: 9 }, strangers], true)).allowed).toBe(false)
+    })
+
+    test('misconfiguration; a server that is not there is none', async () => {
+      await expect(open({ url: 'http://x' })).rejects.toThrow(/^redisFailures: `url`/)
+      await expect(open({ maxEntries: 1 })).rejects.toThrow(/`maxEntries`/)
+      await expect(open({ entries: 1 } as never)).rejects.toThrow(/unknown option `entries`/)
+      const absent = await open({ url: 'redis://127.0.0.1:1', timeout: 200 })
+      await expect(absent.begin([{ key: 'k', limit: 2 }])).rejects.toMatchObject({ name: 'StoreUnavailable' })
+      await expect(redisTickets({ url: 'http://x' })).rejects.toThrow(/^redisTickets: `url`/)
+      expect(() => composeStores(memoryStore(), { failures: {} as never })).toThrow(/`failures`/)
+      expect(() => composeStores(memoryStore(), { tickets: {} as never })).toThrow(/`tickets`/)
+      expect(() => composeStores(memoryStore(), {})).toThrow(/at least one/)
+    })
+  })
+
+  describe('for two instances', () => {
+    let base: Store
+    beforeEach(() => {
+      base = memoryStore()
+    })
+    /** Gateways on one database, which is the memory here. */
+    async function instance(url = testRedisUrl, warnings: string[] = []): Promise<Services> {
+      const failures = kept(await redisFailures({ url, prefix, timeout: 300 }))
+      return kept(
+        createServices({
+          store: composeStores(base, { failures }),
+          passwordHasher: plainHasher,
+          limits: { hashQueue: 1000, logInterval: 0 },
+          logger: { warn: (message) => void warnings.push(message), error: expect.fail },
+        }),
+      )
+    }
+    async function person(services: Services): Promise<void> {
+      expect(await services.accounts.create({ email, password })).toMatchObject({ outcome: 'done' })
+    }
+    const from = (clientAddress: string) => ({ clientAddress })
+
+    test('wrong passwords in parallel, split over both: the limit is verified, and both are locked', async () => {
+      const both = [await instance(), await instance()] as const
+      await person(both[0])
+      const answers = await Promise.all(
+        Array.from({ length: 60 }, (_, n) =>
+          (both[n % 2] as Services).accounts.login(email, `wrong ${n} but long enough`, from('192.0.2.1')),
+        ),
+      )
+      expect(answers.filter(({ outcome }) => outcome === 'rejected')).toHaveLength(10)
+      expect(answers.filter(({ outcome }) => outcome === 'throttled')).toHaveLength(50)
+      for (const { accounts } of both) {
+        await expect
+          .poll(() => accounts.login(email, password, from('192.0.2.1')))
+          .toMatchObject({ outcome: 'throttled', retryAfter: expect.toSatisfy((s) => s > 50) })
+        // Another address of the same person is another count.
+        expect((await accounts.login(email, password, from('192.0.2.2'))).outcome).toBe('authenticated')
+      }
+    })
+
+    test('one account guessed from many addresses is locked for strangers, not for whoever logged in at the other', async () => {
+      const [one, other] = [await instance(), await instance()]
+      await person(one)
+      expect(await one.accounts.login(email, password, from('198.51.100.1'))).toMatchObject({
+        outcome: 'authenticated',
+      })
+      for (let n = 0; n < 100; n++) {
+        const { accounts } = n % 2 ? one : other
+        await accounts.login(email, 'wrong but long enough', from(`192.0.2.${n}`))
+      }
+      for (const { accounts } of [one, other]) {
+        expect((await accounts.login(email, password, from('192.0.2.200'))).outcome).toBe('throttled')
+        expect((await accounts.login(email, password, from('198.51.100.1'))).outcome).toBe('authenticated')
+      }
+    })
+
+    test('wrong bootstrap codes from one network, and passwords are none of them', async () => {
+      const both = [await instance(), await instance()] as const
+      await person(both[0])
+      const secret = randomBytes(32).toString('base64url')
+      const prove = (services: Services, code: string, clientAddress: string) => {
+        const beside = { type: 'token', source: 'frame', value: code } as const
+        const credential = deviceCredential({ by: 'claim', secret, wish: {}, beside })
+        const context = { clientAddress, dryRun: false, path: '/ws', origin: undefined }
+        return claimSecret({ pairing: services.pairing, devices: services.devices }).verify(
+          credential,
+          context,
+        )
+      }
+      const guess = () =>
+        Array.from(randomBytes(12), (byte) => '23456789ABCDEFGHJKMNPQRSTVWXYZ'[byte % 30]).join('')
+      // One /64: whoever has it has all its addresses.
+      const answers = await Promise.all(
+        Array.from({ length: 30 }, (_, n) =>
+          prove(both[n % 2] as Services, guess(), `2001:db8:0:1::${(n + 1).toString(16)}`),
+        ),
+      )
+      expect(answers.filter(({ outcome }) => outcome === 'rejected')).toHaveLength(10)
+      expect(answers.filter(({ outcome }) => outcome === 'throttled')).toHaveLength(20)
+      const made = await both[0].pairing.bootstrap.create({ actor: { unbounded: 'test' } })
+      if (made.outcome !== 'done') throw new Error(made.reason)
+      expect(await prove(both[1], made.code, '2001:db8:0:1::ffff')).toMatchObject({ outcome: 'throttled' })
+      expect(await both[1].accounts.login(email, password, from('2001:db8:0:1::1'))).toMatchObject({
+        outcome: 'authenticated',
+      })
+      expect(await prove(both[1], made.code, '2001:db8:0:2::1')).toMatchObject({ code: 'pairing_required' })
+    })
+
+    test('nothing that somebody typed is in Redis', async () => {
+      const { accounts } = await instance()
+      const typed = `somebody-${'x'.repeat(5000)}@example.com`
+      await accounts.login(typed, 'hunter2 and more of it', from('192.0.2.1'))
+      await accounts.login('hunter2@example.com', 'hunter2 and more of it', from('192.0.2.1'))
+      const keys = (await keysOf(prefix)).join('\n')
+      expect(keys).toContain('192.0.2.1')
+      expect(keys).not.toMatch(/somebody|example|hunter2/)
+      expect(Math.max(...(await keysOf(prefix)).map((key) => key.length))).toBeLessThan(200)
+    })
+
+    test('a login waits for Redis once, and only before the password is verified', async () => {
+      const failures = kept(await redisFailures({ url: testRedisUrl, prefix }))
+      let release = (): void => {}
+      const ends: string[] = []
+      const slow: FailurePart = {
+        ...failures,
+        async begin(counts, dryRun) {
+          const attempt = await failures.begin(counts, dryRun)
+          if (!attempt.allowed) return attempt
+          return {
+            allowed: true,
+            async end(result) {
+              ends.push(result)
+              await new Promise<void>((resolve) => {
+                release = resolve
+              })
+              await attempt.end(result)
+            },
+          }
+        },
+      }
+      const services = kept(
+        createServices({ store: composeStores(base, { failures: slow }), passwordHasher: plainHasher }),
+      )
+      await person(services)
+      expect((await services.accounts.login(email, password)).outcome).toBe('authenticated')
+      release()
+      expect((await services.accounts.login(email, 'wrong but long enough')).outcome).toBe('rejected')
+      release()
+      expect(ends).toEqual(['succeeded', 'failed'])
+    })
+
+    describe('while Redis is away', { timeout: 30_000 }, () => {
+      let way: Way
+      beforeEach(async () => {
+        way = await proxyTo(testRedisUrl)
+      })
+      afterEach(() => way.stop())
+
+      for (const kind of ['stopped', 'frozen'] as const) {
+        test(`${kind}: people log in, guessing stays bounded at each, and it is said once`, async () => {
+          const warnings: string[] = []
+          const [one, other] = [await instance(way.url(testRedisUrl), warnings), await instance()]
+          await person(one)
+          expect((await one.accounts.login(email, password, from('198.51.100.1'))).outcome).toBe(
+            'authenticated',
+          )
+          if (kind === 'stopped') await way.stop()
+          else way.frozen = true
+          const started = performance.now()
+          expect((await one.accounts.login(email, password, from('198.51.100.1'))).outcome).toBe(
+            'authenticated',
+          )
+          // Bounded by the time-out, not by when the server comes back.
+          expect(performance.now() - started).toBeLessThan(3000)
+          const answers = await Promise.all(
+            Array.from({ length: 40 }, (_, n) =>
+              one.accounts.login(email, `wrong ${n} but long enough`, from('192.0.2.1')),
+            ),
+          )
+          expect(answers.filter(({ outcome }) => outcome === 'rejected')).toHaveLength(10)
+          expect(answers.filter(({ outcome }) => outcome === 'throttled')).toHaveLength(30)
+          // Who logged in here before the outage is no stranger during it.
+          for (let n = 2; n < 110; n++) {
+            await one.accounts.login(email, 'wrong but long enough', from(`192.0.2.${n}`))
+          }
+          expect((await one.accounts.login(email, password, from('203.0.113.1'))).outcome).toBe('throttled')
+          expect((await one.accounts.login(email, password, from('198.51.100.1'))).outcome).toBe(
+            'authenticated',
+          )
+          expect(warnings).toEqual([expect.stringMatching(/cannot be reached.*counts by itself/)])
+          // The other is not concerned.
+          expect((await other.accounts.login(email, password, from('192.0.2.1'))).outcome).toBe(
+            'authenticated',
+          )
+
+          if (kind === 'stopped') await way.start()
+          else way.frozen = false
+          await expect
+            .poll(
+              async () => {
+                await one.accounts.login('nobody@example.com', 'wrong but long enough', from('192.0.2.250'))
+                return warnings.length
+              },
+              { timeout: 15_000, interval: 500 },
+            )
+            .toBe(2)
+          expect(warnings[1]).toMatch(/together with other instances again/)
+          for (let n = 0; n < 12; n++) {
+            await other.accounts.login(email, `wrong ${n} but long enough`, from('203.0.113.9'))
+          }
+          expect((await one.accounts.login(email, password, from('203.0.113.9'))).outcome).toBe('throttled')
+        })
+      }
+
+      test('from the start: it starts nevertheless, and joins the others once they can be reached', async () => {
+        await way.stop()
+        const warnings: string[] = []
+        const one = await instance(way.url(testRedisUrl), warnings)
+        await person(one)
+        expect((await one.accounts.login(email, password)).outcome).toBe('authenticated')
+        expect(warnings).toHaveLength(1)
+        await way.start()
+        await expect
+          .poll(
+            async () => {
+              await one.accounts.login(email, password)
+              return warnings.length
+            },
+            { timeout: 15_000, interval: 200 },
+          )
+          .toBe(2)
+      })
+    })
+  })
+
+  test('a ticket offered to two instances at once is accepted by one', async () => {
+    const base = memoryStore()
+    const instance = async (): Promise<Services> => {
+      const tickets = kept(await redisTickets({ url: testRedisUrl, prefix }))
+      return kept(createServices({ store: composeStores(base, { tickets }), limits: { logInterval: 0 } }))
+    }
+    const both = [await instance(), await instance()] as const
+    const account = await both[0].accounts.create({ email, password })
+    if (account.outcome !== 'done') throw new Error(account.reason)
+    const principal = {
+      kind: 'user',
+      id: account.account.id,
+      scheme: 'password',
+      scopes: [],
+      roles: [],
+      attributes: {},
+    } as const
+    const where = { path: '/ws', origin: 'https://gateway.example.com' }
+    const context = { ...where, clientAddress: undefined, dryRun: false }
+    for (let n = 0; n < 10; n++) {
+      const { ticket } = await both[0].tickets.create(principal, where)
+      const forged = await both[1].tickets.verify(ticket.replace(/.$/, 'x'), context)
+      expect(forged.outcome).toBe('rejected')
+      const answers = await Promise.all(
+        Array.from({ length: 8 }, (_, i) => (both[i % 2] as Services).tickets.verify(ticket, context)),
+      )
+      expect(answers.filter(({ outcome }) => outcome === 'authenticated')).toHaveLength(1)
+      expect(answers.filter(({ outcome }) => outcome === 'rejected')).toHaveLength(7)
+    }
+    // What is left expires by itself.
+    await both[0].tickets.create(principal, where)
+    for (const key of await keysOf(prefix)) {
+      const left = Number(await command('PTTL', key))
+      expect(left, key).toBeGreaterThan(30_000)
+      expect(left, key).toBeLessThanOrEqual(90_000)
+    }
+  })
+})

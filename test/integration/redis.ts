@@ -1,0 +1,29 @@
+import { createClient } from 'redis'
+import { redisUrl } from './services.ts'
+
+/** A database of its own tells the connections of these tests from others'. */
+export const database = 12
+const url = new URL(redisUrl)
+url.pathname = `/${database}`
+export const testRedisUrl: string = url.href
+
+/** One command on a connection of its own. */
+export async function command(...parts: string[]): Promise<unknown> {
+  const client = createClient({ url: testRedisUrl })
+  client.on('error', () => {})
+  await client.connect()
+  try {
+    return await client.sendCommand(parts)
+  } finally {
+    client.destroy()
+  }
+}
+
+export async function keysOf(prefix: string): Promise<string[]> {
+  return ((await command('KEYS', `{${prefix}}:*`)) as string[]).sort()
+}
+
+export async function clear(prefix: string): Promise<void> {
+  const keys = await keysOf(prefix)
+  if (keys.length > 0) await command('DEL', ...keys)
+}
