@@ -104,7 +104,7 @@ function watched(store: Store, around: Around): Store {
     ])
     return [part, Object.fromEntries(methods)]
   })
-  return { ...Object.fromEntries(wrapped), close: store.close } as Store
+  return { ...store, ...Object.fromEntries(wrapped) } as Store
 }
 
 export async function person(

@@ -1,0 +1,265 @@
+import { type FailureStore, memoryStore, password, type Services, type Store, StoreUnavailable } from 'upgate'
+import { manualClock } from 'upgate/testing'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createFailureTable, type FailureTable } from '../../src/services/failures.ts'
+import { closeAll, connect, DeviceIdentity, dial, startGateway } from '../pairing/stage.ts'
+import { fakeHasher, goodPassword, outcomeOf, person, type Setup, settle, setUp } from './setup.ts'
+
+const email = 'ada@example.com'
+const wrong = 'wrong but long enough'
+const clock = manualClock()
+
+describe('counts shared by several instances', () => {
+  let shared: FailureTable
+  let records: Store
+  beforeEach(() => {
+    shared = createFailureTable({ clock, maxEntries: 1000 })
+    records = memoryStore()
+  })
+  const instance = (failures: FailureStore = shared, options = {}): Setup =>
+    setUp({ clock, store: { ...records, failures }, ...options })
+
+  test('wrong passwords in parallel at two instances reach one lockout', async () => {
+    const both = [instance(), instance()] as const
+    await person(both[0])
+    const answers = await Promise.all(
+      Array.from({ length: 30 }, (_, n) =>
+        outcomeOf((both[n % 2] as Setup).accounts.login(email, wrong, { clientAddress: '192.0.2.1' })),
+      ),
+    )
+    expect(answers.filter((answer) => answer === 'invalid_credential')).toHaveLength(10)
+    expect(answers.filter((answer) => answer === 'throttled')).toHaveLength(20)
+    expect(both[0].hasher.verified.length + both[1].hasher.verified.length).toBe(10)
+    expect(
+      await both[1].accounts.login(email, goodPassword, { clientAddress: '::ffff:192.0.2.1' }),
+    ).toMatchObject({ outcome: 'throttled', retryAfter: 60 })
+  })
+
+  test('a login is answered without waiting for the shared counts to hear how it ended', async () => {
+    const setup = instance({
+      begin: () => ({ allowed: true, end: () => new Promise(() => {}) }),
+    })
+    await person(setup)
+    expect(await outcomeOf(setup.accounts.login(email, goodPassword))).toBe('authenticated')
+    expect(await outcomeOf(setup.accounts.login(email, wrong))).toBe('invalid_credential')
+  })
+
+  test('what says nothing about who it was counts nowhere', async () => {
+    const setup = instance(shared, { limits: { hashesInFlight: 1, hashQueue: 0 } })
+    await person(setup)
+    for (let n = 0; n < 30; n++) {
+      const [, crowded] = await Promise.all([
+        setup.accounts.login(email, goodPassword),
+        setup.accounts.login(email, wrong),
+      ])
+      expect(crowded.outcome).toBe('unavailable')
+    }
+    setup.broken.add('accounts.byEmail')
+    for (let n = 0; n < 30; n++) {
+      expect((await setup.accounts.login(email, wrong)).outcome).toBe('unavailable')
+    }
+    expect(shared.size).toBe(0)
+  })
+
+  describe('that cannot be reached', () => {
+    let away: boolean
+    const warnings: string[] = []
+    const logger = { warn: (message: string) => void warnings.push(message), error: () => {} }
+    beforeEach(() => {
+      away = false
+      warnings.length = 0
+    })
+    const fragile: FailureStore = {
+      async begin(counts, dryRun) {
+        if (away) throw new StoreUnavailable('store_unavailable', 'Redis cannot answer.')
+        const attempt = await shared.begin(counts, dryRun)
+        if (!attempt.allowed) return attempt
+        return {
+          allowed: true,
+          async end(result) {
+            if (away) throw new StoreUnavailable('store_unavailable', 'Redis cannot answer.')
+            await attempt.end(result)
+          },
+        }
+      },
+    }
+
+    test('each instance counts by itself, and says so once', async () => {
+      const both = [instance(fragile, { logger }), instance(fragile)] as const
+      await person(both[0])
+      const home = { clientAddress: '198.51.100.1' }
+      expect(await outcomeOf(both[0].accounts.login(email, goodPassword, home))).toBe('authenticated')
+      away = true
+      for (const { accounts } of both) {
+        const answers = await Promise.all(
+          Array.from({ length: 25 }, () =>
+            outcomeOf(accounts.login(email, wrong, { clientAddress: '192.0.2.1' })),
+          ),
+        )
+        expect(answers.filter((answer) => answer === 'invalid_credential')).toHaveLength(10)
+        expect(answers.filter((answer) => answer === 'throttled')).toHaveLength(15)
+      }
+      // Guesses of strangers do not lock out who is known here from before.
+      for (let n = 2; n <= 100; n++) {
+        await both[0].accounts.login(email, wrong, { clientAddress: `192.0.2.${n}` })
+      }
+      const stranger = { clientAddress: '203.0.113.1' }
+      expect(await outcomeOf(both[0].accounts.login(email, goodPassword, stranger))).toBe('throttled')
+      expect(await outcomeOf(both[0].accounts.login(email, goodPassword, home))).toBe('authenticated')
+      expect(warnings).toEqual([expect.stringMatching(/counts by itself/)])
+
+      away = false
+      expect(await outcomeOf(both[0].accounts.login(email, goodPassword, home))).toBe('authenticated')
+      expect(warnings).toEqual([expect.anything(), expect.stringMatching(/together with other instances/)])
+      away = true
+      await both[0].accounts.login(email, goodPassword, home)
+      expect(warnings).toHaveLength(3)
+    })
+
+    test('that it goes away in between costs an attempt, and nothing else', async () => {
+      const setup = instance(fragile)
+      await person(setup)
+      const release = setup.hold('accounts.byEmail')
+      const login = setup.accounts.login(email, goodPassword)
+      await settle()
+      away = true
+      release()
+      expect(await outcomeOf(login)).toBe('authenticated')
+      expect(shared.size).toBe(1)
+    })
+  })
+
+  test('no more than so many wait for counts that are slow', async () => {
+    const answers: (() => void)[] = []
+    const slow: FailureStore = {
+      begin: (counts) =>
+        new Promise((resolve) => {
+          answers.push(() => resolve(shared.begin(counts)))
+        }),
+    }
+    const setup = instance(slow, { limits: { lookupsInFlight: 3 } })
+    await person(setup)
+    const logins = Array.from({ length: 5 }, () => outcomeOf(setup.accounts.login(email, goodPassword)))
+    await settle()
+    expect(answers).toHaveLength(3)
+    expect(await Promise.all(logins.slice(3))).toEqual(['unavailable', 'unavailable'])
+    for (const answer of answers) answer()
+    expect(await Promise.all(logins.slice(0, 3))).toEqual(Array(3).fill('authenticated'))
+    const again = setup.accounts.login(email, goodPassword)
+    await settle()
+    answers[3]?.()
+    expect(await outcomeOf(again)).toBe('authenticated')
+  })
+
+  test('explaining a login reserves nothing', async () => {
+    const setup = instance()
+    await person(setup)
+    for (const text of [wrong, goodPassword]) await setup.accounts.login(email, text, { dryRun: true })
+    expect(shared.size).toBe(0)
+  })
+})
+
+describe('what guesses in band', () => {
+  const accounts: Pick<Services, 'accounts'>[] = []
+  afterEach(async () => {
+    accounts.length = 0
+    await closeAll()
+  })
+
+  async function two() {
+    const failures = createFailureTable({ clock, maxEntries: 1000 })
+    const store = { ...memoryStore(), failures }
+    const start = async () => {
+      // The scheme needs services of its own, over the same counts.
+      const setup = setUp({ clock, store, passwordHasher: fakeHasher() })
+      accounts.push(setup)
+      return startGateway({ clock, store, schemes: [password({ accounts: setup.accounts })] })
+    }
+    return [await start(), await start()] as const
+  }
+
+  test('passwords on the sockets of two instances are counted together', async () => {
+    const both = await two()
+    const codes: (string | undefined)[] = []
+    const from = { 'x-forwarded-for': '192.0.2.1' }
+    for (let n = 0; n < 16; n++) {
+      const connection = await dial((both[n % 2] as (typeof both)[0]).port, { headers: from })
+      connection.ws.send(JSON.stringify({ type: 'auth', password: wrong, account: email }))
+      codes.push((await connection.next()).code)
+    }
+    // Each instance has let fewer than ten wrong ones pass by itself.
+    expect(codes.slice(0, 10)).toEqual(Array(10).fill('invalid_credential'))
+    expect(codes.slice(10)).toEqual(Array(6).fill('too_many_failures'))
+  })
+
+  test('bootstrap codes are, too, by IPv6 network and not by address', async () => {
+    const both = await two()
+    const device = new DeviceIdentity()
+    const codes: (string | undefined)[] = []
+    for (let n = 0; n < 16; n++) {
+      const headers = { 'x-forwarded-for': `2001:db8::${n + 1}` }
+      const token = `2345-6789-ABC${'DEFGHJKMNPQRSTVW'[n]}`
+      const { answer } = await connect(both[n % 2] as (typeof both)[0], device, { token }, headers)
+      codes.push(answer.code)
+    }
+    expect(codes.slice(0, 10)).toEqual(Array(10).fill('invalid_credential'))
+    expect(codes.slice(10)).toEqual(Array(6).fill('too_many_failures'))
+  })
+})
+
+describe('networks', () => {
+  test('who moves on to another /64 of the same /48 has four times the guesses, not 65,536 times', async () => {
+    const setup = setUp({ limits: { hashQueue: 1000 } })
+    await person(setup)
+    const from = (n: number, suffix: number) => ({
+      clientAddress: `2001:db8:0:${((n % 256) * 256 + suffix).toString(16)}::1`,
+    })
+    await setup.accounts.login(email, goodPassword, from(300, 1))
+    const outcomes: string[] = []
+    for (let n = 0; n < 300; n++) {
+      // Another account and another /56 each time.
+      outcomes.push(await outcomeOf(setup.accounts.login(`user${n}@example.com`, wrong, from(n, n % 256))))
+    }
+    expect(outcomes.filter((outcome) => outcome === 'invalid_credential')).toHaveLength(200)
+    expect(outcomes.slice(200)).toEqual(Array(100).fill('throttled'))
+    // Who logged in from there before is not locked out by the neighbours; the next /48 is another one.
+    expect(await outcomeOf(setup.accounts.login(email, goodPassword, from(300, 1)))).toBe('authenticated')
+    expect(
+      await outcomeOf(setup.accounts.login(email, goodPassword, { clientAddress: '2001:db8:1::1' })),
+    ).toBe('authenticated')
+  })
+})
+
+describe('the table', () => {
+  test('drops what was never locked first, and last what this attempt counts', async () => {
+    const table = createFailureTable({ clock, maxEntries: 3 })
+    const fail = (key: string, limit: number) => {
+      const attempt = table.begin([{ key, limit }])
+      if (attempt.allowed) void attempt.end('failed')
+      return attempt.allowed
+    }
+    fail('first lock', 1)
+    fail('second lock', 1)
+    for (let n = 0; n < 50; n++) fail(`filler ${n}`, 9)
+    expect(table.size).toBe(3)
+    expect(fail('first lock', 1)).toBe(false)
+    fail('third lock', 1)
+    // Nothing but locks is left: the oldest makes room for who is counted now.
+    expect(fail('late', 2)).toBe(true)
+    expect(fail('late', 2)).toBe(true)
+    expect(fail('late', 2)).toBe(false)
+    expect(fail('third lock', 1)).toBe(false)
+    expect(table.size).toBe(3)
+  })
+
+  test('keeps what is guessed at again and again, however fast others fill it', () => {
+    const table = createFailureTable({ clock, maxEntries: 100 })
+    const target = { key: 'target', limit: 10 }
+    let allowed = 0
+    for (let n = 0; n < 50; n++) {
+      if (table.begin([target]).allowed) allowed++
+      for (let i = 0; i < 60; i++) table.begin([{ key: `filler ${n} ${i}`, limit: 99 }])
+    }
+    expect(allowed).toBe(10)
+  })
+})
