@@ -99,15 +99,17 @@ export function createConnections(options: ConnectionsOptions): Connections {
 
   /** All stop counting now; taking them off the lists and closing them is what takes time. */
   function end(concerned: readonly Entry[], reason: RevocationReason): void {
+    const since = clock.now()
     size -= concerned.length
     for (const entry of concerned) entry.stage = 'ending'
     for (const { connection } of concerned) mute(connection, reason)
-    slice(concerned, (entry) => {
+    const close = (entry: Entry): void => {
       if (entry.stage === 'over') return
       entry.stage = 'over'
       unlist(entry)
       if (entry.connection.mute !== undefined) closeNow(entry.connection, reason)
-    })
+    }
+    slice(concerned, close, since)
   }
 
   function disarm(): void {

@@ -14,9 +14,10 @@ interface Job {
 
 /**
  * Does something with each of many items without holding up everything else: the first ones at once, the others in
- * the turns of the event loop that follow, in order. `work` must not throw.
+ * the turns of the event loop that follow, in order. `work` must not throw. `since` is when the present turn began to
+ * be used up, by the clock.
  */
-export type Slices = <T>(items: readonly T[], work: (item: T) => void) => void
+export type Slices = <T>(items: readonly T[], work: (item: T) => void, since: number) => void
 
 /** All jobs share what may be done in one turn: very many small ones hold nobody up either. */
 export function createSlices(clock: Clock): Slices {
@@ -29,7 +30,7 @@ export function createSlices(clock: Clock): Slices {
   function turn(): void {
     armed = false
     done = 0
-    go()
+    go(clock.now())
   }
 
   function arm(): void {
@@ -38,15 +39,15 @@ export function createSlices(clock: Clock): Slices {
     clock.setTimer(0, turn)
   }
 
-  function go(): void {
+  function go(since: number): void {
     running = true
-    const until = clock.now() + longest
+    const until = since + longest
     let full = false
     for (let job = jobs[0]; job !== undefined && !full; job = jobs[0]) {
       while (job.next < job.count && !full) {
         job.work(job.next++)
         done++
-        full = done >= most || (done % few === 0 && clock.now() >= until)
+        full = done >= most || clock.now() >= until
       }
       if (job.next === job.count) jobs.shift()
     }
@@ -55,10 +56,10 @@ export function createSlices(clock: Clock): Slices {
     if (jobs.length > 0 || done >= few) arm()
   }
 
-  return (items, work) => {
+  return (items, work, since) => {
     jobs.push({ count: items.length, next: 0, work: (index) => work(items[index] as (typeof items)[number]) })
     // While others wait for their turn, or one is under way, it waits as well.
-    if (!running && jobs.length === 1 && done < most) go()
+    if (!running && jobs.length === 1 && done < most) go(since)
     else arm()
   }
 }

@@ -200,9 +200,9 @@ describe('closing very many at once', () => {
     const { connections, all, turn, pass } = setUp(100)
     for (const { close } of all) close.mockImplementation(() => pass(1))
     connections.close({ principalId: 'node-1' }, 'revoked')
-    expect(closed(all)).toBe(16)
+    expect(closed(all)).toBe(4)
     turn()
-    expect(closed(all)).toBe(32)
+    expect(closed(all)).toBe(8)
   })
 
   it('shares what may be done in a turn among all revocations: many small ones hold nobody up either', () => {
