@@ -97,17 +97,8 @@ export class Prover<P extends Principal> {
     const own = this.#proveOwn(request, rule, ambientCounts, context, trace)
     if (this.#edgeSchemes.length === 0) return own
     const edge = this.#proveEdge(request, ambientCounts, context, trace)
-    return andThen(own, (o) =>
-      andThen(edge, (e) => {
-        if (e === nothing) return o
-        return {
-          principal: o.principal,
-          edgePrincipal: e.edgePrincipal,
-          failure: e.failure ?? o.failure,
-          clear: o.clear,
-        }
-      }),
-    )
+    if (!isPromiseLike(own) && !isPromiseLike(edge)) return beside(own, edge)
+    return andThen(own, (o) => andThen(edge, (e) => beside(o, e)))
   }
 
   #proveOwn(
@@ -229,24 +220,32 @@ export class Prover<P extends Principal> {
       const found = this.#extract(scheme, request, trace)
       if (found === undefined) continue
       if (found === 'failed') return { ...nothing, failure: refuse('unavailable') }
-      return andThen(this.verify(scheme, found.credential, context), (answer) => {
-        const proof = this.#conclude(scheme, found.location, answer, undefined, trace)
-        if (answer.outcome !== 'authenticated' || proof.principal === undefined) {
-          // A bad cookie of the edge counts as none, like any other; only its header says what the edge itself asserts.
-          const ambientAndBad = answer.outcome !== 'unavailable' && found.credential.source === 'cookie'
-          return ambientAndBad ? nothing : proof
-        }
-        if ((answer.ambient ?? scheme.ambient) && !ambientCounts) {
-          trace?.add(
-            `scheme ${scheme.name}`,
-            'identity dropped: it is ambient, and the Origin does not allow it',
-          )
-          return nothing
-        }
-        return { ...nothing, edgePrincipal: proof.principal }
-      })
+      const answer = this.verify(scheme, found.credential, context)
+      return isPromiseLike(answer)
+        ? answer.then((settled) => this.#concludeEdge(scheme, found, settled, ambientCounts, trace))
+        : this.#concludeEdge(scheme, found, answer, ambientCounts, trace)
     }
     return nothing
+  }
+
+  #concludeEdge(
+    scheme: Scheme<P>,
+    found: Extraction,
+    answer: Verification<P>,
+    ambientCounts: boolean,
+    trace: Trace | undefined,
+  ): Proof<P> {
+    const proof = this.#conclude(scheme, found.location, answer, undefined, trace)
+    if (answer.outcome !== 'authenticated' || proof.principal === undefined) {
+      // A bad cookie of the edge counts as none, like any other; only its header says what the edge itself asserts.
+      const ambientAndBad = answer.outcome !== 'unavailable' && found.credential.source === 'cookie'
+      return ambientAndBad ? nothing : proof
+    }
+    if ((answer.ambient ?? scheme.ambient) && !ambientCounts) {
+      trace?.add(`scheme ${scheme.name}`, 'identity dropped: it is ambient, and the Origin does not allow it')
+      return nothing
+    }
+    return { principal: undefined, edgePrincipal: proof.principal, failure: undefined, clear: undefined }
   }
 
   /** Has a scheme verify a credential; failures of the scheme are `unavailable`, and a revocation meanwhile wins. */
@@ -326,6 +325,18 @@ export class Prover<P extends Principal> {
       case 'throttled':
         return refuse('too_many_failures', { rule, retryAfter: answer.retryAfter })
     }
+  }
+}
+
+/** What the edge proved, beside what the application's own credentials did. */
+function beside<P extends Principal>(own: Proof<P>, edge: Proof<P>): Proof<P> {
+  if (edge === nothing) return own
+  if (own === nothing) return edge
+  return {
+    principal: own.principal,
+    edgePrincipal: edge.edgePrincipal,
+    failure: edge.failure ?? own.failure,
+    clear: own.clear,
   }
 }
 
