@@ -10,11 +10,11 @@ const budgets = {
   './koa': '3.6 kB',
   './node': '4 kB',
   './oauth': '2.6 kB',
-  './protocol': '1.3 kB',
+  './protocol': '1.5 kB',
   './redis': '6.7 kB',
   './sql': '8 kB',
   './testing': '6.7 kB',
-  './ws': '21.5 kB',
+  './ws': '24 kB',
 }
 
 const folder = 'packages/upgate'

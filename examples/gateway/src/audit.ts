@@ -156,6 +156,15 @@ function fieldsOf(event: AuditEvent): Fields {
       return { ...placeOf(event.place), ...whoOf(event.principal), connection: event.connectionId }
     case 'socket_refused':
       return { ...placeOf(event.place), code: event.code, closeCode: event.closeCode, detail: event.detail }
+    case 'socket_refreshed':
+      return { ...whoOf(event.principal), connection: event.connectionId }
+    case 'socket_refresh_refused':
+      return {
+        ...whoOf(event.principal),
+        connection: event.connectionId,
+        code: event.code,
+        detail: event.detail,
+      }
     case 'socket_closed':
       return { ...whoOf(event.principal), connection: event.connectionId, reason: event.reason }
     case 'revoked': {

@@ -51,6 +51,7 @@ export type {
   Frame,
   Handshake,
   HandshakeContext,
+  HandshakeRefresh,
   HandshakeStep,
   Refusal,
   RefusalFrames,

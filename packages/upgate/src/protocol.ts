@@ -159,9 +159,38 @@ export interface AuthErrorFrame {
   readonly facts?: Readonly<Record<string, string | number | boolean>>
 }
 
+/** Client to server, on an accepted socket: a newer credential of the same principal. */
+export interface AuthRefreshFrame extends Omit<AuthFrame, 'type' | 'device' | 'claim' | 'name'> {
+  readonly type: 'auth_refresh'
+}
+
+/** Server to client: the newer credential counts. The socket goes on. */
+export interface AuthRefreshedFrame extends Omit<AuthOkFrame, 'type'> {
+  readonly type: 'auth_refreshed'
+}
+
+/** Server to client: it does not. The socket goes on as before; where it does not, the close frame follows at once. */
+export interface AuthRefreshFailedFrame extends Omit<AuthErrorFrame, 'type'> {
+  readonly type: 'auth_refresh_failed'
+}
+
+/** Server to client: time for an `auth_refresh`. */
+export interface AuthExpiringFrame {
+  readonly type: 'auth_expiring'
+  /** Milliseconds since the epoch at which the socket will be closed with 4401. */
+  readonly expiresAt: number
+  /** The server's clock, in milliseconds since the epoch. */
+  readonly time: number
+}
+
 /** The text of the first frame of a client. */
 export function authFrame(frame: Omit<AuthFrame, 'type'>): string {
   return JSON.stringify({ type: 'auth', ...frame })
+}
+
+/** The text of the frame by which an accepted client renews its credential. */
+export function authRefreshFrame(frame: Omit<AuthRefreshFrame, 'type'>): string {
+  return JSON.stringify({ type: 'auth_refresh', ...frame })
 }
 
 /** What a device signs. The same values as in its `auth` frame. */
@@ -204,10 +233,32 @@ export function authErrorFrame(frame: Omit<AuthErrorFrame, 'type'>): string {
   return JSON.stringify({ type: 'auth_error', ...frame })
 }
 
-/** Reads the server's answer; `undefined` for anything else, application data included. Never throws. */
-export function parseServerFrame(
-  text: string,
-): AuthOkFrame | AuthErrorFrame | AuthChallengeFrame | undefined {
+/** The text of the frame that says that a newer credential counts. */
+export function authRefreshedFrame(frame: Omit<AuthRefreshedFrame, 'type'>): string {
+  return JSON.stringify({ type: 'auth_refreshed', ...frame })
+}
+
+/** The text of the frame that says that it does not. */
+export function authRefreshFailedFrame(frame: Omit<AuthRefreshFailedFrame, 'type'>): string {
+  return JSON.stringify({ type: 'auth_refresh_failed', ...frame })
+}
+
+/** The text of the frame that asks for a newer credential. */
+export function authExpiringFrame(frame: Omit<AuthExpiringFrame, 'type'>): string {
+  return JSON.stringify({ type: 'auth_expiring', ...frame })
+}
+
+/** What the server says about authentication. */
+export type AuthServerFrame =
+  | AuthOkFrame
+  | AuthErrorFrame
+  | AuthChallengeFrame
+  | AuthRefreshedFrame
+  | AuthRefreshFailedFrame
+  | AuthExpiringFrame
+
+/** Reads what the server says; `undefined` for anything else, application data included. Never throws. */
+export function parseServerFrame(text: string): AuthServerFrame | undefined {
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -216,12 +267,22 @@ export function parseServerFrame(
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
   const frame = value as Partial<Record<string, unknown>>
-  if (frame.type === 'auth_ok' && typeof frame.principal === 'object' && frame.principal !== null) {
-    return value as AuthOkFrame
+  switch (frame.type) {
+    case 'auth_ok':
+    case 'auth_refreshed':
+      return typeof frame.principal === 'object' && frame.principal !== null
+        ? (value as AuthOkFrame | AuthRefreshedFrame)
+        : undefined
+    case 'auth_error':
+    case 'auth_refresh_failed':
+      return typeof frame.code === 'string' && typeof frame.message === 'string'
+        ? (value as AuthErrorFrame | AuthRefreshFailedFrame)
+        : undefined
+    case 'auth_challenge':
+      return typeof frame.nonce === 'string' ? (value as AuthChallengeFrame) : undefined
+    case 'auth_expiring':
+      return typeof frame.expiresAt === 'number' ? (value as AuthExpiringFrame) : undefined
+    default:
+      return undefined
   }
-  if (frame.type === 'auth_error' && typeof frame.code === 'string' && typeof frame.message === 'string') {
-    return value as AuthErrorFrame
-  }
-  if (frame.type === 'auth_challenge' && typeof frame.nonce === 'string') return value as AuthChallengeFrame
-  return undefined
 }

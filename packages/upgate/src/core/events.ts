@@ -41,6 +41,21 @@ export type AuditEvent = { readonly at: number } & (
       readonly detail: string
       readonly closeCode: number
     }
+  /** A newer credential of the same principal counts on this socket from now on. */
+  | {
+      readonly type: 'socket_refreshed'
+      readonly principal: Principal
+      readonly connectionId: string
+    }
+  /** It did not, and the socket goes on with what it has, unless `socket_closed` follows. */
+  | {
+      readonly type: 'socket_refresh_refused'
+      readonly code: RefusalCode
+      readonly detail: string
+      /** Whom the socket belongs to. */
+      readonly principal: Principal
+      readonly connectionId: string
+    }
   | {
       readonly type: 'socket_closed'
       readonly principal: Principal

@@ -78,6 +78,23 @@ export interface Acceptance {
 }
 
 /**
+ * How a protocol renews the credential of an accepted socket, without a new socket.
+ *
+ * The socket goes on meanwhile, and whatever comes of it but a principal that is another: that ends it.
+ */
+export interface HandshakeRefresh {
+  /** Text that every such frame contains: frames without it are passed on as they are, unread. */
+  readonly marker: string
+  /** A credential or a rejection; `undefined` for application data after all. Called for text frames of at most 16 KiB. */
+  receive(frame: Frame): Extract<HandshakeStep, { step: 'credential' | 'reject' }> | undefined
+  accept(acceptance: Acceptance): readonly string[]
+  /** The old credential counts as long as it did before. */
+  reject(refusal: Refusal): readonly string[]
+  /** What is sent a minute before the credential expires, or at once where it is valid for less than that. */
+  expiring?(expiresAt: number, now: number): readonly string[]
+}
+
+/**
  * How a protocol asks for credentials, which frame carries them, how it says yes and no.
  *
  * It yields a credential, never a principal: the gate verifies with the same schemes as for HTTP.
@@ -90,4 +107,6 @@ export interface Handshake {
   receive(frame: Frame, context: HandshakeContext): HandshakeStep
   accept(acceptance: Acceptance, context: HandshakeContext): readonly string[]
   reject(refusal: Refusal, context: HandshakeContext): RefusalFrames
+  /** Lets accepted sockets renew their credential in band. Absent: such frames are application data. */
+  readonly refresh?: HandshakeRefresh
 }

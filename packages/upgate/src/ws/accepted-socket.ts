@@ -26,7 +26,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
   readonly acceptedAt: number
   readonly path: string
   readonly clientAddress: string | undefined
-  readonly principal: P | undefined
+  principal: P | undefined
   since = 0
   /** Why it is being ended by us. */
   endReason: string | undefined
@@ -65,6 +65,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
       this.#remove = gate.connections.add(this as LiveConnection)
       // The register closes at once what has expired between verification and now.
       if (this.endReason !== undefined) return
+      this.#keeper.refreshes.accepted(this, ws, request)
       if (gate.events.active) {
         const { principal, path, clientAddress, id: connectionId } = this as { principal: P } & this
         const place = { method: 'GET', path: path.slice(0, 256), clientAddress }
@@ -73,6 +74,23 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     }
     for (const frame of frames) ws.send(frame)
     if (this.#guarded(() => wss.emit('connection', ws, request, this.principal))) this.#deliver(messages)
+  }
+
+  /** A newer credential of the same principal counts: expiry and revocation go by it from now on. */
+  renew(principal: P): void {
+    this.#remove?.()
+    this.principal = principal
+    this.#remove = this.#keeper.gate.connections.add(this as LiveConnection)
+  }
+
+  /** Whether a message was about the credential. */
+  hears(data: unknown, isBinary: boolean): boolean {
+    return this.#keeper.refreshes.hears(this, this.#ws, data, isBinary)
+  }
+
+  /** Emits an event of ours on the application's socket. */
+  tell(event: string, ...values: unknown[]): void {
+    this.#guarded(() => this.#ws.emit(event, ...values))
   }
 
   /** Ends it because its credential stopped counting. */
@@ -89,6 +107,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     this.endReason = reason
     this.#undelivered = undefined
     this.#keeper.unheard.delete(this)
+    this.#keeper.refreshes.ended(this)
     // Messages arrive even after `close()`: a revoked peer must not be heard any more.
     intercept(this.#ws, emitMuted)
   }
@@ -162,6 +181,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     this.#keeper.unheard.delete(this)
     this.#ws.removeListener('newListener', onNewListener)
     release(this.#ws)
+    this.#keeper.refreshes.released(this, this.#ws)
   }
 
   /** An exception of the application's handler ends this socket, not the process with everybody else's. */
@@ -185,8 +205,9 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
 
   /** The socket has gone. */
   closed(): void {
-    const { addresses, gate, leaving, unheard } = this.#keeper
+    const { addresses, gate, leaving, refreshes, unheard } = this.#keeper
     this.#remove?.()
+    refreshes.ended(this)
     leaving.delete(this)
     unheard.delete(this)
     this.#list().delete(this)

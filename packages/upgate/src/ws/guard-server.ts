@@ -16,7 +16,13 @@ import { claimServer } from './guards.ts'
 import { createOwners } from './owners.ts'
 import { passUpgradeOn } from './pass-upgrade-on.ts'
 import { createQuarantine } from './quarantine.ts'
-import type { DrainOptions, QuarantineCounts, QuarantineOptions, WebSocketServerLike } from './types.ts'
+import type {
+  DrainOptions,
+  Quarantine,
+  QuarantineCounts,
+  QuarantineOptions,
+  WebSocketServerLike,
+} from './types.ts'
 
 /** Options of {@link guardServer}, together with those of the quarantine. Unknown options throw. */
 export interface GuardServerOptions extends QuarantineOptions {
@@ -44,12 +50,14 @@ type Refusable = Refused | Preflight
 const shuttingDown = { detail: 'The server is shutting down.' }
 
 /** A guarded server. */
-export interface GuardedServer {
+export interface GuardedServer<P extends Principal = Principal> {
   /**
    * Refuses new upgrades, closes every socket with 1001 and resolves when all are gone; the server then has its
    * own `emit` back. Close the server as well: from then on nothing guards it.
    */
   close(options?: DrainOptions): Promise<void>
+  /** Has a newer credential of an accepted socket verified; see {@link Quarantine.refresh}. */
+  readonly refresh: Quarantine<P>['refresh']
   readonly counts: QuarantineCounts
 }
 
@@ -74,7 +82,7 @@ export function guardServer<P extends Principal>(
   server: Server | TlsServer,
   gate: Gate<P>,
   options: GuardServerOptions = {},
-): GuardedServer {
+): GuardedServer<P> {
   const { sockets = {}, decisionTimeout = 10_000, maxDeciding = 1_000, ...limits } = options
   assertServer(server, 'guardServer')
   if (typeof gate?.resume !== 'function') {
@@ -248,6 +256,7 @@ export function guardServer<P extends Principal>(
       closing ??= drain(how)
       return closing
     },
+    refresh: quarantine.refresh,
     get counts() {
       return quarantine.counts
     },

@@ -4,6 +4,7 @@ import type { AcceptedSocket } from './accepted-socket.ts'
 import { Addresses, type Bucket, widest } from './addresses.ts'
 import { Deadlines, type Waiting } from './deadlines.ts'
 import type { Limits } from './limits.ts'
+import { Refreshes } from './refreshes.ts'
 import type { QuarantineGate, WebSocketServerLike } from './types.ts'
 import { Verifications } from './verifications.ts'
 import type { WaitingSocket } from './waiting-socket.ts'
@@ -30,6 +31,7 @@ export class Keeper<P extends Principal> {
   readonly anonymous: Set<AcceptedSocket<P>> = new Set()
   /** Accepted sockets whose application has not yet listened for what came during verification. */
   readonly unheard: Deadlines<AcceptedSocket<P>>
+  readonly refreshes: Refreshes<P>
   /** Quarantined sockets, refused ones that are not gone included; and those of strangers among them. */
   slots = 0
   strangerSlots = 0
@@ -47,6 +49,7 @@ export class Keeper<P extends Principal> {
     const { clock } = gate
     this.addresses = new Addresses(clock)
     this.verifications = new Verifications(this.addresses, clock, limits)
+    this.refreshes = new Refreshes(this)
     const expire = (due: readonly WaitingSocket<P>[]) => this.#expire(due)
     this.strangers = new Deadlines<WaitingSocket<P>>(clock, () => this.#strangersDeadline(), expire)
     this.acquainted = new Deadlines<WaitingSocket<P>>(clock, () => limits.deadline, expire)

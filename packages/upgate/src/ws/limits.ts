@@ -29,6 +29,8 @@ const quarantineOptionNames: readonly (keyof QuarantineOptions)[] = [
   'hold',
   'maxHeld',
   'closeGrace',
+  'maxRefreshes',
+  'maxRefreshFailures',
   'expiredCode',
   'revokedCode',
   'dangerouslyAllowCompression',
@@ -62,6 +64,8 @@ export function resolveLimits(options: QuarantineOptions): Limits {
     hold = 1_000, // ms, plus or minus half
     maxHeld = 256,
     closeGrace = 1_000, // ms
+    maxRefreshes = 6, // a minute
+    maxRefreshFailures = 3, // in a row
     expiredCode = 4401,
     revokedCode = 4403,
     dangerouslyAllowCompression = false,
@@ -82,6 +86,8 @@ export function resolveLimits(options: QuarantineOptions): Limits {
     maxVerifyingPerAddress,
     maxRefusals,
     slowedSockets,
+    maxRefreshes,
+    maxRefreshFailures,
   }
   for (const [name, value] of Object.entries(counts)) atLeast(name, value, 1, Number.MAX_SAFE_INTEGER)
   const zeroable = { maxControlFrames, maxQueuedMessages, maxQueuedBytes, maxAnonymousSockets, maxHeld }
@@ -118,6 +124,8 @@ export function resolveLimits(options: QuarantineOptions): Limits {
     hold,
     maxHeld,
     closeGrace,
+    maxRefreshes,
+    maxRefreshFailures,
     expiredCode,
     revokedCode,
     dangerouslyAllowCompression,

@@ -1,4 +1,4 @@
-import type { Allow, Defer, Refused } from '../core/decision.ts'
+import type { Allow, Defer, InBand, Refused } from '../core/decision.ts'
 import type { Principal } from '../core/principal.ts'
 import { refuse } from '../core/refusals.ts'
 import { AcceptedSocket, type Place } from './accepted-socket.ts'
@@ -142,6 +142,14 @@ export function createQuarantine<P extends Principal>(
           resolve()
         }
       })
+    },
+
+    refresh(socket, request, credential) {
+      const inBand: InBand =
+        typeof credential === 'string'
+          ? { credential: { type: 'token', source: 'frame', value: credential } }
+          : credential
+      return keeper.refreshes.renew(socket, request, inBand)
     },
 
     get counts() {

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { Decision, Preflight, Refused } from '../core/decision.ts'
+import type { Decision, InBand, Preflight, Refused, Resumption } from '../core/decision.ts'
 import type { Gate } from '../core/gate.ts'
 import type { Principal } from '../core/principal.ts'
 
@@ -87,6 +87,22 @@ export interface Quarantine<P extends Principal = Principal> {
    * all are gone. From then on every upgrade is refused with 503.
    */
   close(options?: DrainOptions): Promise<void>
+  /**
+   * Has a newer credential of an accepted socket verified, which a message of the application's own protocol carried: by
+   * the same schemes and rule as the first one. Where it counts, and is of the same principal, expiry and revocation
+   * go by it from now on, and `refreshed` is emitted on the socket; else everything is as before, except that the
+   * socket is closed after a credential of somebody else (4403), or after too many.
+   *
+   * @param request - the one that came with the socket in `connection`; `gate.principalOf` knows the new principal, too
+   * @param credential - a token, or what a handshake would have found
+   * @returns the new principal, which may hold less than the one before, or why it does not count. Never rejects.
+   * @throws TypeError for a socket that was not accepted here
+   */
+  refresh(
+    socket: WebSocketLike,
+    request: IncomingMessage,
+    credential: InBand | string,
+  ): Promise<Resumption<P>>
   readonly counts: QuarantineCounts
 }
 
@@ -139,6 +155,10 @@ export interface QuarantineOptions {
   readonly maxHeld?: number
   /** From the close frame to `terminate()`. Default: 1,000. */
   readonly closeGrace?: number
+  /** Credentials that an accepted socket may try to renew its own with, in a minute; who goes on is closed. Default: 6. */
+  readonly maxRefreshes?: number
+  /** Of these, how many in a row may be refused before the socket is closed. Default: 3. */
+  readonly maxRefreshFailures?: number
   /** Close code of an accepted socket whose credential expired. Default: 4401. */
   readonly expiredCode?: number
   /** Close code of an accepted socket whose credential was revoked or narrowed. Default: 4403. */
@@ -160,5 +180,5 @@ export interface QuarantineOptions {
 /** What the quarantine needs of a gate. */
 export type QuarantineGate<P extends Principal = Principal> = Pick<
   Gate<P>,
-  'resume' | 'remember' | 'connections' | 'events' | 'clock' | 'logger'
+  'resume' | 'remember' | 'decisionOf' | 'connections' | 'events' | 'clock' | 'logger'
 >

@@ -1,9 +1,10 @@
-import type { PasswordCredential, TokenCredential } from '../../core/credential.ts'
 import type { Handshake, HandshakeContext, HandshakeStep } from '../../core/handshake.ts'
 import { assertKnownOptions } from '../../core/options.ts'
 import { authChallengeFrame, authErrorFrame, authOkFrame, closeCodeFor } from '../../protocol.ts'
-import { bad, missing, optionalString, optionalStrings, own, readObject } from './read-frame.ts'
+import { bad, missing, own, readObject } from './read-frame.ts'
+import { accepted, readAuth, refused } from './upgate-auth.ts'
 import { deviceStateOf, upgateDevice } from './upgate-device.ts'
+import { upgateRefresh } from './upgate-refresh.ts'
 
 /** Options of {@link upgateHandshake}. */
 export interface UpgateHandshakeOptions {
@@ -14,6 +15,11 @@ export interface UpgateHandshakeOptions {
    * for the schemes `deviceKey` and `claimSecret`. Default: false.
    */
   readonly deviceKeys?: boolean
+  /**
+   * Lets accepted sockets renew their credential with `auth_refresh`, and tells them a minute before it expires
+   * (`auth_expiring`). Messages of that type then never reach the application. Default: false.
+   */
+  readonly refresh?: boolean
 }
 
 /**
@@ -26,8 +32,8 @@ export interface UpgateHandshakeOptions {
  * { path: '/ws', access: 'deferred', kinds: ['device'], handshake: upgateHandshake() }
  */
 export function upgateHandshake(options: UpgateHandshakeOptions = {}): Handshake {
-  assertKnownOptions('upgateHandshake', options, ['replay', 'deviceKeys'])
-  const { replay = false, deviceKeys = false } = options
+  assertKnownOptions('upgateHandshake', options, ['replay', 'deviceKeys', 'refresh'])
+  const { replay = false, deviceKeys = false, refresh = false } = options
   return {
     name: 'upgate',
     ...(deviceKeys && {
@@ -41,27 +47,9 @@ export function upgateHandshake(options: UpgateHandshakeOptions = {}): Handshake
       const message = readObject(frame)
       if (message.rejection) return message.rejection
       if (own(message.value, 'type') !== 'auth') return bad('The first message must be of type `auth`.')
-      const token = optionalString(message.value, 'token')
-      const password = optionalString(message.value, 'password')
-      const account = optionalString(message.value, 'account')
-      const role = optionalString(message.value, 'role')
-      const scopes = optionalStrings(message.value, 'scopes')
-      for (const field of [token, password, account, role, scopes]) {
-        if (field.rejection) return field.rejection
-      }
-      if (token.value && password.value) {
-        return {
-          step: 'reject',
-          code: 'multiple_credentials',
-          detail: 'Send `token` or `password`, not both.',
-        }
-      }
-      const credential: TokenCredential | PasswordCredential | undefined = token.value
-        ? { type: 'token', source: 'frame', value: token.value }
-        : password.value
-          ? { type: 'password', source: 'frame', value: password.value, account: account.value }
-          : undefined
-      const declared = { role: role.value, scopes: scopes.value }
+      const fields = readAuth(message.value)
+      if (fields.rejection) return fields.rejection
+      const { credential, declared } = fields.value
       if (deviceKeys) {
         const found = upgateDevice(message.value, declared, credential, deviceStateOf(context))
         if (found !== undefined) return found.step === 'reject' ? found : { ...found, replay }
@@ -70,33 +58,12 @@ export function upgateHandshake(options: UpgateHandshakeOptions = {}): Handshake
         return missing('The `auth` message carries neither `token` nor `password`.')
       return { step: 'credential', credential, declared, replay }
     },
-    accept({ principal, dropped, issued }) {
-      const { kind, id, scopes, roles, expiresAt } = principal
-      return [
-        authOkFrame({
-          principal: { kind, id },
-          scopes,
-          roles,
-          ...(expiresAt !== undefined && { expiresAt }),
-          ...(dropped && { dropped }),
-          ...issued,
-        }),
-      ]
-    },
-    reject({ code, detail, action, retryAfter, facts }) {
-      return {
-        frames: [
-          authErrorFrame({
-            code,
-            message: detail,
-            action,
-            ...(retryAfter !== undefined && { retryAfter }),
-            ...(facts && { facts }),
-          }),
-        ],
-        closeCode: closeCodeFor(code),
-        closeReason: code,
-      }
-    },
+    accept: (acceptance) => [authOkFrame(accepted(acceptance))],
+    reject: (refusal) => ({
+      frames: [authErrorFrame(refused(refusal))],
+      closeCode: closeCodeFor(refusal.code),
+      closeReason: refusal.code,
+    }),
+    ...(refresh && { refresh: upgateRefresh }),
   }
 }
