@@ -1,0 +1,215 @@
+import type { IncomingMessage } from 'node:http'
+import type { Allow, Defer, InBand, Refused, Resumption } from '../core/decision.ts'
+import type { Refusal } from '../core/handshake.ts'
+import type { Principal } from '../core/principal.ts'
+import { refuse } from '../core/refusals.ts'
+import type { AcceptedSocket } from './accepted-socket.ts'
+import type { Bucket } from './addresses.ts'
+import { Attempt, type Claimant } from './attempt.ts'
+import { upgateHandshake } from './handshakes/upgate.ts'
+import { codeOfRevocation, countsAsFailure } from './judgements.ts'
+import type { Keeper } from './keeper.ts'
+import { isOpen } from './owner.ts'
+import type { WebSocketLike } from './types.ts'
+
+const minute = 60_000
+const anothers = 'The new credential is of another principal than this socket.'
+
+type Accepted<P extends Principal> = Resumption<P> & { readonly outcome: 'allow' }
+
+/** What comes of an attempt: the principal that counts from now on, or why it is as before. */
+export type Renewed<P extends Principal> = (answer: Resumption<P>) => void
+
+/** What is needed to renew the credential of one accepted socket; made for those alone that may ask for it. */
+export class Refreshable<P extends Principal> implements Claimant<P> {
+  readonly socket: AcceptedSocket<P>
+  readonly #keeper: Keeper<P>
+  readonly #ws: WebSocketLike
+  /** The application holds it, or nobody asks for its principal. */
+  readonly #request: WeakRef<IncomingMessage>
+  readonly #decision: Allow<P>
+  readonly #origin: string | undefined
+  #attempt: Attempt<P> | undefined
+  #done: Renewed<P> | undefined
+  /** Whoever asks knows that less may come of it. */
+  #mayLose = false
+  #windowStart = Number.NEGATIVE_INFINITY
+  #attempts = 0
+  #failures = 0
+
+  constructor(
+    keeper: Keeper<P>,
+    socket: AcceptedSocket<P>,
+    ws: WebSocketLike,
+    request: IncomingMessage,
+    decision: Allow<P>,
+  ) {
+    this.socket = socket
+    this.#keeper = keeper
+    this.#ws = ws
+    this.#request = new WeakRef(request)
+    this.#decision = decision
+    this.#origin = request.headers.origin
+  }
+
+  get bucket(): Bucket {
+    return this.#keeper.addresses.of(this.socket.clientAddress)
+  }
+
+  get refresh(): NonNullable<Allow<P>['rule']['handshake']>['refresh'] {
+    return this.#decision.rule.handshake?.refresh
+  }
+
+  /** The socket goes on while its newer credential is verified: the old one still counts. */
+  pause(): void {}
+
+  /** Has a newer credential verified as strictly as the first one; `done` is called once. */
+  attempt(inBand: InBand, mayLose: boolean, done: Renewed<P>): void {
+    const problem = this.#whyNotNow()
+    if (problem !== undefined) {
+      done(problem)
+      return
+    }
+    this.#mayLose = mayLose
+    this.#done = done
+    const step = { step: 'credential', ...inBand } as const
+    this.#attempt = new Attempt<P>(this.#keeper, this, this.#deferred(), step, [undefined, false])
+    this.#attempt.start()
+  }
+
+  /** Counts a frame that should have carried one. */
+  malformed(refusal: Refused): Refused {
+    const problem = this.#whyNotNow()
+    if (problem !== undefined) return problem
+    this.#failures++
+    this.#keeper.addresses.refused(this.bucket, false)
+    return refusal
+  }
+
+  /** The socket has gone: nobody waits for its turn any more. */
+  ended(): void {
+    if (this.#attempt === undefined || this.#attempt.isUnderWay) return
+    this.#attempt.cancel()
+    this.#finish(refuse('revoked_credential', { detail: 'The socket was closed meanwhile.' }))
+  }
+
+  #finish(answer: Resumption<P>): void {
+    const done = this.#done
+    this.#attempt = undefined
+    this.#done = undefined
+    done?.(answer)
+  }
+
+  /** The decision that this socket was accepted by, as if it still had to prove itself: as whom it is known already. */
+  #deferred(): Defer<P> {
+    const { rule, edgePrincipal } = this.#decision
+    const { principal, path, clientAddress } = this.socket
+    return {
+      outcome: 'defer',
+      rule,
+      handshake: rule.handshake ?? upgateHandshake(),
+      httpPrincipal: principal,
+      edgePrincipal,
+      httpFailure: undefined,
+      // Not `httpPrincipal`: HTTP proving somebody is what introduces a device that is to be paired.
+      circumstances: { clientAddress, dryRun: false, path, origin: this.#origin },
+      headers: undefined,
+    }
+  }
+
+  #whyNotNow(): Refused | undefined {
+    const { maxRefreshes } = this.#keeper.limits
+    const { rule, edgePrincipal } = this.#decision
+    const now = this.#keeper.now()
+    if (!(now >= this.#windowStart && now - this.#windowStart < minute)) {
+      this.#windowStart = now
+      this.#attempts = 0
+    }
+    if (++this.#attempts > maxRefreshes) {
+      const retryAfter = Math.ceil((this.#windowStart + minute - now) / 1000)
+      return refuse('too_many_failures', { rule, retryAfter, detail: 'Too many credentials in a minute.' })
+    }
+    if (this.#attempt !== undefined) {
+      return refuse('too_many_frames', { rule, detail: 'The credential before is still being verified.' })
+    }
+    const edgeEnds = rule.agreesWithEdge === undefined ? undefined : edgePrincipal?.expiresAt
+    if (edgeEnds !== undefined && edgeEnds <= now) {
+      const detail = 'The identity that passed the edge has expired: open a new socket.'
+      return refuse('edge_mismatch', { rule, detail })
+    }
+    return undefined
+  }
+
+  settled(answer: Resumption<P>, attempt: Attempt<P>): void {
+    if (this.#attempt !== attempt) return
+    if (this.socket.endReason !== undefined || !isOpen(this.#ws)) {
+      this.#finish(refuse('revoked_credential', { detail: 'The socket was closed meanwhile.' }))
+      return
+    }
+    const problem = answer.outcome === 'allow' ? this.#whyNot(answer, attempt.mark) : answer
+    if (problem === undefined) {
+      this.#failures = 0
+    } else if (countsAsFailure(problem.code)) {
+      this.#failures++
+      this.#keeper.addresses.refused(this.bucket, attempt.guessable)
+    }
+    this.#finish(
+      problem?.code === 'principal_mismatch' ? { ...problem, detail: anothers } : (problem ?? answer),
+    )
+  }
+
+  #whyNot({ principal }: Accepted<P>, mark: number): Refused | undefined {
+    const { connections } = this.#keeper.gate
+    const { rule } = this.#decision
+    const old = this.socket.principal as P
+    // Whom a revocation meanwhile concerns, as the old one or as the new one, has to begin anew.
+    const revoked = connections.closedSince(mark, principal) ?? connections.closedSince(mark, old)
+    if (revoked !== undefined) return refuse(codeOfRevocation(revoked), { rule })
+    // The gate has compared them, too.
+    if (principal.id !== old.id || principal.kind !== old.kind) return refuse('principal_mismatch', { rule })
+    const holds = (now: readonly string[], before: readonly string[]): boolean =>
+      before.every((each) => now.includes(each))
+    if (!this.#mayLose && !(holds(principal.scopes, old.scopes) && holds(principal.roles, old.roles))) {
+      // The application was told of the old one and goes by it.
+      const detail = 'The new credential grants less than this socket was accepted with: open a new one.'
+      return refuse('insufficient_scope', { rule, detail })
+    }
+    return undefined
+  }
+
+  /** Puts the new principal in the old one's place. */
+  swap(principal: P): void {
+    const { gate, addresses } = this.#keeper
+    const { rule, edgePrincipal } = this.#decision
+    this.socket.renew(principal)
+    addresses.succeeded(this.bucket)
+    const request = this.#request.deref()
+    if (request !== undefined) {
+      gate.remember(request, { outcome: 'allow', principal, edgePrincipal, rule, headers: undefined })
+    }
+  }
+
+  /** Says that the credential is about to expire. */
+  warn(now: number): void {
+    const { refresh, socket } = this
+    const expiresAt = socket.principal?.expiresAt
+    if (expiresAt === undefined || socket.endReason !== undefined || !isOpen(this.#ws)) return
+    try {
+      for (const frame of refresh?.expiring?.(expiresAt, now) ?? []) this.#ws.send(frame)
+    } catch (error) {
+      this.#keeper.gate.logger.error('A handshake threw.', {
+        where: 'expiring',
+        connection: socket.id,
+        error,
+      })
+    }
+  }
+
+  /** Whether a refusal ends the socket: it is somebody else's, or does nothing but fail. */
+  isLast({ code }: Refusal): boolean {
+    const { maxRefreshes, maxRefreshFailures } = this.#keeper.limits
+    if (code === 'principal_mismatch') return true
+    // Told once that it is too much, and going on.
+    return this.#failures >= maxRefreshFailures || this.#attempts > maxRefreshes + 1
+  }
+}
