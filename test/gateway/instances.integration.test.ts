@@ -75,6 +75,27 @@ describe.skipIf(!available).each([
     await expect.poll(() => ids(back), { timeout: 25_000 }).toEqual([])
   }, 60_000)
 
+  it('count failed logins together where there is Redis, and say at the start what is their own', async () => {
+    const shared = 'REDIS_URL' in env
+    for (const program of [one, other]) {
+      await program.printed(
+        shared ? /each one's own: chat and audit page\.$/m : /failed logins.*set REDIS_URL/,
+      )
+    }
+    // Nobody of this name: whoever guesses cannot tell, and other runs on this Redis are not concerned.
+    const email = `${name}@example.com`
+    const statuses = await Promise.all(
+      Array.from({ length: 16 }, async (_, n) => {
+        const guesser = new Visitor((n % 2 ? one : other).origin)
+        const answer = await guesser.post('/api/auth/login', { email, password: `wrong password ${n}` })
+        return answer.status
+      }),
+    )
+    const wrong = statuses.filter((status) => status === 401).length
+    expect([wrong, statuses.length - wrong]).toEqual(shared ? [10, 6] : [16, 0])
+    expect(new Set(statuses)).toEqual(new Set(shared ? [401, 429] : [401]))
+  }, 60_000)
+
   it('close sockets and show pairings of each other', async () => {
     const { id, token } = await visitor.device('kitchen')
     const node = await connectNode(one.origin, token)

@@ -23,6 +23,13 @@ try {
   else if (/^(0\.0\.0\.0|::)$/.test(config.host)) {
     write('Other machines cannot log in yet: set PUBLIC_URL to the address that their browsers use.')
   }
+  if (config.database !== undefined) {
+    const own =
+      config.database.redis === undefined
+        ? 'chat, audit page, and the counts of failed logins and wrong pairing codes (set REDIS_URL to share these)'
+        : 'chat and audit page'
+    write(`Shared with all instances on this database, except for each one's own: ${own}.`)
+  }
   if (config.access !== undefined) {
     write(
       `Cloudflare Access does the login: ${config.access.issuer}. The built-in login and set-up are closed.`,

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import type { Logger, RevocationBus, Store } from 'upgate'
-import { redisBus } from 'upgate/redis'
+import { composeStores, type Logger, type RevocationBus, type Store } from 'upgate'
+import { redisBus, redisFailures } from 'upgate/redis'
 import { postgresBus, postgresStore, sqliteStore } from 'upgate/sql'
 import type { Config } from './config.ts'
 import { prepareDataDir } from './data-dir.ts'
@@ -13,7 +13,10 @@ export interface Storage {
   close(): Promise<void>
 }
 
-/** Opens what the settings name: a file in the data folder, or PostgreSQL with its own bus or that of Redis. */
+/**
+ * Opens what the settings name: a file in the data folder, or PostgreSQL. Redis, where there is one, tells of
+ * revocations and counts failed logins and wrong pairing codes for all instances.
+ */
 export async function openStorage(config: Config, logger: Logger): Promise<Storage> {
   const { database } = config
   if (database === undefined) {
@@ -22,8 +25,11 @@ export async function openStorage(config: Config, logger: Logger): Promise<Stora
     return { store, bus: undefined, close: () => store.close() }
   }
   const { url: connectionString, redis } = database
-  const store = await postgresStore({ connectionString })
-  // Neither fails where the server is away: it is tried again, and meanwhile the log is read.
+  const records = await postgresStore({ connectionString })
+  // None of these fails where the server is away: it is tried again. Meanwhile the log is read, and each instance
+  // counts for itself.
+  const store =
+    redis === undefined ? records : composeStores(records, { failures: await redisFailures({ url: redis }) })
   const bus = await (redis === undefined
     ? postgresBus({ connectionString, logger })
     : redisBus({ url: redis, logger }))
