@@ -20,11 +20,10 @@ export function whyNotAuthorized(
   if (rule.rolesImpossible === true) return { code: 'role_required' }
   if (rule.roles.length > 0 && !rule.roles.some((role) => principal.roles.includes(role)))
     return { code: 'role_required' }
-  if (rule.scopes.length > 0) {
-    const missing = rule.scopes.filter((scope) => !principal.scopes.includes(scope))
-    if (missing.length > 0) {
-      return { code: 'insufficient_scope', detail: `The credential lacks: ${missing.join(', ')}.` }
-    }
+  for (const scope of rule.scopes) {
+    if (principal.scopes.includes(scope)) continue
+    const missing = rule.scopes.filter((wanted) => !principal.scopes.includes(wanted))
+    return { code: 'insufficient_scope', detail: `The credential lacks: ${missing.join(', ')}.` }
   }
   if (rule.agreesWithEdge !== undefined) {
     // Only `true` is agreement: a forgotten `return` must not let anybody in.

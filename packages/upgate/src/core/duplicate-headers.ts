@@ -17,7 +17,8 @@ export function createDuplicateFinder(
   names: readonly string[],
 ): (rawHeaders: readonly string[]) => string | undefined {
   const unique = [...new Set(names)]
-  if (unique.length > 31) throw new TypeError('createGate: the schemes name more than 31 headers of their own.')
+  if (unique.length > 31)
+    throw new TypeError('createGate: the schemes name more than 31 headers of their own.')
   const longest = Math.max(0, ...unique.map((name) => name.length))
   const byLength: (readonly Watched[] | undefined)[] = new Array(longest + 1).fill(undefined)
   unique.forEach((name, i) => {
