@@ -4,11 +4,13 @@
  * @param {(question: any) => unknown} reply
  */
 export function answerQuestions(reply) {
+  // Whoever asked may be gone by now: then there is nobody to tell.
+  const send = (/** @type {object} */ answer) => process.send?.(answer, undefined, undefined, () => {})
   process.on('message', async (question) => {
     try {
-      process.send?.((await reply(question)) ?? {})
+      send((await reply(question)) ?? {})
     } catch (error) {
-      process.send?.({ error: error instanceof Error ? error.stack : String(error) })
+      send({ error: error instanceof Error ? error.stack : String(error) })
     }
   })
   process.once('disconnect', () => process.exit())

@@ -1,9 +1,12 @@
 import { fork } from 'node:child_process'
+import { pinned } from './cores.mjs'
 
 /** @typedef {import('node:child_process').ChildProcess} ChildProcess */
 
 /** Milliseconds after which a child that does not answer counts as hung. */
 const patience = 30_000
+/** Milliseconds in which a killed child has to be gone, and in which a dead one's last words arrive. */
+const farewell = 5_000
 
 /** @type {Set<ChildProcess>} */
 const running = new Set()
@@ -12,7 +15,7 @@ const running = new Set()
  * A process that answers one question at a time.
  *
  * @typedef {object} Child
- * @property {(question: object) => Promise<any>} ask
+ * @property {(question: object, patience?: number) => Promise<any>} ask Rejects when the child dies, fails, or takes longer (milliseconds)
  * @property {() => Promise<void>} stop
  */
 
@@ -22,32 +25,58 @@ const running = new Set()
  * @param {URL} program
  * @param {readonly string[]} [args]
  * @param {readonly string[]} [execArgv]
+ * @param {{ core?: import('./cores.mjs').Role }} [options] Which core it has to stay on, where that can be had
  * @returns {Child}
  */
-export function start(program, args = [], execArgv = []) {
-  const child = fork(program, args, { execArgv: [...execArgv], stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+export function start(program, args = [], execArgv = [], { core } = {}) {
+  const child = fork(program, args, {
+    ...pinned(core, execArgv),
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  })
   running.add(child)
+  const name = [program.pathname.split('/').slice(-2).join('/'), ...args].join(' ')
   let complaints = ''
   child.stderr?.setEncoding('utf8').on('data', (text) => (complaints = (complaints + text).slice(-4000)))
-  const ended = new Promise((resolve) => child.once('close', resolve)).then(() => running.delete(child))
+  let asked = 'nothing yet'
+  let stopped = false
+  /** @type {Error | undefined} */
+  let death
   /** @type {((error: Error) => void) | undefined} */
   let fail
-  child.on('error', (error) => fail?.(error))
-  child.on('exit', (code, signal) =>
-    fail?.(
-      new Error(
-        `${program.pathname.split('/').at(-1)} ${args.join(' ')} ended (${signal ?? code}): ${complaints}`,
-      ),
-    ),
-  )
+  const die = (/** @type {Error} */ error) => {
+    death ??= error
+    running.delete(child)
+    fail?.(death)
+  }
+  // Not `close`, which waits for streams as well: who is dead is dead.
+  const ended = new Promise((resolve) => {
+    child.once('error', (error) => {
+      die(new Error(`${name} cannot be started: ${error.message}`))
+      resolve(undefined)
+    })
+    child.once('exit', (code, signal) => {
+      // What it wrote last may still be on its way.
+      setImmediate(() => {
+        const hint =
+          signal === 'SIGKILL' && !stopped ? ' Nobody here did that: the system may be out of memory.' : ''
+        const how = signal === null ? `exit code ${code}` : `signal ${signal}`
+        die(new Error(`${name} (pid ${child.pid}) ended with ${how}, asked: ${asked}.${hint} ${complaints}`))
+        resolve(undefined)
+      })
+    })
+  })
 
   return {
-    ask(question) {
+    ask(question, time = patience) {
+      asked = JSON.stringify(question).slice(0, 100)
       return new Promise((resolve, reject) => {
-        const timer = setTimeout(
-          () => done(() => reject(new Error(`${args.join(' ')}: no answer. ${complaints}`))),
-          patience,
-        )
+        if (death !== undefined) {
+          reject(death)
+          return
+        }
+        const timer = setTimeout(() => {
+          done(() => reject(new Error(`${name}: no answer in ${time / 1000} s to ${asked}. ${complaints}`)))
+        }, time)
         const done = (/** @type {() => void} */ settle) => {
           clearTimeout(timer)
           child.off('message', onMessage)
@@ -55,15 +84,27 @@ export function start(program, args = [], execArgv = []) {
           settle()
         }
         const onMessage = (/** @type {any} */ answer) =>
-          done(() => (answer.error === undefined ? resolve(answer) : reject(new Error(answer.error))))
+          done(() =>
+            answer.error === undefined ? resolve(answer) : reject(new Error(`${name}: ${answer.error}`)),
+          )
         fail = (error) => done(() => reject(error))
         child.on('message', onMessage)
-        child.send(question, (error) => error && fail?.(error))
+        child.send(question, (error) => {
+          // The channel breaks before the exit is known, and that says more.
+          if (error) setTimeout(() => fail?.(error), farewell)
+        })
       })
     },
     async stop() {
+      stopped = true
       child.kill('SIGKILL')
-      await ended
+      /** @type {NodeJS.Timeout | undefined} */
+      let timer
+      const late = new Promise((resolve) => (timer = setTimeout(resolve, farewell, true)))
+      if (await Promise.race([ended, late]))
+        process.stderr.write(`${name} (pid ${child.pid}) does not end.\n`)
+      clearTimeout(timer)
+      child.stderr?.destroy()
     },
   }
 }
@@ -73,17 +114,26 @@ export function stopAll() {
   for (const child of running) child.kill('SIGKILL')
 }
 
-/** Makes interrupts end what was started, then this process. */
-export function dieWithChildren() {
-  for (const [signal, code] of /** @type {const} */ ([
-    ['SIGINT', 130],
-    ['SIGTERM', 143],
-    ['SIGHUP', 129],
-  ])) {
-    process.once(signal, () => {
+/** What a signal makes of the exit code. */
+const signals = /** @type {const} */ ({ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 })
+
+/**
+ * Makes interrupts end what was started, then this process, and says so: a long run that just ends explains nothing.
+ *
+ * @param {(code: number) => void} [wrapUp] Called the first time instead of ending this process; whoever gives it does that
+ */
+export function dieWithChildren(wrapUp) {
+  let interrupted = false
+  for (const [signal, code] of Object.entries(signals)) {
+    process.on(signal, () => {
+      process.stderr.write(`\n${signal}: ending.\n`)
       stopAll()
-      process.exit(code)
+      if (wrapUp === undefined || interrupted) process.exit(code)
+      interrupted = true
+      wrapUp(code)
     })
   }
+  // Whoever read our progress may have gone: no reason to die in the middle, least of all without a word.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   process.once('exit', stopAll)
 }

@@ -1,55 +1,47 @@
 #!/usr/bin/env node
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, writeSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { dieWithChildren } from './children.mjs'
 import { help, readOptions } from './options.mjs'
 
+if (!existsSync(fileURLToPath(import.meta.resolve('upgate')))) {
+  console.error('The packages are not built: run `npm run build` first.')
+  process.exit(2)
+}
+const { suites } = await import('./suites.mjs')
+const names = suites.map(({ name }) => name)
+
 /** @type {ReturnType<typeof readOptions>} */
 let options
 try {
-  options = readOptions(process.argv.slice(2))
+  options = readOptions(process.argv.slice(2), names)
 } catch (error) {
   console.error(error instanceof Error ? error.message : error)
   process.exit(2)
 }
 if (options === 'help') {
-  console.log(help)
+  console.log(help(names))
   process.exit(0)
 }
-if (!existsSync(fileURLToPath(import.meta.resolve('upgate')))) {
-  console.error('The packages are not built: run `npm run build` first.')
-  process.exit(2)
-}
 
-dieWithChildren()
-const started = performance.now()
-const { runDecide } = await import('./decide/suite.mjs')
-const { runHttp } = await import('./http/suite.mjs')
-const { runSockets } = await import('./ws/suite.mjs')
-const { runAccess } = await import('./access/suite.mjs')
-const { reportAccess } = await import('./access/report.mjs')
-const { reportDecide, reportHttp, reportSockets } = await import('./report.mjs')
-const { describe } = await import('./method.mjs')
+/** Set by a signal: what was measured until then is written, and this becomes the exit code. */
+let interruption = 0
+let finished = false
+dieWithChildren((code) => {
+  interruption = code
+})
+process.once('exit', (code) => {
+  if (finished) return
+  // An answer that never comes empties the event loop, and the process ends as if all were well.
+  writeSync(
+    2,
+    `The benchmark ended before it was finished (${code}). --resume goes on with what was measured.\n`,
+  )
+  process.exitCode = interruption || (code === 0 || code === 13 ? 1 : code)
+})
 
-const progress = (/** @type {string} */ text) => {
-  if (process.stderr.isTTY) process.stderr.write(`\r${text}\x1b[K`)
-}
-const { suites, seed } = options
-/** @type {string[]} */
-const parts = []
-if (suites.includes('decide')) parts.push(reportDecide(await runDecide(options, progress), seed))
-if (suites.includes('access')) parts.push(reportAccess(await runAccess(options, progress), seed))
-if (suites.includes('http')) parts.push(reportHttp(await runHttp(options, progress), seed))
-if (suites.includes('ws')) parts.push(reportSockets(await runSockets(options, progress), seed))
-progress('')
-
-const seconds = (performance.now() - started) / 1000
-if (options.check) {
-  console.log(`The harness runs: ${suites.join(', ')} (${seconds.toFixed(0)} s).`)
-} else {
-  const text = `${[describe(options, seconds / 60), ...parts].join('\n\n').replace(/\n{3,}/g, '\n\n')}\n`
-  console.log(text)
-  if (options.write) writeFileSync(new URL('../results/README.md', import.meta.url), text)
-}
+const { benchmark } = await import('./benchmark.mjs')
+const complete = await benchmark(suites, options, () => interruption !== 0)
+finished = true
 // Whatever is still open belongs to nobody.
-process.exit(0)
+process.exit(interruption || (complete ? 0 : 1))

@@ -1,41 +1,51 @@
 import { parseArgs } from 'node:util'
 
 /**
- * @typedef {'decide' | 'access' | 'http' | 'ws'} Suite
  * @typedef {object} Options
- * @property {readonly Suite[]} suites What is measured
- * @property {number} rounds Interleaved rounds: so many pairs each comparison has
- * @property {boolean} quick Short samples: shows that everything runs, and roughly where the figures are
- * @property {boolean} check Prints no figures; exits 1 where something does not run
- * @property {boolean} write Writes results/README.md
+ * @property {readonly string[]} only Names of the suites to measure, or to report
+ * @property {number | undefined} rounds Interleaved rounds: so many pairs each comparison has
+ * @property {import('./suite.mjs').Mode} mode
+ * @property {boolean} write Keeps results, and writes the page from all that were kept
+ * @property {boolean} resume Goes on with what the raw values hold
+ * @property {boolean} report Measures nothing
  * @property {number} seed Seeds the order of samples and the bootstrap
  */
 
-export const help = `Measures Upgate against bare servers and against the smallest hand-written equivalents.
+/** @param {readonly string[]} names */
+export const help = (
+  names,
+) => `Measures Upgate against bare servers and against the smallest hand-written equivalents.
 
   npm run bench -w bench -- [options]
 
-  --only decide|access|http|ws   one suite; may be repeated (default: all)
-  --rounds <n>            interleaved rounds, 1 to 60 (default: 15; with --quick: 3)
-  --quick                 short samples: where the figures are, roughly
-  --check                 print no figures, only prove that everything runs
-  --write                 write bench/results/README.md
-  --seed <n>              seeds the order of samples and the bootstrap (default: 1)
-  --help                  this text
+  --only <suite>  ${names.join(', ')};
+                  may be repeated, or a list with commas (default: all)
+  --rounds <n>    interleaved rounds, 1 to 60 (default: each suite's own, at least 15; with --quick: 3)
+  --write         keep the results of these suites in bench/results/<suite>.json, and write
+                  bench/results/README.md from all results that are kept
+  --resume        go on with a run that was ended: whole rounds that were measured are not measured again
+  --report        measure nothing: keep what raw values there are, and write the page
+  --quick         short samples: where the figures are, roughly
+  --check         print no figures, only prove that everything runs
+  --seed <n>      seeds the order of samples and the bootstrap (default: 1)
+  --help          this text
 
-It measures the compiled packages (npm run build), on loopback, and takes less than 10 minutes.`
+It measures the compiled packages (npm run build), on loopback, and takes less than 25 minutes. Stores that need a
+server are measured where UPGATE_POSTGRES_URL and UPGATE_REDIS_URL say where one is. Raw values are in
+bench/results/raw as soon as they are measured. To leave it running when the terminal goes:
+setsid npm run bench -w bench -- --write > bench.log 2>&1 &
 
-/** @type {readonly Suite[]} */
-const suiteNames = ['decide', 'access', 'http', 'ws']
+Exit code: 0 if everything was measured, 1 if not, 2 for a wrong option, 129, 130 or 143 after a signal.`
 
 /**
  * Reads the command line.
  *
  * @param {string[]} args
+ * @param {readonly string[]} names Of the suites
  * @returns {Options | 'help'}
  * @throws {TypeError} that says what is wrong with them
  */
-export function readOptions(args) {
+export function readOptions(args, names) {
   const { values } = parseArgs({
     args,
     options: {
@@ -44,24 +54,30 @@ export function readOptions(args) {
       quick: { type: 'boolean', default: false },
       check: { type: 'boolean', default: false },
       write: { type: 'boolean', default: false },
+      resume: { type: 'boolean', default: false },
+      report: { type: 'boolean', default: false },
       seed: { type: 'string', default: '1' },
       help: { type: 'boolean', default: false },
     },
   })
   if (values.help) return 'help'
-  const { quick, check, write } = values
-  const suites = suiteNames.filter((name) => values.only === undefined || values.only.includes(name))
-  const unknown = values.only?.find((name) => !suiteNames.some((known) => known === name))
-  if (unknown !== undefined)
-    throw new TypeError(`--only ${unknown}: the suites are decide, access, http and ws.`)
-  if (write && (quick || suites.length < suiteNames.length)) {
-    throw new TypeError('--write keeps a full run only: leave out --quick and --only.')
+  const { write, resume, report } = values
+  const mode = values.check ? 'check' : values.quick ? 'quick' : 'full'
+  const asked = values.only?.flatMap((list) => list.split(',').map((name) => name.trim()))
+  const unknown = asked?.find((name) => !names.includes(name))
+  if (unknown !== undefined) throw new TypeError(`--only ${unknown}: the suites are ${names.join(', ')}.`)
+  if (mode !== 'full' && (write || report)) {
+    throw new TypeError(
+      `--${write ? 'write' : 'report'} keeps full runs only: leave out --quick and --check.`,
+    )
   }
-  const rounds = values.rounds === undefined ? (quick ? (check ? 1 : 3) : 15) : Number(values.rounds)
-  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 60) {
+  if (mode === 'check' && resume) throw new TypeError('--check keeps nothing that --resume could go on with.')
+  const rounds = values.rounds === undefined ? undefined : Number(values.rounds)
+  if (rounds !== undefined && (!Number.isInteger(rounds) || rounds < 1 || rounds > 60)) {
     throw new TypeError('--rounds must be a whole number from 1 to 60.')
   }
   const seed = Number(values.seed)
   if (!Number.isInteger(seed)) throw new TypeError('--seed must be a whole number.')
-  return { suites, rounds, quick, check, write, seed }
+  const only = names.filter((name) => asked === undefined || asked.includes(name))
+  return { only, rounds, mode, write, resume, report, seed }
 }

@@ -4,6 +4,9 @@
  * @typedef {{ atMost: number } | { atLeast: number }} Target
  */
 
+/** Pairs that a figure needs before it says whether a target is met. */
+export const enough = 15
+
 /** Microseconds a decision, by case. @type {Readonly<Record<string, Target>>} */
 export const decideTargets = {
   'exact-reused': { atMost: 0.1 },
@@ -25,13 +28,14 @@ export const socketTargets = /** @type {const} */ ({
  * @param {Target | undefined} target
  * @returns {string} `met`, `not met`, or nothing where there is no target
  */
-export function verdict({ median, low, high }, target) {
+export function verdict({ median, low, high, count }, target) {
   if (target === undefined) return ''
   const atMost = 'atMost' in target
   const limit = atMost ? target.atMost : target.atLeast
   const met = atMost ? high <= limit : low >= limit
   const missed = atMost ? low > limit : high < limit
   const text = `${atMost ? '≤' : '≥'} ${limit}`
+  if (count < enough) return `${text}: too few rounds`
   if (met) return `${text}: **met**`
   if (missed) return `${text}: **not met**`
   // The interval holds the limit: this run cannot tell, and that does not count as met.

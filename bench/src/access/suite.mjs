@@ -1,32 +1,23 @@
 import { start } from '../children.mjs'
-
-/**
- * @typedef {object} AccessResult
- * @property {{ id: string, name: string, remembers: boolean }[]} contenders
- * @property {Record<string, { seen: number[], first: number[] }>} samples Microseconds, one value a round
- */
+import { reportAccess } from './report.mjs'
 
 /**
  * Microseconds to say whose a token of Cloudflare Access is: a fresh process a round.
  *
- * @param {import('../options.mjs').Options} options
- * @param {(text: string) => void} progress
- * @returns {Promise<AccessResult>}
+ * @type {import('../suite.mjs').Suite}
  */
-export async function runAccess({ rounds, quick, check, seed }, progress) {
-  /** @type {AccessResult} */
-  const result = { contenders: [], samples: {} }
-  for (let round = 0; round < rounds; round++) {
-    progress(`access: round ${round + 1} of ${rounds}`)
+export const access = {
+  name: 'access',
+  rounds: 15,
+  settings: (mode) => ({ batches: { full: 12, quick: 6, check: 2 }[mode] }),
+  async *measure({ seed, round, settings }) {
     const worker = start(new URL('worker.mjs', import.meta.url))
-    const answer = await worker.ask({ seed: seed + round, batches: check ? 2 : quick ? 6 : 12 })
-    await worker.stop()
-    result.contenders = answer.contenders
-    for (const [id, { seen, first }] of Object.entries(answer.results)) {
-      result.samples[id] ??= { seen: [], first: [] }
-      result.samples[id].seen.push(seen)
-      result.samples[id].first.push(first)
+    try {
+      const results = await worker.ask({ seed: seed + round, ...settings })
+      for (const [id, values] of Object.entries(results)) yield { id, values }
+    } finally {
+      await worker.stop()
     }
-  }
-  return result
+  },
+  report: reportAccess,
 }

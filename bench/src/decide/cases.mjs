@@ -9,8 +9,6 @@ import { freshRequest } from './requests.mjs'
  *
  * @typedef {object} Case
  * @property {string} id
- * @property {string} name
- * @property {string} floorName
  * @property {() => AuthRequest} make
  * @property {boolean} [reused] The same request object over and over: everything about it is in caches
  * @property {(request: AuthRequest) => unknown} ours
@@ -79,8 +77,6 @@ export async function createCases() {
   return [
     {
       id: 'exact-reused',
-      name: 'exact public path, same request again',
-      floorName: 'Map.get',
       reused: true,
       make: () => freshRequest('/health'),
       ours,
@@ -89,8 +85,6 @@ export async function createCases() {
     },
     {
       id: 'exact',
-      name: 'exact public path',
-      floorName: 'Map.get',
       make: () => freshRequest('/health'),
       ours,
       floor: exact,
@@ -98,8 +92,6 @@ export async function createCases() {
     },
     {
       id: 'prefix',
-      name: 'public prefix',
-      floorName: 'startsWith, no `..`',
       make: asset,
       ours,
       floor: prefix,
@@ -107,8 +99,6 @@ export async function createCases() {
     },
     {
       id: 'key',
-      name: 'API key, Bearer',
-      floorName: 'sha256 + Map',
       make: withKey,
       ours,
       floor: bearer,
@@ -116,8 +106,6 @@ export async function createCases() {
     },
     {
       id: 'session',
-      name: 'session cookie among five',
-      floorName: 'indexOf, sha256 + Map',
       make: () => freshRequest('/api/items', [['Cookie', cookies]]),
       ours,
       floor: cookie,
@@ -125,8 +113,6 @@ export async function createCases() {
     },
     {
       id: 'device',
-      name: 'device token, Bearer',
-      floorName: 'sha256 + Map',
       make: () => freshRequest('/api/nodes/self', [['Authorization', `Bearer ${tokens.devices[0]}`]]),
       ours,
       floor: bearer,
@@ -134,8 +120,6 @@ export async function createCases() {
     },
     {
       id: 'none',
-      name: 'no match, no credential: 401',
-      floorName: 'Map.get, no header',
       make: () => freshRequest('/somewhere/else'),
       ours,
       floor: noMatch,
@@ -143,8 +127,6 @@ export async function createCases() {
     },
     {
       id: 'hostile',
-      name: 'hostile target: 400 or the strictest rule',
-      floorName: 'decodeURIComponent + posix.normalize',
       make: () => freshRequest('/assets/..%2f%2e%2e//api/admin/%252e%252e/x'),
       ours,
       floor: normalise,
@@ -152,8 +134,6 @@ export async function createCases() {
     },
     {
       id: 'prefix-10000',
-      name: 'public prefix, 10,000 rules',
-      floorName: 'the same gate with 10 rules',
       make: asset,
       ours: large.decide,
       floor: small.decide,
@@ -161,8 +141,6 @@ export async function createCases() {
     },
     {
       id: 'key-10000',
-      name: 'API key, 10,000 rules',
-      floorName: 'the same gate with 10 rules',
       make: withKey,
       ours: large.decide,
       floor: small.decide,

@@ -1,33 +1,23 @@
 import { start } from '../children.mjs'
-
-/**
- * @typedef {object} DecideResult
- * @property {{ id: string, name: string, floorName: string }[]} cases
- * @property {Record<string, { ours: number[], floor: number[] }>} samples Microseconds, one value a round
- */
+import { reportDecide } from './report.mjs'
 
 /**
  * Microseconds a decision, by kind of credential: a fresh process a round.
  *
- * @param {import('../options.mjs').Options} options
- * @param {(text: string) => void} progress
- * @returns {Promise<DecideResult>}
+ * @type {import('../suite.mjs').Suite}
  */
-export async function runDecide({ rounds, quick, check, seed }, progress) {
-  /** @type {DecideResult} */
-  const result = { cases: [], samples: {} }
-  for (let round = 0; round < rounds; round++) {
-    progress(`decide: round ${round + 1} of ${rounds}`)
-    const worker = start(new URL('worker.mjs', import.meta.url))
-    const answer = await worker.ask({ seed: seed + round, batches: check ? 2 : quick ? 12 : 40 })
-    await worker.stop()
-    result.cases = answer.cases
-    for (const [id, { ours, floor }] of Object.entries(answer.results)) {
-      result.samples[id] ??= { ours: [], floor: [] }
-      const samples = result.samples[id]
-      samples.ours.push(ours)
-      samples.floor.push(floor)
+export const decide = {
+  name: 'decide',
+  rounds: 15,
+  settings: (mode) => ({ batch: 256, batches: { full: 40, quick: 12, check: 2 }[mode] }),
+  async *measure({ seed, round, settings }) {
+    const worker = start(new URL('worker.mjs', import.meta.url), [], [], { core: 'server' })
+    try {
+      const results = await worker.ask({ seed: seed + round, ...settings })
+      for (const [id, values] of Object.entries(results)) yield { id, values }
+    } finally {
+      await worker.stop()
     }
-  }
-  return result
+  },
+  report: reportDecide,
 }

@@ -4,8 +4,6 @@ import { createCases } from './cases.mjs'
 
 /** @typedef {(requests: readonly object[]) => unknown} Loop */
 
-/** Requests in a batch: enough for the clock, few enough that most batches are not interrupted. */
-const batch = 256
 /** Batches before the first one that is timed: everything is compiled by then. */
 const warmBatches = 64
 
@@ -25,8 +23,9 @@ function createLoop(decide) {
  * Requests for one batch; made outside of what is timed.
  *
  * @param {import('./cases.mjs').Case} kind
+ * @param {number} batch
  */
-function requestsOf({ make, reused = false }) {
+function requestsOf({ make, reused = false }, batch) {
   const first = make()
   return Array.from({ length: batch }, () => (reused ? first : make()))
 }
@@ -46,9 +45,9 @@ function time(loop, requests) {
 /**
  * Every kind of request once, in random order: floor and gate in alternating batches.
  *
- * @param {{ seed: number, batches: number }} question
+ * @param {{ seed: number, batch: number, batches: number }} question Requests in a batch: enough for the clock, few enough that most batches are not interrupted
  */
-async function measure({ seed, batches }) {
+async function measure({ seed, batch, batches }) {
   const random = seededRandom(seed)
   const cases = await createCases()
   /** @type {Record<string, { ours: number, floor: number }>} */
@@ -57,23 +56,23 @@ async function measure({ seed, batches }) {
     // The first verification asks the store; what is measured is a credential in use.
     const decision = await kind.ours(kind.make())
     await kind.floor(kind.make())
-    if (!kind.expected(decision)) throw new Error(`${kind.name}: unexpected ${JSON.stringify(decision)}`)
-    if (kind.ours(kind.make()) instanceof Promise) throw new Error(`${kind.name}: not answered at once`)
+    if (!kind.expected(decision)) throw new Error(`${kind.id}: unexpected ${JSON.stringify(decision)}`)
+    if (kind.ours(kind.make()) instanceof Promise) throw new Error(`${kind.id}: not answered at once`)
     const ours = createLoop(kind.ours)
     const floor = createLoop(kind.floor)
-    const warmUp = requestsOf(kind)
+    const warmUp = requestsOf(kind, batch)
     for (let i = 0; i < warmBatches; i++) for (const loop of [ours, floor]) loop(warmUp)
     /** @type {{ ours: number[], floor: number[] }} */
     const times = { ours: [], floor: [] }
     for (let i = 0; i < batches; i++) {
       for (const which of shuffled(/** @type {const} */ (['ours', 'floor']), random)) {
-        times[which].push(time(which === 'ours' ? ours : floor, requestsOf(kind)))
+        times[which].push(time(which === 'ours' ? ours : floor, requestsOf(kind, batch)))
       }
     }
     // The median: a batch that the scheduler interrupted says nothing about what it ran.
     results[kind.id] = { ours: median(times.ours), floor: median(times.floor) }
   }
-  return { results, cases: cases.map(({ id, name, floorName }) => ({ id, name, floorName })) }
+  return results
 }
 
 answerQuestions(measure)

@@ -2,9 +2,6 @@ import { connect } from 'node:net'
 import { answerQuestions } from '../answer.mjs'
 import { commonHeaders, host } from '../fixture.mjs'
 
-/** Keep-alive connections, each with one request under way. */
-const connections = 16
-
 /**
  * One connection that asks the same thing again and again.
  *
@@ -87,7 +84,8 @@ async function load(milliseconds) {
   return { requests: answered, milliseconds: performance.now() - before }
 }
 
-answerQuestions(async ({ what, port, path, headers, milliseconds }) => {
+// Keep-alive connections, each with one request under way.
+answerQuestions(async ({ what, port, path, headers, connections, milliseconds }) => {
   if (what === 'load') return load(milliseconds)
   const lines = [['Host', host], ...commonHeaders, ...headers].map(([name, value]) => `${name}: ${value}\r\n`)
   request = Buffer.from(`GET ${path} HTTP/1.1\r\n${lines.join('')}\r\n`, 'latin1')

@@ -2,8 +2,6 @@ import { connect } from 'node:net'
 import { answerQuestions } from '../answer.mjs'
 import { host } from '../fixture.mjs'
 
-/** Sockets on their way to being open at a time. */
-const concurrency = 32
 /** One address has some 28,000 ports, and a closed connection keeps its port for a minute. */
 const localAddresses = process.platform === 'linux' ? 64 : 1
 
@@ -12,6 +10,8 @@ let opened = 0
 const sockets = []
 /** @type {number} */
 let port
+/** Sockets on their way to being open at a time. */
+let concurrency = 1
 /** @type {readonly Buffer[] | undefined} */
 let frames
 
@@ -71,9 +71,10 @@ function open(index) {
   })
 }
 
-/** @param {number} count */
-async function openMany(count) {
-  const last = opened + count
+/** @param {{ count: number, first?: number }} question Which of the frames is the first one's; otherwise they go on */
+async function openMany({ count, first = opened }) {
+  opened = first
+  const last = first + count
   const before = performance.now()
   await Promise.all(
     Array.from({ length: concurrency }, async () => {
@@ -83,9 +84,20 @@ async function openMany(count) {
   return { milliseconds: performance.now() - before }
 }
 
+/** Closes what is open, without a trace: a connection closed in the usual way keeps its port for a minute. */
+function reset() {
+  for (const socket of sockets) {
+    socket.removeAllListeners('close')
+    socket.resetAndDestroy()
+  }
+  sockets.length = 0
+  return {}
+}
+
 answerQuestions((question) => {
-  if (question.what === 'open') return openMany(question.count)
-  port = question.port
+  if (question.what === 'open') return openMany(question)
+  if (question.what === 'reset') return reset()
+  ;({ port, concurrency } = question)
   const { tokens } = question
   frames = tokens?.map((/** @type {string} */ token) => frameOf(JSON.stringify({ type: 'auth', token })))
   return {}

@@ -1,15 +1,11 @@
 import { start } from '../children.mjs'
-import { seededRandom, shuffled } from '../statistics.mjs'
+import { shuffled } from '../statistics.mjs'
+import { fixedHeap } from './memory.mjs'
+import { reportSockets } from './report.mjs'
 
 /**
  * @typedef {import('./servers.mjs').Guard} Guard
  * @typedef {'waiting' | 'accepted'} Stage Open and silent; open and known by its first frame
- * @typedef {object} Samples
- * @property {number[]} accepts A second
- * @property {number[]} cpu Server CPU in milliseconds per 1,000 sockets
- * @property {number[]} resident Bytes a socket
- * @property {number[]} heap Bytes a socket
- * @typedef {Record<string, Samples>} SocketResult By `stage guard`
  */
 
 /** The control is the bare server once more. */
@@ -29,46 +25,44 @@ const essential = variants.filter(([stage, guard]) => stage === 'accepted' || gu
 /**
  * Sockets opened, and kept: a fresh server and a fresh client for every sample, in random order.
  *
- * @param {import('../options.mjs').Options} options
- * @param {(text: string) => void} progress
- * @returns {Promise<SocketResult>}
+ * @type {import('../suite.mjs').Suite}
  */
-export async function runSockets({ rounds, quick, check, seed }, progress) {
-  const random = seededRandom(seed)
-  const counts = check
-    ? { warm: 20, count: 40 }
-    : quick
-      ? { warm: 500, count: 1000 }
-      : { warm: 1500, count: 3000 }
-  /** @type {SocketResult} */
-  const result = {}
-  for (let round = 0; round < rounds; round++) {
-    progress(`ws: round ${round + 1} of ${rounds}`)
-    for (const [stage, guard] of shuffled(check ? essential : variants, random)) {
-      const values = await sample(stage, guard === 'control' ? 'bare' : guard, counts)
-      const name = `${stage} ${guard}`
-      result[name] ??= { accepts: [], cpu: [], resident: [], heap: [] }
-      const samples = result[name]
-      samples.accepts.push(values.accepts)
-      samples.cpu.push(values.cpu)
-      samples.resident.push(values.resident)
-      samples.heap.push(values.heap)
+export const ws = {
+  name: 'ws',
+  rounds: 15,
+  settings: (mode) => ({
+    concurrency: 32,
+    devices: 100,
+    ...{
+      full: { warm: 1500, count: 3000 },
+      quick: { warm: 500, count: 1000 },
+      check: { warm: 20, count: 40 },
+    }[mode],
+  }),
+  needs: ({ warm, count }) => ({ files: warm + count + 100 }),
+  async *measure({ random, mode, settings }) {
+    for (const [stage, guard] of shuffled(mode === 'check' ? essential : variants, random)) {
+      const values = await sample(stage, guard === 'control' ? 'bare' : guard, settings)
+      yield { id: `${stage} ${guard}`, values }
     }
-  }
-  return result
+  },
+  report: reportSockets,
 }
 
 /**
+ * Sockets accepted a second; the server's CPU in milliseconds per 1,000; bytes each that stay.
+ *
  * @param {Stage} stage
  * @param {Guard} guard
- * @param {{ warm: number, count: number }} counts Sockets opened before anything is measured, and then
+ * @param {{ concurrency: number, devices: number, warm: number, count: number }} settings Sockets opened before anything is measured, and then
  */
-async function sample(stage, guard, { warm, count }) {
-  const server = start(new URL('server.mjs', import.meta.url), [guard], ['--expose-gc'])
-  const client = start(new URL('client.mjs', import.meta.url))
+async function sample(stage, guard, { concurrency, devices, warm, count }) {
+  const program = new URL('server.mjs', import.meta.url)
+  const server = start(program, [guard, `${devices}`], fixedHeap, { core: 'server' })
+  const client = start(new URL('client.mjs', import.meta.url), [], [], { core: 'client' })
   try {
     const { port, tokens } = await server.ask({ what: 'where' })
-    await client.ask({ what: 'aim', port, tokens: stage === 'accepted' ? tokens : undefined })
+    await client.ask({ what: 'aim', port, concurrency, tokens: stage === 'accepted' ? tokens : undefined })
     await client.ask({ what: 'open', count: warm })
     const before = { ...(await server.ask({ what: 'memory' })), ...(await server.ask({ what: 'cpu' })) }
     const { milliseconds } = await client.ask({ what: 'open', count })
@@ -77,6 +71,7 @@ async function sample(stage, guard, { warm, count }) {
     if (after[stage] !== warm + count) {
       throw new Error(`${guard}: ${after[stage]} of ${warm + count} sockets are ${stage}`)
     }
+    await client.ask({ what: 'reset' })
     return {
       accepts: (count * 1000) / milliseconds,
       cpu: (after.user - before.user + after.system - before.system) / count,

@@ -1,0 +1,138 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Journal } from './journal.mjs'
+import { conditionsHere, difference, load } from './machine.mjs'
+import { section, writePage } from './page.mjs'
+import { shortage } from './resources.mjs'
+import { loadResult, savePage, saveResult } from './results.mjs'
+import { runSuite } from './run.mjs'
+
+/**
+ * @typedef {import('./suite.mjs').Suite} Suite
+ * @typedef {import('./suite.mjs').Result} Result
+ * @typedef {import('./options.mjs').Options} Options
+ */
+
+/** So many processes that want a core besides ours make a run worth little. */
+const busy = 0.5
+
+const say = (/** @type {string} */ text) => process.stderr.write(`${text}\n`)
+
+/**
+ * Measures, keeps and reports what was asked for.
+ *
+ * @param {readonly Suite[]} all
+ * @param {Options} options
+ * @param {() => boolean} interrupted
+ * @returns {Promise<boolean>} Whether everything that was asked for is there
+ */
+export async function benchmark(all, options, interrupted) {
+  const { mode, report, write } = options
+  const chosen = all.filter(({ name }) => options.only.includes(name))
+  // What only proves that it runs leaves nothing behind.
+  const temporary = mode === 'check' ? mkdtempSync(join(tmpdir(), 'upgate-bench-')) : undefined
+  const folder = temporary ?? new URL('../results/raw/', import.meta.url)
+  const journalOf = (/** @type {Suite} */ { name }) =>
+    new Journal(folder, mode === 'full' ? name : `${name}.${mode}`)
+  try {
+    const complete = report || (await measure(chosen, options, journalOf, interrupted))
+    const results = chosen.flatMap((suite) => keep(suite, journalOf(suite), report || write))
+    const parts = results.map(([suite, result]) => section(suite, result))
+    if (mode !== 'check') process.stdout.write(`${parts.join('\n\n')}\n`)
+    else if (complete) console.log(`The harness runs: ${options.only.join(', ')}.`)
+    if (report || write) {
+      /** @type {Map<string, Result>} */
+      const kept = new Map()
+      for (const { name } of all) {
+        const result = loadResult(name)
+        if (result !== undefined) kept.set(name, result)
+      }
+      savePage(writePage(all, kept))
+      say('bench/results/README.md is written.')
+    }
+    return complete
+  } finally {
+    if (temporary !== undefined) rmSync(temporary, { recursive: true, force: true })
+  }
+}
+
+/**
+ * @param {readonly Suite[]} suites
+ * @param {Options} options
+ * @param {(suite: Suite) => Journal} journalOf
+ * @param {() => boolean} interrupted
+ */
+async function measure(suites, { rounds, mode, seed, resume }, journalOf, interrupted) {
+  const conditions = conditionsHere()
+  const plans = suites.map((suite) => {
+    const settings = suite.settings(mode)
+    const planned = rounds ?? { full: suite.rounds, quick: 3, check: 1 }[mode]
+    const started = new Date().toISOString()
+    return { suite, header: { suite: suite.name, started, mode, seed, conditions, settings, planned } }
+  })
+  // Everything that can be known to fail is said before anything is measured.
+  const obstacles = plans
+    .flatMap(({ suite, header }) => [
+      shortage(suite.name, suite.needs?.(header.settings) ?? {}),
+      resume ? obstacle(header, journalOf(suite).read()) : undefined,
+    ])
+    .filter((text) => text !== undefined)
+  if (obstacles.length > 0) {
+    for (const text of obstacles) say(text)
+    return false
+  }
+  if (mode !== 'check' && load() > busy) {
+    say(`The machine is busy (load ${load().toFixed(1)}): the figures will be noisy.`)
+  }
+  let complete = true
+  for (const { suite, header } of plans) {
+    const journal = journalOf(suite)
+    if (!resume || journal.read() === undefined) journal.begin(header)
+    else journal.goOn(header.planned)
+    try {
+      await runSuite(suite, header, journal, { say, interrupted })
+    } catch (error) {
+      complete = false
+      if (interrupted()) break
+      say(`${suite.name} ended: ${error instanceof Error ? error.message : error}`)
+    }
+  }
+  return complete
+}
+
+/**
+ * Why what was measured before cannot be gone on with.
+ *
+ * @param {import('./journal.mjs').Header} header
+ * @param {Result | undefined} before
+ */
+function obstacle({ suite, seed, conditions, settings }, before) {
+  if (before === undefined) return undefined
+  const other =
+    before.seed !== seed
+      ? 'seed'
+      : JSON.stringify(before.settings) !== JSON.stringify(settings)
+        ? 'counts'
+        : difference(before.conditions, conditions)
+  return (
+    other && `${suite} cannot be resumed, it was begun under other conditions (${other}): leave out --resume.`
+  )
+}
+
+/**
+ * What a journal holds, kept where that was asked for.
+ *
+ * @param {Suite} suite
+ * @param {Journal} journal
+ * @param {boolean} save
+ * @returns {[Suite, Result][]} None where there is no whole round
+ */
+function keep(suite, journal, save) {
+  const result = journal.read()
+  if (result === undefined || result.rounds === 0) return []
+  if (save && !saveResult(result)) {
+    say(`${suite.name}: the result that is kept has more rounds than these ${result.rounds}, and stays.`)
+  }
+  return [[suite, result]]
+}

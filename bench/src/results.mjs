@@ -1,0 +1,56 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+
+/** @typedef {import('./suite.mjs').Result} Result */
+
+/** Results of full runs, a file for each suite: the page is written from them. */
+const folder = new URL('../results/', import.meta.url)
+
+/** @param {string} suite */
+const fileOf = (suite) => new URL(`${suite}.json`, folder)
+
+/**
+ * @param {string} suite
+ * @returns {Result | undefined}
+ */
+export function loadResult(suite) {
+  const file = fileOf(suite)
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined
+}
+
+/**
+ * Keeps a result, unless it is part of a run and there is one that has more.
+ *
+ * @param {Result} result
+ * @returns {boolean} Whether it was kept
+ */
+export function saveResult(result) {
+  const present = loadResult(result.suite)
+  if (result.rounds < result.planned && present !== undefined && present.rounds > result.rounds) return false
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(fileOf(result.suite), textOf(result))
+  return true
+}
+
+/** @param {string} page */
+export function savePage(page) {
+  writeFileSync(new URL('README.md', folder), page)
+}
+
+/**
+ * JSON that can be compared line by line: a line for each series of values.
+ *
+ * @param {Result} result
+ */
+function textOf({ samples, ...rest }) {
+  const head = Object.entries(rest).map(
+    ([name, value]) => `  ${JSON.stringify(name)}: ${JSON.stringify(value)}`,
+  )
+  const series = Object.entries(samples).map(([id, measures]) => {
+    const lines = Object.entries(measures).map(
+      ([measure, values]) =>
+        `      ${JSON.stringify(measure)}: [${values.map((value) => Number(value.toPrecision(6))).join(', ')}]`,
+    )
+    return `    ${JSON.stringify(id)}: {\n${lines.join(',\n')}\n    }`
+  })
+  return `{\n${head.join(',\n')},\n  "samples": {\n${series.join(',\n')}\n  }\n}\n`
+}
