@@ -401,12 +401,27 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
       expect(answers.filter(({ outcome }) => outcome === 'authenticated')).toHaveLength(1)
       expect(answers.filter(({ outcome }) => outcome === 'rejected')).toHaveLength(7)
     }
-    // What is left expires by itself.
+    // What is left expires by itself, and nothing is left of what was used.
     await both[0].tickets.create(principal, where)
+    for (const key of await keysOf(prefix)) {
+      if (String(await command('TYPE', key)) === 'zset') expect(await command('ZCARD', key), key).toBe(1)
+    }
     for (const key of await keysOf(prefix)) {
       const left = Number(await command('PTTL', key))
       expect(left, key).toBeGreaterThan(30_000)
       expect(left, key).toBeLessThanOrEqual(90_000)
     }
+  })
+
+  test('tickets that expired are tidied up, however many there are', async () => {
+    const tickets = kept(await redisTickets({ url: testRedisUrl, prefix }))
+    const principal = { kind: 'user', scheme: 'session', scopes: [], roles: [] } as const
+    for (let n = 0; n < 1100; n++) {
+      const record = { path: '/ws', sequence: 0, createdAt: 1, expiresAt: 1000 + n, digest: 'd' }
+      await tickets.add({ ...record, id: `${n}`, principal: { ...principal, id: `${n % 7}` } }, 999)
+    }
+    expect(await tickets.purge(1999)).toBe(1000)
+    expect(await tickets.purge(1999)).toBe(0)
+    expect(await tickets.get('1000')).toMatchObject({ expiresAt: 2000 })
   })
 })

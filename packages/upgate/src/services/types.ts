@@ -331,7 +331,7 @@ export interface ServiceLimits {
   readonly hashesInFlight?: number
   /** Passwords that may wait for that. Default: 16. */
   readonly hashQueue?: number
-  /** Entries of the table of failed logins. Default: 10,000. */
+  /** Counts of failed attempts that this process keeps, where none are shared, or while they are away. Default: 10,000. */
   readonly failureEntries?: number
 }
 

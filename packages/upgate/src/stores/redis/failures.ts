@@ -7,7 +7,7 @@ import { connectRedis, type RedisPartOptions } from './connection.ts'
 import { beginScript, endScript } from './failure-scripts.ts'
 
 export interface RedisFailuresOptions extends RedisPartOptions {
-  /** Counts kept at a time, about 300 bytes each; as many successes are remembered. Default: 100,000. */
+  /** Counts kept at a time, about 400 bytes each; as many successes are remembered. Default: 100,000. */
   readonly maxEntries?: number
   /** Default: the clock of the server, so that instances whose clocks differ count alike. For tests. */
   readonly clock?: Pick<Clock, 'now'>
