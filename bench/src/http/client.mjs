@@ -1,5 +1,6 @@
 import { connect } from 'node:net'
 import { answerQuestions } from '../answer.mjs'
+import { stayAwake } from '../awake.mjs'
 import { commonHeaders, host } from '../fixture.mjs'
 
 /**
@@ -75,11 +76,13 @@ async function load(milliseconds) {
   idle = 0
   running = true
   const done = new Promise((resolve) => (onDone = () => resolve(undefined)))
+  const sleep = stayAwake()
   const before = performance.now()
   const timer = setTimeout(() => (running = false), milliseconds)
   for (const lane of lanes) next(lane)
   await done
   clearTimeout(timer)
+  sleep()
   if (failure !== undefined) throw failure
   return { requests: answered, milliseconds: performance.now() - before }
 }

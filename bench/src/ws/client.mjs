@@ -1,5 +1,6 @@
 import { connect } from 'node:net'
 import { answerQuestions } from '../answer.mjs'
+import { stayAwake } from '../awake.mjs'
 import { host } from '../fixture.mjs'
 
 /** One address has some 28,000 ports, and a closed connection keeps its port for a minute. */
@@ -75,12 +76,14 @@ function open(index) {
 async function openMany({ count, first = opened }) {
   opened = first
   const last = first + count
+  const sleep = stayAwake()
   const before = performance.now()
   await Promise.all(
     Array.from({ length: concurrency }, async () => {
       while (opened < last) await open(opened++)
     }),
   )
+  sleep()
   return { milliseconds: performance.now() - before }
 }
 
