@@ -343,7 +343,7 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
               { timeout: 15_000, interval: 500 },
             )
             .toBe(2)
-          expect(warnings[1]).toMatch(/together with other instances again/)
+          expect(warnings[1]).toMatch(/are shared with other instances again/)
           for (let n = 0; n < 12; n++) {
             await other.accounts.login(email, `wrong ${n} but long enough`, from('203.0.113.9'))
           }

@@ -10,6 +10,9 @@ export interface Failures {
   begin(counts: readonly FailureCount[], dryRun?: boolean): Promise<Attempt | undefined>
 }
 
+/** Milliseconds between one loss of the shared counts and the next that is worth a line. */
+const quiet = 60_000
+
 /**
  * Counts in the shared store, where there is one, and in this process while that cannot answer.
  *
@@ -27,17 +30,24 @@ export function createFailures(options: {
   const { shared, clock, logger, maxEntries, waiting } = options
   const own = createFailureTable({ clock, maxEntries })
   let asking = 0
-  let alone = false
+  /** Whether the log says that this instance counts by itself, and when it last began to say so. */
+  let saidAlone = false
+  let saidAt = Number.NEGATIVE_INFINITY
 
-  function isAlone(now: boolean, error?: unknown): void {
-    if (now === alone) return
-    alone = now
-    if (!now) logger?.warn('Failed attempts are counted together with other instances again.')
-    else {
-      const message =
-        'The shared counts of failed attempts cannot be reached: this instance counts by itself until they can.'
-      logger?.warn(message, { error: String(error) })
-    }
+  function isAlone(error: unknown): void {
+    // Shared counts that answer every other time must not fill the log.
+    if (saidAlone || Math.abs(clock.now() - saidAt) < quiet) return
+    saidAlone = true
+    saidAt = clock.now()
+    const message =
+      'The shared counts of failed attempts cannot be reached: this instance counts by itself until they can.'
+    logger?.warn(message, { error: String(error) })
+  }
+
+  function isTogether(): void {
+    if (!saidAlone) return
+    saidAlone = false
+    logger?.warn('The counts of failed attempts are shared with other instances again.')
   }
 
   return {
@@ -47,10 +57,10 @@ export function createFailures(options: {
       asking += 1
       try {
         const attempt = await shared.begin(counts, dryRun)
-        isAlone(false)
+        isTogether()
         return attempt.allowed ? { allowed: true, end: (result) => end(attempt, result) } : attempt
       } catch (error) {
-        isAlone(true, error)
+        isAlone(error)
         return own.begin(counts, dryRun)
       } finally {
         asking -= 1
