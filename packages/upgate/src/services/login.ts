@@ -76,6 +76,8 @@ export function createLogin(options: {
 
   return async (email, password, context = {}) => {
     const { clientAddress, dryRun = false } = context
+    // A missing password is no guess: it counts nowhere, and nothing is looked up for it.
+    if (password === '' || password === undefined) return wrong
     const normalised = normaliseEmail(email)
     const counts = countsOf(normalised ?? String(email).slice(0, 320), clientAddress)
     const attempt = await failures.begin(counts, dryRun)

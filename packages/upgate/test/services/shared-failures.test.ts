@@ -166,6 +166,19 @@ describe('counts shared by several instances', () => {
     expect(await outcomeOf(again)).toBe('authenticated')
   })
 
+  test('a missing password is no guess', async () => {
+    const setup = instance()
+    await person(setup)
+    for (let n = 0; n < 30; n++) {
+      expect(await outcomeOf(setup.accounts.login(email, ''))).toBe('invalid_credential')
+      expect(await outcomeOf(setup.accounts.login(email, undefined as never))).toBe('invalid_credential')
+    }
+    expect(shared.size).toBe(0)
+    expect(setup.hasher.verified).toEqual([])
+    expect(await outcomeOf(setup.accounts.login(email, ' '))).toBe('invalid_credential')
+    expect(shared.size).toBe(1)
+  })
+
   test('explaining a login reserves nothing', async () => {
     const setup = instance()
     await person(setup)
