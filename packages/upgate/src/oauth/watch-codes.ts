@@ -4,7 +4,10 @@ import { pathOf } from '../core/target.ts'
 import type { CodeWatch } from './code-watch.ts'
 
 export interface WatchCodesOptions {
-  /** Path whose redirects carry codes. */
+  /**
+   * Path whose redirects carry codes. Those of paths below it count, too: some servers go on at
+   * `/oauth/authorize/<id>` once the user has agreed. There the client is `unknown`, unless the URL says `client_id`.
+   */
   readonly authorize: string
   /** Path where codes are redeemed. */
   readonly token: string
@@ -39,10 +42,11 @@ export function watchCodes(
     if (typeof path !== 'string' || !path.startsWith('/'))
       throw new TypeError(`watchCodes: \`${name}\` must be a path.`)
   }
+  const below = authorize.endsWith('/') ? authorize : `${authorize}/`
   return (request, response, next) => {
     const target = (request as { originalUrl?: string }).originalUrl ?? request.url ?? ''
     const path = pathOf(target)
-    if (path === authorize) {
+    if (path === authorize || path.startsWith(below)) {
       const location = locationOf(response)
       response.once('finish', () => noteIssued(watch, target, response.statusCode, location()))
     } else if (path === token && request.method === 'POST') {

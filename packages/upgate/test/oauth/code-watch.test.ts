@@ -92,7 +92,7 @@ describe('watching from outside', () => {
     const server = createServer((request, response) => {
       look(request, response, () => {
         const url = new URL(request.url ?? '', 'http://localhost')
-        if (url.pathname === '/authorize') {
+        if (url.pathname.startsWith('/authorize')) {
           response.writeHead(302, {
             location: `https://client.example/cb${url.searchParams.get('sep')}code=${url.searchParams.get('c')}&state=x`,
           })
@@ -109,11 +109,13 @@ describe('watching from outside', () => {
     await get('/authorize?client_id=good&c=1&sep=?')
     await get('/authorize?client_id=fragment&c=2&sep=%23')
     await get('/authorize?client_id=lost&c=3&sep=?')
+    await get('/authorize/resumed?c=4&sep=?')
+    await get('/authorized?client_id=elsewhere&c=5&sep=?')
     await get('/token?c=1', 'POST')
     await get('/token?c=2', 'POST')
     await get('/token?c=3&fail', 'POST')
     server.close()
     clock.advance(60_000)
-    expect(events.map(({ clientId }) => clientId)).toEqual(['lost'])
+    expect(events.map(({ clientId }) => clientId)).toEqual(['lost', 'unknown'])
   })
 })
