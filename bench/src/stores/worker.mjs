@@ -1,0 +1,126 @@
+import { createServices } from 'upgate'
+import { answerQuestions } from '../answer.mjs'
+import { median, seededRandom, shuffled } from '../statistics.mjs'
+import { openByHand } from './by-hand.mjs'
+import { fill } from './fill.mjs'
+import { names } from './names.mjs'
+import { openStore } from './place.mjs'
+
+/** @typedef {(token: string) => unknown} Verify */
+
+/** Milliseconds for which each is called before it is timed. */
+const warmUp = 150
+
+/** Uses would be written down meanwhile; this puts it off until long after the end. */
+const touchDelay = 300_000
+
+/**
+ * One after the other: microseconds a verification, and of them those that this process spent on a core.
+ *
+ * @param {Verify} verify
+ * @param {readonly string[]} tokens
+ */
+async function time(verify, tokens) {
+  const cpu = process.cpuUsage()
+  const before = performance.now()
+  for (const token of tokens) {
+    const answer = verify(token)
+    // Whoever answers at once is not made to wait for a turn of the queue.
+    if (answer instanceof Promise) await answer
+  }
+  const wall = ((performance.now() - before) * 1000) / tokens.length
+  const { user, system } = process.cpuUsage(cpu)
+  return { wall, cpu: (user + system) / tokens.length }
+}
+
+/**
+ * A credential as it comes with a request: its own memory, and a hash that nobody has computed yet.
+ *
+ * @param {readonly { token: string }[]} known
+ * @param {number} length
+ */
+function fresh(known, length) {
+  return Array.from({ length }, (_, i) =>
+    Buffer.from(known[i % known.length]?.token ?? '', 'latin1').toString('latin1'),
+  )
+}
+
+/**
+ * Both kinds of credential in one store: known from before, not known, and looked up by hand, in alternating batches.
+ *
+ * @param {{ id: import('./names.mjs').StoreName, place: import('./place.mjs').Place, filled?: import('./fill.mjs').Filled, seed: number, count: number, batch: number, batches: number, cachedBatch: number }} question
+ */
+async function measure({ id, place, filled: given, seed, count, batch, batches, cachedBatch }) {
+  const random = seededRandom(seed)
+  const store = await openStore(id, place)
+  const hand = await openByHand(id, place)
+  // What is kept in this process has to be put there by it.
+  const filled = given ?? (await fill(store, count))
+  if (given === undefined) await hand.put(filled)
+
+  const cached = createServices({ store, limits: { touchDelay } })
+  // Two entries: never the one that is asked for next.
+  const uncached = createServices({ store, limits: { touchDelay, cacheEntries: 2 } })
+  /** @type {Record<string, Record<string, number>>} */
+  const results = {}
+  for (const kind of shuffled(names[id].kinds, random)) {
+    const known = kind === 'key' ? filled.keys : filled.sessions
+    const of = kind === 'key' ? 'keys' : 'sessions'
+    /** @type {Record<'cached' | 'uncached' | 'hand', { verify: Verify, size: number }>} */
+    const ways = {
+      cached: { verify: cached[of].verify, size: cachedBatch },
+      uncached: { verify: uncached[of].verify, size: batch },
+      hand: { verify: hand.find[kind], size: batch },
+    }
+    await check(kind, ways, known)
+    /** @type {Record<string, { wall: number, cpu: number }[]>} */
+    const times = {}
+    for (const [way, { verify, size }] of Object.entries(ways)) {
+      times[way] = []
+      for (const until = performance.now() + warmUp; performance.now() < until; ) {
+        await time(verify, fresh(known, size))
+      }
+    }
+    for (let i = 0; i < batches; i++) {
+      for (const [way, { verify, size }] of shuffled(Object.entries(ways), random)) {
+        times[way]?.push(await time(verify, fresh(known, size)))
+      }
+    }
+    const medianOf = (/** @type {string} */ way, /** @type {'wall' | 'cpu'} */ what) =>
+      median((times[way] ?? []).map((each) => each[what]))
+    results[kind] = {
+      cached: medianOf('cached', 'wall'),
+      uncached: medianOf('uncached', 'wall'),
+      uncachedCpu: medianOf('uncached', 'cpu'),
+      hand: medianOf('hand', 'wall'),
+      handCpu: medianOf('hand', 'cpu'),
+    }
+  }
+  return results
+}
+
+/**
+ * Everybody is who they are, and the cache holds whom it should: a refusal is quicker than an acceptance.
+ *
+ * @param {string} kind
+ * @param {Record<'cached' | 'uncached' | 'hand', { verify: Verify }>} ways
+ * @param {readonly { token: string, id: string }[]} known
+ */
+async function check(kind, { cached, uncached, hand }, known) {
+  for (const { token, id } of known) {
+    for (const { verify } of [cached, uncached]) {
+      const answer = /** @type {any} */ (await verify(token))
+      if (answer.principal?.id !== id) throw new Error(`${kind}: unexpected ${JSON.stringify(answer)}`)
+    }
+    const found = /** @type {any} */ (await hand.verify(token))
+    if (found?.id !== id) throw new Error(`${kind} by hand: unexpected ${JSON.stringify(found)}`)
+    if (cached.verify(token) instanceof Promise) throw new Error(`${kind}: not in the cache`)
+  }
+  for (const { token } of known) {
+    const answer = uncached.verify(token)
+    if (!(answer instanceof Promise)) throw new Error(`${kind}: in the cache`)
+    await answer
+  }
+}
+
+answerQuestions(measure)
