@@ -1,0 +1,213 @@
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import { createClient } from 'redis'
+
+/** A server of a test's own, which may be stopped as the machine's may not. */
+export interface PrivateService {
+  readonly url: string
+  readonly pid: number
+  /** Ends it: `fast` as an administrator does, `kill` as the kernel does when memory runs out. */
+  stop(how: 'fast' | 'kill'): Promise<void>
+  /** Starts it again, on the same port and with what it kept; resolves when it answers. */
+  start(): Promise<void>
+  /** Ends it and removes what it kept. */
+  dispose(): Promise<void>
+}
+
+/** Debian keeps PostgreSQL's own programs out of PATH. */
+function programFolders(): string[] {
+  const versions = '/usr/lib/postgresql'
+  const debian = existsSync(versions) ? readdirSync(versions).sort((a, b) => Number(b) - Number(a)) : []
+  return [
+    ...debian.map((version) => join(versions, version, 'bin')),
+    ...(process.env.PATH ?? '').split(delimiter),
+  ]
+}
+
+function find(program: string): string | undefined {
+  return programFolders()
+    .map((folder) => join(folder, program))
+    .find((path) => existsSync(path))
+}
+
+/** PostgreSQL refuses to run as root; Debian's package makes a user for it. */
+function unprivileged(): string[] | undefined {
+  if (process.getuid?.() !== 0) return []
+  const known = spawnSync('id', ['-u', 'postgres']).status === 0 && find('setpriv') !== undefined
+  return known ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--init-groups'] : undefined
+}
+
+/**
+ * Whether what {@link privatePostgres} or {@link privateRedis} starts is installed; says so when it is not.
+ *
+ * @throws Error when it is not although the variable of the service is set, as the CI run does
+ */
+export function canStart(service: 'postgres' | 'redis'): boolean {
+  const missing =
+    service === 'redis'
+      ? find('redis-server') === undefined && 'redis-server'
+      : (find('initdb') === undefined && 'initdb') ||
+        (find('postgres') === undefined && 'postgres') ||
+        (unprivileged() === undefined && 'a user `postgres` and setpriv')
+  if (missing === false) return true
+  const variable = service === 'redis' ? 'UPGATE_REQUIRE_REDIS' : 'UPGATE_REQUIRE_POSTGRES'
+  const required = process.env[variable] ?? ''
+  if (required !== '' && required !== '0') throw new Error(`${missing} is missing, and ${variable} is set.`)
+  console.warn(`Left out: ${missing} is not on this machine.`)
+  return false
+}
+
+async function sparePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+interface Recipe {
+  readonly folder: string
+  readonly url: string
+  readonly command: readonly string[]
+  /** What an administrator stops it with. */
+  readonly fast: NodeJS.Signals
+  answers(): Promise<unknown>
+}
+
+/** Milliseconds in which a server has to have started or ended. */
+const patience = 15_000
+
+async function serve({ folder, url, command, fast, answers }: Recipe): Promise<PrivateService> {
+  let child: ChildProcess | undefined
+  let output = ''
+  const killWithUs = (): void => void child?.kill('SIGKILL')
+  process.once('exit', killWithUs)
+
+  function launch(): ChildProcess {
+    const [program = '', ...args] = command
+    const launched = spawn(program, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
+    for (const stream of [launched.stdout, launched.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        output = (output + text).slice(-4000)
+      })
+    }
+    return launched
+  }
+
+  const service: PrivateService = {
+    url,
+    get pid() {
+      return child?.pid ?? 0
+    },
+    async start() {
+      const deadline = performance.now() + patience
+      while (performance.now() < deadline) {
+        // After a kill the successor may have to wait until the last of the children has noticed.
+        if (child === undefined || child.exitCode !== null || child.signalCode !== null) child = launch()
+        try {
+          await answers()
+          return
+        } catch {
+          await sleep(50)
+        }
+      }
+      throw new Error(`A private server does not answer: ${output}`)
+    },
+    async stop(how) {
+      if (child === undefined) return
+      const ended = child
+      child = undefined
+      if (ended.exitCode !== null || ended.signalCode !== null) return
+      const exit = once(ended, 'exit')
+      ended.kill(how === 'fast' ? fast : 'SIGKILL')
+      const late = setTimeout(() => ended.kill('SIGKILL'), patience)
+      await exit
+      clearTimeout(late)
+    },
+    async dispose() {
+      process.off('exit', killWithUs)
+      await service.stop('kill')
+      rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
+    },
+  }
+  try {
+    await service.start()
+  } catch (error) {
+    await service.dispose()
+    throw error
+  }
+  return service
+}
+
+/** A Redis of a test's own. Without `keeps` it forgets everything when it ends, as Redis does unless it is told otherwise. */
+export async function privateRedis({ keeps = false } = {}): Promise<PrivateService> {
+  const folder = mkdtempSync(join(tmpdir(), 'upgate-redis-'))
+  const port = await sparePort()
+  const url = `redis://127.0.0.1:${port}`
+  return serve({
+    folder,
+    url,
+    command: [
+      find('redis-server') as string,
+      ...['--port', `${port}`, '--bind', '127.0.0.1', '--dir', folder, '--save', ''],
+      ...(keeps ? ['--appendonly', 'yes', '--appendfsync', 'always'] : ['--appendonly', 'no']),
+    ],
+    fast: 'SIGTERM',
+    async answers() {
+      const client = createClient({ url, socket: { connectTimeout: 1000, reconnectStrategy: false } })
+      client.on('error', () => {})
+      await client.connect()
+      try {
+        await client.ping()
+      } finally {
+        client.destroy()
+      }
+    },
+  })
+}
+
+/** A PostgreSQL cluster of a test's own, durable as usual. */
+export async function privatePostgres(): Promise<PrivateService> {
+  const folder = mkdtempSync(join(tmpdir(), 'upgate-postgres-'))
+  const as = unprivileged() as string[]
+  const run = (command: readonly string[]): void => {
+    const [program = '', ...args] = command
+    execFileSync(program, args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
+  }
+  if (as.length > 0) run(['chown', 'postgres', folder])
+  const data = join(folder, 'data')
+  const port = await sparePort()
+  const url = `postgres://postgres@127.0.0.1:${port}/postgres`
+  run([
+    ...as,
+    ...[find('initdb') as string, '-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-sync'],
+  ])
+  return serve({
+    folder,
+    url,
+    command: [
+      ...as,
+      ...[find('postgres') as string, '-D', data, '-p', `${port}`, '-k', folder],
+      ...['-c', 'listen_addresses=127.0.0.1', '-c', 'shared_buffers=16MB'],
+    ],
+    // SIGTERM would wait until everybody has gone (PostgreSQL manual, "Shutting Down the Server").
+    fast: 'SIGINT',
+    async answers() {
+      const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 1000 })
+      client.on('error', () => {})
+      await client.connect()
+      try {
+        await client.query('select 1')
+      } finally {
+        await client.end()
+      }
+    },
+  })
+}
