@@ -107,7 +107,6 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     this.endReason = reason
     this.#undelivered = undefined
     this.#keeper.unheard.delete(this)
-    this.#keeper.refreshes.ended(this)
     // Messages arrive even after `close()`: a revoked peer must not be heard any more.
     intercept(this.#ws, emitMuted)
   }
@@ -207,7 +206,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
   closed(): void {
     const { addresses, gate, leaving, refreshes, unheard } = this.#keeper
     this.#remove?.()
-    refreshes.ended(this)
+    refreshes.closed(this)
     leaving.delete(this)
     unheard.delete(this)
     this.#list().delete(this)

@@ -87,7 +87,7 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
   }
 
   /** The socket has gone: nobody waits for its turn any more. */
-  ended(): void {
+  closed(): void {
     if (this.#attempt === undefined || this.#attempt.isUnderWay) return
     this.#attempt.cancel()
     this.#finish(refuse('revoked_credential', { detail: 'The socket was closed meanwhile.' }))
@@ -100,7 +100,10 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
     done?.(answer)
   }
 
-  /** The decision that this socket was accepted by, as if it still had to prove itself: as whom it is known already. */
+  /**
+   * The decision that this socket was accepted by, as if it still had to prove itself. Whom it belongs to stands where
+   * HTTP's principal does: the gate refuses every other one.
+   */
   #deferred(): Defer<P> {
     const { rule, edgePrincipal } = this.#decision
     const { principal, path, clientAddress } = this.socket
@@ -165,8 +168,6 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
     // Whom a revocation meanwhile concerns, as the old one or as the new one, has to begin anew.
     const revoked = connections.closedSince(mark, principal) ?? connections.closedSince(mark, old)
     if (revoked !== undefined) return refuse(codeOfRevocation(revoked), { rule })
-    // The gate has compared them, too.
-    if (principal.id !== old.id || principal.kind !== old.kind) return refuse('principal_mismatch', { rule })
     const holds = (now: readonly string[], before: readonly string[]): boolean =>
       before.every((each) => now.includes(each))
     if (!this.#mayLose && !(holds(principal.scopes, old.scopes) && holds(principal.roles, old.roles))) {

@@ -49,13 +49,13 @@ export class Refreshes<P extends Principal> {
     if (this.#sockets.get(socket)?.refresh !== undefined) intercept(ws, emitRefreshable)
   }
 
-  /** The socket has gone, or is about to. */
-  ended(socket: AcceptedSocket<P>): void {
+  /** The socket has gone. */
+  closed(socket: AcceptedSocket<P>): void {
     const refreshable = this.#sockets.get(socket)
     if (refreshable === undefined) return
     this.#unnoticed.delete(refreshable)
     if (this.#unnoticed.size === 0) this.#disarm()
-    refreshable.ended()
+    refreshable.closed()
   }
 
   /** Whether a message was one of ours; the application does not see it then. */
@@ -72,6 +72,8 @@ export class Refreshes<P extends Principal> {
       step = { step: 'reject', code: 'bad_handshake', detail: 'The message could not be read.' }
     }
     if (step === undefined) return false
+    // The application has closed it already: nobody needs to know any more.
+    if (!isOpen(ws)) return true
     const answer = (resumption: Resumption<P>): void => {
       this.#answerInBand(refreshable, refresh, ws, resumption)
     }
