@@ -1,6 +1,7 @@
 import type { Clock, Timer } from './ports/clock.ts'
 import { type RevocationReason, type RevocationSelector, selects } from './ports/revocations.ts'
 import type { Principal } from './principal.ts'
+import { PrincipalIndex } from './principal-index.ts'
 import { createSlices } from './slices.ts'
 
 /** An accepted socket or streamed response, as the register sees it. */
@@ -58,13 +59,11 @@ type Stage = 'live' | 'ending' | 'over'
 
 interface Entry {
   readonly connection: LiveConnection
+  readonly principal: Principal
   /** Place in the heap of expiries; -1 when it does not expire or has left. */
   place: number
   stage: Stage
 }
-
-/** Most keys have one connection: a set for each would cost more than the connection's entry itself. */
-type Index = Map<string, Entry | Set<Entry>>
 
 /**
  * Creates the register of live connections of one process.
@@ -76,9 +75,7 @@ type Index = Map<string, Entry | Set<Entry>>
 export function createConnections(options: ConnectionsOptions): Connections {
   const { clock } = options
   const entries = new Set<Entry>()
-  const byPrincipal: Index = new Map()
-  const bySession: Index = new Map()
-  const byCredential: Index = new Map()
+  const index = new PrincipalIndex<Entry>()
   const heap: Entry[] = []
   const closings: { readonly selector: RevocationSelector; readonly reason: RevocationReason }[] = []
   const slice = createSlices(clock)
@@ -89,10 +86,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
 
   function unlist(entry: Entry): void {
     entries.delete(entry)
-    const { principal } = entry.connection
-    unindex(byPrincipal, principal.id, entry)
-    unindex(bySession, principal.sessionId, entry)
-    unindex(byCredential, principal.credentialId, entry)
+    index.delete(entry)
     if (entry.place >= 0) takeFromHeap(heap, entry)
     if (heap.length === 0) disarm()
   }
@@ -145,26 +139,17 @@ export function createConnections(options: ConnectionsOptions): Connections {
     arm()
   }
 
-  function candidates(selector: RevocationSelector): Iterable<Entry> {
-    if (selector.credentialId !== undefined) return indexed(byCredential, selector.credentialId)
-    if (selector.sessionId !== undefined) return indexed(bySession, selector.sessionId)
-    if (selector.principalId !== undefined) return indexed(byPrincipal, selector.principalId)
-    return entries
-  }
-
   return {
     add(connection) {
       const { principal } = connection
-      const entry: Entry = { connection, place: -1, stage: 'live' }
+      const entry: Entry = { connection, principal, place: -1, stage: 'live' }
       if (principal.expiresAt !== undefined && !(principal.expiresAt > clock.now())) {
         closeNow(connection, 'expired')
         return () => {}
       }
       size++
       entries.add(entry)
-      index(byPrincipal, principal.id, entry)
-      index(bySession, principal.sessionId, entry)
-      index(byCredential, principal.credentialId, entry)
+      index.add(entry)
       if (principal.expiresAt !== undefined && Number.isFinite(principal.expiresAt)) {
         entry.place = heap.length
         heap.push(entry)
@@ -180,11 +165,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
     },
     close(selector, reason) {
       closings[closingCount++ % remembered] = { selector, reason }
-      // Collected first: a connection's `close` may well remove others.
-      const concerned: Entry[] = []
-      for (const entry of candidates(selector)) {
-        if (entry.stage === 'live' && selects(selector, entry.connection.principal)) concerned.push(entry)
-      }
+      const concerned = index.concernedBy(selector, entries).filter(({ stage }) => stage === 'live')
       end(concerned, reason)
       return concerned.length
     },
@@ -223,29 +204,8 @@ function mute(connection: LiveConnection, reason: RevocationReason): void {
   }
 }
 
-function index(map: Index, key: string | undefined, entry: Entry): void {
-  if (key === undefined) return
-  const present = map.get(key)
-  if (present === undefined) map.set(key, entry)
-  else if (present instanceof Set) present.add(entry)
-  else map.set(key, new Set([present, entry]))
-}
-
-function unindex(map: Index, key: string | undefined, entry: Entry): void {
-  if (key === undefined) return
-  const present = map.get(key)
-  if (present === entry) map.delete(key)
-  else if (present instanceof Set && present.delete(entry) && present.size === 0) map.delete(key)
-}
-
-function indexed(map: Index, key: string): Iterable<Entry> {
-  const present = map.get(key)
-  if (present === undefined) return []
-  return present instanceof Set ? present : [present]
-}
-
 function expiryOf(entry: Entry): number {
-  return entry.connection.principal.expiresAt ?? Number.POSITIVE_INFINITY
+  return entry.principal.expiresAt ?? Number.POSITIVE_INFINITY
 }
 
 function put(heap: Entry[], place: number, entry: Entry): void {
