@@ -148,6 +148,7 @@ export interface Load<K extends string> {
   phase: string
   /** Outcomes in a phase, or in all of it, also between phases. */
   outcomes(kind: K, phase?: string): string[]
+  /** How often, at the gateway where it was seen least. */
   count(kind: K, phase: string, outcome: string): number
   stop(): Promise<void>
 }
@@ -157,32 +158,36 @@ export function startLoad<K extends string>(
   gateways: readonly Gateway[],
   attempts: Readonly<Record<K, Attempt>>,
 ): Load<K> {
-  const seen = new Map<string, Map<string, number>>()
-  const note = (key: string, outcome: string): void => {
-    const counts = seen.get(key) ?? new Map<string, number>()
-    seen.set(key, counts.set(outcome, (counts.get(outcome) ?? 0) + 1))
+  const seen = gateways.map(() => new Map<string, Map<string, number>>())
+  const note = (gateway: number, key: string, outcome: string): void => {
+    const counts = seen[gateway]?.get(key) ?? new Map<string, number>()
+    seen[gateway]?.set(key, counts.set(outcome, (counts.get(outcome) ?? 0) + 1))
   }
   let running = true
   const load: Load<K> = {
     phase: '',
-    outcomes: (kind, phase = '') => [...(seen.get(`${phase} ${kind}`)?.keys() ?? [])].sort(),
-    count: (kind, phase, outcome) => seen.get(`${phase} ${kind}`)?.get(outcome) ?? 0,
+    outcomes(kind, phase = '') {
+      const all = seen.flatMap((counts) => [...(counts.get(`${phase} ${kind}`)?.keys() ?? [])])
+      return [...new Set(all)].sort()
+    },
+    count: (kind, phase, outcome) =>
+      Math.min(...seen.map((counts) => counts.get(`${phase} ${kind}`)?.get(outcome) ?? 0)),
     async stop() {
       running = false
       await Promise.all(workers)
     },
   }
-  async function work(gateway: Gateway, kind: K): Promise<void> {
+  async function work(gateway: Gateway, index: number, kind: K): Promise<void> {
     while (running) {
       const { phase } = load
       const outcome = await attempts[kind](gateway).catch((error: unknown) => `failed: ${error}`)
-      note(` ${kind}`, outcome)
-      if (phase === load.phase && phase !== '') note(`${phase} ${kind}`, outcome)
+      note(index, ` ${kind}`, outcome)
+      if (phase === load.phase && phase !== '') note(index, `${phase} ${kind}`, outcome)
       await sleep(10)
     }
   }
-  const workers = gateways.flatMap((gateway) =>
-    (Object.keys(attempts) as K[]).map((kind) => work(gateway, kind)),
+  const workers = gateways.flatMap((gateway, index) =>
+    (Object.keys(attempts) as K[]).map((kind) => work(gateway, index, kind)),
   )
   return load
 }

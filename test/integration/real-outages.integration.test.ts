@@ -39,17 +39,13 @@ function report(acknowledged: ReadonlyMap<string, number>, lives: ReadonlyMap<st
 
 describe.skipIf(!available)('a server that is really stopped, under load', { timeout: 60_000 }, () => {
   let postgres: PrivateService
-  const closing: { stop?(): Promise<void>; dispose?(): Promise<void>; close?(): void }[] = []
+  const closing: (() => unknown)[] = []
   beforeAll(async () => {
     postgres = await privatePostgres()
   })
   afterAll(() => postgres?.dispose())
   afterEach(async () => {
-    for (const one of closing.splice(0).reverse()) {
-      await one.stop?.()
-      await one.dispose?.()
-      one.close?.()
-    }
+    for (const close of closing.splice(0).reverse()) await close()
     await postgres.start()
   })
 
@@ -58,7 +54,7 @@ describe.skipIf(!available)('a server that is really stopped, under load', { tim
     const options = { postgres: postgres.url, redis: redis.url, name: uniqueName(), bus, speed }
     const start = async (): Promise<Gateway> => {
       const gateway = await startGateway(options)
-      closing.push(gateway)
+      closing.push(gateway.stop)
       return gateway
     }
     const here = await start()
@@ -82,10 +78,10 @@ describe.skipIf(!available)('a server that is really stopped, under load', { tim
     for (const { id, token } of devices as Issued[]) {
       const socket = await live(here, token)
       lives.set(id, socket)
-      closing.push(socket)
+      closing.push(socket.close)
     }
     const load = startLoad<Kind>([here, there], attempts)
-    closing.push(load)
+    closing.push(load.stop)
     const left = [...lives.keys()]
     const next = (): string => left.pop() as string
     const ended = (id: string) => expect.poll(() => lives.get(id)?.end, { timeout: 15_000, message: id })
@@ -109,7 +105,7 @@ describe.skipIf(!available)('a server that is really stopped, under load', { tim
     for (const [kind, outcome] of Object.entries(wanted) as [Kind, string][]) {
       await expect
         .poll(() => load.count(kind, phase, outcome), { timeout: 15_000, message: `${phase}: ${kind}` })
-        .toBeGreaterThanOrEqual(4)
+        .toBeGreaterThanOrEqual(2)
     }
   }
 
@@ -164,12 +160,12 @@ describe.skipIf(!available)('a server that is really stopped, under load', { tim
 
   test('PostgreSQL, by its administrator and by SIGKILL: 503 and 1013, sockets stay, and no revocation is lost', async () => {
     const redis = await privateRedis()
-    closing.push(redis)
+    closing.push(redis.dispose)
     const staged = await stage(redis, 'postgres', 120)
     const { here, there, unasked, load, lives, ended, next, left, attempts } = staged
     await sees(load, 'before', { ...well, ...refused })
     const stream = revoking(there, next)
-    closing.push(stream)
+    closing.push(stream.stop)
 
     for (const how of ['fast', 'kill'] as const) {
       load.phase = ''
@@ -219,14 +215,14 @@ describe.skipIf(!available)('a server that is really stopped, under load', { tim
       : 'Redis that keeps nothing, by its administrator: sessions are 503 and then gone, and nobody is let in by it'
     test(`${title}; devices go on, and no revocation is lost`, async () => {
       const redis = await privateRedis({ keeps })
-      closing.push(redis)
+      closing.push(redis.dispose)
       const staged = await stage(redis, 'redis', 200)
       const { here, there, load, lives, ended, next, account } = staged
       const loggedOut = (await there.ask<{ done: string }>('login', account)).done
       expect(await request({ cookie: cookieOf(loggedOut) })(here)).toBe('200')
       await sees(load, 'before', { ...well, ...refused })
       const stream = revoking(there, next)
-      closing.push(stream)
+      closing.push(stream.stop)
 
       load.phase = ''
       const justBefore = next()
@@ -277,7 +273,7 @@ describe.skipIf(!available)('a server that is really stopped, under load', { tim
 
   test('PostgreSQL, for longer than a minute of the gateways: live sockets are closed with 1013, and come back', async () => {
     const redis = await privateRedis()
-    closing.push(redis)
+    closing.push(redis.dispose)
     // A minute passes in four seconds.
     const { here, load, lives, tokens } = await stage(redis, 'redis', 5, 15)
     const [first, second] = tokens as [Issued, Issued]
@@ -294,7 +290,7 @@ describe.skipIf(!available)('a server that is really stopped, under load', { tim
     await postgres.start()
     await sees(load, 'after', well)
     const again = await live(here, second.token)
-    closing.push(again)
+    closing.push(again.close)
     expect(await again.heard()).toBe(true)
     expect(await here.ask('health')).toEqual({ log: 'current', bus: 'heard' })
   })
