@@ -88,7 +88,7 @@ console.log(`${count} sockets of ${principals} principal(s), ${rounds} rounds; m
 | --- | ---: | ---: |
 | commit to the last close frame | ${interval(of('gate', 'toLastClose'))} | ${interval(of('bare', 'toLastClose'))} |
 | longest turn of the event loop | ${interval(of('gate', 'longestTurn'))} | ${interval(of('bare', 'longestTurn'))} |
-| the same in CPU, which neighbours do not lengthen | ${interval(of('gate', 'costliestTurn'))} | ${interval(of('bare', 'costliestTurn'))} |
+| the same in CPU of its thread, which neighbours do not lengthen (Linux) | ${interval(of('gate', 'costliestTurn'))} | ${interval(of('bare', 'costliestTurn'))} |
 | slowest request of somebody else | ${interval(of('gate', 'slowest'))} | ${interval(of('bare', 'slowest'))} |
 | CPU of the server until all are gone | ${interval(of('gate', 'cpu'))} | ${interval(of('bare', 'cpu'))} |
 
