@@ -20,6 +20,7 @@ import type { Principal } from './principal.ts'
 import { Prover } from './prove.ts'
 import { createRenderer } from './render.ts'
 import type { AuthRequest } from './request.ts'
+import { SlowDown } from './slow-down.ts'
 import { pathOf } from './target.ts'
 
 /** What the surroundings provide where the options do not: the core has no clock and no console of its own. */
@@ -82,6 +83,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
   const clientAddresses = compileClientAddresses(options.trustedProxies, (message) => logger.warn(message))
   const connections = createConnections({ clock })
   const events = createAuditEvents(logger)
+  const slowDown = new SlowDown<P>(clock)
   const prover = new Prover<P>(schemes, connections, clock, logger)
   const engine = new Engine<P>({
     matcher,
@@ -139,10 +141,15 @@ export function createGateWith<const S extends readonly Scheme[]>(
     return decision
   }
   const reported = (request: AuthRequest, decision: MaybePromise<Decision<P>>): MaybePromise<Decision<P>> => {
-    if (!events.active) return decision
     return isPromiseLike(decision)
       ? decision.then((settled) => report(request, settled))
       : report(request, decision)
+  }
+  const slowed = (request: AuthRequest, decision: MaybePromise<Decision<P>>): MaybePromise<Decision<P>> => {
+    const told = events.active ? reported(request, decision) : decision
+    // Nothing is made for what is let in at once.
+    if ((told as Partial<Decision<P>>).outcome === 'allow') return told
+    return slowDown.pass(told, () => clientAddresses.of(request))
   }
   const shared = {
     render,
@@ -154,7 +161,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
 
   return {
     ...shared,
-    decide: (request) => (events.active ? reported(request, engine.decide(request)) : engine.decide(request)),
+    decide: (request) => slowed(request, engine.decide(request)),
     resume: (deferred, inBand) => engine.resume(deferred, inBand),
     explain: (request) => explain(engine, { patterns, clientAddresses }, request),
     require(demands = {}): Decider<P> {
@@ -167,7 +174,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
         'dangerouslyAllowForeignOrigins',
       ])
       const rule = compileRule({ ...demands, access: 'required' }, -2, '(route)', schemeNames, 'gate.require')
-      return { ...shared, decide: (request) => reported(request, engine.decideUnder(rule, request)) }
+      return { ...shared, decide: (request) => slowed(request, engine.decideUnder(rule, request)) }
     },
     clientAddressOf: (request) => clientAddresses.of(request),
     principalOf(native) {

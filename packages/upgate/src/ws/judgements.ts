@@ -25,6 +25,7 @@ export function isGuessable(credential: Credential): boolean {
 export function countsAsFailure(code: RefusalCode): boolean {
   switch (code) {
     case 'handshake_timeout':
+    case 'auth_required':
     // Who waits for an approval comes back again and again, as it is told to.
     case 'pairing_required':
     case 'pairing_full':

@@ -300,6 +300,19 @@ describe('repeated refusals', () => {
     for (let i = 0; i < 3; i++) await fail(t, '192.0.2.1', 'short')
     await silent(t, '192.0.2.1')
   })
+
+  it('does not count missing credentials', async () => {
+    const t = await start({ limits: { maxRefusals: 1, slowedSockets: 1 } })
+    for (let i = 0; i < 3; i++) {
+      const client = from(t, '192.0.2.1')
+      await client.send(JSON.stringify({ type: 'auth' }))
+      expect(await client.message()).toMatchObject({ type: 'auth_error', code: 'auth_required' })
+      client.ws.terminate()
+      await eventually(() => t.quarantine.counts.refused === 0)
+    }
+    await silent(t, '192.0.2.1')
+    await silent(t, '192.0.2.1')
+  })
 })
 
 describe('hold', () => {
