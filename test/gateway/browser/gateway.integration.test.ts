@@ -1,25 +1,16 @@
 // Needs Debian's chromium.
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { needs } from '../../clients/needs.ts'
 import { admin, type DataDir, endAll, type Program, startProgram, temporaryDataDir } from '../program.ts'
+import { available, launchBrowser, measure, picture } from './chromium.ts'
 
-const executablePath = '/usr/bin/chromium'
 const nodeClient = fileURLToPath(new URL('../../../examples/gateway/dist/node-client.js', import.meta.url))
 const noAdmin = { ADMIN_EMAIL: undefined, ADMIN_PASSWORD: undefined }
-
-/** Where pictures of the pages go, if anywhere. */
-const pictures = process.env.UPGATE_SCREENSHOTS
-if (pictures !== undefined) mkdirSync(pictures, { recursive: true })
-
-const available = existsSync(executablePath)
-if (!available) console.warn(`Browser tests are left out: there is no ${executablePath}.`)
 
 describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
   'in a browser',
@@ -33,18 +24,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
     let complaints: string[]
 
     beforeAll(async () => {
-      browser = await chromium.launch({
-        executablePath,
-        args: [
-          '--no-sandbox',
-          '--disable-gpu',
-          '--disable-quic',
-          '--no-first-run',
-          '--disable-background-networking',
-          '--disable-component-update',
-          '--disable-sync',
-        ],
-      })
+      browser = await launchBrowser()
     }, 60_000)
     afterAll(() => browser?.close())
 
@@ -111,11 +91,6 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       })
       const exited = new Promise<number | null>((resolve) => child.once('close', resolve))
       return { output: () => output, exited, stop: () => child.kill('SIGKILL') }
-    }
-
-    async function picture(page: Page, name: string): Promise<void> {
-      if (pictures !== undefined)
-        await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true })
     }
 
     it('sets up with the printed code, and leads from there', async () => {
@@ -514,38 +489,3 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
     })
   },
 )
-
-/** Runs in the page: whether it scrolls sideways, and texts with less contrast than WCAG AA asks for (4.5). */
-function measure(): { wide: boolean; contrasts: string[] } {
-  const parse = (color: string) => (color.match(/[\d.]+/g) ?? []).map(Number)
-  const luminance = (color: number[]) => {
-    const [r = 0, g = 0, b = 0] = color.map((part) => {
-      const value = part / 255
-      return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4
-    })
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b
-  }
-  const behind = (element: Element | null): number[] => {
-    for (let at = element; at !== null; at = at.parentElement) {
-      const color = parse(getComputedStyle(at).backgroundColor)
-      if (color.length === 3 || color[3] === 1) return color.slice(0, 3)
-    }
-    return [255, 255, 255]
-  }
-  const contrasts: string[] = []
-  for (const element of Array.from(document.querySelectorAll('body *'))) {
-    const text = Array.from(element.childNodes).some(
-      (node) => node.nodeType === 3 && node.textContent?.trim() !== '',
-    )
-    const { width } = element.getBoundingClientRect()
-    if (!text || width < 2 || getComputedStyle(element).visibility !== 'visible') continue
-    const [light, dark] = [
-      luminance(parse(getComputedStyle(element).color).slice(0, 3)),
-      luminance(behind(element)),
-    ].sort((a, b) => b - a) as [number, number]
-    const contrast = (light + 0.05) / (dark + 0.05)
-    if (contrast < 4.5)
-      contrasts.push(`${element.tagName} ${element.textContent?.trim().slice(0, 30)} ${contrast.toFixed(2)}`)
-  }
-  return { wide: document.documentElement.scrollWidth > document.documentElement.clientWidth, contrasts }
-}

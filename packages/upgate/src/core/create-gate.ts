@@ -99,6 +99,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
     name,
     loginPage: external === undefined ? login?.page : undefined,
     setupPage: external === undefined ? setup?.page : undefined,
+    externalLogin: external?.configuration,
     originPolicy,
     challenges: [...new Set(schemes.flatMap((scheme) => scheme.challenge ?? []))],
   })

@@ -1,4 +1,6 @@
+import type { RefusalCode } from './codes.ts'
 import type { Decision, HeaderList, Refused } from './decision.ts'
+import type { LoginConfiguration } from './gate.ts'
 import { corsHeaders, judgeOrigin, type OriginPolicy } from './origin.ts'
 import { type AuthRequest, headerOf } from './request.ts'
 import { safeNext } from './safe-next.ts'
@@ -17,6 +19,8 @@ export interface RenderOptions {
   readonly name: string
   readonly loginPage: string | undefined
   readonly setupPage: string | undefined
+  /** Where an external login is left; its own pages say so to whom no account belongs. */
+  readonly externalLogin: LoginConfiguration | undefined
   readonly originPolicy: OriginPolicy
   /** Challenges of the schemes, for example `Bearer`, without parameters. */
   readonly challenges: readonly string[]
@@ -45,7 +49,7 @@ export const refusalHeader = 'Upgate-Refusal'
 export function createRenderer(
   options: RenderOptions,
 ): (decision: Exclude<Decision, { outcome: 'allow' | 'defer' }>, request: AuthRequest) => RenderedResponse {
-  const { loginPage, setupPage, originPolicy, challenges } = options
+  const { loginPage, setupPage, externalLogin, originPolicy, challenges } = options
   const marker = `gate="${options.name}"`
   return (decision, request) => {
     if (decision.outcome === 'preflight') return { status: 204, headers: decision.headers, body: '' }
@@ -80,7 +84,7 @@ export function createRenderer(
     }
     if (decision.retryAfter !== undefined)
       headers.push(['Retry-After', String(Math.max(1, Math.ceil(decision.retryAfter)))])
-    const body = page ? pageBody(decision) : problemBody(decision)
+    const body = page ? pageBody(decision, externalLogin) : problemBody(decision)
     headers.push(
       ['Content-Type', page ? 'text/html; charset=utf-8' : 'application/problem+json'],
       ['Content-Length', String(utf8Length(body))],
@@ -146,7 +150,15 @@ function problemBody(decision: Refused): string {
   })}\n`
 }
 
-function pageBody(decision: Refused): string {
+/** Whoever is refused for who they are can only leave: the external login would bring the same identity again. */
+const leaving: ReadonlySet<RefusalCode> = new Set([
+  'unknown_identity',
+  'account_disabled',
+  'revoked_credential',
+])
+
+function pageBody(decision: Refused, external: LoginConfiguration | undefined): string {
+  const leave = leaving.has(decision.code) ? external?.logoutUrl : undefined
   const title = statusTexts[decision.status] ?? 'Refused'
   return `<!doctype html>
 <html lang="en">
@@ -154,11 +166,11 @@ function pageBody(decision: Refused): string {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>${title}</title>
-<style>body{font:1.05rem/1.6 system-ui,sans-serif;max-width:34rem;margin:18vh auto 0;padding:0 1.5rem}h1{font-size:1.4rem}code{opacity:.7}</style>
+<style>body{font:1.05rem/1.6 system-ui,sans-serif;max-width:34rem;margin:18vh auto 0;padding:0 1.5rem}h1{font-size:1.4rem}a{color:inherit}code{opacity:.7}</style>
 <h1>${title}</h1>
 <p>${escapeHtml(decision.detail)}</p>
 <p>${escapeHtml(decision.action)}</p>
-<p><code>${decision.code}</code></p>
+${leave === undefined ? '' : `<p><a href="${escapeHtml(leave)}">Log out of ${escapeHtml(external?.name ?? '')}</a></p>\n`}<p><code>${decision.code}</code></p>
 </html>
 `
 }

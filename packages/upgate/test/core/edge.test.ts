@@ -188,6 +188,26 @@ describe('a login that is done elsewhere', () => {
     expect(gate.render(decision, req).status).toBe(401)
   })
 
+  it('shows somebody who is logged in there and has no account here the way out', async () => {
+    const refused: Scheme = {
+      ...key,
+      verify: () => ({ outcome: 'rejected', code: 'unknown_identity', reason: 'nobody' }),
+    }
+    const pageOf = async (externalLogin: typeof external | undefined) => {
+      const req = request('/page', { headers: { accept: 'text/html', ...bearer('k_u') } })
+      const own = makeGate({ schemes: [refused], rules, ...(externalLogin && { externalLogin }) })
+      const decision = await own.decide(req)
+      if (decision.outcome !== 'forbid') throw new Error(decision.outcome)
+      return own.render(decision, req).body
+    }
+    const link = '<a href="/cdn-cgi/access/logout">Log out of Cloudflare Access</a>'
+    expect(await pageOf(external)).toContain(link)
+    expect(await pageOf({ ...external, name: '<b>', logoutUrl: "/out?a='&b" })).toContain(
+      '<a href="/out?a=&#39;&#38;b">Log out of &#60;b&#62;</a>',
+    )
+    expect(await pageOf(undefined)).not.toContain('<a')
+  })
+
   it('tells pages about it', () => {
     expect(gate.loginConfiguration).toEqual({
       login: 'external',
