@@ -5,8 +5,8 @@ import { createGate } from 'upgate'
 import { guardServer, jsonFrame } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
+import { handshake, raw, request, textFrame } from '../../packages/upgate/test/adapters/raw.ts'
 import { createCredentials } from './credentials.ts'
-import { handshake, raw, request, textFrame } from './raw.ts'
 
 // Pitfall 3. engine.io (the base of socket.io) listens for upgrades on the whole server and ends, after a second,
 // every socket of another path that has not been written to: slow authentication turns into "socket hang up".

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { handshake, raw, request, textFrame } from './raw.ts'
+import { handshake, raw, request, textFrame } from '../../packages/upgate/test/adapters/raw.ts'
 
 // The story. A gateway sits behind a login: a cookie check in front of every page and every upgrade, and
 // `new WebSocketServer({ server, path: '/ws' })` for remote nodes. A node has no browser and no cookie. It opens

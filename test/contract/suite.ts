@@ -4,9 +4,15 @@ import supertest from 'supertest'
 import { createGate, type Gate, type GateOptions } from 'upgate'
 import { guardServer, jsonFrame } from 'upgate/ws'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import {
+  handshake,
+  type RawClient,
+  raw,
+  request,
+  textFrame,
+} from '../../packages/upgate/test/adapters/raw.ts'
 import { type Application, type Contender, type Placement, sockets } from './contenders.ts'
 import { type Credentials, createCredentials } from './credentials.ts'
-import { handshake, type RawClient, raw, request, textFrame } from './raw.ts'
 
 const origin = 'https://gateway.example.com'
 const foreign = 'https://evil.example'
@@ -460,7 +466,7 @@ export function describeContract(contender: Contender): void {
 
     describe('upgrades without anybody to take them', () => {
       it('is an ordinary request then, under the rules for upgrades', async ({ skip }) => {
-        if (contender.guardsSockets) return skip()
+        if (contender.guardsSockets) return skip('this contender takes upgrades itself')
         const { port } = await stage()
         const deferred = await raw(port, handshake('/ws', ['Connection: close'])).ended()
         expect(deferred).toMatch(/^HTTP\/1\.1 426 /)

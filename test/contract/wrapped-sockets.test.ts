@@ -11,8 +11,8 @@ import { koaGate } from 'upgate/koa'
 import { guardServer, jsonFrame } from 'upgate/ws'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
+import { handshake, raw, request, textFrame } from '../../packages/upgate/test/adapters/raw.ts'
 import { type Credentials, createCredentials } from './credentials.ts'
-import { handshake, raw, request, textFrame } from './raw.ts'
 
 // Libraries that hand an upgrade to the application as if it were a GET: the rules must hold there as well.
 
