@@ -58,13 +58,13 @@ describe('what a revocation drops', () => {
     const cache = createVerifiedCache(10_000)
     let looks = 0
     for (let n = 0; n < 1000; n++) {
-      const principal = {
-        ...{ kind: 'device', id: `d${n}`, scheme: 'device-token', scopes: [], roles: [], attributes: {} },
+      const principal: Principal = {
+        ...{ kind: 'device' as const, id: `d${n}`, scheme: 'device-token', scopes: [], roles: [], attributes: {} },
         get credentialId() {
           looks++
           return `c${n}`
         },
-      } as const
+      }
       const verification = { outcome: 'authenticated', principal } as const
       cache.set(`digest ${n}`, { verification, principal, since: 0, until: 1 })
     }
