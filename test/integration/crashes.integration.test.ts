@@ -1,0 +1,111 @@
+// Needs Debian's postgresql, as a program: it starts a server of its own, and kills it.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import pg from 'pg'
+import { postgresStore } from 'upgate/sql'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { canStart, type PrivateService, privatePostgres } from './private-services.ts'
+import { uniqueName } from './services.ts'
+
+const program = fileURLToPath(new URL('crash-writer.mjs', import.meta.url))
+
+describe.skipIf(!canStart('postgres'))('kill -9 in the middle of writes', { timeout: 60_000 }, () => {
+  let postgres: PrivateService
+  beforeAll(async () => {
+    postgres = await privatePostgres()
+  })
+  afterAll(() => postgres?.dispose())
+
+  /** Its processes, which nobody else's can be mistaken for. */
+  const children = (): number[] =>
+    execFileSync('ps', ['-o', 'pid=', '--ppid', `${postgres.pid}`], { encoding: 'utf8' })
+      .trim()
+      .split(/\s+/)
+      .map(Number)
+
+  /** Those that serve the writers. */
+  async function serving(): Promise<number[]> {
+    const client = new pg.Client({ connectionString: postgres.url, connectionTimeoutMillis: 3000 })
+    client.on('error', () => {})
+    await client.connect()
+    const sql = `select pid from pg_stat_activity where application_name = 'upgate'`
+    const { rows } = await client.query<{ pid: number }>(sql)
+    await client.end()
+    const ours = children()
+    return rows.map(({ pid }) => pid).filter((pid) => ours.includes(pid))
+  }
+
+  const kills: Record<string, () => Promise<void>> = {
+    async 'a process of the database'() {
+      const [one] = await serving()
+      if (one === undefined) throw new Error('No process of the database serves a writer.')
+      // All of them are ended by it: the server cannot know what was left in the memory that they share.
+      process.kill(one, 'SIGKILL')
+    },
+    async 'the whole database'() {
+      // Stopped first, so that it does not notice that its children die, and tidy up.
+      process.kill(postgres.pid, 'SIGSTOP')
+      for (const pid of children()) process.kill(pid, 'SIGKILL')
+      await postgres.stop('kill')
+      await postgres.start()
+    },
+  }
+
+  for (const [what, kill] of Object.entries(kills)) {
+    test(`of ${what}: what was acknowledged is there, and nothing half-written`, async () => {
+      const schema = uniqueName()
+      const said: string[] = []
+      const writers: ChildProcess[] = []
+      try {
+        for (const round of ['a', 'b']) {
+          const writer = spawn(process.execPath, [program, postgres.url, schema, round], {
+            stdio: ['ignore', 'pipe', 'inherit'],
+          })
+          writers.push(writer)
+          let text = ''
+          writer.stdout.setEncoding('utf8').on('data', (more: string) => {
+            text += more
+            const lines = text.split('\n')
+            text = lines.pop() ?? ''
+            said.push(...lines)
+          })
+        }
+        const done = () => said.filter((line) => line.startsWith('done'))
+        for (let round = 0; round < 3; round++) {
+          const before = done().length
+          await expect.poll(() => done().length, { timeout: 20_000 }).toBeGreaterThan(before + 20)
+          await kill()
+        }
+        // The writers go on by themselves.
+        const before = done().length
+        await expect.poll(() => done().length, { timeout: 20_000 }).toBeGreaterThan(before + 20)
+      } finally {
+        for (const writer of writers) {
+          const exit = once(writer, 'close')
+          writer.kill('SIGKILL')
+          await exit
+        }
+      }
+      const failures = new Set(said.filter((line) => line.startsWith('failed')))
+      expect([...failures].filter((line) => !/^failed store_(unavailable|busy)$/.test(line))).toEqual([])
+      expect(failures.size).toBeGreaterThan(0)
+
+      const store = await postgresStore({ connectionString: postgres.url, schema })
+      const records = new Map((await store.devices.list()).map((record) => [record.id, record]))
+      const log = await store.revocations.since(0, 1_000_000)
+      await store.close()
+      const logged = new Map(log.map((entry) => [entry.selector.credentialId, entry.sequence]))
+      for (const line of said.filter((line) => line.startsWith('done'))) {
+        const [, id = '', sequence] = line.split(' ')
+        expect(records.get(id)?.revokedAt, id).toBe(2)
+        expect(logged.get(id), id).toBe(Number(sequence))
+      }
+      for (const { id, revokedAt } of records.values()) {
+        expect(logged.has(id), id).toBe(revokedAt !== undefined)
+      }
+      // Without gaps: a reader would take one for a loss, and everybody would have to come back.
+      expect(log.map(({ sequence }) => sequence)).toEqual(log.map((_, n) => n + 1))
+    })
+  }
+})
