@@ -8,7 +8,7 @@ const budgets = {
   './cloudflare-access': '8 kB',
   './express': '3.6 kB',
   './koa': '3.6 kB',
-  './node': '4 kB',
+  './node': '4.8 kB',
   './oauth': '2.6 kB',
   './protocol': '1.5 kB',
   './redis': '6.7 kB',

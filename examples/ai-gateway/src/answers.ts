@@ -28,6 +28,18 @@ export const late: Failure = {
   message: 'The upstream took too long to begin its answer.',
 }
 
+export const shuttingDown: Failure = {
+  status: 503,
+  code: 'shutting_down',
+  message: 'This proxy is being restarted. Try again.',
+}
+
+/** The key that an answer was begun with does not count any more. */
+export function keyEnded(reason: string): Failure {
+  const code = reason === 'expired' ? 'expired_credential' : 'revoked_credential'
+  return { status: 401, code, message: 'The API key does not count any more.' }
+}
+
 /** The body that OpenAI's clients understand. */
 export function errorBody({ code, message }: Omit<Failure, 'status'>): string {
   return JSON.stringify({ error: { message, type: 'proxy_error', param: null, code } })

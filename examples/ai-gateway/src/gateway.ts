@@ -4,7 +4,7 @@ import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { apiKey, createGate, createServices, type Logger, type Services, type Store } from 'upgate'
-import { httpGate } from 'upgate/node'
+import { endStreams, httpGate } from 'upgate/node'
 import { sqliteStore } from 'upgate/sql'
 import type { Config } from './config.ts'
 import { createProxy } from './proxy.ts'
@@ -76,6 +76,7 @@ export async function startAiGateway(config: Config, logger?: Logger): Promise<A
     async close() {
       const closed = once(server, 'close')
       server.close()
+      endStreams(gate)
       server.closeAllConnections()
       await closed
       gate.close()

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import {
   type ClientRequest,
   request as httpRequest,
@@ -8,13 +7,14 @@ import {
 } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { pipeline, Transform } from 'node:stream'
-import type { Gate, RevocationReason } from 'upgate'
-import { badPath, errorBody, fail, late, tooLarge, unreachable } from './answers.ts'
+import type { Gate } from 'upgate'
+import { endWithCredential, type StreamEndReason, type StreamGate } from 'upgate/node'
+import { badPath, errorBody, fail, keyEnded, late, shuttingDown, tooLarge, unreachable } from './answers.ts'
 import type { Config } from './config.ts'
 import { callerHeaders, hasBody, upstreamHeaders, upstreamUrl } from './upstream.ts'
 
 /** What the proxy needs of a gate. */
-export type ProxyGate = Pick<Gate, 'principalOf' | 'connections' | 'clock'>
+export type ProxyGate = StreamGate & Pick<Gate, 'principalOf'>
 
 /**
  * Passes requests on to the upstream as the proxy's own.
@@ -24,22 +24,13 @@ export type ProxyGate = Pick<Gate, 'principalOf' | 'connections' | 'clock'>
  */
 export function createProxy(config: Config, gate: ProxyGate): RequestListener {
   return (request, response) => {
-    const principal = gate.principalOf(request)
-    if (principal === undefined) throw new Error('The proxy is not behind a rule that requires somebody.')
+    if (gate.principalOf(request) === undefined)
+      throw new Error('The proxy is not behind a rule that requires somebody.')
     const url = upstreamUrl(config.upstream, request.url ?? '')
     if (url === undefined) return fail(response, badPath)
     if (Number(request.headers['content-length'] ?? 0) > config.maxBody) return fail(response, tooLarge)
-    // Registered at once, in the turn of the decision: a revocation from here on finds it.
-    const leave = gate.connections.add({
-      id: randomUUID(),
-      principal,
-      acceptedAt: gate.clock.now(),
-      path: url.pathname,
-      close: (reason) => cut(response, reason),
-    })
-    response.once('close', leave)
-    if (response.destroyed || response.writableEnded) return
-    forward(config, url, request, response)
+    const onEnd = (reason: StreamEndReason): void => cut(response, reason)
+    if (endWithCredential(gate, request, response, { onEnd })) forward(config, url, request, response)
   }
 }
 
@@ -103,19 +94,16 @@ function limited(bytes: number): Transform {
 }
 
 /** Ends an answer whose caller may not have it any more, and says so as far as the answer can still say anything. */
-function cut(response: ServerResponse, reason: RevocationReason): void {
-  const code = reason === 'expired' ? 'expired_credential' : 'revoked_credential'
-  const failure = { status: 401, code, message: 'The API key does not count any more.' }
+function cut(response: ServerResponse, reason: StreamEndReason): void {
+  const failure = reason === 'shutdown' ? shuttingDown : keyEnded(reason)
   if (!response.headersSent) {
     fail(response, failure)
     return
   }
   const type = String(response.getHeader('content-type') ?? '')
   const plain = response.getHeader('content-encoding') === undefined
-  if (!type.startsWith('text/event-stream') || !plain || response.writableEnded) {
-    response.destroy()
-    return
-  }
+  // Anything else is cut off: it could only look shorter.
+  if (!type.startsWith('text/event-stream') || !plain || response.writableEnded) return
   // The blank line ends an event that was half out. Clients of these APIs raise an error at such an event.
   response.end(`\n\ndata: ${errorBody(failure)}\n\n`)
 }

@@ -272,6 +272,17 @@ describe('a running stream', () => {
     await stays.body?.cancel()
   })
 
+  it('ends when the proxy stops, and says so', async () => {
+    const { gateway, bearer, left } = await streaming()
+    const reader = ((await post(gateway, bearer)).body as ReadableStream<Uint8Array>).getReader()
+    await reader.read()
+    const closed = gateway.close()
+    const last = Buffer.from((await reader.read()).value ?? []).toString()
+    expect(JSON.parse(last.replace(/^\s*data: /, ''))).toMatchObject({ error: { code: 'shutting_down' } })
+    await closed
+    await until(left)
+  })
+
   it('that has not begun is answered 401 when the key is revoked, and cancelled upstream as well', async () => {
     let left = 0
     const { gateway, bearer, key, seen } = await start((_request, response) => {

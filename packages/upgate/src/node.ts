@@ -5,4 +5,11 @@
  */
 export { clientAddressOf } from './node/client-address-of.ts'
 export { httpGate, type RequestListener } from './node/http-gate.ts'
+export {
+  type EndWithCredentialOptions,
+  endStreams,
+  endWithCredential,
+  type StreamEndReason,
+  type StreamGate,
+} from './node/live-response.ts'
 export { type TicketEndpointOptions, ticketEndpoint } from './node/ticket-endpoint.ts'

@@ -17,6 +17,8 @@ export interface Allow<P extends Principal = Principal> {
   readonly rule: CompiledRule
   /** To be added to whatever the application answers: CORS, a removed cookie. */
   readonly headers: HeaderList | undefined
+  /** `connections.mark()` from before it was decided: what is registered later asks what was revoked since then. */
+  readonly since?: number | undefined
 }
 
 /** Let a WebSocket through, unauthenticated, into the quarantine: its first frames say who it is. */

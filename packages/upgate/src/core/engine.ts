@@ -42,14 +42,17 @@ export interface EngineParts<P extends Principal> {
 /** Circumstances of one request; what costs something is only worked out where somebody asks. */
 class Circumstances implements VerifyContext {
   readonly dryRun: boolean
+  /** `connections.mark()` from before anything was verified. */
+  readonly since: number
   // Not `#private`: those cost measurably more to set up, and one of these is made for every request.
   private readonly request: AuthRequest
   private readonly addresses: ClientAddresses
 
-  constructor(request: AuthRequest, addresses: ClientAddresses, dryRun: boolean) {
+  constructor(request: AuthRequest, addresses: ClientAddresses, dryRun: boolean, since: number) {
     this.request = request
     this.addresses = addresses
     this.dryRun = dryRun
+    this.since = since
   }
 
   get clientAddress(): string | undefined {
@@ -177,7 +180,7 @@ export class Engine<P extends Principal> {
     }
     // Which pages may use what the browser sends by itself. Reading is left to SameSite and CORS.
     const ambientCounts = upgrade ? verdict === 'allowed' : safe || verdict !== 'foreign'
-    const context = new Circumstances(request, clientAddresses, trace !== undefined)
+    const context = new Circumstances(request, clientAddresses, trace !== undefined, prover.mark())
     const proof: MaybePromise<Proof<P>> =
       duplicate !== undefined
         ? {
@@ -197,7 +200,7 @@ export class Engine<P extends Principal> {
     request: AuthRequest,
     verdict: OriginVerdict,
     proof: Proof<P>,
-    context: VerifyContext,
+    context: Circumstances,
   ): MaybePromise<Decision<P>> {
     if (rule.access === 'deferred') return this.#judgeDeferred(rule, request, verdict, proof, context)
     const cleared: HeaderList | undefined = proof.clear?.map((line) => ['Set-Cookie', line] as const)
@@ -212,7 +215,7 @@ export class Engine<P extends Principal> {
     const reason = whyNotAuthorized(rule, principal, proof.edgePrincipal)
     if (reason !== undefined)
       return refuse(reason.code, { rule, principal, detail: reason.detail, headers: cleared })
-    return allow(rule, principal, proof.edgePrincipal, allowHeaders(request, verdict, cleared))
+    return allow(rule, principal, proof.edgePrincipal, allowHeaders(request, verdict, cleared), context.since)
   }
 
   #judgeDeferred(
@@ -220,7 +223,7 @@ export class Engine<P extends Principal> {
     request: AuthRequest,
     verdict: OriginVerdict,
     proof: Proof<P>,
-    context: VerifyContext,
+    context: Circumstances,
   ): Decision<P> {
     const cleared: HeaderList | undefined = proof.clear?.map((line) => ['Set-Cookie', line] as const)
     const headers = allowHeaders(request, verdict, cleared)
@@ -233,7 +236,7 @@ export class Engine<P extends Principal> {
       sufficient !== undefined &&
       whyNotAuthorized(rule, sufficient, edge) === undefined
     ) {
-      return allow(rule, sufficient, edge, headers)
+      return allow(rule, sufficient, edge, headers, context.since)
     }
     return {
       outcome: 'defer',
@@ -334,8 +337,9 @@ function allow<P extends Principal>(
   principal?: P,
   edgePrincipal?: Principal,
   headers?: HeaderList,
+  since?: number,
 ): Allow<P> {
-  return { outcome: 'allow', principal, edgePrincipal, rule, headers }
+  return { outcome: 'allow', principal, edgePrincipal, rule, headers, since }
 }
 
 function refuseMethod(method: string): Refused | undefined {

@@ -72,6 +72,11 @@ export class Prover<P extends Principal> {
     this.#logger = logger
   }
 
+  /** A point in time, before something is proved; see `Connections.mark`. */
+  mark(): number {
+    return this.#connections.mark()
+  }
+
   /** The name of a header that may occur once and occurred more often. */
   duplicateHeader(request: AuthRequest): string | undefined {
     return this.#findDuplicate(request.rawHeaders)

@@ -1,0 +1,146 @@
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { LiveConnection } from '../core/connections.ts'
+import type { Gate } from '../core/gate.ts'
+import { assertKnownOptions } from '../core/options.ts'
+import type { RevocationReason } from '../core/ports/revocations.ts'
+import type { Principal } from '../core/principal.ts'
+import { pathOf } from '../core/target.ts'
+
+/** Why a streamed response is ended. */
+export type StreamEndReason = RevocationReason | 'shutdown'
+
+/** Options of {@link endWithCredential}. */
+export interface EndWithCredentialOptions {
+  /**
+   * Called in place of cutting the response off, to say why as far as it can still say anything: an error event, or
+   * a status where nothing is sent yet. What is not ended then is cut off, and what is, when it was not read within a
+   * second.
+   */
+  readonly onEnd?: (reason: StreamEndReason) => void
+}
+
+/** What is needed of a gate to register responses with it. */
+export type StreamGate = Pick<Gate, 'decisionOf' | 'connections' | 'clock' | 'logger'>
+
+/** Milliseconds in which last words have to be read. */
+const lastWordsGrace = 1_000
+
+/** Shared by all copies of the library. */
+const streams: unique symbol = Symbol.for('upgate.streams') as never
+
+class LiveResponse implements LiveConnection {
+  readonly [streams] = true
+  readonly id: string = randomUUID()
+  readonly acceptedAt: number
+  readonly path: string
+  readonly principal: Principal
+  readonly mute?: () => void
+  readonly #gate: StreamGate
+  readonly #response: ServerResponse
+  readonly #onEnd: EndWithCredentialOptions['onEnd']
+  #ended = false
+
+  constructor(
+    gate: StreamGate,
+    principal: Principal,
+    request: IncomingMessage,
+    response: ServerResponse,
+    onEnd: EndWithCredentialOptions['onEnd'],
+  ) {
+    this.acceptedAt = gate.clock.now()
+    this.path = pathOf((request as { originalUrl?: string }).originalUrl ?? request.url ?? '')
+    this.principal = principal
+    this.#gate = gate
+    this.#response = response
+    this.#onEnd = onEnd
+    // Without last words it may be cut off a little later, as long as nothing more goes out until then.
+    if (onEnd === undefined) this.mute = () => void response.socket?.cork()
+  }
+
+  close(reason: StreamEndReason): void {
+    if (this.#ended) return
+    this.#ended = true
+    const response = this.#response
+    // What was said completely is still going out, and can be given no other end.
+    if (this.#onEnd !== undefined && !response.writableEnded) this.#say(this.#onEnd, reason)
+    else this.#cut()
+  }
+
+  #say(onEnd: (reason: StreamEndReason) => void, reason: StreamEndReason): void {
+    const { clock, logger } = this.#gate
+    try {
+      onEnd(reason)
+    } catch (error) {
+      logger.error('`onEnd` of a streamed response threw: it is cut off.', { error })
+      this.#cut()
+    }
+    if (!this.#response.writableEnded) this.#cut()
+    if (this.#response.destroyed) return
+    const timer = clock.setTimer(lastWordsGrace, () => this.#cut())
+    this.#response.once('close', () => timer.cancel())
+  }
+
+  /** No proper end: whoever reads it must not take it for whole (RFC 9112 section 8). */
+  #cut(): void {
+    this.#response.destroy()
+  }
+}
+
+/**
+ * Ends a streamed response (events, a long download, what is proxied) with the credential of its request: revocation and
+ * expiry cut it off, as they close sockets, so that its reader sees it broken and never merely shorter.
+ *
+ * Call it before the first byte. It leaves the register of live connections by itself when the response closes. Where
+ * the request has no principal, on public paths, there is nothing to do.
+ *
+ * @param request - Node's own, as the gate decided it: of Express `req`, of Koa `ctx.req`
+ * @param response - Node's own: of Express `res`, of Koa `ctx.res`
+ * @returns whether there is a response left to write: false where the credential was revoked since the decision, has
+ *   expired, or the client has left
+ * @throws TypeError for an unknown option, and for a request that this gate has not let in
+ * @example
+ * app.get('/events', (request, response) => {
+ *   if (!endWithCredential(gate, request, response)) return
+ *   response.writeHead(200, { 'content-type': 'text/event-stream' })
+ *   response.write('data: hello\n\n')
+ * })
+ */
+export function endWithCredential(
+  gate: StreamGate,
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: EndWithCredentialOptions = {},
+): boolean {
+  assertKnownOptions('endWithCredential', options, ['onEnd'])
+  const decision = gate.decisionOf(request)
+  if (decision?.outcome !== 'allow') {
+    throw new TypeError(
+      'endWithCredential: this gate has not let the request in; give it the gate that guards the route, and `ctx.req` of Koa.',
+    )
+  }
+  if (response.destroyed || response.writableFinished) return false
+  const { principal, since } = decision
+  if (principal === undefined) return true
+  const live = new LiveResponse(gate, principal, request, response, options.onEnd)
+  const { connections } = gate
+  const revoked = since === undefined ? undefined : connections.closedSince(since, principal)
+  if (revoked !== undefined) live.close(revoked)
+  else response.once('close', connections.add(live))
+  return !response.destroyed && !response.writableEnded
+}
+
+/**
+ * Ends all streamed responses that {@link endWithCredential} registered with a gate, for a shutdown: `server.close()`
+ * waits for them, and nothing else does.
+ *
+ * @returns how many that were
+ * @example
+ * server.close()
+ * setTimeout(() => endStreams(gate), 10_000) // those that have not come to their end by then
+ */
+export function endStreams(gate: Pick<Gate, 'connections'>): number {
+  const live = [...gate.connections.list()].filter((connection) => streams in connection) as LiveResponse[]
+  for (const response of live) response.close('shutdown')
+  return live.length
+}
