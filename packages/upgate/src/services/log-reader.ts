@@ -56,10 +56,11 @@ export function createLogReader(options: {
           (first.sequence === from && expected !== undefined && textOf(first) !== expected)
         if (replaced) return startAnew()
       }
-      if (first !== undefined && first.sequence > (known as number) + 1) onLost(first.sequence - 1)
       for (const entry of entries) {
-        if (entry.sequence > (known as number)) pass(entry)
-        else if (entry.sequence === known) anchor ??= textOf(entry)
+        if (entry.sequence > (known as number)) {
+          if (entry.sequence > (known as number) + 1) onLost(entry.sequence - 1)
+          pass(entry)
+        } else if (entry.sequence === known) anchor ??= textOf(entry)
       }
       if (entries.length < pageSize) return
     }

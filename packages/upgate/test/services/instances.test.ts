@@ -343,6 +343,27 @@ describe('a log that went back', () => {
     expect(seen).toMatchObject([{ sequence: 2, selector: { credentialId: 'x' } }])
   })
 
+  // Only what was missing right before the first entry of a page was noticed.
+  test('or has a gap, wherever it is: everybody proves themselves anew, and what follows takes effect', async () => {
+    const { setup, restore } = restored()
+    await setup.revocations.sync()
+    const seen = seenBy(setup)
+    restore([entry(1, 'a'), entry(2, 'b'), entry(3, 'c'), entry(4, 'd'), entry(7, 'g'), entry(8, 'h')])
+    await setup.revocations.sync()
+    expect(seen.map(({ sequence, selector }) => [sequence, selector])).toEqual([
+      [4, { credentialId: 'd' }],
+      [6, { kind: 'user' }],
+      [6, { kind: 'device' }],
+      [6, { kind: 'service' }],
+      [7, { credentialId: 'g' }],
+      [8, { credentialId: 'h' }],
+    ])
+    seen.length = 0
+    restore([entry(8, 'h'), entry(10, 'j')])
+    await setup.revocations.sync()
+    expect(seen.map(({ sequence }) => sequence)).toEqual([9, 9, 9, 10])
+  })
+
   test('and grew again beyond where it was: the entry we knew is another one', async () => {
     const { setup, restore } = restored()
     await setup.revocations.sync()
