@@ -1,6 +1,6 @@
 import { existsSync, openSync, readSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { createGate, createServices, deviceToken, memoryStore } from 'upgate'
 import { guardServer } from 'upgate/ws'
 import { WebSocket, WebSocketServer } from 'ws'
@@ -54,7 +54,11 @@ if (guard === 'gate') {
   })
   guardServer(server, gate, { sockets: { '/ws': sockets } })
   revoke = async () => {
-    await Promise.all(devices.map(({ id }) => services.devices.revoke(id)))
+    for (const { id } of devices) {
+      await services.devices.revoke(id)
+      // A store that is not in memory answers in a later turn.
+      await turn()
+    }
     return committed
   }
 } else {
@@ -79,14 +83,14 @@ function watchTurns() {
   let [longest, costliest] = [0, 0]
   let watching = true
   let [at, cost] = [performance.now(), ran()]
-  const turn = () => {
+  const look = () => {
     const [now, soFar] = [performance.now(), ran()]
     longest = Math.max(longest, now - at)
     costliest = Math.max(costliest, soFar - cost)
     ;[at, cost] = [now, soFar]
-    if (watching) setImmediate(turn)
+    if (watching) setImmediate(look)
   }
-  setImmediate(turn)
+  setImmediate(look)
   return () => {
     watching = false
     return { longestTurn: longest, costliestTurn: costliest }
