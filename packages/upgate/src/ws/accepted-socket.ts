@@ -96,13 +96,16 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
   /** Ends it because its credential stopped counting. */
   close(reason: RevocationReason): void {
     const { expiredCode, revokedCode } = this.#keeper.limits
-    if (reason === 'expired') this.end(expiredCode, 'auth_expired')
-    else if (reason === 'unavailable') this.end(1013, reason)
-    else this.end(revokedCode, reason)
+    const code = reason === 'expired' ? expiredCode : reason === 'unavailable' ? 1013 : revokedCode
+    this.end(code, endReasonOf(reason))
   }
 
-  /** Drops whatever the peer sends from now on; its close frame follows. */
-  mute(reason: string): void {
+  /** Its credential stopped counting: drops whatever the peer sends from now on; `close` follows. */
+  mute(reason: RevocationReason): void {
+    this.#hush(endReasonOf(reason))
+  }
+
+  #hush(reason: string): void {
     if (this.endReason !== undefined) return
     this.endReason = reason
     this.#undelivered = undefined
@@ -115,7 +118,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
   end(code: number, reason: string): void {
     if (this.#ended) return
     this.#ended = true
-    this.mute(reason)
+    this.#hush(reason)
     const ws = this.#ws
     if (ws.isPaused) ws.resume()
     ws.close(validCloseCode(code), validCloseReason(reason))
@@ -222,6 +225,10 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     }
     this.#keeper.gone()
   }
+}
+
+function endReasonOf(reason: RevocationReason): string {
+  return reason === 'expired' ? 'auth_expired' : reason
 }
 
 function sizeOf(data: unknown): number {

@@ -377,6 +377,8 @@ describe('revocation and expiry', () => {
     expect(client.ws.readyState).toBe(1)
     t.clock.advance(1)
     expect(await client.closed()).toEqual({ code: 4401, reason: 'auth_expired' })
+    await eventually(() => t.events.at(-1)?.type === 'socket_closed')
+    expect(t.events.at(-1)).toMatchObject({ reason: 'auth_expired' })
   })
 
   it('terminates a revoked peer that ignores the close frame, after the grace', async () => {
