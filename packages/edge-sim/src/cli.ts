@@ -9,6 +9,8 @@ process.exitCode = await runCommand({
   stderr: process.stderr,
   onStop: (callback) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, callback)
+    // Whoever read the output is gone, as with `| head`: nobody would see what happens from here on.
+    process.stdout.on('error', callback)
   },
 })
 // An open stdin would keep a stopped process alive.

@@ -128,6 +128,7 @@ export function readFault(text: string): Fault {
   }
 }
 
-function number(text: string): number {
-  return /^\d+$/.test(text) ? Number(text) : Number.NaN
+/** The number, or the text as it is, which the check of its range will name. */
+function number(text: string): number | string {
+  return /^\d+$/.test(text) ? Number(text) : text
 }

@@ -44,6 +44,12 @@ export async function runCommand(io: CommandIo): Promise<number> {
     io.stderr.write(`edge-sim: ${(error as Error).message}\n`)
     return 2
   }
+  // Before anything is printed: whoever reads it may ask to stop at once.
+  let stop = (): void => {}
+  const stopped = new Promise<void>((resolve) => {
+    stop = resolve
+  })
+  io.onStop(stop)
   try {
     await sim.start()
   } catch (error) {
@@ -51,18 +57,16 @@ export async function runCommand(io: CommandIo): Promise<number> {
     return 1
   }
   print(json ? JSON.stringify(summary(sim, options, tokens)) : welcome(sim, options, tokens, paint))
-  await new Promise<void>((stop) => {
-    io.onStop(stop)
-    if (io.stdin === undefined) return
-    const lines = createInterface({ input: io.stdin })
-    lines.on('line', (text) => {
+  if (io.stdin !== undefined) {
+    createInterface({ input: io.stdin }).on('line', (text) => {
       if (text.trim() === 'quit') stop()
       else
         obey(sim, text.trim(), options.team).then(print, (error: Error) =>
           print(`edge-sim: ${error.message}`),
         )
     })
-  })
+  }
+  await stopped
   await sim.stop()
   return 0
 }

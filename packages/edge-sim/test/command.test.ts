@@ -74,6 +74,7 @@ describe('the command', () => {
     [['--upstream', 'https://example.com'], 'upstream must be a loopback origin'],
     [['--upstream', 'http://10.0.0.1'], 'upstream must be a loopback origin'],
     [['-u', 'http://127.0.0.1:1', '--port', '65536'], '--port must be an integer from 0 to 65535'],
+    [['-u', 'http://127.0.0.1:1', '--port', 'x'], '--port must be an integer from 0 to 65535, got x'],
     [['-u', 'http://127.0.0.1:1', '--fault', 'nonsense'], '--fault must be one of rate-limit'],
     [['-u', 'http://127.0.0.1:1', '--fault', 'waf=1'], '--fault waf takes no value'],
     [
