@@ -25,9 +25,15 @@ afterEach(async () => {
   data.remove()
 })
 
-function runNode(name: string, code?: string, file = join(data.path, `${name}.json`)) {
+function runNode(
+  name: string,
+  code?: string,
+  file = join(data.path, `${name}.json`),
+  scopes: readonly string[] = [],
+) {
   const url = `${program.origin.replace('http', 'ws')}/ws`
-  const child = spawn(process.execPath, [entry, '--pair', '--identity', file, '--name', name, url], {
+  const wish = scopes.length === 0 ? [] : ['--scopes', scopes.join(',')]
+  const child = spawn(process.execPath, [entry, '--pair', '--identity', file, '--name', name, ...wish, url], {
     cwd: tmpdir(),
     env: { PATH: process.env.PATH, ...(code !== undefined && { UPGATE_CODE: code }) },
   })
@@ -57,8 +63,8 @@ async function pairings(): Promise<{ requests: Pairing[]; invitations: Pairing[]
   return (await visitor.get('/api/pairings')).json() as never
 }
 
-async function newCode(): Promise<string> {
-  const answer = await visitor.post('/api/pairings/codes', {})
+async function newCode(scopes?: readonly string[]): Promise<string> {
+  const answer = await visitor.post('/api/pairings/codes', { ...(scopes && { scopes }) })
   expect(answer.status).toBe(201)
   return answer.json().code as string
 }
@@ -91,6 +97,7 @@ describe('the node program with --pair', () => {
       name: 'kitchen',
       role: 'node',
       scopes: [],
+      grantable: [],
       introduction: 'code',
       address: null,
       key: expect.stringMatching(/^[0-9a-f]{16}$/),
@@ -174,6 +181,64 @@ describe('the node program with --pair', () => {
     const other = runNode('other', undefined, join(data.path, 'gateway.db'))
     expect(await other.exited).toBe(2)
     expect(other.output()).toContain('holds no key of a node')
+  })
+})
+
+describe('scopes', () => {
+  const wish = ['operator.read', 'operator.admin']
+  const asking = async (code: string) => {
+    const node = runNode('kitchen', code, undefined, wish)
+    return { node, request: await asked(node) }
+  }
+
+  it('are given as the code covers them and somebody chose, and open what they say', async () => {
+    const { node, request } = await asking(await newCode(['operator.read']))
+    expect(request).toMatchObject({ scopes: wish, grantable: ['operator.read'] })
+    // What the device wishes for is no measure of what it gets.
+    const wished = await visitor.post(`/api/pairings/${request.id}/approve`, { scopes: wish })
+    expect([wished.status, wished.json().code]).toEqual([403, 'beyond_invitation'])
+    const approved = await visitor.post(`/api/pairings/${request.id}/approve`, { scopes: request.grantable })
+    expect(approved.json()).toMatchObject({ scopes: ['operator.read'] })
+    await node.printed('Paired: the token is kept beside the key.')
+    const { deviceToken } = JSON.parse(readFileSync(node.file, 'utf8')) as { deviceToken: string }
+    const device = new Visitor(program.origin)
+    expect((await device.get('/api/nodes', bearer(deviceToken))).json()).toMatchObject({
+      nodes: [{ name: 'kitchen' }],
+    })
+    expect((await device.get('/api/keys', bearer(deviceToken))).status).toBe(403)
+  })
+
+  it('may all be left out', async () => {
+    const { node, request } = await asking(await newCode(['operator.read']))
+    await visitor.post(`/api/pairings/${request.id}/approve`, { scopes: [] })
+    await node.printed('Paired: the token is kept beside the key.')
+    const { deviceToken } = JSON.parse(readFileSync(node.file, 'utf8')) as { deviceToken: string }
+    const answer = await new Visitor(program.origin).get('/api/nodes', bearer(deviceToken))
+    expect([answer.status, answer.json().code]).toEqual([403, 'insufficient_scope'])
+  })
+
+  it('are bounded by those of whoever invites, and of whoever approves', async () => {
+    const pairer = bearer((await visitor.key(['operator.pairing'])).token)
+    const stranger = new Visitor(program.origin)
+    for (const path of ['codes', 'windows']) {
+      const beyond = await stranger.post(`/api/pairings/${path}`, { scopes: ['operator.read'] }, pairer)
+      expect([beyond.status, beyond.json().code]).toEqual([403, 'scope_not_held'])
+      expect(
+        (await stranger.post(`/api/pairings/${path}`, { scopes: ['operator.pairing'] }, pairer)).status,
+      ).toBe(201)
+    }
+    const { request } = await asking(await newCode(wish))
+    expect(request.grantable).toEqual(wish)
+    const { requests } = (await stranger.get('/api/pairings', pairer)).json() as { requests: Pairing[] }
+    expect(requests).toMatchObject([{ id: request.id, scopes: wish, grantable: [] }])
+    const approved = await stranger.post(`/api/pairings/${request.id}/approve`, { scopes: wish }, pairer)
+    expect([approved.status, approved.json().code]).toEqual([403, 'scope_not_held'])
+  })
+
+  it('that no name can be are refused by the node program itself', async () => {
+    const node = runNode('kitchen', undefined, undefined, ['operator.read', 'a|b'])
+    expect(await node.exited).toBe(2)
+    expect(node.output()).toContain('--scopes takes names')
   })
 })
 

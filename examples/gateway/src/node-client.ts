@@ -84,8 +84,8 @@ function pauseFor(
 
 async function proofOf({ token, pair }: Arguments): Promise<Proof> {
   if (pair !== undefined) {
-    const { identity, code, name } = pair
-    return { by: 'key', identity: openIdentity(identity), code, name }
+    const { identity, ...wish } = pair
+    return { by: 'key', identity: openIdentity(identity), ...wish }
   }
   return { by: 'token', token: token === 'stdin' ? await readToken() : (token ?? '').trim() }
 }

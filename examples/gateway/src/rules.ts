@@ -12,7 +12,8 @@ export interface SchemeNames {
 
 /**
  * What may be entered by whom. Whatever is not listed asks for a person who is logged in; an API key is a service,
- * and a device token a device, so neither opens anything that does not name its kind.
+ * and a device token a device, so neither opens anything that does not name its kind. A device that was paired with
+ * the scope for it may see who else is connected.
  */
 export function createRules(handshake: Handshake, schemes: SchemeNames): readonly RuleOptions[] {
   const people = ['user'] as const
@@ -34,7 +35,7 @@ export function createRules(handshake: Handshake, schemes: SchemeNames): readonl
     },
     { path: ['/ws/chat', '/ws/live'], access: 'required', kinds: people, schemes: [schemes.login] },
 
-    { path: '/api/nodes', access: 'required', kinds: programs, scopes: [scopes.read] },
+    { path: '/api/nodes', access: 'required', kinds: [...programs, 'device'], scopes: [scopes.read] },
     {
       path: ['/api/devices', '/api/devices/*', '/api/pairings', '/api/pairings/*'],
       access: 'required',

@@ -218,6 +218,75 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       node.stop()
     })
 
+    it('binds a code to scopes, and asks which of them the device gets', async () => {
+      await start()
+      const page = await context.newPage()
+      await logIn(page)
+      await page.getByText('What it may be given, besides being a node').first().click()
+      // Only what opens anything for a device, and what the account holds.
+      expect(
+        await page
+          .locator('#invite-scopes input')
+          .evaluateAll((boxes) => boxes.map((box) => (box as HTMLInputElement).value)),
+      ).toEqual(['operator.read'])
+      await page.locator('#invite-scopes').getByLabel('See which nodes are connected').check()
+      await picture(page, 'pairing-scopes')
+      await page.getByRole('button', { name: 'Create a code' }).click()
+      await page.locator('#code-dialog[open]').waitFor()
+      expect(await page.locator('#code-scopes').textContent()).toContain('operator.read')
+      expect(await page.locator('#pair-command').textContent()).toContain('--pair --scopes operator.read ws')
+      const code = await page.getByLabel('Code', { exact: true }).inputValue()
+      await picture(page, 'pairing-scopes-code')
+      await closeToken(page)
+      // Nothing is left chosen for the next one.
+      expect(await page.locator('#invite-scopes input:checked').count()).toBe(0)
+      expect(await page.locator('#invitations').textContent()).toContain('operator.read')
+      const node = runNode({ UPGATE_CODE: code }, [
+        '--pair',
+        '--identity',
+        `${data.path}/node.json`,
+        '--scopes',
+        'operator.read,operator.admin',
+      ])
+      const row = page.locator('#pairings tbody tr')
+      await row.waitFor()
+      const approve = page.getByRole('button', { name: /^Approve / }).first()
+      await approve.click()
+      const dialog = page.locator('#approve-dialog')
+      await dialog.and(page.locator('[open]')).waitFor()
+      const comparison = (await row.locator('[data-f=comparisonCode]').textContent()) ?? ''
+      expect(await page.locator('#approve-code').textContent()).toBe(comparison)
+      expect(
+        await dialog
+          .locator('input:checked')
+          .evaluateAll((boxes) => boxes.map((box) => (box as HTMLInputElement).value)),
+      ).toEqual(['operator.read'])
+      expect(await dialog.getByLabel('operator.admin').isDisabled()).toBe(true)
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+        for (const width of [1100, 360]) {
+          await page.setViewportSize({ width, height: 740 })
+          await picture(page, `pairing-approve-${colorScheme}-${width}`)
+          expect(await page.evaluate(measure)).toEqual({ wide: false, contrasts: [] })
+        }
+      }
+      // Changing one's mind decides nothing.
+      await dialog.getByRole('button', { name: 'Cancel' }).click()
+      await expect.poll(() => row.count()).toBe(1)
+      await approve.click()
+      await dialog.getByRole('button', { name: 'Approve' }).click()
+      await page.locator('#nodes tbody tr').waitFor()
+      await expect.poll(() => row.count()).toBe(0)
+      await page.goto(`${program.origin}/audit`)
+      await page
+        .getByText(/pairing.approved/i)
+        .first()
+        .waitFor()
+      expect(await page.locator('main').textContent()).toContain('operator.read')
+      expect(complaints).toEqual([])
+      node.stop()
+    })
+
     it('creates API keys with chosen scopes, and revokes them', async () => {
       await start()
       const page = await context.newPage()
@@ -413,6 +482,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
         'Audit',
         'Sessions',
         'Log out',
+        'What it may be given, besides being a node',
         'Create a code',
         'Let devices ask for 2 minutes',
         'device-name',

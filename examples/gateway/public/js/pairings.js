@@ -39,11 +39,12 @@ function tag(text) {
   return [element, ' ']
 }
 
-function invitationItem({ id, kind, expiresAt }) {
+function invitationItem({ id, kind, scopes, expiresAt }) {
   const item = cloneRow('invitation-item')
   item.dataset.key = id
   item.querySelector('[data-f=kind]').textContent = kind === 'code' ? 'A code is open' : 'Anybody may ask'
   setTime(item.querySelector('[data-f=expiresAt]'), expiresAt, 'clock')
+  item.querySelector('[data-f=scopes]').replaceChildren(...scopes.flatMap(tag))
   item.querySelector('[data-end]').dataset.end = id
   return item
 }
@@ -62,12 +63,15 @@ async function act(button, action) {
   await refreshPairings().catch(() => {})
 }
 
-function showCode({ code }) {
+function showCode({ code, scopes }) {
   const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('code-dialog'))
   const value = /** @type {HTMLInputElement} */ (document.getElementById('code-value'))
   const command = document.getElementById('pair-command')
   value.value = code
-  command.textContent = command.dataset.template.replace('{code}', code)
+  const wish = scopes.length === 0 ? '' : ` --scopes ${scopes.join(',')}`
+  command.textContent = command.dataset.template.replace('{code}', code).replace('{scopes}', wish)
+  document.getElementById('code-scopes').hidden = scopes.length === 0
+  document.getElementById('code-scope-tags').replaceChildren(...scopes.flatMap(tag))
   dialog.addEventListener(
     'close',
     () => {
@@ -81,11 +85,75 @@ function showCode({ code }) {
   value.select()
 }
 
-document.getElementById('code-create').addEventListener('click', (event) => {
-  act(event.currentTarget, async () => showCode(await call('POST', '/api/pairings/codes', {})))
-})
-document.getElementById('window-open').addEventListener('click', (event) => {
-  act(event.currentTarget, () => call('POST', '/api/pairings/windows', {}))
+/**
+ * Asks which of the scopes that a device wishes for it is given.
+ *
+ * @returns {Promise<string[] | undefined>} nothing where nobody answered
+ */
+function chooseScopes({ name, comparisonCode, scopes, grantable }) {
+  const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('approve-dialog'))
+  const form = /** @type {HTMLFormElement} */ (document.getElementById('approve-form'))
+  document.getElementById('approve-name').textContent = name
+  document.getElementById('approve-code').textContent = comparisonCode
+  document.getElementById('approve-scopes').replaceChildren(
+    ...scopes.map((scope) => {
+      const item = cloneRow('approve-scope')
+      const box = item.querySelector('input')
+      box.value = scope
+      box.checked = grantable.includes(scope)
+      box.disabled = !box.checked
+      item.querySelector('[data-f=scope]').textContent = scope
+      item.querySelector('[data-f=why]').hidden = !box.disabled
+      return item
+    }),
+  )
+  return new Promise((resolve) => {
+    let chosen
+    const agree = (event) => {
+      event.preventDefault()
+      chosen = new FormData(form).getAll('scope')
+      dialog.close()
+    }
+    form.addEventListener('submit', agree)
+    dialog.addEventListener(
+      'close',
+      () => {
+        form.removeEventListener('submit', agree)
+        resolve(chosen)
+      },
+      { once: true },
+    )
+    dialog.showModal()
+  })
+}
+
+async function approve(id) {
+  const { requests } = await call('GET', '/api/pairings')
+  const request = requests.find((each) => each.id === id)
+  // Nothing to choose from, or gone meanwhile: the answer says so.
+  const scopes = request?.scopes.length > 0 ? await chooseScopes(request) : []
+  if (scopes === undefined) return false
+  await call('POST', `/api/pairings/${encodeURIComponent(id)}/approve`, { scopes })
+  return true
+}
+
+async function reject(id) {
+  await call('POST', `/api/pairings/${encodeURIComponent(id)}/reject`, {})
+  return true
+}
+
+document.getElementById('invite-form').addEventListener('submit', (event) => {
+  event.preventDefault()
+  const form = /** @type {HTMLFormElement} */ (event.currentTarget)
+  const button = /** @type {HTMLButtonElement} */ (event.submitter)
+  const scopes = new FormData(form).getAll('scope')
+  act(button, async () => {
+    if (button.value === 'code') showCode(await call('POST', '/api/pairings/codes', { scopes }))
+    else await call('POST', '/api/pairings/windows', { scopes })
+    // The next one is given nothing that was meant for this one.
+    form.reset()
+    form.querySelector('details').open = false
+  })
 })
 document.getElementById('invitations').addEventListener('click', (event) => {
   const button = event.target.closest('[data-end]')
@@ -97,8 +165,8 @@ document.getElementById('pairings').addEventListener('click', (event) => {
   if (button === null) return
   const { key } = button.closest('tr').dataset
   act(button, async () => {
-    await call('POST', `/api/pairings/${encodeURIComponent(key)}/${button.dataset.decide}`, {})
+    const decided = await (button.dataset.decide === 'approve' ? approve(key) : reject(key))
     // The button that had the focus goes with its row.
-    document.getElementById('main').focus()
+    if (decided) document.getElementById('main').focus()
   })
 })

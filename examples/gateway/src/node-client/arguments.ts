@@ -20,6 +20,8 @@ export interface Pairing {
   readonly identity: string
   readonly code: string | undefined
   readonly name: string
+  /** What it asks for besides its role. */
+  readonly scopes: readonly string[]
 }
 
 /** A command line that cannot be used; the message says what to do. */
@@ -37,6 +39,7 @@ export const help = `Connects to a gateway as a node and prints what happens.
   --pair           prove a key of its own instead of a token: the first time somebody has to approve it
   --identity <file>  where the key is kept, for this user only; default: upgate-node.json
   --name <name>    what the gateway's pages call it while it waits; default: the name of this machine
+  --scopes <a,b>   what it would like to be allowed; it gets what is granted of it when it is approved
   --once           do not connect again after the connection was lost
   --help           this text
 
@@ -69,8 +72,8 @@ export function readArguments(
     throw new UsageError('Give --token or --token-stdin, not both.')
   }
   if (values.pair === true) return { ...readPairing(values, env), ...common() }
-  if (values.identity !== undefined || values.name !== undefined) {
-    throw new UsageError('--identity and --name belong to --pair.')
+  if (values.identity !== undefined || values.name !== undefined || values.scopes !== undefined) {
+    throw new UsageError('--identity, --name and --scopes belong to --pair.')
   }
   const token = values['token-stdin'] === true ? 'stdin' : (values.token ?? env.UPGATE_TOKEN ?? '')
   if (token === '') {
@@ -96,7 +99,11 @@ function readPairing(
   }
   const { identity = 'upgate-node.json', name = hostname() } = values
   const code = env.UPGATE_CODE?.trim() || undefined
-  return { token: undefined, pair: { identity, code, name }, warning: undefined }
+  const scopes = (values.scopes ?? '').split(',').filter((scope) => scope !== '')
+  if (!scopes.every((scope) => /^[\w.:-]{1,128}$/.test(scope))) {
+    throw new UsageError('--scopes takes names such as operator.read, separated by commas.')
+  }
+  return { token: undefined, pair: { identity, code, name, scopes }, warning: undefined }
 }
 
 function parse(argv: readonly string[]) {
@@ -110,6 +117,7 @@ function parse(argv: readonly string[]) {
         pair: { type: 'boolean' },
         identity: { type: 'string' },
         name: { type: 'string' },
+        scopes: { type: 'string' },
         once: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },

@@ -10,6 +10,8 @@ export type Proof =
       readonly code: string | undefined
       /** For people. */
       readonly name: string
+      /** What it would like to be allowed; it gets what was granted of it. */
+      readonly scopes: readonly string[]
     }
 
 /** The nonce of `connect.challenge`, and the gateway's clock. */
@@ -25,18 +27,19 @@ const role = 'node'
 export function connectRequest(proof: Proof, challenge: Challenge | undefined): string | undefined {
   if (proof.by === 'token') return request({ client, auth: { deviceToken: proof.token } })
   if (challenge === undefined) return undefined
-  const { identity, code = '', name } = proof
+  const { identity, code = '', name, scopes } = proof
   const device = identity.prove({
     clientId: client.id,
     mode: client.mode,
     platform: client.platform,
     role,
+    scopes,
     token: code,
     nonce: challenge.nonce,
     signedAt: challenge.ts,
   })
   const auth = code === '' ? {} : { bootstrapToken: code }
-  return request({ client: { ...client, displayName: name }, device, auth })
+  return request({ client: { ...client, displayName: name }, scopes, device, auth })
 }
 
 function request(params: Readonly<Record<string, unknown>>): string {

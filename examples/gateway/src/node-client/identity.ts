@@ -7,6 +7,7 @@ export interface Signed {
   readonly clientId: string
   readonly mode: string
   readonly role: string
+  readonly scopes: readonly string[]
   readonly platform: string
   /** The code that is sent along, or nothing. */
   readonly token: string
@@ -34,8 +35,20 @@ export function openIdentity(path: string): Identity {
   const raw = createPublicKey(privateKey).export({ type: 'spki', format: 'der' }).subarray(-32)
   const id = createHash('sha256').update(raw).digest('hex')
   return {
-    prove({ clientId, mode, role, platform, token, nonce, signedAt }) {
-      const text = ['v3', id, clientId, mode, role, '', signedAt, token, nonce, platform, ''].join('|')
+    prove({ clientId, mode, role, scopes, platform, token, nonce, signedAt }) {
+      const text = [
+        'v3',
+        id,
+        clientId,
+        mode,
+        role,
+        scopes.join(','),
+        signedAt,
+        token,
+        nonce,
+        platform,
+        '',
+      ].join('|')
       const signature = sign(null, Buffer.from(text), privateKey).toString('base64url')
       return { id, publicKey: raw.toString('base64url'), signature, signedAt, nonce }
     },

@@ -3,7 +3,7 @@ import type { KeyView } from '../routes/keys.ts'
 import { scopeCatalogue } from '../scopes.ts'
 import { type Html, html } from './html.ts'
 import { page } from './layout.ts'
-import { confirmDialog, liveState, time, tokenDialog } from './parts.ts'
+import { confirmDialog, liveState, scopeChecks, time, tokenDialog } from './parts.ts'
 
 export interface KeysPageOptions {
   readonly viewer: Viewer
@@ -15,6 +15,7 @@ export interface KeysPageOptions {
 
 /** The API keys. */
 export function keysPage({ viewer, keys, held, origin }: KeysPageOptions): Html {
+  const offered = scopeCatalogue.filter((scope) => held.includes(scope.name))
   return page({
     title: 'API keys',
     path: '/keys',
@@ -32,12 +33,7 @@ export function keysPage({ viewer, keys, held, origin }: KeysPageOptions): Html 
     </div>
     <fieldset>
       <legend>What it may do</legend>
-      ${scopeCatalogue
-        .filter((scope) => held.includes(scope.name))
-        .map(
-          (scope, index) =>
-            html`<label class="check"><input type="checkbox" name="scope" value="${scope.name}"${index === 0 && html` checked`}><span>${scope.opens}<span class="sub mono">${scope.name}</span></span></label>`,
-        )}
+      ${scopeChecks(offered, offered[0])}
     </fieldset>
     <p class="error" id="key-error" role="alert"></p>
     <p><button class="primary" type="submit">Create key</button></p>
@@ -72,7 +68,7 @@ const blankKey: KeyView = { id: '', name: '', scopes: [], createdAt: '', lastUse
 function keyRow(key: KeyView): Html {
   return html`<tr data-key="${key.id}">
   <th scope="row"><span class="name" data-f="name">${key.name}</span><span class="sub mono" data-f="id">${key.id}</span></th>
-  <td data-label="Scopes" data-f="scopes">${key.scopes.map((scope) => html`<span class="tag">${scope}</span> `)}</td>
+  <td data-label="Scopes"><span data-f="scopes">${key.scopes.map((scope) => html`<span class="tag">${scope}</span> `)}</span></td>
   <td data-label="Created" data-f="createdAt">${time(key.createdAt)}</td>
   <td data-label="Last used" data-f="lastUsedAt">${time(key.lastUsedAt)}</td>
   <td class="actions"><button class="quiet danger" type="button" data-revoke="${key.id}" aria-label="Revoke ${key.name}">Revoke</button></td>

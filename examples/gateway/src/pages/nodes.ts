@@ -13,6 +13,8 @@ export interface NodesPageOptions {
   readonly devices: readonly DeviceView[]
   readonly pairings: readonly PairingView[]
   readonly invitations: readonly InvitationView[]
+  /** Scopes of the account: others cannot be given away. */
+  readonly held: readonly string[]
   /** Address of the node endpoint. */
   readonly nodeUrl: string
 }

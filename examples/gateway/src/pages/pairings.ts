@@ -1,20 +1,33 @@
 import type { InvitationView, PairingView } from '../routes/pairings.ts'
+import { scopeCatalogue } from '../scopes.ts'
 import { type Html, html } from './html.ts'
-import { time } from './parts.ts'
+import { scopeChecks, time } from './parts.ts'
 
 export interface PairingSectionOptions {
   readonly pairings: readonly PairingView[]
   readonly invitations: readonly InvitationView[]
+  /** Scopes of the account: others cannot be given away. */
+  readonly held: readonly string[]
   /** Address of the node endpoint. */
   readonly nodeUrl: string
 }
 
 /** Devices that ask to be let in, and how they come to ask. */
-export function pairingSection({ pairings, invitations, nodeUrl }: PairingSectionOptions): Html {
+export function pairingSection({ pairings, invitations, held, nodeUrl }: PairingSectionOptions): Html {
+  const offered = scopeCatalogue.filter(({ name, forDevices }) => forDevices === true && held.includes(name))
   return html`<section aria-labelledby="pairing-title">
   <h2 id="pairing-title">Waiting for approval <span class="count" id="pairing-count">${pairings.length}</span></h2>
   <p class="hint">A device that pairs makes a key of its own, and no token has to be copied. Give it a code, or let anybody ask for two minutes; then approve it only if it shows the same six characters.</p>
-  <p class="button-row"><button type="button" id="code-create">Create a code</button> <button type="button" id="window-open">Let devices ask for 2 minutes</button></p>
+  <form class="stack" id="invite-form">
+    <details id="invite-scopes"${offered.length === 0 && html` hidden`}>
+      <summary>What it may be given, besides being a node</summary>
+      <fieldset class="padded">
+        <legend class="sr">What it may be given, besides being a node</legend>
+        ${scopeChecks(offered)}
+      </fieldset>
+    </details>
+    <p class="button-row"><button name="kind" value="code">Create a code</button> <button name="kind" value="window">Let devices ask for 2 minutes</button></p>
+  </form>
   <p class="error" id="pairing-error" role="alert"></p>
   <div class="panel">
     <table id="pairings"${pairings.length === 0 && html` hidden`}>
@@ -31,6 +44,7 @@ export function pairingSection({ pairings, invitations, nodeUrl }: PairingSectio
 <dialog id="code-dialog" aria-labelledby="code-title">
   <h2 id="code-title">Code for one device</h2>
   <p class="alert calm">It counts for ten minutes, once, and is not shown again. The device still waits for your approval.</p>
+  <p id="code-scopes" hidden>It may be given: <span id="code-scope-tags"></span></p>
   <div class="field">
     <label for="code-value">Code</label>
     <div class="copy-row">
@@ -40,10 +54,22 @@ export function pairingSection({ pairings, invitations, nodeUrl }: PairingSectio
   </div>
   <div class="field">
     <p class="label" id="pair-label">Run the node</p>
-    <div class="copy-row"><code class="command" id="pair-command" data-template="UPGATE_CODE='{code}' node examples/gateway/dist/node-client.js --pair ${nodeUrl}"></code><button type="button" data-copy="pair-command" aria-describedby="pair-label">Copy</button></div>
+    <div class="copy-row"><code class="command" id="pair-command" data-template="UPGATE_CODE='{code}' node examples/gateway/dist/node-client.js --pair{scopes} ${nodeUrl}"></code><button type="button" data-copy="pair-command" aria-describedby="pair-label">Copy</button></div>
   </div>
   <p class="dialog-actions"><button class="primary" type="button" data-close>Done</button></p>
 </dialog>
+<dialog id="approve-dialog" aria-labelledby="approve-title">
+  <h2 id="approve-title">Approve <span id="approve-name"></span>?</h2>
+  <p>Only if it shows <span class="comparison mono" id="approve-code"></span></p>
+  <form class="stack" id="approve-form">
+    <fieldset>
+      <legend>What it asks for</legend>
+      <div class="stack" id="approve-scopes"></div>
+    </fieldset>
+    <p class="dialog-actions"><button type="button" data-close>Cancel</button><button class="primary">Approve</button></p>
+  </form>
+</dialog>
+<template id="approve-scope"><label class="check"><input type="checkbox" name="scope"><span><span class="mono" data-f="scope"></span><span class="sub" data-f="why" hidden>Not covered by the code or window, or not held by you</span></span></label></template>
 </section>`
 }
 
@@ -53,6 +79,7 @@ const blank: PairingView = {
   name: '',
   role: '',
   scopes: [],
+  grantable: [],
   introduction: 'code',
   address: '',
   key: '',
@@ -65,7 +92,7 @@ function pairingRow(request: PairingView): Html {
   return html`<tr data-key="${request.id}">
   <th scope="row"><span class="comparison mono" data-f="comparisonCode">${comparisonCode}</span></th>
   <td data-label="Says it is"><span><span class="name" data-f="name">${name}</span><span class="sub mono" data-f="key">${request.key ?? 'no key'}</span></span></td>
-  <td data-label="Asks for" data-f="wish"><span class="tag">${request.role}</span> ${request.scopes.map((scope) => html`<span class="tag">${scope}</span> `)}</td>
+  <td data-label="Asks for"><span data-f="wish"><span class="tag">${request.role}</span> ${request.scopes.map((scope) => html`<span class="tag">${scope}</span> `)}</span></td>
   <td data-label="Address"><span><span class="mono" data-f="address">${request.address ?? 'unknown'}</span><span class="sub" data-f="introduction">${introductions[request.introduction] ?? ''}</span></span></td>
   <td data-label="Asked" data-f="createdAt">${time(request.createdAt)}</td>
   <td class="actions"><span class="button-row"><button class="quiet" type="button" data-decide="approve" aria-label="Approve ${name}, ${comparisonCode}">Approve</button><button class="quiet danger" type="button" data-decide="reject" aria-label="Reject ${name}, ${comparisonCode}">Reject</button></span></td>
@@ -79,6 +106,6 @@ const introductions: Readonly<Record<string, string>> = {
   credential: 'with a login',
 }
 
-function invitationItem({ id, kind, expiresAt }: InvitationView): Html {
-  return html`<li data-key="${id}"><span data-f="kind">${kind === 'code' ? 'A code is open' : 'Anybody may ask'}</span> until <span data-f="expiresAt">${time(expiresAt, 'clock')}</span> <button class="quiet danger" type="button" data-end="${id}">End it</button></li>`
+function invitationItem({ id, kind, scopes, expiresAt }: InvitationView): Html {
+  return html`<li data-key="${id}"><span data-f="kind">${kind === 'code' ? 'A code is open' : 'Anybody may ask'}</span> until <span data-f="expiresAt">${time(expiresAt, 'clock')}</span> <span data-f="scopes">${scopes.map((scope) => html`<span class="tag">${scope}</span> `)}</span><button class="quiet danger" type="button" data-end="${id}">End it</button></li>`
 }

@@ -1,9 +1,18 @@
+import type { ScopeEntry } from '../scopes.ts'
 import { type Html, html, type Slot } from './html.ts'
 
 /** A moment, readable without JavaScript; the page's module makes it relative to now. */
 export function time(iso: string | null | undefined, style: 'relative' | 'clock' = 'relative'): Html {
   if (iso === undefined || iso === null) return html`<span class="muted">never</span>`
   return html`<time datetime="${iso}" data-style="${style}">${iso.slice(0, 16).replace('T', ' ')} UTC</time>`
+}
+
+/** Boxes to choose scopes by. */
+export function scopeChecks(entries: readonly ScopeEntry[], checked?: ScopeEntry): Html {
+  return html`${entries.map(
+    (scope) =>
+      html`<label class="check"><input type="checkbox" name="scope" value="${scope.name}"${scope === checked && html` checked`}><span>${scope.opens}<span class="sub mono">${scope.name}</span></span></label>`,
+  )}`
 }
 
 /** The state of the page's live connection. */

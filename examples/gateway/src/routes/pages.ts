@@ -59,13 +59,14 @@ export function addPageRoutes(app: Express, context: Context): void {
 
   app.get('/nodes', async (request, response) => {
     const viewer = viewerOf(context, request)
+    const held = callerOf(context, request).scopes
     const [devices, pairings, invitations] = await Promise.all([
       listDevices(context),
-      listPairings(context),
+      listPairings(context, held),
       listInvitations(context),
     ])
     const { nodeUrl } = context
-    send(response, nodesPage({ viewer, nodes: nodes.list(), devices, pairings, invitations, nodeUrl }))
+    send(response, nodesPage({ viewer, nodes: nodes.list(), devices, pairings, invitations, held, nodeUrl }))
   })
 
   app.get('/keys', async (request, response) => {

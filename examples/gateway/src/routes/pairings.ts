@@ -13,6 +13,8 @@ export interface PairingView {
   readonly name: string
   readonly role: string
   readonly scopes: readonly string[]
+  /** Of these, what whoever looks may give it: they hold it, and the code or window covers it. */
+  readonly grantable: readonly string[]
   /** Who let it ask: a code, a window, or a person. */
   readonly introduction: string
   readonly address: string | null
@@ -33,9 +35,12 @@ export interface InvitationView {
   readonly expiresAt: string
 }
 
-/** Devices that wait, in order of arrival. */
-export async function listPairings(context: Context): Promise<readonly PairingView[]> {
-  return (await context.services.pairing.pending()).map(viewOf)
+/** Devices that wait, in order of arrival, for somebody who holds these scopes. */
+export async function listPairings(
+  context: Context,
+  held: readonly string[],
+): Promise<readonly PairingView[]> {
+  return (await context.services.pairing.pending()).map((request) => viewOf(request, held))
 }
 
 /** Codes and windows that are open. */
@@ -48,8 +53,12 @@ export function addPairingRoutes(app: Express, context: Context): void {
   const { pairing } = context.services
   const { audit, live } = context
 
-  app.get('/api/pairings', async (_request, response) => {
-    const [requests, invitations] = await Promise.all([listPairings(context), listInvitations(context)])
+  app.get('/api/pairings', async (request, response) => {
+    const { scopes } = callerOf(context, request)
+    const [requests, invitations] = await Promise.all([
+      listPairings(context, scopes),
+      listInvitations(context),
+    ])
     response.json({ requests, invitations })
   })
 
@@ -132,13 +141,15 @@ const unknownInvitation = new ProblemError({
   action: 'List the pairings and use one of the ids there.',
 })
 
-function viewOf(request: PairingRequest): PairingView {
+function viewOf(request: PairingRequest, held: readonly string[]): PairingView {
+  const covered = request.limit?.scopes ?? held
   return {
     id: request.id,
     comparisonCode: request.comparisonCode,
     name: request.name,
     role: request.role,
     scopes: request.scopes,
+    grantable: request.scopes.filter((scope) => held.includes(scope) && covered.includes(scope)),
     introduction: request.introduction,
     address: request.clientAddress ?? null,
     key: request.keyId?.slice(0, 16) ?? null,
