@@ -29,7 +29,10 @@ socket.on('unexpected-response', (_request, response) => {
   const toLogin = String(response.headers.location ?? '').includes('/cdn-cgi/access/login/')
   if (refusal !== undefined)
     console.error(`The gateway refused the upgrade (${response.statusCode}): ${refusal}`)
-  else if (toLogin) console.error('Cloudflare Access wants a login: it does not know the service token.')
+  else if (toLogin)
+    console.error(
+      `Cloudflare Access wants a login: ${id && secret ? 'it does not know the service token' : 'no service token was sent'}.`,
+    )
   else console.error(`Something in front of the gateway answered ${response.statusCode}.`)
   process.exit(1)
 })
@@ -54,10 +57,15 @@ socket.on('message', (data) => {
   } else console.error(`The gateway refused: ${message.error?.message}`)
 })
 socket.on('error', (error) => console.error(`The connection failed: ${error.message}`))
+let leaving = false
 socket.on('close', (code, reason) => {
   // What a client that comes back by itself would do about this code.
-  console.log(`Closed with ${code} ${reason}; what to do: ${adviceFor(code)}`)
+  if (!leaving) console.log(`Closed with ${code} ${reason}; what to do: ${adviceFor(code)}`)
   process.exit(code === 1000 || code === 1001 ? 0 : 1)
 })
-process.on('SIGINT', () => socket.close(1000))
-process.on('SIGTERM', () => socket.close(1000))
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => {
+    leaving = true
+    socket.close(1000)
+  })
+}

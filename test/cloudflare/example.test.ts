@@ -115,7 +115,14 @@ it('one command starts edge and gateway; a simulated user logs in, a node connec
 
   const noService = node({ UPGATE_TOKEN: token })
   expect(await noService.exited).toBe(1)
-  expect(noService.output()).toContain('Cloudflare Access wants a login')
+  expect(noService.output()).toContain('Cloudflare Access wants a login: no service token was sent.')
+  const unknown = node({
+    CF_ACCESS_CLIENT_ID: id,
+    CF_ACCESS_CLIENT_SECRET: '0'.repeat(64),
+    UPGATE_TOKEN: token,
+  })
+  expect(await unknown.exited).toBe(1)
+  expect(unknown.output()).toContain('it does not know the service token')
   const noDevice = node({ ...access, UPGATE_TOKEN: 'ugd_wrong' })
   expect(await noDevice.exited).toBe(1)
   expect(noDevice.output()).toMatch(/The gateway refused: .*\nClosed with 1008/)
