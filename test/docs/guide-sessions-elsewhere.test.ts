@@ -1,5 +1,6 @@
 /* The programs of the guide, with the real libraries: what they say is asserted from outside. */
 import { once } from 'node:events'
+import type { betterAuth } from 'better-auth'
 import type session from 'express-session'
 import type { Services } from 'upgate'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -166,14 +167,9 @@ describe('sessions of express-session', () => {
 })
 
 describe('sessions of better-auth', () => {
-  interface Auth {
-    readonly api: {
-      revokeSessions(options: { headers: Headers }): Promise<unknown>
-    }
-  }
   type Row = Record<string, unknown>
   let program: Program & {
-    readonly auth: Auth
+    readonly auth: ReturnType<typeof betterAuth>
     readonly services: Services
     readonly database: { readonly user: Row[]; session: Row[] }
   }

@@ -272,7 +272,10 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       }
       // Changing one's mind decides nothing.
       await dialog.getByRole('button', { name: 'Cancel' }).click()
-      await expect.poll(() => row.count()).toBe(1)
+      await expect
+        .poll(() => page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? ''))
+        .toContain('Approve')
+      expect(await row.count()).toBe(1)
       await approve.click()
       await dialog.getByRole('button', { name: 'Approve' }).click()
       await page.locator('#nodes tbody tr').waitFor()

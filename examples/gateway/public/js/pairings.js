@@ -164,9 +164,12 @@ document.getElementById('pairings').addEventListener('click', (event) => {
   const button = event.target.closest('[data-decide]')
   if (button === null) return
   const { key } = button.closest('tr').dataset
+  let decided = false
   act(button, async () => {
-    const decided = await (button.dataset.decide === 'approve' ? approve(key) : reject(key))
+    decided = await (button.dataset.decide === 'approve' ? approve(key) : reject(key))
     // The button that had the focus goes with its row.
     if (decided) document.getElementById('main').focus()
+  }).then(() => {
+    if (!decided) button.focus()
   })
 })

@@ -46,11 +46,11 @@ export function fromMiddleware<Request extends object>(
     throw new TypeError('fromMiddleware: give it middleware and a function from a request to a principal')
   }
 
-  function run(request: Request): Promise<string | undefined> {
+  function run(request: Request, native: Request): Promise<string | undefined> {
     return new Promise((resolve) => {
       const response = new StandInResponse(request, () => resolve('the middleware answered by itself'))
       const next = (error?: unknown): void => {
-        if (onSetCookie !== undefined && response.cookies.length > 0) onSetCookie(response.cookies, request)
+        if (onSetCookie !== undefined && response.cookies.length > 0) onSetCookie(response.cookies, native)
         // Express takes anything but nothing for an error, `'route'` and `'router'` included.
         resolve(error === undefined || error === null ? undefined : 'the middleware failed')
       }
@@ -65,7 +65,7 @@ export function fromMiddleware<Request extends object>(
     // when a revocation makes the verification start again, and by the application's own middleware, which could then
     // never save it.
     const request = Object.create(native) as Request
-    const problem = await run(request)
+    const problem = await run(request, native)
     if (problem !== undefined) return { problem }
     try {
       return { mapped: await map(request) }

@@ -121,9 +121,28 @@ describe('existing middleware', () => {
       expect(response.getHeader('SET-COOKIE')).toEqual(['a=1', 'b=2'])
       next()
     }) as NodeMiddleware<Native>
-    const onSetCookie = (cookies: readonly string[]) => seen.push(...cookies)
-    await verify(fromMiddleware(middleware, () => ({ id: 'ada' }), { onSetCookie }))
-    expect(seen).toEqual(['a=1', 'b=2'])
+    const native: Native = {}
+    const onSetCookie = (cookies: readonly string[], asked: object) => seen.push(...cookies, asked === native)
+    await verify(
+      fromMiddleware(middleware, () => ({ id: 'ada' }), { onSetCookie }),
+      native,
+    )
+    expect(seen).toEqual(['a=1', 'b=2', true])
+  })
+
+  test('leaves nothing on the request, and begins anew each time', async () => {
+    const native: Native = {}
+    const scheme = fromMiddleware((asked: Native, _response, next) => {
+      // As express-session does: what is there already is taken for loaded.
+      asked.user ??= { id: `ada ${++loaded}` }
+      next()
+    }, map)
+    let loaded = 0
+    expect(await verify(scheme, native)).toMatchObject({ principal: { id: 'ada 1' } })
+    expect(await verify(scheme, native)).toMatchObject({ principal: { id: 'ada 2' } })
+    expect(native).toEqual({})
+    // What the application has put there itself is seen.
+    expect(await verify(scheme, { user: { id: 'bob' } })).toMatchObject({ principal: { id: 'bob' } })
   })
 
   test('that reads a header is explicit', async () => {
