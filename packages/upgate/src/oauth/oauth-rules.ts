@@ -46,6 +46,14 @@ export function oauthRules(options: OAuthRulesOptions = {}): RuleOptions[] {
   ])
   const { token = '/oauth/token', register = '/oauth/register', revoke = '/oauth/revoke' } = options
   const { jwks = '/.well-known/jwks.json', authorize, resources = [], origin } = options
+  for (const [name, path] of Object.entries({ token, register, revoke, jwks, authorize })) {
+    // A pattern here would make more public than the endpoint.
+    if (path !== undefined && !/^\/[^*:?#\s]+$/.test(path)) {
+      throw new TypeError(
+        `oauthRules: \`${name}\` must be one path, such as '/oauth/${name}', not a pattern.`,
+      )
+    }
+  }
   if (resources.length > 0 && (origin === undefined || !/^https?:\/\/[^/?#\s]+$/.test(origin))) {
     throw new TypeError(
       "oauthRules: `origin` must be the public origin of this server, such as 'https://gateway.example.com', because the challenge of a protected resource names an absolute URL.",

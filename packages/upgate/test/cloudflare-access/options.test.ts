@@ -51,6 +51,11 @@ it.each<[string, object, string]>([
     '`clockTolerance` must be a number from 0 to 300',
   ],
   ['tolerance as a string', { clockTolerance: '30' }, '`clockTolerance` must be a number from 0 to 300'],
+  [
+    'an identify that may take for ever',
+    { identifyTimeout: 0 },
+    '`identifyTimeout` must be a number from 0.1',
+  ],
   ['ttl beyond a minute', { cache: { ttl: 3_600 } }, '`cache.ttl` must be a number from 0 to 60'],
   ['a cache of one', { cache: { entries: 1 } }, '`cache.entries` must be a number from 2'],
   ['unordered ages', { keys: { refreshAfter: 100, maxAge: 50 } }, '`keys.maxAge` must be a number from 100'],

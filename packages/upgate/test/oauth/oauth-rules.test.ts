@@ -58,5 +58,9 @@ describe("the preset for an authorization server of one's own", () => {
   it('checks its options', () => {
     expect(() => oauthRules({ resources: ['/mcp'] })).toThrow(/`origin` must be the public origin/)
     expect(() => oauthRules({ tokens: '/x' } as never)).toThrow(/unknown option `tokens`/)
+    for (const path of ['/*', '/oauth/*', '/', '', '/:what', 'oauth/token', '/token?x', 7, null]) {
+      expect(() => oauthRules({ token: path as string }), String(path)).toThrow(/`token` must be one path/)
+      expect(() => oauthRules({ jwks: path as string }), String(path)).toThrow(/`jwks` must be one path/)
+    }
   })
 })

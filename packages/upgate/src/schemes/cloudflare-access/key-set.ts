@@ -37,10 +37,12 @@ export function readKeySet(document: unknown, previous: KeySet | undefined): Key
 
 function importKey(jwk: unknown, previous: KeySet | undefined): SigningKey | undefined {
   if (typeof jwk !== 'object' || jwk === null) return undefined
-  const { kty, kid, n, e, use, alg } = jwk as Record<string, unknown>
+  const { kty, kid, n, e, use, alg, key_ops: operations } = jwk as Record<string, unknown>
   if (kty !== 'RSA' || typeof kid !== 'string' || kid === '') return undefined
   if (typeof n !== 'string' || typeof e !== 'string') return undefined
   if ((use !== undefined && use !== 'sig') || (alg !== undefined && alg !== 'RS256')) return undefined
+  if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify')))
+    return undefined
   const material = `${n}.${e}`
   const known = previous?.get(kid)
   if (known?.material === material) return known

@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/ports/clock.ts'
+import { inTime } from './in-time.ts'
 import type { CloudflareAccessOptions } from './types.ts'
 
 const maxBytes = 1_048_576 // 1 MiB, as cloudflared allows
@@ -21,20 +22,11 @@ export async function fetchJson(
   clock: Clock,
 ): Promise<Fetched> {
   const abort = new AbortController()
-  let expire: () => void = () => {}
   // Raced, not only aborted: an injected fetch may ignore the signal.
-  const late = new Promise<Fetched>((resolve) => {
-    expire = () => resolve({ outcome: 'failed', reason: 'no complete answer in time' })
-  })
-  const timer = clock.setTimer(timeout, () => {
-    expire()
+  return inTime(exchange(url, headers, fetch, abort), timeout, clock, () => {
     abort.abort()
+    return { outcome: 'failed', reason: 'no complete answer in time' }
   })
-  try {
-    return await Promise.race([exchange(url, headers, fetch, abort), late])
-  } finally {
-    timer.cancel()
-  }
 }
 
 async function exchange(
@@ -79,11 +71,13 @@ async function readText(response: Response, abort: AbortController): Promise<str
   let size = 0
   for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
     size += chunk.byteLength
-    if (size > maxBytes) {
-      abort.abort()
-      return undefined
-    }
+    // Leaving the loop cancels the body; aborting first would make an error of it, and hide the reason.
+    if (size > maxBytes) break
     chunks.push(chunk)
+  }
+  if (size > maxBytes) {
+    abort.abort()
+    return undefined
   }
   return Buffer.concat(chunks).toString('utf8')
 }

@@ -13,6 +13,7 @@ export interface Settings {
   readonly audience: ReadonlySet<string>
   readonly clockTolerance: number
   readonly identify: Identify | undefined
+  readonly identifyTimeout: number
   readonly services: ReadonlyMap<string, AccessServiceGrant>
   readonly notBefore: CloudflareAccessOptions['notBefore']
   readonly revocations: CloudflareAccessOptions['revocations']
@@ -44,6 +45,7 @@ export function resolveOptions(options: CloudflareAccessOptions): Settings {
     audience,
     clockTolerance = 30, // s
     identify,
+    identifyTimeout = 5, // s
     services = {},
     notBefore,
     revocations,
@@ -90,6 +92,7 @@ export function resolveOptions(options: CloudflareAccessOptions): Settings {
   range('keys.maxAge', maxAge, refreshAfter, 7 * 86_400)
   range('keys.maxStale', maxStale, maxAge, 7 * 86_400)
   range('clockTolerance', clockTolerance, 0, 300)
+  range('identifyTimeout', identifyTimeout, 0.1, 60)
   range('cache.ttl', ttl, 0, 60)
   range('cache.entries', entries, 2, 1_000_000)
   range('online.every', every, 0, 3_600)
@@ -103,6 +106,7 @@ export function resolveOptions(options: CloudflareAccessOptions): Settings {
     audience: audienceOf(audience),
     clockTolerance: clockTolerance * 1_000,
     identify,
+    identifyTimeout: identifyTimeout * 1_000,
     services: servicesOf(services),
     notBefore,
     revocations,
@@ -134,6 +138,7 @@ const optionNames = [
   'audience',
   'clockTolerance',
   'identify',
+  'identifyTimeout',
   'services',
   'notBefore',
   'revocations',

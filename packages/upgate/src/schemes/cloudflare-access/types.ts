@@ -112,6 +112,8 @@ export interface CloudflareAccessOptions {
    * roles, named by `sub`; service tokens count only if `services` knows them.
    */
   readonly identify?: Identify
+  /** Seconds that `identify` and `notBefore` may take together, 0.1 to 60; then the token is `unavailable`. Default: 5. */
+  readonly identifyTimeout?: number
   /** Service tokens by client id (`common_name`); asked before `identify`. */
   readonly services?: Readonly<Record<string, AccessServiceGrant>>
   /**

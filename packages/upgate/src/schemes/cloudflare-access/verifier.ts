@@ -7,6 +7,7 @@ import { sha256 } from '../../crypto/sha256.ts'
 import { faultOf, identityOf, lowerAscii, subjectKey, timeFaultOf } from './claims.ts'
 import { isSignedBy, maxTokenLength, parseToken, type UnverifiedToken } from './compact-jws.ts'
 import type { AccessCredential } from './extract.ts'
+import { inTime } from './in-time.ts'
 import type { SigningKeys } from './keys.ts'
 import { askOnline } from './online.ts'
 import type { Settings } from './options.ts'
@@ -201,21 +202,29 @@ export class TokenVerifier {
       // Sockets end at `exp`; one that begins within the tolerance after it ends with the tolerance.
       expiresAt: clock.now() < exp ? exp : exp + settings.clockTolerance,
     }
-    const map = (): MaybePromise<AccessPrincipal | Refusal> =>
-      andThen(this.#identify(identity), (known) => {
-        if (known === null || known === undefined) {
+    const known = (): MaybePromise<AccessPrincipal | Refusal> =>
+      andThen(this.#identify(identity), (account) => {
+        if (account === null || account === undefined) {
           return rejected(`nobody here is known as this ${identity.kind}`, 'unknown_identity')
         }
-        if (known.disabled === true) return rejected('the account is disabled', 'account_disabled')
-        const principal = principalOf(identity, known, facts)
+        if (account.disabled === true) return rejected('the account is disabled', 'account_disabled')
+        const principal = principalOf(identity, account, facts)
         if ((principal.expiresAt ?? 0) <= clock.now()) {
           return rejected('the account has expired', 'expired_credential')
         }
         const { iat } = parsed.payload
-        const own = counts(principal, known.notBefore, iat)
+        const own = counts(principal, account.notBefore, iat)
         if ('outcome' in own || settings.notBefore === undefined) return own
         return andThen(settings.notBefore(principal), (limit) => counts(principal, limit, iat))
       })
+    // One that never answers must not keep everybody with this token waiting for ever.
+    const map = (): MaybePromise<AccessPrincipal | Refusal> => {
+      const answer = known()
+      if (!isPromiseLike(answer)) return answer
+      return inTime(answer, settings.identifyTimeout, clock, () => {
+        throw new Error('no answer in time')
+      })
+    }
     if (online === undefined || identity.kind !== 'user') return map()
     return askOnline(token, identity, online, settings).then((answer) => {
       if (answer === 'ended') return rejected('the Access login has ended', 'revoked_credential')
