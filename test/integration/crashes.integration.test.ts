@@ -1,5 +1,5 @@
 // Needs Debian's postgresql, as a program: it starts a server of its own, and kills it.
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
@@ -17,13 +17,6 @@ describe.skipIf(!canStart('postgres'))('kill -9 in the middle of writes', { time
   })
   afterAll(() => postgres?.dispose())
 
-  /** Its processes, which nobody else's can be mistaken for. */
-  const children = (): number[] =>
-    execFileSync('ps', ['-o', 'pid=', '--ppid', `${postgres.pid}`], { encoding: 'utf8' })
-      .trim()
-      .split(/\s+/)
-      .map(Number)
-
   /** Those that serve the writers. */
   async function serving(): Promise<number[]> {
     const client = new pg.Client({ connectionString: postgres.url, connectionTimeoutMillis: 3000 })
@@ -32,7 +25,7 @@ describe.skipIf(!canStart('postgres'))('kill -9 in the middle of writes', { time
     const sql = `select pid from pg_stat_activity where application_name = 'upgate'`
     const { rows } = await client.query<{ pid: number }>(sql)
     await client.end()
-    const ours = children()
+    const ours = postgres.processes()
     return rows.map(({ pid }) => pid).filter((pid) => ours.includes(pid))
   }
 
@@ -45,8 +38,10 @@ describe.skipIf(!canStart('postgres'))('kill -9 in the middle of writes', { time
     },
     async 'the whole database'() {
       // Stopped first, so that it does not notice that its children die, and tidy up.
-      process.kill(postgres.pid, 'SIGSTOP')
-      for (const pid of children()) process.kill(pid, 'SIGKILL')
+      const [first] = postgres.processes()
+      if (first === undefined) throw new Error('The database does not run.')
+      process.kill(first, 'SIGSTOP')
+      for (const pid of postgres.processes().slice(1)) process.kill(pid, 'SIGKILL')
       await postgres.stop('kill')
       await postgres.start()
     },

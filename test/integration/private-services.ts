@@ -11,7 +11,8 @@ import { createClient } from 'redis'
 /** A server of a test's own, which may be stopped as the machine's may not. */
 export interface PrivateService {
   readonly url: string
-  readonly pid: number
+  /** It and its children, which nobody else's processes can be mistaken for. */
+  processes(): number[]
   /** Ends it: `fast` as an administrator does, `kill` as the kernel does when memory runs out. */
   stop(how: 'fast' | 'kill'): Promise<void>
   /** Starts it again, on the same port and with what it kept; resolves when it answers. */
@@ -103,8 +104,10 @@ async function serve({ folder, url, command, fast, answers }: Recipe): Promise<P
 
   const service: PrivateService = {
     url,
-    get pid() {
-      return child?.pid ?? 0
+    processes() {
+      if (child?.pid === undefined) return []
+      const children = spawnSync('ps', ['-o', 'pid=', '--ppid', `${child.pid}`], { encoding: 'utf8' }).stdout
+      return [child.pid, ...(children.match(/\d+/g) ?? []).map(Number)]
     },
     async start() {
       const deadline = performance.now() + patience
@@ -133,6 +136,14 @@ async function serve({ folder, url, command, fast, answers }: Recipe): Promise<P
     },
     async dispose() {
       process.off('exit', killWithUs)
+      // Stopped children would not notice that it ended.
+      for (const pid of service.processes()) {
+        try {
+          process.kill(pid, 'SIGCONT')
+        } catch {
+          // It ended meanwhile.
+        }
+      }
       await service.stop('kill')
       rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
     },

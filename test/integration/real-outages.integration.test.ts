@@ -209,6 +209,31 @@ describe.skipIf(!available)('a server that is really stopped, under load', { tim
     await expect.poll(() => here.ask('health'), { timeout: 15_000 }).toEqual({ log: 'current', bus: 'heard' })
     report(stream.acknowledged, lives)
   })
+  test('PostgreSQL that answers nothing: the wait is bounded, then 503 and 1013, and it goes on by itself', async () => {
+    const redis = await privateRedis()
+    closing.push(redis.dispose)
+    const { there, load, lives, ended, next, left } = await stage(redis, 'redis', 5)
+    await sees(load, 'before', well)
+    load.phase = ''
+    for (const pid of postgres.processes()) process.kill(pid, 'SIGSTOP')
+    try {
+      const unknown = { device: down, session: down, forged: down, frame: '1013 unavailable' } as const
+      await sees(load, 'frozen', unknown)
+      for (const kind of Object.keys(unknown) as (keyof typeof unknown)[]) {
+        expect(load.outcomes(kind, 'frozen')).toEqual([unknown[kind]])
+      }
+      expect(await lives.get(left[0] as string)?.heard()).toBe(true)
+    } finally {
+      for (const pid of postgres.processes()) process.kill(pid, 'SIGCONT')
+    }
+    await sees(load, 'after', { ...well, ...refused })
+    const justAfter = next()
+    expect(await there.ask('revoke', justAfter)).toEqual({ done: true })
+    await ended(justAfter).toBe('4403 revoked')
+    await load.stop()
+    onlyEver(load, ['200', down])
+  })
+
   for (const keeps of [true, false]) {
     const title = keeps
       ? 'Redis that keeps what it is told, by SIGKILL: sessions are 503 and then count again'

@@ -59,7 +59,14 @@ describe('what a revocation drops', () => {
     let looks = 0
     for (let n = 0; n < 1000; n++) {
       const principal: Principal = {
-        ...{ kind: 'device' as const, id: `d${n}`, scheme: 'device-token', scopes: [], roles: [], attributes: {} },
+        ...{
+          kind: 'device' as const,
+          id: `d${n}`,
+          scheme: 'device-token',
+          scopes: [],
+          roles: [],
+          attributes: {},
+        },
         get credentialId() {
           looks++
           return `c${n}`
