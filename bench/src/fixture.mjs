@@ -36,25 +36,32 @@ export async function createFixture({ devices = 1 } = {}) {
       services.devices.create({ name: `node ${i}`, scopes: ['node'] }),
     ),
   )
-  /** A gate over the same records, with further rules that match nothing measured here. */
-  const gateWith = (/** @type {number} */ furtherRules) =>
-    createGate({
-      origins: [`https://${host}`],
-      trustedProxies: ['loopback'],
-      schemes: [
-        sessionCookie({ sessions: services.sessions }),
-        apiKey({ keys: services.keys }),
-        deviceToken({ devices: services.devices }),
-      ],
-      rules: [...tenantRules(furtherRules), ...rules()],
-    })
   const tokens = { session: session.token, key: key.token, devices: nodes.map((node) => node.token) }
   /** @type {Map<string, { id: string, expiresAt: number }>} */
   const known = new Map()
   for (const token of [tokens.session, tokens.key, ...tokens.devices]) {
     known.set(digest(token), { id: 'somebody', expiresAt: Number.POSITIVE_INFINITY })
   }
-  return { gate: gateWith(0), gateWith, services, tokens, known }
+  return { gate: gateOver(services), services, tokens, deviceIds: nodes.map((node) => node.id), known }
+}
+
+/**
+ * The gate of the application, over these services.
+ *
+ * @param {import('upgate').Services} services
+ * @param {number} [furtherRules] Rules before its own that match nothing measured here
+ */
+export function gateOver(services, furtherRules = 0) {
+  return createGate({
+    origins: [`https://${host}`],
+    trustedProxies: ['loopback'],
+    schemes: [
+      sessionCookie({ sessions: services.sessions }),
+      apiKey({ keys: services.keys }),
+      deviceToken({ devices: services.devices }),
+    ],
+    rules: [...tenantRules(furtherRules), ...rules()],
+  })
 }
 
 /** @param {number} count */

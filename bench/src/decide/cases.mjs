@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import { cookieName, createFixture, digest, rules } from '../fixture.mjs'
+import { cookieName, createFixture, digest, gateOver, rules } from '../fixture.mjs'
 import { freshRequest } from './requests.mjs'
 
 /** @typedef {import('upgate').AuthRequest} AuthRequest */
@@ -23,9 +23,9 @@ const refused = Object.freeze({ status: 401 })
 
 /** @returns {Promise<Case[]>} */
 export async function createCases() {
-  const { gate, gateWith, tokens, known } = await createFixture()
-  const small = gateWith(10 - ownRules)
-  const large = gateWith(10_000 - ownRules)
+  const { gate, services, tokens, known } = await createFixture()
+  const small = gateOver(services, 10 - ownRules)
+  const large = gateOver(services, 10_000 - ownRules)
   const open = new Map([['/health', true]])
   const now = Date.now
 

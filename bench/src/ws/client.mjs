@@ -59,6 +59,8 @@ function open(index) {
         // An unmasked text frame; anything else is a refusal.
         if (chunk[0] === 0x81 && chunk.includes('auth_ok')) resolve(undefined)
         else reject(new Error(`unexpected frame: ${chunk.toString('latin1')}`))
+        // What the server closes is closed from here, too.
+        if (chunk[0] === 0x88) socket.end(Buffer.from([0x88, 0x82, 0, 0, 0, 0, chunk[2] ?? 0, chunk[3] ?? 0]))
         return
       }
       if (!chunk.toString('latin1').startsWith('HTTP/1.1 101 ')) {
