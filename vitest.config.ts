@@ -19,7 +19,11 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: ['{packages,examples}/*/test/**/*.test.ts', '{test,scripts}/**/*.test.ts'],
+          include: [
+            '{packages,examples}/*/test/**/*.test.ts',
+            '{test,scripts}/**/*.test.ts',
+            'bench/test/**/*.test.ts',
+          ],
           exclude: [...everywhere, integration],
         },
       },

@@ -37,6 +37,10 @@ export async function benchmark(all, options, interrupted) {
     new Journal(folder, mode === 'full' ? name : `${name}.${mode}`)
   try {
     const complete = report || (await measure(chosen, options, journalOf, interrupted))
+    if (complete === undefined) return false
+    if (!complete && mode !== 'check') {
+      say('Not everything was measured. What was is in bench/results/raw: --resume goes on from there.')
+    }
     const results = chosen.flatMap((suite) => keep(suite, journalOf(suite), report || write))
     const parts = results.map(([suite, result]) => section(suite, result))
     if (mode !== 'check') process.stdout.write(`${parts.join('\n\n')}\n`)
@@ -62,6 +66,7 @@ export async function benchmark(all, options, interrupted) {
  * @param {Options} options
  * @param {(suite: Suite) => Journal} journalOf
  * @param {() => boolean} interrupted
+ * @returns {Promise<boolean | undefined>} Whether everything was measured; `undefined` where nothing was begun
  */
 async function measure(suites, { rounds, mode, seed, resume }, journalOf, interrupted) {
   const conditions = conditionsHere()
@@ -80,24 +85,29 @@ async function measure(suites, { rounds, mode, seed, resume }, journalOf, interr
     .filter((text) => text !== undefined)
   if (obstacles.length > 0) {
     for (const text of obstacles) say(text)
-    return false
+    return undefined
   }
   if (mode !== 'check' && load() > busy) {
     say(`The machine is busy (load ${load().toFixed(1)}): the figures will be noisy.`)
   }
   let complete = true
-  for (const { suite, header } of plans) {
-    const journal = journalOf(suite)
-    if (!resume || journal.read() === undefined) journal.begin(header)
-    else journal.goOn(header.planned)
-    try {
-      await runSuite(suite, header, journal, { say, interrupted })
-    } catch (error) {
-      complete = false
-      if (interrupted()) break
-      say(`${suite.name} ended: ${error instanceof Error ? error.message : error}`)
+  const waiting = plans[Symbol.iterator]()
+  const lane = async () => {
+    for (const { suite, header } of waiting) {
+      const journal = journalOf(suite)
+      if (!resume || journal.read() === undefined) journal.begin(header)
+      else journal.goOn(header.planned)
+      try {
+        await runSuite(suite, header, journal, { say, interrupted })
+      } catch (error) {
+        complete = false
+        if (interrupted()) return
+        say(`${suite.name} ended: ${error instanceof Error ? error.message : error}`)
+      }
     }
   }
+  // Where nothing is timed, nothing is disturbed.
+  await Promise.all(mode === 'check' ? [lane(), lane()] : [lane()])
   return complete
 }
 

@@ -10,6 +10,8 @@ const farewell = 5_000
 
 /** @type {Set<ChildProcess>} */
 const running = new Set()
+/** What became of those that ended by themselves. @type {string[]} */
+let deaths = []
 
 /**
  * A process that answers one question at a time.
@@ -45,7 +47,7 @@ export function start(program, args = [], execArgv = [], { core } = {}) {
   let fail
   const die = (/** @type {Error} */ error) => {
     death ??= error
-    running.delete(child)
+    if (running.delete(child) && !stopped) deaths.push(error.message)
     fail?.(death)
   }
   // Not `close`, which waits for streams as well: who is dead is dead.
@@ -109,9 +111,20 @@ export function start(program, args = [], execArgv = [], { core } = {}) {
   }
 }
 
+/**
+ * What children died of that nobody had told to, since this was asked last: where one of a pair dies, it is often the
+ * other one that complains.
+ */
+export function takeDeaths() {
+  const taken = deaths
+  deaths = []
+  return taken
+}
+
 /** Ends everything that was started. */
 export function stopAll() {
   for (const child of running) child.kill('SIGKILL')
+  running.clear()
 }
 
 /** What a signal makes of the exit code. */

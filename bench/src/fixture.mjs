@@ -1,10 +1,9 @@
 import { hash } from 'node:crypto'
 import { apiKey, createGate, createServices, deviceToken, memoryStore, sessionCookie } from 'upgate'
 import { upgateHandshake } from 'upgate/ws'
+import { host } from './headers.mjs'
 
-/** The application all suites measure: three schemes, a handful of rules, records in memory. */
-export const host = 'gateway.example.com'
-export const cookieName = '__Host-upgate_session'
+// The application all suites measure: three schemes, a handful of rules, records in memory.
 
 /** @returns {{ path: string, access: 'public' | 'required' | 'deferred', kinds?: any, scopes?: string[], handshake?: any }[]} */
 export function rules() {
@@ -80,14 +79,3 @@ function tenantRules(count) {
 export function digest(token) {
   return hash('sha256', token, 'base64url')
 }
-
-/** The request headers of a browser-like client, besides Host: the same for whoever is measured. */
-export const commonHeaders = /** @type {const} */ ([
-  ['Connection', 'keep-alive'],
-  ['User-Agent', 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0'],
-  ['Accept', 'application/json'],
-  ['Accept-Language', 'en-GB,en;q=0.8'],
-  ['Accept-Encoding', 'gzip, deflate, br'],
-  ['X-Forwarded-For', '203.0.113.7'],
-  ['X-Request-Id', '0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0'],
-])

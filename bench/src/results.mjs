@@ -18,14 +18,23 @@ export function loadResult(suite) {
 }
 
 /**
- * Keeps a result, unless it is part of a run and there is one that has more.
+ * Whether a result takes the place of the one that is kept: not if it is part of a run, and that one has more.
+ *
+ * @param {Pick<Result, 'rounds' | 'planned'>} result
+ * @param {Pick<Result, 'rounds'> | undefined} present
+ */
+export function supersedes(result, present) {
+  return result.rounds >= result.planned || result.rounds >= (present?.rounds ?? 0)
+}
+
+/**
+ * Keeps a result, if it supersedes the one that is kept.
  *
  * @param {Result} result
  * @returns {boolean} Whether it was kept
  */
 export function saveResult(result) {
-  const present = loadResult(result.suite)
-  if (result.rounds < result.planned && present !== undefined && present.rounds > result.rounds) return false
+  if (!supersedes(result, loadResult(result.suite))) return false
   mkdirSync(folder, { recursive: true })
   writeFileSync(fileOf(result.suite), textOf(result))
   return true

@@ -1,4 +1,4 @@
-import { stopAll } from './children.mjs'
+import { stopAll, takeDeaths } from './children.mjs'
 import { load } from './machine.mjs'
 import { seededRandom } from './statistics.mjs'
 
@@ -65,11 +65,12 @@ export async function runSuite(suite, header, journal, { say, interrupted }) {
         journal.done(round, rounded((performance.now() - begun) / 1000))
         return
       } catch (error) {
+        const said = error instanceof Error ? error.message : String(error)
+        const message = [said, ...takeDeaths().filter((death) => death !== said)].join('\n')
         stopAll()
         if (interrupted()) throw error
-        const message = error instanceof Error ? error.message : String(error)
         journal.failed(round, message)
-        if (i === attempts) throw error
+        if (i === attempts) throw new Error(message)
         say(`${suite.name}: round ${round + 1} failed and is measured anew: ${message}`)
       }
     }

@@ -11,6 +11,7 @@ import { root, tool } from './paths.mjs'
 /** Every check, the longest first: two run at a time. @type {Check[]} */
 export const checks = [
   { name: 'package', work: () => own('package.mjs') },
+  { name: 'bench', work: () => runNode(join(root, 'bench', 'src', 'main.mjs'), ['--check'], { cwd: root }) },
   { name: 'types', work: () => node('typescript', ['-b'], 'tsc') },
   { name: 'knip', work: () => node('knip', ['--no-progress']) },
   { name: 'size', work: () => node('size-limit', []) },

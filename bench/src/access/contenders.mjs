@@ -7,7 +7,8 @@ import { expressJwtSecret } from 'jwks-rsa'
 import { createGate } from 'upgate'
 import { cloudflareAccess } from 'upgate/cloudflare-access'
 import { freshRequest } from '../decide/requests.mjs'
-import { digest, host, rules } from '../fixture.mjs'
+import { digest, rules } from '../fixture.mjs'
+import { host } from '../headers.mjs'
 import { audience, issuer, team } from './tokens.mjs'
 
 /**

@@ -1,5 +1,6 @@
 import { posix } from 'node:path'
-import { cookieName, createFixture, digest, gateOver, rules } from '../fixture.mjs'
+import { createFixture, digest, gateOver, rules } from '../fixture.mjs'
+import { cookieName } from '../headers.mjs'
 import { freshRequest } from './requests.mjs'
 
 /** @typedef {import('upgate').AuthRequest} AuthRequest */

@@ -1,4 +1,4 @@
-import { commonHeaders, host } from '../fixture.mjs'
+import { commonHeaders, host } from '../headers.mjs'
 
 /** @typedef {import('upgate').AuthRequest} AuthRequest */
 

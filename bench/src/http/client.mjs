@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import { answerQuestions } from '../answer.mjs'
 import { stayAwake } from '../awake.mjs'
-import { commonHeaders, host } from '../fixture.mjs'
+import { commonHeaders, host } from '../headers.mjs'
 
 /**
  * One connection that asks the same thing again and again.

@@ -6,7 +6,7 @@ const [framework, guard] = /** @type {[import('./servers.mjs').Framework, import
   /** @type {unknown} */ (process.argv.slice(2))
 )
 const fixture = await createFixture()
-const server = createHttpServer(framework, guard, fixture)
+const server = await createHttpServer(framework, guard, fixture)
 await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)))
 
 answerQuestions(({ what }) => {

@@ -1,9 +1,4 @@
 import { createServer } from 'node:http'
-import express from 'express'
-import Koa from 'koa'
-import { expressGate } from 'upgate/express'
-import { koaGate } from 'upgate/koa'
-import { httpGate } from 'upgate/node'
 import { digest } from '../fixture.mjs'
 
 /**
@@ -37,13 +32,15 @@ function createHandGuard({ known }) {
  * @param {Framework} framework
  * @param {Guard} guard
  * @param {Fixture} fixture
- * @returns {import('node:http').Server}
+ * @returns {Promise<import('node:http').Server>}
  */
-export function createHttpServer(framework, guard, fixture) {
+export async function createHttpServer(framework, guard, fixture) {
   const check = createHandGuard(fixture)
   const { gate } = fixture
   switch (framework) {
+    // Only what is measured is loaded.
     case 'http': {
+      const { httpGate } = await import('upgate/node')
       /** @type {import('node:http').RequestListener} */
       const answer = (_request, response) => {
         response.end(body)
@@ -62,6 +59,8 @@ export function createHttpServer(framework, guard, fixture) {
       })
     }
     case 'express': {
+      const { default: express } = await import('express')
+      const { expressGate } = await import('upgate/express')
       const app = express()
       if (guard === 'gate') app.use(expressGate(gate))
       if (guard === 'hand') {
@@ -81,6 +80,8 @@ export function createHttpServer(framework, guard, fixture) {
       return createServer(app)
     }
     case 'koa': {
+      const { default: Koa } = await import('koa')
+      const { koaGate } = await import('upgate/koa')
       const app = new Koa()
       if (guard === 'gate') app.use(koaGate(gate))
       if (guard === 'hand') {

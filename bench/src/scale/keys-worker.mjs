@@ -8,8 +8,6 @@ import { gateOver } from '../fixture.mjs'
 import { median, seededRandom, shuffled } from '../statistics.mjs'
 import { fillMemory } from './fill.mjs'
 
-/** Milliseconds for which each is called before it is timed. */
-const warmUp = 150
 /** Uses would be written down meanwhile; this puts it off until long after the end. */
 const touchDelay = 300_000
 
@@ -58,10 +56,10 @@ async function time({ run, make, size }) {
  * Decisions with keys of one store: in alternating batches, with few keys in use, with as many as the cache keeps
  * for certain, and with a cache that keeps none.
  *
- * @param {{ file: string | undefined, size: number, known: number, hot: number, seed: number, batch: number, batches: number, cachedBatch: number }} question
+ * @param {{ file: string | undefined, size: number, known: number, hot: number, seed: number, batch: number, batches: number, cachedBatch: number, warm: number }} question `warm`: milliseconds for which each is called before it is timed
  */
 async function measure(question) {
-  const { file, hot, seed, batch, batches, cachedBatch } = question
+  const { file, hot, seed, batch, batches, cachedBatch, warm } = question
   const random = seededRandom(seed)
   const { store, tokens } = await open(question)
   const one = (/** @type {number} */ among) => tokens[Math.floor(random() * among)] ?? ''
@@ -89,7 +87,7 @@ async function measure(question) {
   const times = {}
   for (const [name, way] of Object.entries(ways)) {
     times[name] = []
-    for (const until = performance.now() + warmUp; performance.now() < until; ) await time(way)
+    for (const until = performance.now() + warm; performance.now() < until; ) await time(way)
   }
   for (let i = 0; i < batches; i++) {
     for (const [name, way] of shuffled(Object.entries(ways), random)) times[name]?.push(await time(way))

@@ -30,17 +30,17 @@ export const scale = {
       full: {
         sizes: [10, 1000, 100_000, 1_000_000],
         sockets: [0, 1000, 10_000],
-        ...{ batch: 100, batches: 15, accepted: 6000, more: 500, revoked: 200 },
+        ...{ batch: 100, batches: 15, warm: 150, accepted: 6000, more: 500, revoked: 200 },
       },
       quick: {
         sizes: [10, 1000, 100_000],
         sockets: [0, 1000],
-        ...{ batch: 100, batches: 8, accepted: 2000, more: 300, revoked: 100 },
+        ...{ batch: 100, batches: 8, warm: 100, accepted: 2000, more: 300, revoked: 100 },
       },
       check: {
-        sizes: [10, 100],
+        sizes: [10, 60],
         sockets: [0, 50],
-        ...{ known: 50, batch: 10, batches: 1, accepted: 100, more: 20, revoked: 10 },
+        ...{ known: 20, batch: 10, batches: 1, warm: 1, accepted: 100, more: 20, revoked: 10 },
       },
     }[mode],
   }),

@@ -18,12 +18,12 @@ export const stores = {
   name: 'stores',
   rounds: 15,
   settings: (mode) => ({
-    count: mode === 'check' ? 20 : 100,
+    count: mode === 'check' ? 10 : 100,
     cachedBatch: 256,
     ...{
-      full: { batch: 100, batches: 8 },
-      quick: { batch: 100, batches: 5 },
-      check: { batch: 20, batches: 1 },
+      full: { batch: 100, batches: 8, warm: 150 },
+      quick: { batch: 100, batches: 5, warm: 100 },
+      check: { batch: 20, batches: 1, warm: 1 },
     }[mode],
   }),
   async prepare({ settings: { count } }) {

@@ -8,9 +8,6 @@ import { openStore } from './place.mjs'
 
 /** @typedef {(token: string) => unknown} Verify */
 
-/** Milliseconds for which each is called before it is timed. */
-const warmUp = 150
-
 /** Uses would be written down meanwhile; this puts it off until long after the end. */
 const touchDelay = 300_000
 
@@ -48,9 +45,9 @@ function fresh(known, length) {
 /**
  * Both kinds of credential in one store: known from before, not known, and looked up by hand, in alternating batches.
  *
- * @param {{ id: import('./names.mjs').StoreName, place: import('./place.mjs').Place, filled?: import('./fill.mjs').Filled, seed: number, count: number, batch: number, batches: number, cachedBatch: number }} question
+ * @param {{ id: import('./names.mjs').StoreName, place: import('./place.mjs').Place, filled?: import('./fill.mjs').Filled, seed: number, count: number, batch: number, batches: number, cachedBatch: number, warm: number }} question `warm`: milliseconds for which each is called before it is timed
  */
-async function measure({ id, place, filled: given, seed, count, batch, batches, cachedBatch }) {
+async function measure({ id, place, filled: given, seed, count, batch, batches, cachedBatch, warm }) {
   const random = seededRandom(seed)
   const store = await openStore(id, place)
   const hand = await openByHand(id, place)
@@ -77,7 +74,7 @@ async function measure({ id, place, filled: given, seed, count, batch, batches, 
     const times = {}
     for (const [way, { verify, size }] of Object.entries(ways)) {
       times[way] = []
-      for (const until = performance.now() + warmUp; performance.now() < until; ) {
+      for (const until = performance.now() + warm; performance.now() < until; ) {
         await time(verify, fresh(known, size))
       }
     }

@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import { answerQuestions } from '../answer.mjs'
 import { stayAwake } from '../awake.mjs'
-import { host } from '../fixture.mjs'
+import { host } from '../headers.mjs'
 
 /** One address has some 28,000 ports, and a closed connection keeps its port for a minute. */
 const localAddresses = process.platform === 'linux' ? 64 : 1

@@ -1,0 +1,31 @@
+import { writeSync } from 'node:fs'
+import { dieWithChildren } from './children.mjs'
+
+/**
+ * Watches over a run of this process, so that it does not end without a word, whatever ends it.
+ *
+ * A signal ends the children and lets the run write what it has; a second one ends everything. An answer that never
+ * comes empties the event loop: the process would end as if all were well.
+ */
+export function superviseRun() {
+  let interruption = 0
+  let finished = false
+  dieWithChildren((code) => {
+    interruption = code
+  })
+  process.once('exit', (code) => {
+    if (finished) return
+    writeSync(2, `The run ended before it was finished. --resume goes on with what was measured.\n`)
+    // 13: nothing was left to wait for, and something was still waiting.
+    process.exitCode = interruption || (code === 0 || code === 13 ? 1 : code)
+  })
+  return {
+    interrupted: () => interruption !== 0,
+    /** @param {boolean} complete */
+    finish(complete) {
+      finished = true
+      // Whatever is still open belongs to nobody.
+      process.exit(interruption || (complete ? 0 : 1))
+    },
+  }
+}
