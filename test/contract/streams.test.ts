@@ -328,6 +328,80 @@ describe('a stream', () => {
     await eventually(() => t.gate.connections.size === 0)
   })
 
+  describe('among so many revoked at once that it is cut a turn later', () => {
+    /** Streams of one user, the last of them muted and not cut yet. */
+    async function crowd(t: Stage, handler: Handler, before = ''): Promise<[Reader, ServerResponse]> {
+      const seen: ServerResponse[] = []
+      const port = await t.serve('bare http', (request, response) => {
+        if (request.url !== '/events') return handler(request, response)
+        seen.push(response)
+        events(t)(request, response)
+      })
+      const readers: Reader[] = []
+      for (let n = 0; n < 80; n++) {
+        const reader = new Reader(port, ask('ada'))
+        await reader.until('data: one')
+        readers.push(reader)
+      }
+      const last = new Reader(port, before + ask('ada', 'GET /last HTTP/1.1'))
+      await eventually(() => t.gate.connections.size >= 81)
+      return [last, seen[0] as ServerResponse]
+    }
+
+    it('says nothing more, not even by its end', async () => {
+      const t = stage()
+      let response: ServerResponse | undefined
+      const [last, first] = await crowd(t, (request, answer) => {
+        response = answer
+        events(t)(request, answer)
+      })
+      await last.until('data: one')
+      t.revoke({ principalId: 'ada' })
+      expect([first.destroyed, response?.destroyed]).toEqual([true, false])
+      response?.write('data: two\n\n')
+      response?.end('data: three\n\n')
+      for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+      t.clock.advance(1)
+      expect(await last.all()).not.toMatch(/two|three/)
+    })
+
+    it('is not given its turn where it waits behind another one on its connection', async () => {
+      const t = stage()
+      const other: ServerResponse[] = []
+      const handler: Handler = (request, response) => {
+        other.push(response)
+        endWithCredential(t.gate, request, response)
+        response.write(`data: ${request.url}\n\n`)
+      }
+      const [last] = await crowd(t, handler, ask('bob', 'GET /first HTTP/1.1'))
+      await eventually(() => other.length === 2)
+      t.revoke({ principalId: 'ada' })
+      other[0]?.end()
+      expect(await last.all()).not.toContain('/last')
+    })
+
+    it('takes its connection with it where it comes to its end before', async () => {
+      const t = stage()
+      let response: ServerResponse | undefined
+      let connection: IncomingMessage['socket'] | undefined
+      const [last] = await crowd(t, (request, answer) => {
+        response = answer
+        connection = request.socket
+        endWithCredential(t.gate, request, answer)
+        // Still going out when the credential is revoked.
+        answer.end(Buffer.alloc(64 * 1024 * 1024))
+      })
+      last.socket.pause()
+      await eventually(() => response?.writableEnded === true)
+      t.revoke({ principalId: 'ada' })
+      expect(response?.destroyed).toBe(false)
+      last.socket.resume()
+      // Nothing is ever sent again on a connection that was silenced: the client must not wait on it.
+      await eventually(() => response?.closed === true)
+      await eventually(() => connection?.destroyed === true)
+    })
+  })
+
   it('asked for with HEAD is over at once', async () => {
     const t = stage()
     const port = await t.serve('bare http', (request, response) => {

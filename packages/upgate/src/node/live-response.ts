@@ -55,7 +55,7 @@ class LiveResponse implements LiveConnection {
     this.#response = response
     this.#onEnd = onEnd
     // Without last words it may be cut off a little later, as long as nothing more goes out until then.
-    if (onEnd === undefined) this.mute = () => void response.socket?.cork()
+    if (onEnd === undefined) this.mute = () => silence(response)
   }
 
   close(reason: StreamEndReason): void {
@@ -85,6 +85,20 @@ class LiveResponse implements LiveConnection {
   #cut(): void {
     this.#response.destroy()
   }
+}
+
+/** Nothing more goes out, and the connection goes with the response, however that comes to its end. */
+function silence(response: ServerResponse): void {
+  const { socket } = response
+  if (socket === null) {
+    // Behind another response of its connection: it must not be given its turn.
+    response.destroy()
+    return
+  }
+  socket.cork()
+  // Ending a response uncorks, however often it was corked.
+  socket.uncork = () => {}
+  response.once('close', () => socket.destroy())
 }
 
 /**
