@@ -13,6 +13,7 @@ import { commonHeaders, host } from '../headers.mjs'
 let lanes = []
 let request = Buffer.alloc(0)
 let answered = 0
+let goal = 0
 let running = false
 /** @type {(() => void) | undefined} */
 let onDone
@@ -51,7 +52,7 @@ function receive(lane, chunk) {
   lane.pending -= chunk.length
   if (lane.pending > 0) return
   if (lane.pending < 0) failure = new Error('an answer was longer than the first one')
-  answered++
+  if (++answered >= goal) running = false
   next(lane)
 }
 
@@ -70,26 +71,23 @@ function open(port) {
   })
 }
 
-/** @param {number} milliseconds */
-async function load(milliseconds) {
+/** @param {number} requests */
+async function load(requests) {
   answered = 0
+  goal = requests
   idle = 0
   running = true
   const done = new Promise((resolve) => (onDone = () => resolve(undefined)))
-  const sleep = stayAwake()
   const before = performance.now()
-  const timer = setTimeout(() => (running = false), milliseconds)
   for (const lane of lanes) next(lane)
   await done
-  clearTimeout(timer)
-  sleep()
   if (failure !== undefined) throw failure
   return { requests: answered, milliseconds: performance.now() - before }
 }
 
 // Keep-alive connections, each with one request under way.
-answerQuestions(async ({ what, port, path, headers, connections, milliseconds }) => {
-  if (what === 'load') return load(milliseconds)
+answerQuestions(async ({ what, port, path, headers, connections, requests }) => {
+  if (what === 'load') return load(requests)
   const lines = [['Host', host], ...commonHeaders, ...headers].map(([name, value]) => `${name}: ${value}\r\n`)
   request = Buffer.from(`GET ${path} HTTP/1.1\r\n${lines.join('')}\r\n`, 'latin1')
   lanes = await Promise.all(Array.from({ length: connections }, () => open(port)))

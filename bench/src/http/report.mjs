@@ -1,5 +1,5 @@
 import { estimate, median, ratios } from '../statistics.mjs'
-import { cell, precise, short, table } from '../table.mjs'
+import { cell, counted, precise, short, table } from '../table.mjs'
 import { httpTargets, verdict } from '../targets.mjs'
 
 const frameworks = /** @type {const} */ ({ http: 'bare `http`', express: 'Express 5', koa: 'Koa 3' })
@@ -41,10 +41,16 @@ export function reportHttp({ samples, settings, seed }) {
     ]
     return `### ${title}\n\n${table(head, rows, { lastIsText: true })}`
   })
-  const idle = median(Object.values(samples).map(({ busy = [] }) => median(busy)))
+  const amounts = Object.entries(frameworks)
+    .map(([framework, title]) => {
+      const { warm, load } = settings.requests[framework]
+      return `${title} ${counted(warm)} and ${counted(load)}`
+    })
+    .join(', ')
+  const busy = median(Object.values(samples).map((sample) => median(sample.busy ?? [])))
   return `## Requests
 
-A fresh server and a fresh client process for every sample. ${settings.connections} keep-alive connections on loopback with one GET under way each, from a small client over \`node:net\`; 8 headers, 9 with the key; an answer of two bytes. ${settings.warm} ms warm-up, ${settings.load} ms measured. The server spent ${(idle * 100).toFixed(0)} % of the time measured on a core (median of all servers): as far as that is below 100, it waited for the client.
+A fresh server and a fresh client process for every sample. ${settings.connections} keep-alive connections on loopback with one GET under way each, from a small client over \`node:net\`; 8 headers, 9 with the key; an answer of two bytes. Warmed up by so many requests, and measured for so many: ${amounts}. The server spent ${(busy * 100).toFixed(0)} % of the time measured on a core (median of all servers): as far as that is below 100, it waited for the client.
 
 ${parts.join('\n\n')}`
 }

@@ -30,7 +30,7 @@ export const scale = {
       full: {
         sizes: [10, 1000, 100_000, 1_000_000],
         sockets: [0, 1000, 10_000],
-        ...{ batch: 100, batches: 15, warm: 150, accepted: 6000, more: 500, revoked: 200 },
+        ...{ batch: 100, batches: 15, warm: 150, accepted: 4000, more: 500, revoked: 200 },
       },
       quick: {
         sizes: [10, 1000, 100_000],
