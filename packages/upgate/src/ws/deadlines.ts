@@ -17,8 +17,12 @@ export class Deadlines<T extends Waiting> {
   readonly #onDue: (due: readonly T[]) => void
   readonly #items: Set<T> = new Set()
   /** Times are kept relative to it: small integers cost no memory of their own, milliseconds since the epoch do. */
-  readonly #start: number
+  #start: number
+  /** The last time seen. A clock that is set back must not stretch what waits: from then on it goes on from there. */
+  #last = 0
   #timer: Timer | undefined
+  /** Since when the one waits that the timer is for. */
+  #armedSince = 0
 
   constructor(clock: Clock, duration: () => number, onDue: (due: readonly T[]) => void) {
     this.#clock = clock
@@ -59,7 +63,10 @@ export class Deadlines<T extends Waiting> {
   }
 
   #now(): number {
-    return Math.trunc(this.#clock.now() - this.#start)
+    const now = Math.trunc(this.#clock.now() - this.#start)
+    if (now < this.#last) this.#start -= this.#last - now
+    else this.#last = now
+    return this.#last
   }
 
   #disarm(): void {
@@ -68,13 +75,15 @@ export class Deadlines<T extends Waiting> {
   }
 
   #arm(first: T): void {
+    this.#armedSince = first.since
     const delay = Math.max(0, first.since + this.#duration() - this.#now())
     this.#timer = this.#clock.setTimer(delay, () => this.#fire())
   }
 
   #fire(): void {
     this.#timer = undefined
-    const limit = this.#now() - this.#duration()
+    // Who the timer is for has waited, whatever the clock says.
+    const limit = Math.max(this.#now() - this.#duration(), this.#armedSince)
     const due: T[] = []
     for (const item of this.#items) {
       if (item.since > limit) break
