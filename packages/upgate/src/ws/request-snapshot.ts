@@ -9,7 +9,7 @@ import type { Duplex } from 'node:stream'
 export interface PackedHeaders {
   /** Shared with all requests that have the same names in the same order. */
   readonly names: readonly string[]
-  /** Joined by NUL, which no value holds (RFC 9110 section 5.5, and Node refuses it). */
+  /** Joined by NUL, which no value holds. */
   readonly values: string
 }
 
@@ -24,7 +24,9 @@ export function packHeaders({ rawHeaders }: IncomingMessage): PackedHeaders {
   const values: string[] = []
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     names.push(rawHeaders[i] as string)
-    values.push(rawHeaders[i + 1] as string)
+    const value = rawHeaders[i + 1] as string
+    // Node refuses NUL unless its parser is told to be lenient; who does not must replace it (RFC 9110 section 5.5).
+    values.push(value.includes('\0') ? value.replaceAll('\0', ' ') : value)
   }
   return { names: shared(names), values: values.join('\0') }
 }

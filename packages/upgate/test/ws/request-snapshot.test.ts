@@ -48,3 +48,25 @@ it('rebuilds a request with the headers Node made of it, duplicates and odd name
   socket.destroy()
   server.close()
 })
+
+// A parser that is told to be lenient lets it through.
+it('takes no header for another where a value holds NUL', async () => {
+  const server = createServer({ insecureHTTPParser: true }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const socket = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1' })
+  const lines = [
+    'Host: a',
+    'Upgrade: websocket',
+    'Connection: Upgrade',
+    'X-A: a\0forged',
+    'X-Forwarded-For: 1.1.1.1',
+  ]
+  socket.write(`GET /ws HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`)
+  const [request] = (await once(server, 'upgrade')) as [IncomingMessage]
+  const rebuilt = unpackRequest('/ws', packHeaders(request), request.socket)
+  expect(rebuilt.headers).toMatchObject({ 'x-a': 'a forged', 'x-forwarded-for': '1.1.1.1' })
+  expect(rebuilt.rawHeaders).toHaveLength(request.rawHeaders.length)
+  request.socket.destroy()
+  socket.destroy()
+  server.close()
+})
