@@ -50,7 +50,13 @@ export function fromMiddleware<Request extends object>(
     return new Promise((resolve) => {
       const response = new StandInResponse(request, () => resolve('the middleware answered by itself'))
       const next = (error?: unknown): void => {
-        if (onSetCookie !== undefined && response.cookies.length > 0) onSetCookie(response.cookies, native)
+        try {
+          if (onSetCookie !== undefined && response.cookies.length > 0) onSetCookie(response.cookies, native)
+        } catch {
+          // Middleware calls this from wherever it was waiting, where nobody would catch it.
+          resolve('`onSetCookie` failed')
+          return
+        }
         // Express takes anything but nothing for an error, `'route'` and `'router'` included.
         resolve(error === undefined || error === null ? undefined : 'the middleware failed')
       }

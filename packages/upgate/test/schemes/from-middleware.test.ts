@@ -162,3 +162,28 @@ describe('existing middleware', () => {
     expect(() => fromMiddleware(logIn, map, { wait: 1 } as never)).toThrow(/unknown option `wait`/)
   })
 })
+
+test('an `onSetCookie` that throws when the middleware is done later is a failure of ours, and ends no process', async () => {
+  const escaped: unknown[] = []
+  const scheme = fromMiddleware<Native>(
+    (_request, response: StandInResponse, next) => {
+      response.setHeader('Set-Cookie', 'sid=2')
+      // As a session store does it: in a callback of its own, where nobody else catches.
+      void Promise.resolve()
+        .then(() => next())
+        .catch((error: unknown) => {
+          escaped.push(error)
+          next(error)
+        })
+        .catch(() => {})
+    },
+    map,
+    {
+      onSetCookie() {
+        throw new Error('broken')
+      },
+    },
+  )
+  expect(await verify(scheme)).toMatchObject({ outcome: 'unavailable' })
+  expect(escaped).toEqual([])
+})
