@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { LiveConnection } from '../core/connections.ts'
 import type { Gate } from '../core/gate.ts'
 import { assertKnownOptions } from '../core/options.ts'
@@ -81,18 +82,23 @@ class LiveResponse implements LiveConnection {
     this.#response.once('close', () => timer.cancel())
   }
 
-  /** No proper end: whoever reads it must not take it for whole (RFC 9112 section 8). */
   #cut(): void {
-    this.#response.destroy()
+    cut(this.#response)
   }
+}
+
+/** No proper end: whoever reads it must not take it for whole (RFC 9112 section 8). */
+function cut(response: ServerResponse): void {
+  // Behind another response of its connection it would still be sent when its turn comes (Node 24).
+  if (response.socket === null) response.once('socket', (socket: Duplex) => socket.destroy())
+  response.destroy()
 }
 
 /** Nothing more goes out, and the connection goes with the response, however that comes to its end. */
 function silence(response: ServerResponse): void {
   const { socket } = response
   if (socket === null) {
-    // Behind another response of its connection: it must not be given its turn.
-    response.destroy()
+    cut(response)
     return
   }
   socket.cork()
