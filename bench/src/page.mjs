@@ -10,7 +10,7 @@ Written by \`npm run bench -w bench -- --write\` from the files beside this page
 ## How to read it
 
 - A figure is a **ratio within one run**; absolute values are of that machine, on that day. Each is the median of the ratios of all rounds, with its 95 % interval (bootstrap of the median, 4,000 resamples) in brackets. A target is met only if the bad end of the interval meets it, and nothing is said about it below ${enough} rounds.
-- **Throughput** ratios above 1 and **CPU** ratios below 1 are good. CPU is what the server's own process spent (\`process.cpuUsage\`), garbage collection included: it suffers less from whatever else the machine does.
+- **Throughput** ratios above 1 and **CPU** ratios below 1 are good. CPU is what the server's own process spent (\`process.cpuUsage\`), garbage collection included: it suffers less from whatever else the machine does. Clients stay awake, since waking them up is charged to the server.
 - **Control**: the bare server, measured as if it were another one. How far its interval is from 1 is how far any of these figures may be off.
 - **By hand** is the smallest code that does the same work: one \`Map\` of public paths, and \`crypto.hash('sha256')\` of the token, a \`Map\` of known digests, an expiry check. It has no rules, no canonical paths, no Origin or Host check, no revocation and no limits.
 - The compiled package is measured, through its public entries only. Every process is fresh, and the order of samples is random.`

@@ -78,9 +78,11 @@ async function load(requests) {
   idle = 0
   running = true
   const done = new Promise((resolve) => (onDone = () => resolve(undefined)))
+  const sleep = stayAwake()
   const before = performance.now()
   for (const lane of lanes) next(lane)
   await done
+  sleep()
   if (failure !== undefined) throw failure
   return { requests: answered, milliseconds: performance.now() - before }
 }
