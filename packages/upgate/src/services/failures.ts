@@ -55,7 +55,9 @@ export function createFailureTable(options: {
   }
 
   function evictFor(reserved: readonly FailureCount[]): void {
-    for (const table of [counting, locked]) {
+    // Nor must filling it with locks be a way not to be counted: a quarter of the table is for the others.
+    const inOrder = locked.size > maxEntries * 0.75 ? [locked, counting] : [counting, locked]
+    for (const table of inOrder) {
       for (const key of table.keys()) {
         if (counting.size + locked.size <= maxEntries) return
         if (!reserved.some((count) => count.key === key)) table.delete(key)

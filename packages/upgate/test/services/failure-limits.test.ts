@@ -291,3 +291,19 @@ describe('the table', () => {
     expect(allowed).toBe(10)
   })
 })
+
+test('very many that are locked leave room to count those that are not', () => {
+  const failures = createFailureTable({ clock, maxEntries: 100 })
+  const guess = (key: string): boolean => {
+    const attempt = failures.begin([{ key, limit: 10 }])
+    if (attempt.allowed) attempt.end('failed')
+    return attempt.allowed
+  }
+  for (let n = 0; n < 300; n++) for (let i = 0; i < 10; i++) guess(`locked ${n}`)
+  expect(failures.size).toBeLessThanOrEqual(100)
+  let allowed = 0
+  for (let i = 0; i < 100; i++) for (let n = 0; n < 5; n++) if (guess(`other ${n}`)) allowed++
+  expect(allowed).toBe(50)
+  // The latest of them are still locked.
+  expect(guess('locked 299')).toBe(false)
+})

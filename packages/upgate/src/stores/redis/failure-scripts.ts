@@ -94,7 +94,10 @@ if #gone > 0 then redis.call('ZREM', index, unpack(gone)) end
 -- Those that expire first go first, and so what was locked goes last: filling it must not be a way to be unlocked.
 local surplus = redis.call('ZCARD', index) - tonumber(ARGV[3])
 if surplus > 0 then
-  for _, key in ipairs(redis.call('ZRANGE', index, 0, math.min(surplus, 16) + #entries - 1)) do
+  -- Nor must filling it with locks be a way not to be counted: a quarter is for the others.
+  local locked, first = redis.call('ZCOUNT', index, '(' .. text(now + ${window}), '+inf'), 0
+  if locked > tonumber(ARGV[3]) * 0.75 then first = redis.call('ZCARD', index) - locked end
+  for _, key in ipairs(redis.call('ZRANGE', index, first, first + math.min(surplus, 16) + #entries - 1)) do
     if surplus > 0 and not reserved[key] then
       forget(key)
       surplus = surplus - 1
