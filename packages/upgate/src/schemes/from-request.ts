@@ -171,6 +171,13 @@ function principalOf(mapped: MappedPrincipal, scheme: string): Verification {
     return { outcome: 'unavailable', reason: 'the mapping from request to principal gave no id' }
   }
   const { sessionId, expiresAt, displayName } = rest
+  // A number, say, would be equal to nothing that a revocation can name.
+  if (sessionId !== undefined && (typeof sessionId !== 'string' || sessionId === '')) {
+    return {
+      outcome: 'unavailable',
+      reason: 'the mapping from request to principal gave no proper `sessionId`',
+    }
+  }
   // A date that could not be read must not become a session without end.
   if (expiresAt !== undefined && (typeof expiresAt !== 'number' || Number.isNaN(expiresAt))) {
     return {

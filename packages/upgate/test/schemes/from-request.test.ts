@@ -78,6 +78,8 @@ describe('a function that finds the session of a request', () => {
 
   test.each([
     ['no id', { id: '' }],
+    ['a session by number, which no revocation would name', { id: 'ada', sessionId: 42 as never }],
+    ['a session without a name', { id: 'ada', sessionId: '' }],
     ['a date that is none', { id: 'ada', expiresAt: Number.NaN }],
     ['a date as text', { id: 'ada', expiresAt: '2030-01-01' as never }],
   ])('that gives %s is unavailable: nobody is let in for good by mistake', async (_what, mapped) => {
