@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { start, takeDeaths } from '../src/children.mjs'
 
 const program = new URL('programs/child.mjs', import.meta.url)
@@ -30,6 +30,7 @@ test('says how a child ended, what it was asked and what it wrote last', async (
 test('a child that ended while nobody asked fails the next question', async () => {
   child = start(program)
   await child.ask({ what: 'exit-later' })
+  await vi.waitUntil(() => takeDeaths().length > 0)
   await expect(child.ask({})).rejects.toThrow('ended with exit code 7')
 })
 

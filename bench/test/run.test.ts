@@ -99,7 +99,7 @@ test('a value that is no number fails its round', async () => {
 })
 
 test('goes on where a run was cut off, in the middle of a line', async () => {
-  journal.begin(header(4))
+  journal.begin(header(6))
   let interrupted = false
   const cut = suiteOf(async function* (round) {
     yield { id: 'a', values: { time: -1 } }
