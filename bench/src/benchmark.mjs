@@ -95,7 +95,8 @@ async function measure(suites, { rounds, mode, seed, resume }, journalOf, interr
   const lane = async () => {
     for (const { suite, header } of waiting) {
       const journal = journalOf(suite)
-      if (!resume || journal.read() === undefined) journal.begin({ ...header, started: new Date().toISOString() })
+      if (!resume || journal.read() === undefined)
+        journal.begin({ ...header, started: new Date().toISOString() })
       else journal.goOn(header.planned)
       try {
         await runSuite(suite, header, journal, { say, interrupted })
