@@ -51,7 +51,9 @@ export function ticketEndpoint<P extends Principal>(
       response.setHeader('Allow', 'POST')
       return refused('method_refused', 'Tickets are asked for by POST.')
     }
+    const decision = gate.decisionOf(request)
     const principal = gate.principalOf(request)
+    const since = decision?.outcome === 'allow' ? decision.since : undefined
     // A route that the gate lets anybody into must not hand out tickets for nobody.
     if (principal === undefined) return refused('auth_required')
     const path = await pathOf(request)
@@ -59,8 +61,14 @@ export function ticketEndpoint<P extends Principal>(
       return refused('unknown_path', 'The body must be JSON whose `path` is one that takes tickets.')
     }
     const { origin } = request.headers
+    // The client decides when its body arrives.
+    if (principal.expiresAt !== undefined && !(principal.expiresAt > gate.clock.now())) {
+      return refused('expired_credential')
+    }
     try {
       const { ticket, expiresAt } = await tickets.create(principal, { path, origin })
+      const revoked = since === undefined ? undefined : gate.connections.closedSince(since, principal)
+      if (revoked !== undefined) return refused(revoked === 'unavailable' ? revoked : 'revoked_credential')
       const subprotocol = subprotocolPrefix + Buffer.from(ticket).toString('base64url')
       const body = JSON.stringify({ ticket, subprotocol, expiresAt })
       response.statusCode = 201

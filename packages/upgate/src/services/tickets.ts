@@ -109,7 +109,7 @@ export function createTickets(parts: TicketParts): Tickets {
     const token = await tokenOf(principal)
     const now = clock.now()
     if (token?.revokedAt !== undefined || (token?.expiresAt ?? Number.POSITIVE_INFINITY) <= now) return ended
-    // The records as they are now bound it, also where their narrowing was not heard of when it was made.
+    // The records as they are now bound it, also where the principal was read before they were narrowed.
     let { scopes, roles } = principal
     for (const holder of [account, token]) {
       if (holder === undefined) continue
@@ -154,7 +154,10 @@ export function createTickets(parts: TicketParts): Tickets {
       const id = createId(randomBytes)
       const ticket = createToken('ugt', id, randomBytes)
       const { attributes: _, ...kept } = principal
-      const sequence = await store.revocations.head()
+      await revocations.ready()
+      // What was not heard of yet was no reason yet to refuse the principal, and becomes one with the ticket.
+      const heard = revocations.sequence()
+      const sequence = Math.min(heard, await store.revocations.head())
       const record: TicketRecord = {
         id,
         digest: sha256(ticket),

@@ -7,6 +7,7 @@ import {
   type AuditEvent,
   createGate,
   createServices,
+  fromRequest,
   memoryStore,
   type Principal,
   type Store,
@@ -259,11 +260,31 @@ describe('what binds a ticket', () => {
     const answer = await one.services.keys.verify(key.token)
     if (answer.outcome !== 'authenticated') throw new Error(answer.outcome)
     await two.keys.setScopes(key.id, ['a'])
+    const early = await one.tickets.create(answer.principal, { path, origin })
+    expect(await one.tickets.verify(early.ticket, here)).toMatchObject({ code: 'revoked_credential' })
+    await one.services.revocations.sync()
     const narrowed = await one.tickets.create(answer.principal, { path, origin })
     expect(await one.tickets.verify(narrowed.ticket, here)).toMatchObject({ principal: { scopes: ['a'] } })
     await two.keys.revoke(key.id)
     const revoked = await one.tickets.create(answer.principal, { path, origin })
     expect(await one.tickets.verify(revoked.ticket, here)).toMatchObject({ code: 'revoked_credential' })
+  })
+
+  test('a revocation elsewhere that was not heard of when it was made counts, with no record to look at', async () => {
+    const store = memoryStore()
+    const one = await stage({ store })
+    const two = createServices({ store, clock: one.clock, limits: { logInterval: 0 } })
+    open.push(() => two.close())
+    const { sessionId: _, ...principal } = { ...(await one.principalOf()), id: 'grace', scheme: 'request' }
+    const before = await one.tickets.create(principal, { path, origin })
+    expect(await one.tickets.verify(before.ticket, here)).toMatchObject({ outcome: 'authenticated' })
+    await two.revocations.revoke({ principalId: 'grace' })
+    const { ticket } = await one.tickets.create(principal, { path, origin })
+    expect(await one.tickets.verify(ticket, here)).toMatchObject({ code: 'revoked_credential' })
+    // Once it was heard of, whoever proves themselves anew has done so after it.
+    await one.services.revocations.sync()
+    const after = await one.tickets.create(principal, { path, origin })
+    expect(await one.tickets.verify(after.ticket, here)).toMatchObject({ outcome: 'authenticated' })
   })
 
   test('one use, raced by two instances', async () => {
@@ -370,6 +391,65 @@ describe('the endpoint', () => {
       })
     }
   })
+
+  test.each([
+    ['revoked_credential', (t: Slow) => t.services.revocations.revoke({ principalId: 'grace' })],
+    ['expired_credential', async (t: Slow) => t.clock.advance(60_000)],
+  ] as const)('refuses who keeps the body back until after a %s', async (code, meanwhile) => {
+    const t = await slow()
+    const { request } = await import('node:http')
+    const asked = request({
+      port: t.port,
+      host: '127.0.0.1',
+      path: '/api/tickets',
+      method: 'POST',
+      headers: { host: 'gateway.example.com', cookie: 'sid=1', origin },
+    })
+    asked.flushHeaders()
+    await t.decided
+    await meanwhile(t)
+    asked.end(JSON.stringify({ path }))
+    const [response] = (await once(asked, 'response')) as [import('node:http').IncomingMessage]
+    let text = ''
+    for await (const chunk of response) text += String(chunk)
+    expect([response.statusCode, JSON.parse(text)]).toMatchObject([401, { code }])
+  })
+
+  type Slow = Awaited<ReturnType<typeof slow>>
+
+  /** Behind a login of the application's own: no record of ours says what became of it. */
+  async function slow() {
+    const clock = manualClock()
+    const services = createServices({ clock, store: memoryStore(), limits: { logInterval: 0 } })
+    const gate = createGate({
+      clock,
+      origins: [origin],
+      schemes: [
+        fromRequest(() => ({ id: 'grace', expiresAt: clock.now() + 60_000 }), {
+          cookie: 'sid',
+          revocations: services.revocations,
+        }),
+      ],
+    })
+    const endpoint = ticketEndpoint(gate, { tickets: services.tickets, paths: [path] })
+    const server = createServer()
+    guardServer(server, gate)
+    const decided = new Promise<void>((resolve) => {
+      server.on('request', (asked, answer) => {
+        void endpoint(asked, answer)
+        resolve()
+      })
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    open.push(async () => {
+      gate.close()
+      await services.close()
+      server.closeAllConnections()
+      server.close()
+    })
+    return { clock, services, decided, port: (server.address() as AddressInfo).port }
+  }
 
   test('wrong options throw, naming the fix', async () => {
     const { gate, tickets, services, principalOf } = await stage()
