@@ -147,13 +147,16 @@ export function createTickets(parts: TicketParts): Tickets {
       const now = clock.now()
       const expiresAt = Math.min(now + lifetime, principal.expiresAt ?? Number.POSITIVE_INFINITY)
       if (expiresAt <= now) throw new TypeError('tickets.create: the principal has expired')
-      if (now - purgedAt >= lifetime) {
+      if (Math.abs(now - purgedAt) >= lifetime) {
         purgedAt = now
         await store.tickets.purge(now)
       }
       const id = createId(randomBytes)
       const ticket = createToken('ugt', id, randomBytes)
-      const { attributes: _, ...kept } = principal
+      const { attributes: _, expiresAt: ends, ...rest } = principal
+      // Stores keep JSON, which has no infinity.
+      const kept =
+        ends === undefined || ends === Number.POSITIVE_INFINITY ? rest : { ...rest, expiresAt: ends }
       await revocations.ready()
       // What was not heard of yet was no reason yet to refuse the principal, and becomes one with the ticket.
       const heard = revocations.sequence()

@@ -12,6 +12,7 @@ import {
   type Principal,
   type Store,
   sessionCookie,
+  type TicketRecord,
   ticket,
 } from 'upgate'
 import { ticketEndpoint } from 'upgate/node'
@@ -285,6 +286,54 @@ describe('what binds a ticket', () => {
     await one.services.revocations.sync()
     const after = await one.tickets.create(principal, { path, origin })
     expect(await one.tickets.verify(after.ticket, here)).toMatchObject({ outcome: 'authenticated' })
+  })
+
+  test('an end that never comes, and a store that keeps JSON', async () => {
+    const memory = memoryStore()
+    const { add } = memory.tickets
+    const store = {
+      ...memory,
+      tickets: { ...memory.tickets, add: (record: TicketRecord, most: number) => add(written(record), most) },
+    }
+    const written = (record: TicketRecord) => JSON.parse(JSON.stringify(record)) as TicketRecord
+    const { tickets, principalOf } = await stage({ store })
+    const principal = { ...(await principalOf()), expiresAt: Number.POSITIVE_INFINITY }
+    const { ticket } = await tickets.create(principal, { path, origin })
+    expect(await tickets.verify(ticket, here)).toMatchObject({ outcome: 'authenticated' })
+    const verified = await tickets.verify((await tickets.create(principal, { path, origin })).ticket, here)
+    expect(verified).not.toHaveProperty('principal.expiresAt')
+  })
+
+  test('those that expired are forgotten, also when the clock was set back', async () => {
+    const memory = memoryStore()
+    const purged: number[] = []
+    const store = {
+      ...memory,
+      tickets: {
+        ...memory.tickets,
+        async purge(before: number) {
+          purged.push(before)
+          return memory.tickets.purge(before)
+        },
+      },
+    }
+    let now = Date.UTC(2026, 0, 1)
+    const clock = { now: () => now, setTimer: () => ({ cancel() {} }) }
+    const services = createServices({ store, clock, limits: { logInterval: 0 } })
+    const principal: Principal = {
+      kind: 'user',
+      id: 'grace',
+      scheme: 'request',
+      scopes: [],
+      roles: [],
+      attributes: {},
+    }
+    for (const step of [0, 1_000, -3_600_000, 1_000, 30_000]) {
+      now += step
+      await services.tickets.create(principal, { path, origin })
+    }
+    expect(purged).toHaveLength(3)
+    await services.close()
   })
 
   test('one use, raced by two instances', async () => {
