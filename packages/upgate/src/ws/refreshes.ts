@@ -167,6 +167,13 @@ export class Refreshes<P extends Principal> {
     const refreshable = known ?? new Refreshable(this.#keeper, socket, ws, request, decision)
     if (known === undefined) this.#sockets.set(socket, refreshable)
     return new Promise((resolve) => {
+      if (!isReadable(inBand)) {
+        const detail = 'The message carries nothing that could be a credential.'
+        const answer = refreshable.malformed(refuse('bad_handshake', { rule, detail }))
+        resolve(answer)
+        setImmediate(() => this.#refused(refreshable, ws, answer, []))
+        return
+      }
       refreshable.attempt(inBand, true, (answer) => {
         if (answer.outcome === 'allow') {
           this.#renew(refreshable, ws, answer.principal, [])
@@ -226,6 +233,13 @@ export class Refreshes<P extends Principal> {
     }
     if (this.#unnoticed.size > 0) this.#arm(next, told >= noticesAtOnce ? noticePause : noticeInterval)
   }
+}
+
+/** Applications hand on what clients sent, and what they did not. */
+function isReadable(inBand: Partial<InBand> | null | undefined): boolean {
+  const credential = inBand?.credential
+  if (typeof credential !== 'object' || credential === null) return false
+  return credential.type === 'opaque' || typeof credential.value === 'string'
 }
 
 type Owned = OwnedSocket<AcceptedSocket<Principal>>

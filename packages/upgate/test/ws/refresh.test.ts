@@ -495,6 +495,23 @@ describe('an application that reads credentials out of messages of its own', () 
     expect(t.client.ws.readyState).toBe(1)
   })
 
+  it.each([
+    undefined,
+    null,
+    5,
+    {},
+    { credential: { type: 'token', source: 'frame', value: 5 } },
+    { credential: { type: 'token', source: 'frame' } },
+    { credential: null },
+  ])('may hand on whatever the client sent instead of one: %j', async (credential) => {
+    const t = await own()
+    const { ws, request } = t.connections[0] as Harness['connections'][0]
+    expect(await t.quarantine.refresh(ws, request, credential as never)).toMatchObject({
+      code: 'bad_handshake',
+    })
+    expect(await t.quarantine.refresh(ws, request, goodToken)).toMatchObject({ outcome: 'allow' })
+  })
+
   it('may say so in its own words before the socket of another principal is closed', async () => {
     const t = await own({ others: { id: 'node-2' } })
     const { ws, request } = t.connections[0] as Harness['connections'][0]
