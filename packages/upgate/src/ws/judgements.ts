@@ -1,5 +1,6 @@
 import type { RefusalCode } from '../core/codes.ts'
 import type { Credential } from '../core/credential.ts'
+import type { InBand } from '../core/decision.ts'
 import { deviceProofOf } from '../core/device-proof.ts'
 import type { Frame } from '../core/handshake.ts'
 import type { RevocationReason } from '../core/ports/revocations.ts'
@@ -12,6 +13,13 @@ export function frameOf(data: unknown, isBinary: boolean): Frame {
       ? data
       : Buffer.from(data as ArrayBuffer)
   return isBinary ? { binary: true, bytes } : { binary: false, text: bytes.toString() }
+}
+
+/** Whether there is a credential at all: handshakes and applications hand on what clients sent, and what they did not. */
+export function isReadable(inBand: Partial<InBand> | null | undefined): boolean {
+  const credential = inBand?.credential
+  if (typeof credential !== 'object' || credential === null) return false
+  return credential.type === 'opaque' || typeof credential.value === 'string'
 }
 
 /** Whether trying finds it: passwords and codes. Fewer than 22 characters of base62 hold fewer than 128 bits. */

@@ -5,7 +5,7 @@ import type { Timer } from '../core/ports/clock.ts'
 import type { Principal } from '../core/principal.ts'
 import { refuse } from '../core/refusals.ts'
 import type { AcceptedSocket } from './accepted-socket.ts'
-import { frameOf } from './judgements.ts'
+import { frameOf, isReadable } from './judgements.ts'
 import type { Keeper } from './keeper.ts'
 import { emitAsUsual, intercept, isOpen, type OwnedSocket, owner } from './owner.ts'
 import { Refreshable } from './refreshable.ts'
@@ -67,6 +67,8 @@ export class Refreshes<P extends Principal> {
     let step: ReturnType<HandshakeRefresh['receive']>
     try {
       step = refresh.receive(frameOf(data, false))
+      if (step?.step === 'credential' && !isReadable(step))
+        throw new TypeError('What it found is no credential.')
     } catch (error) {
       this.#threw(socket, error)
       step = { step: 'reject', code: 'bad_handshake', detail: 'The message could not be read.' }
@@ -233,13 +235,6 @@ export class Refreshes<P extends Principal> {
     }
     if (this.#unnoticed.size > 0) this.#arm(next, told >= noticesAtOnce ? noticePause : noticeInterval)
   }
-}
-
-/** Applications hand on what clients sent, and what they did not. */
-function isReadable(inBand: Partial<InBand> | null | undefined): boolean {
-  const credential = inBand?.credential
-  if (typeof credential !== 'object' || credential === null) return false
-  return credential.type === 'opaque' || typeof credential.value === 'string'
 }
 
 type Owned = OwnedSocket<AcceptedSocket<Principal>>

@@ -12,7 +12,7 @@ import { Attempt, type Claimant } from './attempt.ts'
 import { validCloseCode, validCloseReason } from './close-frame.ts'
 import { SocketContext } from './handshake-context.ts'
 import { upgateHandshake } from './handshakes/upgate.ts'
-import { codeOfRevocation, codeOfSocketError, countsAsFailure, frameOf } from './judgements.ts'
+import { codeOfRevocation, codeOfSocketError, countsAsFailure, frameOf, isReadable } from './judgements.ts'
 import type { Keeper, Leaving } from './keeper.ts'
 import {
   emitAsUsual,
@@ -180,6 +180,8 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P> 
     let step: HandshakeStep
     try {
       step = this.#handshake.receive(frameOf(data, isBinary), this.#contextOf())
+      if (step.step === 'credential' && !isReadable(step))
+        throw new TypeError('What it found is no credential.')
     } catch (error) {
       this.#handshakeThrew('receive', error)
       return

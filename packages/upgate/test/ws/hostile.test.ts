@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net'
-import type { Verification } from 'upgate'
+import type { Handshake, Verification } from 'upgate'
+import { upgateHandshake } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { WebSocket } from 'ws'
 import {
@@ -205,4 +206,35 @@ describe('hostile peers', () => {
     peer.write(Buffer.from([0xff, 0xff, 0xff, 0xff]))
     await peer.until((p) => p.received.includes(Buffer.from([1002 >> 8, 1002 & 255])))
   })
+
+  it.each(['{}', '{"token":5}', '{"token":null}', '5'])(
+    'keeps what a handshake of the application’s own takes for a credential from ending the process: %s',
+    async (sent) => {
+      const handshake: Handshake = {
+        ...upgateHandshake(),
+        name: 'trusting',
+        receive(frame) {
+          const { token } = JSON.parse((frame as { text: string }).text) as { token: string }
+          return { step: 'credential', credential: { type: 'token', source: 'frame', value: token } }
+        },
+      }
+      const thrown: unknown[] = []
+      const note = (error: unknown): void => void thrown.push(error)
+      const before = process.listeners('uncaughtException')
+      process.removeAllListeners('uncaughtException')
+      process.on('uncaughtException', note)
+      try {
+        const t = await start({ handshake, limits: { hold: 0 } })
+        const client = t.connect()
+        await client.send(sent)
+        await settled()
+        expect(thrown).toEqual([])
+        expect(await client.closed()).toMatchObject({ code: 4400 })
+        expect(t.quarantine.counts.quarantined).toBe(0)
+      } finally {
+        process.removeListener('uncaughtException', note)
+        for (const listener of before) process.on('uncaughtException', listener)
+      }
+    },
+  )
 })

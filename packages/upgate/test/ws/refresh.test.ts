@@ -512,6 +512,19 @@ describe('an application that reads credentials out of messages of its own', () 
     expect(await t.quarantine.refresh(ws, request, goodToken)).toMatchObject({ outcome: 'allow' })
   })
 
+  it('may have a handshake that trusts what a client sent', async () => {
+    const standard = upgateHandshake({ refresh: true })
+    const refresh = standard.refresh as NonNullable<typeof standard.refresh>
+    const receive: typeof refresh.receive = (frame) => {
+      const { token } = JSON.parse((frame as { text: string }).text) as { token: string }
+      return { step: 'credential', credential: { type: 'token', source: 'frame', value: token } }
+    }
+    const t = await accepted({}, { handshake: { ...standard, refresh: { ...refresh, receive } } })
+    await t.client.send({ type: 'auth_refresh' })
+    expect(await t.answer()).toMatchObject({ type: 'auth_refresh_failed', code: 'bad_handshake' })
+    expect(t.errors).toContainEqual(expect.stringContaining('A handshake threw.'))
+  })
+
   it('may say so in its own words before the socket of another principal is closed', async () => {
     const t = await own({ others: { id: 'node-2' } })
     const { ws, request } = t.connections[0] as Harness['connections'][0]
