@@ -58,7 +58,7 @@ ${table(head('records in, credentials', sizes), byKeys)}
 
 ### Live sockets
 
-One server with so many accepted sockets, each of a device of its own, on \`memoryStore()\`. At least ${counted(accepted)} were accepted before, of which the others are closed. Then ${counted(more)} more are accepted, and ${counted(revoked)} of their devices revoked one by one: the time until that is written down and the close frame is on its way. A revocation looks through the cache of verified credentials, which holds at most 10,000 of each kind.
+One server with so many accepted sockets, each of a device of its own, on \`memoryStore()\`. At least ${counted(accepted)} were accepted before, of which the others are closed. Then ${counted(more)} more are accepted, and ${counted(revoked)} of their devices revoked one by one: the time until that is written down and the close frame is on its way.
 
 ${table(head('cost, sockets', sockets), bySockets)}`
 }
