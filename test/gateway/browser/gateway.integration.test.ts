@@ -161,7 +161,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
         .toContain(`UPGATE_TOKEN='${token}' node `)
       await picture(page, 'token')
       await closeToken(page)
-      expect(await page.content()).not.toContain(token)
+      await expect.poll(() => page.content(), { timeout: 5_000 }).not.toContain(token)
       await picture(page, 'nodes-device')
 
       const node = runNode(token)
