@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { LiveConnection } from '../core/connections.ts'
 import type { Gate } from '../core/gate.ts'
+import { isPromiseLike } from '../core/maybe-promise.ts'
 import { assertKnownOptions } from '../core/options.ts'
 import type { RevocationReason } from '../core/ports/revocations.ts'
 import type { Principal } from '../core/principal.ts'
@@ -70,11 +71,16 @@ class LiveResponse implements LiveConnection {
 
   #say(onEnd: (reason: StreamEndReason) => void, reason: StreamEndReason): void {
     const { clock, logger } = this.#gate
-    try {
-      onEnd(reason)
-    } catch (error) {
+    const failed = (error: unknown): void => {
       logger.error('`onEnd` of a streamed response threw: it is cut off.', { error })
       this.#cut()
+    }
+    try {
+      // One that is asynchronous fits the type as well, and its rejection would end the process.
+      const done: unknown = onEnd(reason)
+      if (isPromiseLike(done)) done.then(undefined, failed)
+    } catch (error) {
+      failed(error)
     }
     if (!this.#response.writableEnded) this.#cut()
     if (this.#response.destroyed) return

@@ -65,8 +65,11 @@ export function composeStores(base: Store, parts: StoreParts): Store {
     ...(tickets && { tickets }),
     ...(failures && { failures }),
     async close() {
-      for (const name of given) await parts[name]?.close()
-      await base.close()
+      const results = await Promise.allSettled(given.map((name) => parts[name]?.close()))
+      results.push(...(await Promise.allSettled([base.close()])))
+      const failed = results.find((result) => result.status === 'rejected')
+      // All were closed as far as they could be: the first that failed says why.
+      if (failed !== undefined) throw failed.reason
     },
   }
 }
