@@ -1,4 +1,4 @@
-import ipaddr from 'ipaddr.js'
+import { networksOf } from '../core/networks.ts'
 import type { Clock } from '../core/ports/clock.ts'
 
 const minute = 60_000
@@ -64,13 +64,12 @@ export class Addresses {
     const known = this.#known(address)
     if (known !== undefined) return known
     if (!address.includes(':')) return this.#bucket(address, undefined, 1)
-    // An IPv6 client chooses among 2^64 addresses at will: its network is what counts.
-    if (!ipaddr.IPv6.isValid(address)) return this.#bucket(address, undefined, 1)
-    const bytes = ipaddr.IPv6.parse(address).toByteArray()
-    const hex = Buffer.from(bytes.slice(0, 8)).toString('hex')
-    const wide = this.#bucket(`${hex.slice(0, 12)}/48`, undefined, 4)
-    const middle = this.#bucket(`${hex.slice(0, 14)}/56`, wide, 2)
-    return this.#bucket(`${hex}/64`, middle, 1)
+    // From the widest network to the narrowest: each points to the one it is part of.
+    let bucket: Bucket | undefined
+    for (const { key, factor } of networksOf(address).toReversed()) {
+      bucket = this.#bucket(key, bucket, factor)
+    }
+    return bucket as Bucket
   }
 
   #known(key: string): Bucket | undefined {
