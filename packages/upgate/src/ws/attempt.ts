@@ -12,6 +12,8 @@ import type { Verification } from './verifications.ts'
 /** Whose credential it is. */
 export interface Claimant<P extends Principal> {
   readonly bucket: Bucket
+  /** Whether its address succeeded before: strangers leave it a share of the verifications. */
+  readonly acquainted: boolean
   /** Nothing more is read from it until the answer is there. */
   pause(): void
   settled(answer: Resumption<P>, attempt: Attempt<P>): void
@@ -74,13 +76,12 @@ export class Attempt<P extends Principal> {
   /** Verifies now, or when it is this address's turn. */
   start(): void {
     const { verifications } = this.#keeper
-    const { bucket } = this.#claimant
-    if (verifications.mayStart(bucket)) {
+    if (verifications.mayStart(this.#claimant)) {
       this.#resume()
       return
     }
     this.#claimant.pause()
-    this.#cancelTurn = verifications.wait(bucket, () => {
+    this.#cancelTurn = verifications.wait(this.#claimant, () => {
       this.#cancelTurn = undefined
       this.#resume()
     })
@@ -106,7 +107,7 @@ export class Attempt<P extends Principal> {
       return
     }
     this.#claimant.pause()
-    const verification = verifications.begin(this.#claimant.bucket, () => {
+    const verification = verifications.begin(this.#claimant, () => {
       this.#unavailable('The verification took too long.')
     })
     this.#verification = verification

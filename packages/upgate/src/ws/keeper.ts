@@ -1,10 +1,11 @@
 import type { RefusalCode } from '../core/codes.ts'
 import type { Principal } from '../core/principal.ts'
 import type { AcceptedSocket } from './accepted-socket.ts'
-import { Addresses, type Bucket, widest } from './addresses.ts'
+import { Addresses, type Bucket } from './addresses.ts'
 import { Deadlines, type Waiting } from './deadlines.ts'
 import type { Limits } from './limits.ts'
 import { Refreshes } from './refreshes.ts'
+import { Room } from './room.ts'
 import type { QuarantineGate, WebSocketServerLike } from './types.ts'
 import { Verifications } from './verifications.ts'
 import type { WaitingSocket } from './waiting-socket.ts'
@@ -32,9 +33,7 @@ export class Keeper<P extends Principal> {
   /** Accepted sockets whose application has not yet listened for what came during verification. */
   readonly unheard: Deadlines<AcceptedSocket<P>>
   readonly refreshes: Refreshes<P>
-  /** Quarantined sockets, refused ones that are not gone included; and those of strangers among them. */
-  slots = 0
-  strangerSlots = 0
+  readonly room: Room<WaitingSocket<P>>
   draining = false
   /** Called when the last socket has gone. */
   whenEmpty: (() => void) | undefined
@@ -48,6 +47,7 @@ export class Keeper<P extends Principal> {
     this.limits = limits
     const { clock } = gate
     this.addresses = new Addresses(clock)
+    this.room = new Room(limits)
     this.verifications = new Verifications(this.addresses, clock, limits)
     this.refreshes = new Refreshes(this)
     const expire = (due: readonly WaitingSocket<P>[]) => this.#expire(due)
@@ -108,7 +108,7 @@ export class Keeper<P extends Principal> {
   }
 
   #underPressure(): boolean {
-    return this.slots >= this.limits.maxSockets * this.limits.pressureShare
+    return this.room.slots >= this.limits.maxSockets * this.limits.pressureShare
   }
 
   #strangersDeadline(): number {
@@ -120,43 +120,16 @@ export class Keeper<P extends Principal> {
     return this.addresses.succeededWithin(bucket, this.limits.rememberSuccess)
   }
 
-  /** Makes room for one more, by eviction if it must; false when there is none. */
-  makeRoom(acquainted: boolean): boolean {
-    const { maxSockets, reservedShare } = this.limits
-    if (!acquainted && this.strangerSlots >= Math.ceil(maxSockets * (1 - reservedShare))) {
-      return this.#evictFrom(this.strangers)
-    }
-    if (this.slots < maxSockets) return true
-    return this.#evictFrom(this.strangers) || (acquainted && this.#evictFrom(this.acquainted))
-  }
-
-  /** Evicts the oldest silent socket of the largest bucket. */
-  #evictFrom(list: Deadlines<WaitingSocket<P>>): boolean {
-    let victim: WaitingSocket<P> | undefined
-    let most = 0
-    for (const socket of list) {
-      if (!socket.silent) continue
-      const { sockets } = widest(socket.bucket)
-      if (sockets <= most) continue
-      most = sockets
-      victim = socket
-    }
-    victim?.evict()
-    return victim !== undefined
-  }
-
   takeSlot(socket: WaitingSocket<P>): void {
     const relaxed = !this.#underPressure()
-    this.slots++
-    if (!socket.acquainted) this.strangerSlots++
+    this.room.take(socket)
     this.addresses.add(socket.bucket, 'sockets', 1)
     ;(socket.acquainted ? this.acquainted : this.strangers).add(socket)
     if (relaxed && this.#underPressure()) this.strangers.rearm()
   }
 
   releaseSlot(socket: WaitingSocket<P>): void {
-    this.slots--
-    if (!socket.acquainted) this.strangerSlots--
+    this.room.release(socket)
     this.addresses.add(socket.bucket, 'sockets', -1)
   }
 

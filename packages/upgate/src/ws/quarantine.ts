@@ -79,7 +79,7 @@ export function createQuarantine<P extends Principal>(
       ? Math.min(limits.slowedSockets, limits.maxSocketsPerAddress)
       : limits.maxSocketsPerAddress
     if (!addresses.fits(bucket, 'sockets', most)) return refuse('too_many_sockets', { rule })
-    if (!keeper.makeRoom(keeper.isAcquainted(bucket))) return refuse('over_capacity', { rule })
+    if (!keeper.room.make(keeper.isAcquainted(bucket), slowed)) return refuse('over_capacity', { rule })
 
     keeper.watch(wss)
     const waiting = new WaitingSocket(keeper, { wss, request, raw: socket, bucket, place, decision })
@@ -157,7 +157,7 @@ export function createQuarantine<P extends Principal>(
       return {
         quarantined: waiting.length,
         verifying: waiting.filter((socket) => socket.verifying).length,
-        refused: keeper.slots - waiting.length,
+        refused: keeper.room.slots - waiting.length,
         accepted: keeper.accepted.size,
         anonymous: keeper.anonymous.size,
       }

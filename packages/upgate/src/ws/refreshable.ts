@@ -23,6 +23,7 @@ export type Renewed<P extends Principal> = (answer: Resumption<P>) => void
 /** What is needed to renew the credential of one accepted socket; made for those alone that may ask for it. */
 export class Refreshable<P extends Principal> implements Claimant<P> {
   readonly socket: AcceptedSocket<P>
+  readonly acquainted = true
   readonly #keeper: Keeper<P>
   readonly #ws: WebSocketLike
   /** The application holds it, or nobody asks for its principal. */

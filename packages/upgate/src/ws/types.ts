@@ -134,7 +134,7 @@ export interface QuarantineOptions {
   readonly pressureShare?: number
   /** The deadline under pressure. Default: 3,000. */
   readonly pressureDeadline?: number
-  /** Share of `maxSockets` kept for addresses that succeeded recently. Default: 0.25. */
+  /** Share of `maxSockets` and of `maxVerifying` kept for addresses that succeeded before. Default: 0.25. */
   readonly reservedShare?: number
   /** For how long an address counts as having succeeded after its last accepted socket. Default: 3,600,000. */
   readonly rememberSuccess?: number
@@ -149,7 +149,7 @@ export interface QuarantineOptions {
   readonly maxRefusals?: number
   /** Sockets at a time of an address with too many refused tokens. Default: 2. */
   readonly slowedSockets?: number
-  /** How long a refused socket is held before it is closed, plus or minus half. Default: 1,000. */
+  /** How long a refused socket is held before it is closed, plus or minus half; shorter where its place is needed. Default: 1,000. */
   readonly hold?: number
   /** Refused sockets held at a time; further ones are closed at once. Default: 256. */
   readonly maxHeld?: number

@@ -24,6 +24,7 @@ import {
   release,
 } from './owner.ts'
 import { packHeaders, unpackRequest } from './request-snapshot.ts'
+import type { Occupant } from './room.ts'
 import type { WebSocketLike, WebSocketServerLike } from './types.ts'
 
 /** The server has not answered 101 yet. */
@@ -58,7 +59,7 @@ export interface Arrival<P extends Principal> {
 }
 
 /** A socket between the upgrade and its acceptance or refusal. */
-export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P> {
+export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>, Occupant {
   readonly bucket: Bucket
   readonly acquainted: boolean
   since = 0
@@ -80,6 +81,8 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P> 
   #context: HandshakeContext | undefined
   #attempt: Attempt<P> | undefined
   #hold: Timer | undefined
+  /** Close code and reason of a socket that is held. */
+  #farewell: readonly [code: number, reason: string] | undefined
 
   constructor(keeper: Keeper<P>, arrival: Arrival<P>) {
     const { names, values } = packHeaders(arrival.request)
@@ -115,9 +118,8 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P> 
     return this.#wss === wss
   }
 
-  /** Has not said anything yet. */
-  get silent(): boolean {
-    return this.#state <= AWAITING && this.#dataFrames === 0
+  get underWay(): boolean {
+    return this.#attempt?.isUnderWay === true
   }
 
   /** The server has answered 101. From here on nobody else hears what the socket says. */
@@ -235,6 +237,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P> 
     this.#keeper.addresses.refused(this.bucket, attempt.guessable)
     this.#attempt = undefined
     this.#state = AWAITING
+    this.#keeper.room.waits(this)
     this.#send(this.#rejection(answer).frames)
     for (const [data, isBinary] of attempt.queued) this.message(data, isBinary)
     if (this.#state === AWAITING && ws.isPaused) ws.resume()
@@ -298,6 +301,8 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P> 
     this.#state = REJECTING
     ws.pause()
     keeper.held.add(this)
+    keeper.room.refused(this)
+    this.#farewell = [code, reason]
     this.#hold = keeper.gate.clock.setTimer(Math.round(duration * keeper.jitter()), () => {
       this.#leave(code, reason)
     })
@@ -312,9 +317,17 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P> 
     }
   }
 
+  /** Refused, and told so: its place is another's at once, and the rest of the hold is left out. */
+  dismiss(): void {
+    const [code, reason] = this.#farewell ?? [1000, '']
+    this.#leave(code, reason)
+    this.#releaseSlot()
+    this.terminate()
+  }
+
   /** Makes room for another at once. */
   evict(): void {
-    const refusal = this.#refusal('over_capacity', 'Evicted while silent.')
+    const refusal = this.#refusal('over_capacity', 'Evicted: all places are taken.')
     const { closeCode, closeReason } = this.#rejection(refusal)
     this.#report(refusal, validCloseCode(closeCode))
     this.leave(closeCode, closeReason)
@@ -331,6 +344,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P> 
     if (this.#state >= CLOSING) return
     this.#stop()
     this.#state = CLOSING
+    this.#keeper.room.refused(this)
     const ws = this.#ws
     if (ws === undefined) {
       this.#raw.destroy()

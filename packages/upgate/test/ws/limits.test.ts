@@ -146,7 +146,7 @@ describe('under pressure', () => {
     expect(friend.ws.readyState).toBe(1)
   })
 
-  it('refuses with 503 when nobody who is silent can be evicted', async () => {
+  it('refuses with 503 when every place has a verification under way', async () => {
     const t = await start({
       verify: () => new Promise(() => {}),
       limits: { maxSockets: 1, reservedShare: 0 },

@@ -1,0 +1,119 @@
+import type { Bucket } from './addresses.ts'
+import { Candidates } from './candidates.ts'
+import type { Limits } from './limits.ts'
+
+/** A socket that has one of the places. */
+export interface Occupant {
+  readonly bucket: Bucket
+  readonly acquainted: boolean
+  /** Whether its credential is being verified at this moment: the number of those is bounded by itself. */
+  readonly underWay: boolean
+  /** Refused, and only held or leaving: gives its place up. */
+  dismiss(): void
+  /** Still waiting: is refused, and gives its place up. */
+  evict(): void
+}
+
+/** The places of strangers, or those of addresses that succeeded before. */
+interface Side<T extends Occupant> {
+  slots: number
+  readonly waiting: Candidates<T>
+  /** Refused sockets that are not gone, in order of refusal. */
+  readonly refused: Set<T>
+}
+
+/**
+ * The places of a quarantine, and which socket loses its own when there are none left: first one that is refused and
+ * only told to wait, then the oldest that waits, of the network that has most.
+ *
+ * A socket whose verification is under way keeps its place. Every other one may lose it, whatever it has said: else
+ * strangers who say something without meaning would occupy all places but the newcomers', and these would push each
+ * other out.
+ */
+export class Room<T extends Occupant> {
+  readonly #limits: Limits
+  readonly #strangers: Side<T> = createSide()
+  readonly #acquainted: Side<T> = createSide()
+
+  constructor(limits: Limits) {
+    this.#limits = limits
+  }
+
+  /** Quarantined sockets, refused ones that are not gone included. */
+  get slots(): number {
+    return this.#strangers.slots + this.#acquainted.slots
+  }
+
+  /**
+   * Makes room for one more, at the expense of another if it must; false when there is none.
+   *
+   * @param slowed - too many of its address were refused lately. Where there is no room, a stranger of that kind is
+   * answered before 101: a client that takes every socket that opened for a success would be back at once.
+   */
+  make(acquainted: boolean, slowed: boolean): boolean {
+    const { maxSockets, reservedShare } = this.#limits
+    const strangersFull = this.#strangers.slots >= Math.ceil(maxSockets * (1 - reservedShare))
+    const full = this.slots >= maxSockets
+    if (!full && (acquainted || !strangersFull)) return true
+    if (slowed && !acquainted) return false
+    // Only a stranger's place is of use where strangers have all that they may have.
+    if (!acquainted && strangersFull) return dismissFrom(this.#strangers) || evictFrom(this.#strangers)
+    return (
+      dismissFrom(this.#strangers) ||
+      dismissFrom(this.#acquainted) ||
+      evictFrom(this.#strangers) ||
+      (acquainted && evictFrom(this.#acquainted))
+    )
+  }
+
+  take(occupant: T): void {
+    const side = this.#sideOf(occupant)
+    side.slots++
+    side.waiting.add(occupant)
+  }
+
+  /** It waits again, for a credential after a refused one. */
+  waits(occupant: T): void {
+    this.#sideOf(occupant).waiting.add(occupant)
+  }
+
+  refused(occupant: T): void {
+    const side = this.#sideOf(occupant)
+    side.waiting.delete(occupant)
+    side.refused.add(occupant)
+  }
+
+  release(occupant: T): void {
+    const side = this.#sideOf(occupant)
+    side.slots--
+    side.waiting.delete(occupant)
+    side.refused.delete(occupant)
+  }
+
+  #sideOf({ acquainted }: T): Side<T> {
+    return acquainted ? this.#acquainted : this.#strangers
+  }
+}
+
+function createSide<T extends Occupant>(): Side<T> {
+  return { slots: 0, waiting: new Candidates(), refused: new Set() }
+}
+
+function dismissFrom<T extends Occupant>({ refused }: Side<T>): boolean {
+  for (const occupant of refused) {
+    occupant.dismiss()
+    return true
+  }
+  return false
+}
+
+function evictFrom<T extends Occupant>({ waiting }: Side<T>): boolean {
+  for (let occupant = waiting.first; occupant !== undefined; occupant = waiting.first) {
+    // Each is taken off once, so that this is no walk: it is put back when it waits again.
+    waiting.delete(occupant)
+    if (occupant.underWay) continue
+    occupant.evict()
+    return true
+  }
+  return false
+}
