@@ -47,6 +47,11 @@ describe('settings that cannot be used', () => {
       /REDIS_URL must be the address/,
     ],
     ['REDIS_URL', { REDIS_URL: 'redis://127.0.0.1' }, /REDIS_URL is of no use without DATABASE_URL/],
+    [
+      'ACQUAINTANCE_KEY',
+      { ACQUAINTANCE_KEY: 'hunter2' },
+      /ACQUAINTANCE_KEY must have at least 32 characters/,
+    ],
     ['DATA_DIR', { DATA_DIR: '/dev/null/data' }, /DATA_DIR "\/dev\/null\/data" cannot be used/],
   ])('refuses to start: %s', async (_name, env, sentence) => {
     const program = spawnProgram({ dataDir: data.path, env })

@@ -10,6 +10,8 @@ export interface Config {
   readonly dataDir: string
   /** Present: records live in PostgreSQL, and there may be several instances. */
   readonly database: DatabaseConfig | undefined
+  /** Secret by which addresses of accepted nodes are remembered; absent = that of the data folder, if there is one. */
+  readonly acquaintanceKey: string | undefined
   /** Origin under which browsers reach the gateway; absent = `http://HOST:PORT` and localhost. */
   readonly publicUrl: string | undefined
   readonly trustedProxies: readonly string[]
@@ -67,6 +69,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     port: readInteger('PORT', read('PORT') ?? '8787', 0, 65_535),
     dataDir: resolve(read('DATA_DIR') ?? './data'),
     database: readDatabase(read('DATABASE_URL'), read('REDIS_URL')),
+    acquaintanceKey: readKey(read('ACQUAINTANCE_KEY')),
     publicUrl,
     trustedProxies: readProxies(read('TRUST_PROXY')),
     // A password may begin or end with a space: it is taken as it is.
@@ -138,6 +141,15 @@ function readPublicUrl(value: string | undefined): string | undefined {
     throw new ConfigError(`${hint}, without a path: the gateway has to be at the root of its host.`)
   }
   return url.origin
+}
+
+function readKey(key: string | undefined): string | undefined {
+  if (key !== undefined && key.length < 32) {
+    throw new ConfigError(
+      'ACQUAINTANCE_KEY must have at least 32 characters: `openssl rand -base64 32` makes one.',
+    )
+  }
+  return key
 }
 
 function readDatabase(url: string | undefined, redis: string | undefined): DatabaseConfig | undefined {

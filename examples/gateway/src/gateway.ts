@@ -14,7 +14,7 @@ import {
   sessionCookie,
 } from 'upgate'
 import { expressGate } from 'upgate/express'
-import { guardServer } from 'upgate/ws'
+import { type AcquaintanceOptions, guardServer } from 'upgate/ws'
 import { createAccess, externalLogin } from './access.ts'
 import { createApp } from './app.ts'
 import { type Audit, createAudit } from './audit.ts'
@@ -62,7 +62,7 @@ export async function startGateway(config: Config, surroundings: Surroundings): 
   const log = (message: string): void => write(JSON.stringify({ event: 'log', message }))
   const logger: Logger = { warn: log, error: (message) => log(message) }
   const storage = await openStorage(config, logger)
-  const { store, bus } = storage
+  const { store, bus, acquaintances } = storage
   const services = createServices({
     store,
     ...(bus && { bus }),
@@ -101,6 +101,7 @@ export async function startGateway(config: Config, surroundings: Surroundings): 
       now,
       audit,
       services,
+      acquaintances,
       nodes,
       presence,
       server,
@@ -136,6 +137,7 @@ interface Parts {
   now(): number
   readonly audit: Audit
   readonly services: Services
+  readonly acquaintances: AcquaintanceOptions | undefined
   readonly nodes: Nodes
   readonly presence: Presence
   readonly server: Server
@@ -146,7 +148,7 @@ interface Parts {
 /** Puts gate, application and sockets together; returns how to take them down. */
 function assemble(parts: Parts): () => Promise<void> {
   const { config, clock, logger, log, now, audit, services, server, origins } = parts
-  const { nodes, presence, setupCode } = parts
+  const { nodes, presence, setupCode, acquaintances } = parts
   const session = sessionCookie({
     sessions: services.sessions,
     name: 'gateway_session',
@@ -208,7 +210,11 @@ function assemble(parts: Parts): () => Promise<void> {
     removeCookie: (response) => void response.append('set-cookie', session.removeCookie()),
   }
   server.on('request', createApp({ context, guard: expressGate(gate), origins, log }))
-  const guarded = guardServer(server, gate, { sockets, deadline: config.handshakeTimeout })
+  const guarded = guardServer(server, gate, {
+    sockets,
+    deadline: config.handshakeTimeout,
+    ...(acquaintances && { acquaintances }),
+  })
   return async () => {
     await guarded.close({ code: 1001 })
     gate.close()

@@ -2,14 +2,18 @@ import { join } from 'node:path'
 import { composeStores, type Logger, type RevocationBus, type Store } from 'upgate'
 import { redisBus, redisFailures } from 'upgate/redis'
 import { postgresBus, postgresStore, sqliteStore } from 'upgate/sql'
+import type { AcquaintanceOptions } from 'upgate/ws'
 import type { Config } from './config.ts'
 import { prepareDataDir } from './data-dir.ts'
+import { installationKey } from './installation-key.ts'
 
 /** Where records live, and how instances tell each other what was revoked. */
 export interface Storage {
   readonly store: Store
   /** Absent on one machine: the log in the database is read every second. */
   readonly bus: RevocationBus | undefined
+  /** Absent without a key: addresses are known until the end of this process. */
+  readonly acquaintances: AcquaintanceOptions | undefined
   close(): Promise<void>
 }
 
@@ -22,7 +26,9 @@ export async function openStorage(config: Config, logger: Logger): Promise<Stora
   if (database === undefined) {
     prepareDataDir(config.dataDir)
     const store = await sqliteStore({ file: join(config.dataDir, 'gateway.db') })
-    return { store, bus: undefined, close: () => store.close() }
+    const key = config.acquaintanceKey ?? installationKey(config.dataDir)
+    const acquaintances = acquaintancesOf(store, key)
+    return { store, bus: undefined, acquaintances, close: () => store.close() }
   }
   const { url: connectionString, redis } = database
   const records = await postgresStore({ connectionString })
@@ -36,9 +42,18 @@ export async function openStorage(config: Config, logger: Logger): Promise<Stora
   return {
     store,
     bus,
+    acquaintances: acquaintancesOf(store, config.acquaintanceKey),
     async close() {
       await bus.close()
       await store.close()
     },
   }
+}
+
+/** Nodes that were accepted before a restart must not be strangers after it: those a flood may keep out. */
+function acquaintancesOf(
+  { acquaintances: store }: Store,
+  key: string | undefined,
+): AcquaintanceOptions | undefined {
+  return store === undefined || key === undefined ? undefined : { store, key }
 }

@@ -56,6 +56,7 @@ export type {
   Refusal,
   RefusalFrames,
 } from './core/handshake.ts'
+export type { AcquaintanceRecord, AcquaintanceStore } from './core/ports/acquaintances.ts'
 export type { RevocationBus } from './core/ports/bus.ts'
 export type { Clock, Timer } from './core/ports/clock.ts'
 export type { Attempt, FailureCount, FailureStore } from './core/ports/failures.ts'

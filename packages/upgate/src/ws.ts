@@ -1,4 +1,5 @@
 export type { Refused } from './core/decision.ts'
+export type { AcquaintanceOptions } from './ws/acquaintances.ts'
 export { type GuardedServer, type GuardServerOptions, guardServer } from './ws/guard-server.ts'
 export { type ConnectFrameOptions, connectFrame } from './ws/handshakes/connect-frame.ts'
 export {

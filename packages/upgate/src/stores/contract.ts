@@ -7,6 +7,7 @@ import {
   type Store,
   type TokenRecord,
 } from '../core/ports/stores.ts'
+import { acquaintanceContract } from './contract-acquaintances.ts'
 import { pairingContract } from './contract-pairings.ts'
 import { ticketContract } from './contract-tickets.ts'
 
@@ -295,6 +296,7 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
 
   pairingContract(check)
   ticketContract(check)
+  acquaintanceContract(check)
 
   check('says so when it is closed', async (store) => {
     await store.close()

@@ -12,6 +12,7 @@ import {
   type TokenStore,
   type Touch,
 } from '../core/ports/stores.ts'
+import { memoryAcquaintances } from './memory-acquaintances.ts'
 import { memoryPairings, memoryTickets } from './memory-pairings.ts'
 
 /** Entries of the log that are kept: one process writes and reads it, and reads it at once. */
@@ -66,6 +67,7 @@ export function memoryStore(): Store {
     revocations,
     pairings: memoryPairings(shared.run, devices),
     tickets: memoryTickets(shared.run),
+    acquaintances: memoryAcquaintances(shared.run),
     close: async () => {
       closed = true
     },

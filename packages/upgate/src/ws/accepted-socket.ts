@@ -65,6 +65,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
       this.#remove = gate.connections.add(this as LiveConnection)
       // The register closes at once what has expired between verification and now.
       if (this.endReason !== undefined) return
+      this.#keeper.succeeded(this.#keeper.addresses.of(this.clientAddress))
       this.#keeper.refreshes.accepted(this, ws, request)
       if (gate.events.active) {
         const { principal, path, clientAddress, id: connectionId } = this as { principal: P } & this
@@ -217,7 +218,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     if (this.principal === undefined) {
       addresses.add(bucket, 'anonymous', -1)
     } else {
-      addresses.succeeded(bucket)
+      this.#keeper.succeeded(bucket)
       if (gate.events.active) {
         const { principal, id: connectionId, endReason: reason } = this as { principal: P } & this
         gate.events.emit({ at: this.#keeper.now(), type: 'socket_closed', principal, connectionId, reason })

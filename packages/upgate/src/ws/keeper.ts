@@ -1,6 +1,7 @@
 import type { RefusalCode } from '../core/codes.ts'
 import type { Principal } from '../core/principal.ts'
 import type { AcceptedSocket } from './accepted-socket.ts'
+import { type AcquaintanceOptions, Acquaintances } from './acquaintances.ts'
 import { Addresses, type Bucket } from './addresses.ts'
 import { Deadlines, type Waiting } from './deadlines.ts'
 import type { Limits } from './limits.ts'
@@ -20,6 +21,8 @@ export class Keeper<P extends Principal> {
   readonly gate: QuarantineGate<P>
   readonly limits: Limits
   readonly addresses: Addresses
+  /** What is known beyond a restart. */
+  readonly acquaintances: Acquaintances | undefined
   readonly verifications: Verifications
   /** Waiting sockets of addresses without a recent success, in order of arrival; and the others. */
   readonly strangers: Deadlines<WaitingSocket<P>>
@@ -42,11 +45,13 @@ export class Keeper<P extends Principal> {
   #counter = 0
   readonly #prefix: string
 
-  constructor(gate: QuarantineGate<P>, limits: Limits) {
+  constructor(gate: QuarantineGate<P>, limits: Limits, acquaintances?: AcquaintanceOptions) {
     this.gate = gate
     this.limits = limits
     const { clock } = gate
     this.addresses = new Addresses(clock)
+    this.acquaintances =
+      acquaintances === undefined ? undefined : new Acquaintances(acquaintances, clock, gate.logger)
     this.room = new Room(limits)
     this.verifications = new Verifications(this.addresses, clock, limits)
     this.refreshes = new Refreshes(this)
@@ -117,7 +122,14 @@ export class Keeper<P extends Principal> {
   }
 
   isAcquainted(bucket: Bucket): boolean {
-    return this.addresses.succeededWithin(bucket, this.limits.rememberSuccess)
+    if (this.addresses.succeededWithin(bucket, this.limits.rememberSuccess)) return true
+    return bucket !== this.addresses.unknown && this.acquaintances?.knows(bucket.key) === true
+  }
+
+  /** A principal was accepted from there, or its socket has gone only now. */
+  succeeded(bucket: Bucket): void {
+    this.addresses.succeeded(bucket)
+    if (bucket !== this.addresses.unknown) this.acquaintances?.note(bucket.key)
   }
 
   takeSlot(socket: WaitingSocket<P>): void {

@@ -4,7 +4,7 @@ import { looksLikeSecret } from './subprotocols.ts'
 import type { QuarantineOptions } from './types.ts'
 
 /** Every limit of a quarantine, with its default filled in. */
-export type Limits = Required<QuarantineOptions>
+export type Limits = Required<Omit<QuarantineOptions, 'acquaintances'>>
 
 const quarantineOptionNames: readonly (keyof QuarantineOptions)[] = [
   'deadline',
@@ -22,6 +22,7 @@ const quarantineOptionNames: readonly (keyof QuarantineOptions)[] = [
   'pressureDeadline',
   'reservedShare',
   'rememberSuccess',
+  'acquaintances',
   'maxVerifying',
   'maxVerifyingPerAddress',
   'maxRefusals',

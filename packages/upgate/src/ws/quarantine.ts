@@ -26,7 +26,7 @@ export function createQuarantine<P extends Principal>(
   options: QuarantineOptions = {},
 ): Quarantine<P> {
   const limits = resolveLimits(options)
-  const keeper = new Keeper<P>(gate, limits)
+  const keeper = new Keeper<P>(gate, limits, options.acquaintances)
 
   function admitAllowed(admission: Admission<P>, decision: Allow<P>, place: Place): Refused | undefined {
     const { principal, rule } = decision
@@ -79,10 +79,19 @@ export function createQuarantine<P extends Principal>(
       ? Math.min(limits.slowedSockets, limits.maxSocketsPerAddress)
       : limits.maxSocketsPerAddress
     if (!addresses.fits(bucket, 'sockets', most)) return refuse('too_many_sockets', { rule })
-    if (!keeper.room.make(keeper.isAcquainted(bucket), slowed)) return refuse('over_capacity', { rule })
+    const acquainted = keeper.isAcquainted(bucket)
+    if (!keeper.room.make(acquainted, slowed)) return refuse('over_capacity', { rule })
 
     keeper.watch(wss)
-    const waiting = new WaitingSocket(keeper, { wss, request, raw: socket, bucket, place, decision })
+    const waiting = new WaitingSocket(keeper, {
+      wss,
+      request,
+      raw: socket,
+      bucket,
+      acquainted,
+      place,
+      decision,
+    })
     attempt(admission, () => {
       const compression = limits.dangerouslyAllowCompression
       upgrade(wss, request, socket, head, limits, compression, (ws) => waiting.opened(ws))
@@ -125,7 +134,7 @@ export function createQuarantine<P extends Principal>(
       }
     },
 
-    close(how: DrainOptions = {}) {
+    async close(how: DrainOptions = {}) {
       const { code = 1001, reason = code === 1012 ? 'restart' : 'shutdown' } = how
       keeper.draining = true
       for (const list of [keeper.strangers, keeper.acquainted, keeper.overdue, keeper.held]) {
@@ -134,7 +143,7 @@ export function createQuarantine<P extends Principal>(
       for (const list of [keeper.accepted, keeper.anonymous]) {
         for (const socket of [...list]) socket.end(code, reason)
       }
-      return new Promise<void>((resolve) => {
+      await new Promise<void>((resolve) => {
         if (keeper.isEmpty) resolve()
         const before = keeper.whenEmpty
         keeper.whenEmpty = () => {
@@ -142,6 +151,7 @@ export function createQuarantine<P extends Principal>(
           resolve()
         }
       })
+      await keeper.acquaintances?.close()
     },
 
     refresh(socket, request, credential) {

@@ -181,10 +181,10 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
 
   /** Puts the new principal in the old one's place. */
   swap(principal: P): void {
-    const { gate, addresses } = this.#keeper
+    const { gate } = this.#keeper
     const { rule, edgePrincipal } = this.#decision
     this.socket.renew(principal)
-    addresses.succeeded(this.bucket)
+    this.#keeper.succeeded(this.bucket)
     const request = this.#request.deref()
     if (request !== undefined) {
       gate.remember(request, { outcome: 'allow', principal, edgePrincipal, rule, headers: undefined })

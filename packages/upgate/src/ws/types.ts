@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { Decision, InBand, Preflight, Refused, Resumption } from '../core/decision.ts'
 import type { Gate } from '../core/gate.ts'
 import type { Principal } from '../core/principal.ts'
+import type { AcquaintanceOptions } from './acquaintances.ts'
 
 /** What the quarantine uses of a socket of `ws`: public API only, so that any copy of the library fits. */
 export interface WebSocketLike {
@@ -138,6 +139,11 @@ export interface QuarantineOptions {
   readonly reservedShare?: number
   /** For how long an address counts as having succeeded after its last accepted socket. Default: 3,600,000. */
   readonly rememberSuccess?: number
+  /**
+   * Remembers which addresses succeeded beyond a restart, and for longer than `rememberSuccess`: else every client is a
+   * stranger after one. Default: addresses are known to this process alone.
+   */
+  readonly acquaintances?: AcquaintanceOptions
   /** Verifications in flight, in all. Further ones wait for their turn. Default: 64. */
   readonly maxVerifying?: number
   /** The same per address. Default: 4. */

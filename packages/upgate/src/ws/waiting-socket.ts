@@ -53,6 +53,7 @@ export interface Arrival<P extends Principal> {
   readonly request: IncomingMessage
   readonly raw: Duplex
   readonly bucket: Bucket
+  readonly acquainted: boolean
   readonly place: Place
   /** A refusal lets it in only to be told. */
   readonly decision: Defer<P> | Refused
@@ -95,7 +96,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
     this.#headerNames = names
     this.#headerValues = values
     this.bucket = arrival.bucket
-    this.acquainted = keeper.isAcquainted(arrival.bucket)
+    this.acquainted = arrival.acquainted
     keeper.born()
     keeper.takeSlot(this)
   }
@@ -262,7 +263,6 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
     this.#releaseSlot()
     this.#state = DONE
     this.#attempt = undefined
-    keeper.addresses.succeeded(this.bucket)
     this.#raw.removeListener('data', countBytes)
     this.#raw[owner] = undefined
     release(ws)

@@ -1,3 +1,4 @@
+import type { AcquaintanceStore } from './acquaintances.ts'
 import type { FailureStore } from './failures.ts'
 import type { PairingStore } from './pairings.ts'
 import type { Revocation, RevocationReason, RevocationSelector } from './revocations.ts'
@@ -209,6 +210,8 @@ export interface Store {
   readonly tickets: TicketStore
   /** Counts of failed attempts that several instances share. Absent: each process counts for itself. */
   readonly failures?: FailureStore | undefined
+  /** Addresses that are known beyond a restart. Absent: the store does not keep them. */
+  readonly acquaintances?: AcquaintanceStore | undefined
   /** Releases files and connections. Further operations reject with `store_closed`. */
   close(): Promise<void>
 }

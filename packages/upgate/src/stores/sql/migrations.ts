@@ -71,6 +71,20 @@ const pairingTables: Migration = async (db, { ordinal }) => {
   }
 }
 
+/** Addresses that sockets were accepted from, by keyed digest. */
+const acquaintanceTable: Migration = async (db) => {
+  await db.schema
+    .createTable('upgate_acquaintances')
+    .addColumn('digest', 'text', (column) => column.primaryKey())
+    .addColumn('expires_at', 'bigint', (column) => column.notNull())
+    .execute()
+  await db.schema
+    .createIndex('upgate_acquaintances_end')
+    .on('upgate_acquaintances')
+    .column('expires_at')
+    .execute()
+}
+
 /** Forward only: what was released is never edited, only followed. */
 const migrations: readonly Migration[] = [
   async (db, { ordinal, counter }) => {
@@ -144,6 +158,7 @@ const migrations: readonly Migration[] = [
     }
   },
   pairingTables,
+  acquaintanceTable,
 ]
 
 /**

@@ -1,5 +1,6 @@
 import type { Store } from '../../core/ports/stores.ts'
 import { sqlAccounts } from './accounts.ts'
+import { sqlAcquaintances } from './acquaintances.ts'
 import { sqlLog } from './log.ts'
 import { sqlPairings } from './pairings.ts'
 import { sqlSessions } from './sessions.ts'
@@ -17,6 +18,7 @@ export function sqlStore(database: Database, close: () => Promise<void>): Store 
     revocations: sqlLog(database),
     pairings: sqlPairings(database),
     tickets: sqlTickets(database),
+    acquaintances: sqlAcquaintances(database),
     close,
   }
 }

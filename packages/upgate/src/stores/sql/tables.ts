@@ -96,6 +96,11 @@ interface TicketTable {
   body: string
 }
 
+interface AcquaintanceTable {
+  digest: string
+  expires_at: Wide
+}
+
 interface SchemaTable {
   version: number
 }
@@ -112,6 +117,7 @@ export interface Tables {
   upgate_invitations: InvitationTable
   upgate_device_keys: DeviceKeyTable
   upgate_tickets: TicketTable
+  upgate_acquaintances: AcquaintanceTable
 }
 
 /** What the SQL stores need: every operation runs through one of these two, and rejects with `StoreUnavailable`. */

@@ -1,0 +1,35 @@
+import { randomBytes } from 'node:crypto'
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { ConfigError } from './config.ts'
+
+/**
+ * Reads the secret of this installation from the data folder; made at the first start, readable by its owner only.
+ *
+ * It is not in the database: addresses that are kept there as keyed digests must not be told by a copy of it.
+ *
+ * @throws {ConfigError} where the file cannot be used
+ */
+export function installationKey(dataDir: string): string {
+  const file = join(dataDir, 'installation.key')
+  try {
+    writeFileSync(file, randomBytes(32).toString('base64url'), { flag: 'wx', mode: 0o600 })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'EEXIST') throw unusable(file, code)
+  }
+  try {
+    chmodSync(file, 0o600)
+    const key = readFileSync(file, 'utf8').trim()
+    if (key.length >= 32) return key
+  } catch (error) {
+    throw unusable(file, (error as NodeJS.ErrnoException).code)
+  }
+  throw unusable(file, 'shorter than 32 characters')
+}
+
+function unusable(file: string, problem: string | undefined): ConfigError {
+  return new ConfigError(
+    `${JSON.stringify(file)} cannot be used (${problem ?? 'unknown error'}): remove it, and the next start makes another.`,
+  )
+}
