@@ -105,6 +105,13 @@ export interface Handshake {
   /** Frames the server sends first, before the client says anything. */
   open?(context: HandshakeContext): readonly string[]
   receive(frame: Frame, context: HandshakeContext): HandshakeStep
+  /**
+   * Whether a frame is meant to carry a credential of this protocol, also where that is missing or does not count.
+   *
+   * Asked for the first frame of a socket that HTTP let in at the 101. Such a frame is verified like any other, has to
+   * prove the same principal, and reaches the application only by `replay`. Absent: all frames of such a socket are data.
+   */
+  claims?(frame: Frame): boolean
   accept(acceptance: Acceptance, context: HandshakeContext): readonly string[]
   reject(refusal: Refusal, context: HandshakeContext): RefusalFrames
   /** Lets accepted sockets renew their credential in band. Absent: such frames are application data. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { LiveConnection } from '../core/connections.ts'
+import type { Allow } from '../core/decision.ts'
 import type { RevocationReason } from '../core/ports/revocations.ts'
 import type { Principal } from '../core/principal.ts'
 import { validCloseCode, validCloseReason } from './close-frame.ts'
@@ -47,12 +48,17 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     this.id = keeper.nextId()
   }
 
-  /** Registers it, sends the acknowledgement, and hands it to the application with what came meanwhile. */
+  /**
+   * Registers it, sends the acknowledgement, and hands it to the application with what came meanwhile.
+   *
+   * @param at101 - the decision, where HTTP let it in without its saying anything
+   */
   start(
     wss: WebSocketServerLike,
     request: IncomingMessage,
     frames: readonly string[],
     messages: Message[],
+    at101?: Allow<P>,
   ): void {
     const ws = this.#ws as OwnedSocket<AcceptedSocket<P>>
     ws[owner] = this
@@ -67,6 +73,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
       if (this.endReason !== undefined) return
       this.#keeper.succeeded(this.#keeper.addresses.of(this.clientAddress))
       this.#keeper.refreshes.accepted(this, ws, request)
+      if (at101 !== undefined) this.#keeper.firstFrames.expect(this, ws, request, at101)
       if (gate.events.active) {
         const { principal, path, clientAddress, id: connectionId } = this as { principal: P } & this
         const place = { method: 'GET', path: path.slice(0, 256), clientAddress }
@@ -74,7 +81,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
       }
     }
     for (const frame of frames) ws.send(frame)
-    if (this.#guarded(() => wss.emit('connection', ws, request, this.principal))) this.#deliver(messages)
+    if (this.#guarded(() => wss.emit('connection', ws, request, this.principal))) this.deliver(messages)
   }
 
   /** A newer credential of the same principal counts: expiry and revocation go by it from now on. */
@@ -87,6 +94,11 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
   /** Whether a message was about the credential. */
   hears(data: unknown, isBinary: boolean): boolean {
     return this.#keeper.refreshes.hears(this, this.#ws, data, isBinary)
+  }
+
+  /** Whether a message is a credential that comes first, or has to wait for one. */
+  takesFirst(data: unknown, isBinary: boolean): boolean {
+    return this.#keeper.firstFrames.takes(this, this.#ws, data, isBinary)
   }
 
   /** Emits an event of ours on the application's socket. */
@@ -103,10 +115,11 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
 
   /** Its credential stopped counting: drops whatever the peer sends from now on; `close` follows. */
   mute(reason: RevocationReason): void {
-    this.#hush(endReasonOf(reason))
+    this.hush(endReasonOf(reason))
   }
 
-  #hush(reason: string): void {
+  /** Drops whatever the peer sends from now on. */
+  hush(reason: string): void {
     if (this.endReason !== undefined) return
     this.endReason = reason
     this.#undelivered = undefined
@@ -119,7 +132,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
   end(code: number, reason: string): void {
     if (this.#ended) return
     this.#ended = true
-    this.#hush(reason)
+    this.hush(reason)
     const ws = this.#ws
     if (ws.isPaused) ws.resume()
     ws.close(validCloseCode(code), validCloseReason(reason))
@@ -159,11 +172,12 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
       if (messages === undefined) return
       this.#stopHolding()
       this.#undelivered = undefined
-      this.#deliver(messages)
+      this.deliver(messages)
     })
   }
 
-  #deliver(messages: Message[]): void {
+  /** Hands out what came during a verification, before anything that comes later. */
+  deliver(messages: Message[], resume = true): void {
     const ws = this.#ws
     if (messages.length > 0 && this.endReason === undefined && ws.listenerCount('message') === 0) {
       this.#undelivered = messages
@@ -177,7 +191,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
       if (this.endReason !== undefined || !isOpen(ws)) return
       if (!this.#guarded(() => ws.emit('message', data, isBinary))) return
     }
-    if (ws.isPaused && isOpen(ws)) ws.resume()
+    if (resume && ws.isPaused && isOpen(ws)) ws.resume()
   }
 
   #stopHolding(): void {
@@ -208,9 +222,10 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
 
   /** The socket has gone. */
   closed(): void {
-    const { addresses, gate, leaving, refreshes, unheard } = this.#keeper
+    const { addresses, firstFrames, gate, leaving, refreshes, unheard } = this.#keeper
     this.#remove?.()
     refreshes.closed(this)
+    firstFrames.closed(this)
     leaving.delete(this)
     unheard.delete(this)
     this.#list().delete(this)

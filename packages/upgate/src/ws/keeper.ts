@@ -4,6 +4,7 @@ import type { AcceptedSocket } from './accepted-socket.ts'
 import { type AcquaintanceOptions, Acquaintances } from './acquaintances.ts'
 import { Addresses, type Bucket } from './addresses.ts'
 import { Deadlines, type Waiting } from './deadlines.ts'
+import { FirstFrames } from './first-frames.ts'
 import type { Limits } from './limits.ts'
 import { Refreshes } from './refreshes.ts'
 import { Room } from './room.ts'
@@ -36,6 +37,7 @@ export class Keeper<P extends Principal> {
   /** Accepted sockets whose application has not yet listened for what came during verification. */
   readonly unheard: Deadlines<AcceptedSocket<P>>
   readonly refreshes: Refreshes<P>
+  readonly firstFrames: FirstFrames<P>
   readonly room: Room<WaitingSocket<P>>
   draining = false
   /** Called when the last socket has gone. */
@@ -55,6 +57,7 @@ export class Keeper<P extends Principal> {
     this.room = new Room(limits)
     this.verifications = new Verifications(this.addresses, clock, limits)
     this.refreshes = new Refreshes(this)
+    this.firstFrames = new FirstFrames(this)
     const expire = (due: readonly WaitingSocket<P>[]) => this.#expire(due)
     this.strangers = new Deadlines<WaitingSocket<P>>(clock, () => this.#strangersDeadline(), expire)
     this.acquainted = new Deadlines<WaitingSocket<P>>(clock, () => limits.deadline, expire)
@@ -92,6 +95,12 @@ export class Keeper<P extends Principal> {
 
   nextId(): string {
     return `${this.#prefix}-${(++this.#counter).toString(36)}`
+  }
+
+  /** Whether one more refused socket may be held before it is closed. */
+  mayHold(): boolean {
+    const { hold, maxHeld } = this.limits
+    return hold > 0 && this.held.size + this.firstFrames.held.size < maxHeld
   }
 
   /** From 0.5 to 1.5. */

@@ -56,7 +56,7 @@ export function createQuarantine<P extends Principal>(
         }
         keeper.born()
         if (principal === undefined) keeper.addresses.add(bucket(), 'anonymous', 1)
-        new AcceptedSocket(keeper, ws, principal, place).start(wss, request, [], [])
+        new AcceptedSocket(keeper, ws, principal, place).start(wss, request, [], [], decision)
       })
     })
     return undefined

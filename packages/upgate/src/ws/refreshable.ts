@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http'
-import type { Allow, Defer, InBand, Refused, Resumption } from '../core/decision.ts'
+import type { Allow, InBand, Refused, Resumption } from '../core/decision.ts'
 import type { Refusal } from '../core/handshake.ts'
 import type { Principal } from '../core/principal.ts'
 import { refuse } from '../core/refusals.ts'
 import type { AcceptedSocket } from './accepted-socket.ts'
 import type { Bucket } from './addresses.ts'
+import { asDeferred } from './as-deferred.ts'
 import { Attempt, type Claimant } from './attempt.ts'
-import { upgateHandshake } from './handshakes/upgate.ts'
 import { codeOfRevocation, countsAsFailure } from './judgements.ts'
 import type { Keeper } from './keeper.ts'
 import { isOpen } from './owner.ts'
@@ -74,7 +74,8 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
     this.#mayLose = mayLose
     this.#done = done
     const step = { step: 'credential', ...inBand } as const
-    this.#attempt = new Attempt<P>(this.#keeper, this, this.#deferred(), step, [undefined, false])
+    const deferred = asDeferred(this.#decision, this.socket, this.#origin)
+    this.#attempt = new Attempt<P>(this.#keeper, this, deferred, step, [undefined, false])
     this.#attempt.start()
   }
 
@@ -99,26 +100,6 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
     this.#attempt = undefined
     this.#done = undefined
     done?.(answer)
-  }
-
-  /**
-   * The decision that this socket was accepted by, as if it still had to prove itself. Whom it belongs to stands where
-   * HTTP's principal does: the gate refuses every other one.
-   */
-  #deferred(): Defer<P> {
-    const { rule, edgePrincipal } = this.#decision
-    const { principal, path, clientAddress } = this.socket
-    return {
-      outcome: 'defer',
-      rule,
-      handshake: rule.handshake ?? upgateHandshake(),
-      httpPrincipal: principal,
-      edgePrincipal,
-      httpFailure: undefined,
-      // Not `httpPrincipal`: HTTP proving somebody is what introduces a device that is to be paired.
-      circumstances: { clientAddress, dryRun: false, path, origin: this.#origin },
-      headers: undefined,
-    }
   }
 
   #whyNotNow(): Refused | undefined {

@@ -291,8 +291,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
     const reason = validCloseReason(closeReason)
     this.#report(refusal, code)
     this.#send(frames)
-    const { hold: duration, maxHeld } = keeper.limits
-    if (!hold || duration === 0 || keeper.held.size >= maxHeld) {
+    if (!hold || !keeper.mayHold()) {
       this.#leave(code, reason)
       return
     }
@@ -303,7 +302,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
     keeper.held.add(this)
     keeper.room.refused(this)
     this.#farewell = [code, reason]
-    this.#hold = keeper.gate.clock.setTimer(Math.round(duration * keeper.jitter()), () => {
+    this.#hold = keeper.gate.clock.setTimer(Math.round(keeper.limits.hold * keeper.jitter()), () => {
       this.#leave(code, reason)
     })
   }

@@ -106,7 +106,7 @@ export function connectFrame(options: ConnectFrameOptions = {}): Handshake {
         return step.step === 'credential' ? { ...step, replay } : step
       }
       state.id = id
-      if (own(message.value, 'type') !== 'req' || own(message.value, 'method') !== 'connect') {
+      if (!isConnect(message.value)) {
         return bad('The first message must be the request `connect`.')
       }
       const params = own(message.value, 'params')
@@ -138,6 +138,10 @@ export function connectFrame(options: ConnectFrameOptions = {}): Handshake {
       if (credential.rejection) return credential.rejection
       return { step: 'credential', credential: credential.value, declared: declared.value, replay }
     },
+    claims(frame) {
+      const message = readObject(frame)
+      return message.value !== undefined && isConnect(message.value)
+    },
     accept(acceptance, context) {
       const { principal, dropped, issued } = acceptance
       if (replay) {
@@ -166,6 +170,10 @@ export function connectFrame(options: ConnectFrameOptions = {}): Handshake {
       return { frames: [frame], closeCode, closeReason: refusal.code }
     },
   }
+}
+
+function isConnect(message: JsonObject): boolean {
+  return own(message, 'type') === 'req' && own(message, 'method') === 'connect'
 }
 
 function stateOf(context: HandshakeContext): ConnectState {

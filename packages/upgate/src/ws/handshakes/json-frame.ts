@@ -72,11 +72,19 @@ export function jsonFrame<M = JsonMessage>(options: JsonFrameOptions<M>): Handsh
         // The exception's text is left out: it may quote the message.
         return bad('The message does not have the shape that this protocol expects.')
       }
-      if (found === undefined || found === null || found === '')
-        return missing('The message carries no credential.')
+      if (isAbsent(found)) return missing('The message carries no credential.')
       const credential = checkCredential(found)
       if (credential === undefined) return bad('The credential in the message is of the wrong type.')
       return { step: 'credential', credential, declared, replay }
+    },
+    claims(frame) {
+      const message = readObject(frame)
+      if (message.rejection) return false
+      try {
+        return !isAbsent(find(message.value as M))
+      } catch {
+        return false
+      }
     },
     accept(acceptance, context) {
       if (accept === undefined) return own.accept(acceptance, context)
@@ -91,6 +99,10 @@ export function jsonFrame<M = JsonMessage>(options: JsonFrameOptions<M>): Handsh
       return { frames, closeCode, closeReason }
     },
   }
+}
+
+function isAbsent(found: unknown): boolean {
+  return found === undefined || found === null || found === ''
 }
 
 function checkCredential(found: unknown): Credential | undefined {

@@ -58,6 +58,10 @@ export function upgateHandshake(options: UpgateHandshakeOptions = {}): Handshake
         return missing('The `auth` message carries neither `token` nor `password`.')
       return { step: 'credential', credential, declared, replay }
     },
+    claims(frame) {
+      const message = readObject(frame)
+      return message.value !== undefined && own(message.value, 'type') === 'auth'
+    },
     accept: (acceptance) => [authOkFrame(accepted(acceptance))],
     reject: (refusal) => ({
       frames: [authErrorFrame(refused(refusal))],
