@@ -12,6 +12,10 @@ import { root, tool } from './paths.mjs'
 export const checks = [
   { name: 'package', work: () => own('package.mjs') },
   { name: 'bench', work: () => runNode(join(root, 'bench', 'src', 'main.mjs'), ['--check'], { cwd: root }) },
+  {
+    name: 'flood',
+    work: () => runNode(join(root, 'bench', 'src', 'flood', 'main.mjs'), ['--check'], { cwd: root }),
+  },
   { name: 'types', work: () => node('typescript', ['-b'], 'tsc') },
   { name: 'knip', work: () => node('knip', ['--no-progress']) },
   { name: 'size', work: () => node('size-limit', []) },

@@ -1,0 +1,62 @@
+import { createServer } from 'node:http'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { WebSocketServer } from 'ws'
+import { answerQuestions } from '../answer.mjs'
+
+const [build = '', maxSockets = '1000'] = process.argv.slice(2)
+// Whichever build it is: the one of this checkout, or of another one that it is measured beside.
+const { createGate, createServices, deviceToken, memoryStore } = /** @type {typeof import('upgate')} */ (
+  await import(new URL('index.js', build).href)
+)
+const { guardServer, upgateHandshake } = /** @type {typeof import('upgate/ws')} */ (
+  await import(new URL('ws.js', build).href)
+)
+
+const services = createServices({ store: memoryStore() })
+const { token } = await services.devices.create({ name: 'node' })
+const gate = createGate({
+  origins: ['https://gateway.example.com'],
+  trustedProxies: ['loopback'],
+  schemes: [deviceToken({ devices: services.devices })],
+  rules: [{ path: '/ws', access: 'deferred', kinds: ['device'], handshake: upgateHandshake() }],
+})
+const server = createServer()
+const sockets = new WebSocketServer({ noServer: true })
+sockets.on('connection', (ws) => ws.on('message', () => {}))
+guardServer(server, gate, { sockets: { '/ws': sockets }, maxSockets: Number(maxSockets) })
+server.listen(0, '127.0.0.1', 4096)
+
+const delay = monitorEventLoopDelay({ resolution: 5 })
+let [memoryBefore, memoryPeak, began] = [0, 0, 0]
+let cpuBefore = process.cpuUsage()
+
+answerQuestions(async ({ what }) => {
+  if (what === 'where') {
+    if (!server.listening) await new Promise((resolve) => server.once('listening', resolve))
+    const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
+    return { port, token }
+  }
+  if (what === 'watch') {
+    globalThis.gc?.()
+    memoryBefore = process.memoryUsage.rss()
+    memoryPeak = memoryBefore
+    setInterval(() => {
+      memoryPeak = Math.max(memoryPeak, process.memoryUsage.rss())
+    }, 100).unref()
+    cpuBefore = process.cpuUsage()
+    began = performance.now()
+    delay.enable()
+    return {}
+  }
+  delay.disable()
+  const { user, system } = process.cpuUsage(cpuBefore)
+  return {
+    // What is more than the timer's own resolution.
+    delay: Math.max(0, delay.percentile(99) / 1e6 - 5),
+    longest: Math.max(0, delay.max / 1e6 - 5),
+    memory: (memoryPeak - memoryBefore) / 2 ** 20,
+    cpu:
+      user / 1000 / ((performance.now() - began) / 1000) +
+      system / 1000 / ((performance.now() - began) / 1000),
+  }
+})
