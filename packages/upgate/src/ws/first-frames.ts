@@ -24,7 +24,7 @@ export class FirstFrames<P extends Principal> {
   /** A socket was accepted at the 101. */
   expect(socket: AcceptedSocket<P>, ws: WebSocketLike, request: IncomingMessage, decision: Allow<P>): void {
     const { rule } = decision
-    if (rule.access !== 'deferred' || rule.handshake?.claims === undefined) return
+    if (rule.handshake?.claims === undefined) return
     const { origin } = request.headers
     this.#expected.set(socket, new FirstFrame(this.#keeper, socket, ws, decision, origin))
     intercept(ws, emitToFirst)

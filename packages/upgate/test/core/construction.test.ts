@@ -110,6 +110,11 @@ describe('misconfiguration throws at construction, naming the option and what to
       /`handshake\.receive` must be a function/,
     ],
     [
+      'deferred with a handshake whose credentials are no function',
+      { path: '/a', access: 'deferred', handshake: { ...handshake, claims: true } },
+      /`handshake\.claims` must be a function, or left out/,
+    ],
+    [
       'deferred without GET',
       { path: '/a', access: 'deferred', handshake, methods: ['POST'] },
       /can never match/,

@@ -134,6 +134,14 @@ describe('addresses that are known beyond a restart', () => {
     expect(store.writes).toEqual([1, 2])
   })
 
+  it('are written before the server is closed', async () => {
+    const store = storeOf()
+    const t = await restarted({ store, key })
+    await letIn(t, '198.51.100.1')
+    await t.quarantine.close()
+    expect(store.writes).toEqual([1])
+  })
+
   it('are only those that were accepted, and never a client of unknown address', async () => {
     const store = storeOf()
     const t = await restarted({ store, key })
@@ -174,6 +182,21 @@ describe('the memory', () => {
       known.note(`192.0.2.${n}`)
     }
     expect([0, 1, 2, 3, 4].map((n) => known.knows(`192.0.2.${n}`))).toEqual([false, false, true, true, true])
+    await known.close()
+  })
+
+  it('forgets what ends first also of what it has read', async () => {
+    const store = storeOf()
+    const before = make(store)
+    for (let n = 0; n < 3; n++) {
+      before.clock.advance(60_000)
+      before.known.note(`192.0.2.${n}`)
+    }
+    await before.known.close()
+    const { known } = make(store, { atMost: 3 })
+    await settled()
+    known.note('192.0.2.3')
+    expect([0, 1, 2, 3].map((n) => known.knows(`192.0.2.${n}`))).toEqual([false, true, true, true])
     await known.close()
   })
 

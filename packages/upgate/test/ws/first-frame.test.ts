@@ -189,6 +189,18 @@ describe('the first frame of a socket that HTTP let in', () => {
     expect(t.heard).toEqual([])
   })
 
+  it('leaves the renewal of credentials as it is, whether it was data or a credential', async () => {
+    const t = await stage({ handshake: upgateHandshake({ refresh: true }) })
+    for (const first of ['data', at(second)]) {
+      const client = await t.in()
+      await client.send(first, { type: 'auth_refresh', token: goodToken }, 'more')
+      const answers = typeof first === 'string' ? ['auth_refreshed'] : ['auth_ok', 'auth_refreshed']
+      for (const [n, type] of answers.entries()) expect(await client.message(n)).toMatchObject({ type })
+    }
+    await eventually(() => t.heard.length === 3)
+    expect(t.heard).toEqual(['data', 'more', 'more'])
+  })
+
   it('is not asked for: a socket that says nothing stays', async () => {
     const t = await stage()
     const client = await t.in()

@@ -80,6 +80,16 @@ describe('refused sockets make room', () => {
     expect(t.quarantine.counts).toMatchObject({ quarantined: 1, refused: 1 })
   })
 
+  it('never has more sockets than places, also before those that made room are gone', async () => {
+    const t = await start({ limits: { maxSockets: 3, reservedShare: 0 } })
+    const most: number[] = []
+    t.wss.on('headers', () => most.push(t.quarantine.counts.quarantined + t.quarantine.counts.refused))
+    await Promise.all(Array.from({ length: 12 }, (_, n) => refusedFrom(t, fresh(n)).catch(() => [])))
+    await letIn(t, '192.0.2.1')
+    expect(most.length).toBeGreaterThan(3)
+    expect(Math.max(...most)).toBe(3)
+  })
+
   it('takes the place of a peer that ignores its close frame', async () => {
     const t = await start({ limits: { maxSockets: 2, reservedShare: 0, hold: 0 } })
     for (let n = 0; n < 2; n++) {
@@ -228,6 +238,12 @@ describe('verifications of strangers', () => {
     answers[0]?.resolve({ outcome: 'rejected', code: 'invalid_credential', reason: 'unknown' })
     await eventually(() => answers.length === 5)
     expect(answers[4]?.value).toBe(`slow-${goodToken}-1`)
+    // And the strangers have their turns once there is room for them.
+    for (const { resolve } of answers) {
+      resolve({ outcome: 'rejected', code: 'invalid_credential', reason: 'unknown' })
+    }
+    await eventually(() => answers.length === 8)
+    expect(answers.slice(5).map(({ value }) => value)).toEqual([3, 4, 5].map((n) => `${wrongToken}${n}`))
   })
 })
 
