@@ -11,12 +11,16 @@ export {
 export { type UpgateHandshakeOptions, upgateHandshake } from './ws/handshakes/upgate.ts'
 export { createQuarantine } from './ws/quarantine.ts'
 export type {
+  AcceptedAs,
   Admission,
   DrainOptions,
   Quarantine,
   QuarantineCounts,
   QuarantineGate,
   QuarantineOptions,
+  SocketOf,
+  SocketRequestOf,
+  SocketServers,
   WebSocketLike,
   WebSocketServerLike,
 } from './ws/types.ts'

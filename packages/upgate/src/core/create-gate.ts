@@ -1,3 +1,4 @@
+import { anonymousRuleFor } from './anonymous-sockets.ts'
 import { createAuditEvents } from './audit-events.ts'
 import { compileClientAddresses } from './client-address.ts'
 import { compileRule, compileRules } from './compile-rules.ts'
@@ -191,6 +192,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
     deferredPaths: patterns.flatMap(({ rule, pattern }) =>
       rule.access === 'deferred' ? [pattern.source] : [],
     ),
+    anonymousRuleFor: (path) => anonymousRuleFor(patterns, path, 'gate.anonymousRuleFor'),
     close() {
       for (const remove of unsubscribe) remove()
     },

@@ -106,6 +106,13 @@ export interface Gate<P extends Principal = Principal> extends Decider<P> {
   readonly name: string
   /** The path patterns of deferred rules: what must have an owner on a guarded server. */
   readonly deferredPaths: readonly string[]
+  /**
+   * The label of the first rule that lets WebSockets in without a principal on some path of a pattern (`public` or
+   * `optional`, with `upgrade: true`); `undefined` where every socket there has a principal.
+   *
+   * @throws TypeError for what is no pattern
+   */
+  anonymousRuleFor(path: string): string | undefined
   /** Unsubscribes from the revocation feeds and cancels timers. Live connections stay as they are. */
   close(): void
 }

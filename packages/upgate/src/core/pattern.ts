@@ -104,3 +104,15 @@ export function covers(outer: Pattern, inner: Pattern, ignoreCase: boolean): boo
   }
   return true
 }
+
+/** Whether some path matches both patterns. */
+export function overlap(a: Pattern, b: Pattern): boolean {
+  const shorter = Math.min(a.segments.length, b.segments.length)
+  for (let i = 0; i < shorter; i++) {
+    const one = a.segments[i]
+    const other = b.segments[i]
+    if (one !== undefined && other !== undefined && one !== other) return false
+  }
+  if (a.segments.length === b.segments.length) return a.prefix === b.prefix
+  return a.segments.length < b.segments.length ? a.prefix : b.prefix
+}

@@ -13,6 +13,7 @@ import { decideSafely, judge, markDecided } from '../node/judge.ts'
 import { NodeRequest } from '../node/request.ts'
 import { respondToSocket } from '../node/respond.ts'
 import { claimServer } from './guards.ts'
+import { createListeners } from './listeners.ts'
 import { createOwners } from './owners.ts'
 import { passUpgradeOn } from './pass-upgrade-on.ts'
 import { createQuarantine } from './quarantine.ts'
@@ -21,16 +22,18 @@ import type {
   Quarantine,
   QuarantineCounts,
   QuarantineOptions,
-  WebSocketServerLike,
+  SocketOf,
+  SocketRequestOf,
+  SocketServers,
 } from './types.ts'
 
 /** Options of {@link guardServer}, together with those of the quarantine. Unknown options throw. */
-export interface GuardServerOptions extends QuarantineOptions {
+export interface GuardServerOptions<S extends SocketServers = SocketServers> extends QuarantineOptions {
   /**
    * Which `WebSocketServer` owns which path: made with `noServer`, or with `{ server, path }` and taken as it is.
    * Paths are patterns as in rules. Exactly one owner a path; every deferred rule needs one.
    */
-  readonly sockets?: Readonly<Record<string, WebSocketServerLike>>
+  readonly sockets?: S
   /** Milliseconds until an upgrade that is not decided yet is answered 503. Default: 10,000. */
   readonly decisionTimeout?: number
   /** Upgrades being decided at a time; further ones are answered 503. Default: 1,000. */
@@ -50,7 +53,35 @@ type Refusable = Refused | Preflight
 const shuttingDown = { detail: 'The server is shutting down.' }
 
 /** A guarded server. */
-export interface GuardedServer<P extends Principal = Principal> {
+export interface GuardedServer<P extends Principal = Principal, S extends SocketServers = SocketServers> {
+  /**
+   * Listens for the sockets that are accepted on a path of `sockets`, all of them with a principal: its type is the
+   * gate's, the socket's type that of the `WebSocketServer`.
+   *
+   * A listener that throws or rejects ends its socket with 1011. Sockets that came to the same `WebSocketServer` by
+   * another path or past this guard do not reach it.
+   *
+   * @param path - as in `sockets`
+   * @returns a function that takes the listener away; `close` does as well
+   * @throws TypeError for a path that is not in `sockets`, and where a rule lets sockets in without a principal
+   * @example
+   * const guard = guardServer(server, gate, { sockets: { '/ws': new WebSocketServer({ noServer: true }) } })
+   * guard.on('/ws', (socket, request, principal) => socket.send(`hello ${principal.id}`))
+   */
+  on<K extends keyof S & string>(
+    path: K,
+    listener: (socket: SocketOf<S[K]>, request: SocketRequestOf<S[K]>, principal: P) => unknown,
+  ): () => void
+  /**
+   * The same for every path, those included on which `public` and `optional` rules let sockets in without a principal:
+   * the listener gets `undefined` for them.
+   *
+   * @throws TypeError for a path that is not in `sockets`
+   */
+  onOptional<K extends keyof S & string>(
+    path: K,
+    listener: (socket: SocketOf<S[K]>, request: SocketRequestOf<S[K]>, principal: P | undefined) => unknown,
+  ): () => void
   /**
    * Refuses new upgrades, closes every socket with 1001 and resolves when all are gone; the server then has its
    * own `emit` back. Close the server as well: from then on nothing guards it.
@@ -74,16 +105,15 @@ export interface GuardedServer<P extends Principal = Principal> {
  * @throws TypeError when an option is wrong, a path has two owners, a deferred rule has none, or the same gate
  * guards the server already
  * @example
- * const wss = new WebSocketServer({ noServer: true })
- * wss.on('connection', (ws, request, principal) => ws.send(`hello ${principal?.id}`))
- * guardServer(server, gate, { sockets: { '/ws': wss } })
+ * const guard = guardServer(server, gate, { sockets: { '/ws': new WebSocketServer({ noServer: true }) } })
+ * guard.on('/ws', (socket, request, principal) => socket.send(`hello ${principal.id}`))
  */
-export function guardServer<P extends Principal>(
+export function guardServer<P extends Principal, S extends SocketServers = Record<never, never>>(
   server: Server | TlsServer,
   gate: Gate<P>,
-  options: GuardServerOptions = {},
-): GuardedServer<P> {
-  const { sockets = {}, decisionTimeout = 10_000, maxDeciding = 1_000, ...limits } = options
+  options: GuardServerOptions<S> = {},
+): GuardedServer<P, S> {
+  const { sockets = {} as S, decisionTimeout = 10_000, maxDeciding = 1_000, ...limits } = options
   assertServer(server, 'guardServer')
   if (typeof gate?.resume !== 'function') {
     throw new TypeError(
@@ -102,6 +132,7 @@ export function guardServer<P extends Principal>(
   }
   const quarantine = createQuarantine(gate, limits)
   const claim = claimServer(server, gate, owners)
+  const listeners = createListeners(gate, owners, quarantine)
   const { clock, logger } = gate
   let deciding = 0
   let warned = false
@@ -245,6 +276,7 @@ export function guardServer<P extends Principal>(
 
   async function drain(how?: DrainOptions): Promise<void> {
     await quarantine.close(how)
+    listeners.clear()
     interception.release()
     claim.release()
     if (server.listening)
@@ -252,6 +284,8 @@ export function guardServer<P extends Principal>(
   }
 
   return {
+    on: (path, listener) => listeners.add('on', path, listener),
+    onOptional: (path, listener) => listeners.add('onOptional', path, listener),
     close(how) {
       closing ??= drain(how)
       return closing

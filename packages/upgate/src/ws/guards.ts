@@ -1,5 +1,5 @@
-import type { Pattern } from '../core/pattern.ts'
-import { type Owners, overlap } from './owners.ts'
+import { overlap, type Pattern } from '../core/pattern.ts'
+import type { Owners } from './owners.ts'
 
 interface Guard {
   readonly gate: object

@@ -1,4 +1,4 @@
-import { matchesStrictly, type Pattern, parsePattern } from '../core/pattern.ts'
+import { matchesStrictly, overlap, type Pattern, parsePattern } from '../core/pattern.ts'
 import { analyseTarget, pathOf } from '../core/target.ts'
 import type { WebSocketServerLike } from './types.ts'
 
@@ -10,7 +10,8 @@ export interface Owners {
   cover(pattern: string): boolean
   /** The owners that listen for upgrades of this server themselves, for one path only. */
   readonly listening: readonly WebSocketServerLike[]
-  readonly servers: readonly WebSocketServerLike[]
+  /** By the pattern they were named for. */
+  readonly servers: ReadonlyMap<string, WebSocketServerLike>
   readonly patterns: readonly Pattern[]
 }
 
@@ -69,7 +70,7 @@ export function createOwners(
       return patterns.some((own) => contains(own, wanted))
     },
     listening: [...listening],
-    servers: [...new Set(Object.values(sockets))],
+    servers: new Map(Object.entries(sockets)),
     patterns,
   }
 }
@@ -100,18 +101,6 @@ function checkSettings(wss: WebSocketServerLike, path: string, server: object, e
       `${entry} was made for the path ${JSON.stringify(own)} and would refuse this one; name the same path in both places.`,
     )
   }
-}
-
-/** Whether some path matches both patterns. */
-export function overlap(a: Pattern, b: Pattern): boolean {
-  const shorter = Math.min(a.segments.length, b.segments.length)
-  for (let i = 0; i < shorter; i++) {
-    const one = a.segments[i]
-    const other = b.segments[i]
-    if (one !== undefined && other !== undefined && one !== other) return false
-  }
-  if (a.segments.length === b.segments.length) return a.prefix === b.prefix
-  return a.segments.length < b.segments.length ? a.prefix : b.prefix
 }
 
 /** Whether `outer` matches every path that `inner` matches, exactly as written. */

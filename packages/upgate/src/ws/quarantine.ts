@@ -5,6 +5,7 @@ import { AcceptedSocket, type Place } from './accepted-socket.ts'
 import type { Bucket } from './addresses.ts'
 import { Keeper } from './keeper.ts'
 import { resolveLimits } from './limits.ts'
+import { type OwnedSocket, owner } from './owner.ts'
 import type { Admission, DrainOptions, Quarantine, QuarantineGate, QuarantineOptions } from './types.ts'
 import { upgrade } from './upgrade.ts'
 import { WaitingSocket } from './waiting-socket.ts'
@@ -160,6 +161,12 @@ export function createQuarantine<P extends Principal>(
           ? { credential: { type: 'token', source: 'frame', value: credential } }
           : credential
       return keeper.refreshes.renew(socket, request, inBand)
+    },
+
+    acceptedAs(socket) {
+      const accepted = (socket as OwnedSocket<AcceptedSocket<P>>)[owner]
+      if (accepted === undefined) return undefined
+      return keeper.accepted.has(accepted) || keeper.anonymous.has(accepted) ? accepted : undefined
     },
 
     get counts() {

@@ -32,6 +32,33 @@ export interface WebSocketServerLike {
   ): void
   emit(event: string | symbol, ...values: unknown[]): boolean
   on(event: string, listener: (...values: never[]) => void): unknown
+  removeListener(event: string, listener: (...values: never[]) => void): unknown
+}
+
+/** The `WebSocketServer` that owns each path: made with `noServer`, or with `{ server, path }` and taken as it is. */
+export type SocketServers = Readonly<Record<string, WebSocketServerLike>>
+
+/** The sockets that a `WebSocketServer` makes: `WebSocket` of `ws`, or the application's own class of them. */
+export type SocketOf<W extends WebSocketServerLike> = Upgraded<W>[0]
+
+/** The requests that a `WebSocketServer` hands on with its sockets. */
+export type SocketRequestOf<W extends WebSocketServerLike> = Upgraded<W>[1]
+
+/** Read off the server that was given, so that nobody without `ws` needs its types. */
+type Upgraded<W> = W extends {
+  handleUpgrade(request: never, socket: never, head: never, callback: (...upgraded: infer U) => void): void
+}
+  ? U extends readonly [infer S, infer R]
+    ? readonly [socket: S, request: R]
+    : never
+  : never
+
+/** As which principal a socket was accepted, and where. */
+export interface AcceptedAs<P extends Principal = Principal> {
+  /** Absent on public and optional paths. */
+  readonly principal: P | undefined
+  /** The path of its upgrade, without the query. */
+  readonly path: string
 }
 
 /** One upgrade, decided, and where it is to go. */
@@ -104,6 +131,8 @@ export interface Quarantine<P extends Principal = Principal> {
     request: IncomingMessage,
     credential: InBand | string,
   ): Promise<Resumption<P>>
+  /** What an accepted socket was accepted as, its newest credential included; `undefined` for every other socket. */
+  acceptedAs(socket: object): AcceptedAs<P> | undefined
   readonly counts: QuarantineCounts
 }
 
