@@ -16,6 +16,7 @@ export const checks = [
     name: 'flood',
     work: () => runNode(join(root, 'bench', 'src', 'flood', 'main.mjs'), ['--check'], { cwd: root }),
   },
+  { name: 'examples', work: () => own('examples.mjs') },
   { name: 'types', work: () => node('typescript', ['-b'], 'tsc') },
   { name: 'knip', work: () => node('knip', ['--no-progress']) },
   { name: 'size', work: () => node('size-limit', []) },

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { createEdgeSim } from '@upgate/edge-sim'
 import { afterEach, expect, it } from 'vitest'
 import { TestSocket } from '../gateway/socket.ts'
+import { stripTypes } from './strip-types.ts'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const guide = readFileSync(new URL('../../docs/guide-cloudflare-access.md', import.meta.url), 'utf8')
@@ -15,12 +16,13 @@ afterEach(async () => {
 
 /** The program that begins with its own name, in a file below this folder: there it finds the packages. */
 function fileOf(name: string): string {
-  const source = new RegExp(`\`\`\`js\\n(// ${name}\\n[\\s\\S]*?)\`\`\``).exec(guide)?.[1]
+  const source = new RegExp(`\`\`\`[jt]s\\n(// ${name}\\n[\\s\\S]*?)\`\`\``).exec(guide)?.[1]
   if (source === undefined) throw new Error(`The guide prints no ${name}.`)
   const folder = mkdtempSync(`${here}tmp-`)
   closing.push(() => rmSync(folder, { recursive: true }))
-  writeFileSync(`${folder}/${name}`, source)
-  return `${folder}/${name}`
+  const file = `${folder}/${name.replace(/\.ts$/, '.mjs')}`
+  writeFileSync(file, stripTypes(source))
+  return file
 }
 
 function run(file: string, env: Record<string, string> = {}, args: string[] = []) {
@@ -70,7 +72,7 @@ it('the server: a person by Access, a node by service token and first frame', as
     PORT: '0',
   })
   const frame = await server.printed(/^(\{"type":"auth".*\})$/m)
-  const [, port = ''] = /^Listening: (\d+)$/m.exec(server.output()) ?? []
+  const [, port = ''] = /^Listening: \{.* port: (\d+) \}$/m.exec(server.output()) ?? []
   sim.addHost('gateway.example.com', `http://127.0.0.1:${port}`)
 
   const cookie = `CF_Authorization=${await sim.issueUserToken('gateway', 'ada@example.com')}`
@@ -86,7 +88,7 @@ it('the server: a person by Access, a node by service token and first frame', as
 })
 
 it('the test of the guide passes', async () => {
-  const test = run(fileOf('access.test.mjs'), {}, ['--test'])
+  const test = run(fileOf('access.test.ts'), {}, ['--test'])
   expect(await test.exited, test.output()).toBe(0)
   expect(test.output()).toMatch(/pass 1\b/)
 })

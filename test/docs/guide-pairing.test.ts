@@ -4,11 +4,12 @@ import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { afterEach, expect, test } from 'vitest'
+import { stripTypes } from './strip-types.ts'
 
 const guide = readFileSync(new URL('../../docs/guide-pairing.md', import.meta.url), 'utf8')
 const [program = '', approval = '', tickets = '', page = ''] = [
-  ...guide.matchAll(/^```js\n(.*?)^```/gms),
-].map(([, code = '']) => code)
+  ...guide.matchAll(/^```[jt]s\n(.*?)^```/gms),
+].map(([, code = '']) => stripTypes(code))
 const cleanup: (() => void)[] = []
 afterEach(() => {
   for (const undo of cleanup.splice(0)) undo()

@@ -68,6 +68,26 @@ describe('the program on the first screen of the README', () => {
   })
 })
 
+describe('the program of the package', () => {
+  it('runs as printed', async () => {
+    const text = readFileSync(new URL('../../packages/upgate/README.md', import.meta.url), 'utf8')
+    const source = /```js\n(\/\/ server\.mjs[\s\S]*?)```/.exec(text)?.[1]
+    expect(source).toBeDefined()
+    const port = await freePort()
+    const output = await run((source ?? '').replaceAll('8787', String(port)), /"type":"auth"/)
+    const socket = new WebSocket(`ws://localhost:${port}/ws`)
+    await once(socket, 'open')
+    socket.send(/\{"type":"auth".*\}/.exec(output)?.[0] ?? '')
+    const frames: string[] = []
+    for await (const [data] of on(socket, 'message')) {
+      frames.push(String(data))
+      if (frames.length === 2) break
+    }
+    expect(frames[1]).toBe('welcome kitchen')
+    socket.terminate()
+  })
+})
+
 describe('the repair that the README prints', () => {
   it('is the one that is tested', () => {
     const lines = (name: string): string[] =>

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { Gate } from 'upgate'
 import { WebSocket } from 'ws'
+import { stripTypes } from './strip-types.ts'
 
 export const origin = 'http://localhost:8787'
 
@@ -20,10 +21,10 @@ export async function run<P extends Program>(
 ): Promise<{ program: P; stop(): Promise<void> }> {
   const guide = readFileSync(new URL('../../docs/guide-sessions-elsewhere.md', import.meta.url), 'utf8')
   const section = guide.split(/^## /m).find((each) => each.startsWith(`${heading}\n`)) ?? ''
-  const source = /^```js\n(\/\/ server\.mjs.*?)^```/ms.exec(section)?.[1]
+  const source = /^```[jt]s\n(\/\/ server\.(?:mjs|ts).*?)^```/ms.exec(section)?.[1]
   if (source === undefined) throw new Error(`the guide has no program under ${heading}`)
   const folder = mkdtempSync(fileURLToPath(new URL('tmp-', import.meta.url)))
-  writeFileSync(`${folder}/server.mjs`, source)
+  writeFileSync(`${folder}/server.mjs`, stripTypes(source))
   process.env.PORT = '0'
   try {
     const program = (await import(`${folder}/server.mjs`)) as P

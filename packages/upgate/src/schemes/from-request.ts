@@ -9,19 +9,19 @@ import { systemClock } from '../services/system-clock.ts'
 import { headerName, notOfThisForm } from './bearer.ts'
 import { readCookie } from './cookie-header.ts'
 
-/** Who was found by a session system of the application's own. */
+/** Who was found by a session system of the application's own. A property that is `undefined` counts as absent. */
 export interface MappedPrincipal {
   /** Default: `user`. */
-  readonly kind?: PrincipalKind
+  readonly kind?: PrincipalKind | undefined
   readonly id: string
-  readonly scopes?: readonly string[]
-  readonly roles?: readonly string[]
+  readonly scopes?: readonly string[] | undefined
+  readonly roles?: readonly string[] | undefined
   /** What revocation by session acts on. It is logged: a public id or a digest, never what the cookie holds. */
-  readonly sessionId?: string
+  readonly sessionId?: string | undefined
   /** Milliseconds since the epoch. */
-  readonly expiresAt?: number
-  readonly displayName?: string
-  readonly attributes?: Readonly<Record<string, unknown>>
+  readonly expiresAt?: number | undefined
+  readonly displayName?: string | undefined
+  readonly attributes?: Readonly<Record<string, unknown>> | undefined
 }
 
 export interface FromRequestOptions {

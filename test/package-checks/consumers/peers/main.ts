@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
-import { createGate, createServices, deviceToken, type Principal, sessionCookie } from 'upgate'
+import { createGate, createServices, deviceToken, sessionCookie } from 'upgate'
 import { expressGate } from 'upgate/express'
 import { authFrame, parseServerFrame } from 'upgate/protocol'
 import { sqliteStore } from 'upgate/sql'
@@ -25,6 +25,7 @@ const gate = createGate({
   schemes: [sessionCookie({ sessions: services.sessions }), deviceToken({ devices: services.devices })],
   rules: [
     { path: '/health', access: 'public' },
+    { path: '/live', access: 'public', upgrade: true },
     { path: '/ws', access: 'deferred', kinds: ['device'], handshake: upgateHandshake() },
   ],
 })
@@ -36,10 +37,30 @@ app.get('/health', (_request, response) => {
 })
 server.on('request', app)
 const nodes = new WebSocketServer({ noServer: true })
-nodes.on('connection', (socket: WebSocket, _request: unknown, principal: Principal) => {
+const live = new WebSocketServer({ noServer: true })
+const guarded = guardServer(server, gate, { sockets: { '/ws': nodes, '/live': live }, hold: 0 })
+guarded.on('/ws', (socket, _request, principal) => {
   socket.send(`welcome ${principal.displayName}`)
 })
-const guarded = guardServer(server, gate, { sockets: { '/ws': nodes }, hold: 0 })
+guarded.onOptional('/live', (socket, request, principal) => {
+  const url: string | undefined = request.url
+  const same: typeof principal = gate.principalOf(request)
+  socket.send(`${url} ${same?.id}`)
+})
+// What must not compile.
+// @ts-expect-error a principal is no Date
+guarded.on('/ws', (_socket, _request, principal: Date) => principal)
+// @ts-expect-error a path with a public rule may have no principal
+guarded.onOptional('/live', (socket, _request, principal) => socket.send(principal.id))
+// @ts-expect-error nor what a request is from
+app.use((request, response) => response.send(gate.principalOf(request).id))
+try {
+  // @ts-expect-error a path without a WebSocketServer
+  guarded.on('/wss', () => {})
+  throw new Error('a typo was not noticed')
+} catch (error) {
+  strictEqual(error instanceof TypeError, true)
+}
 strictEqual((await fetch(`http://127.0.0.1:${port}/health`)).status, 200)
 strictEqual((await fetch(`http://127.0.0.1:${port}/secret`)).status, 401)
 
