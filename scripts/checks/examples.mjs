@@ -1,7 +1,16 @@
 // Every JavaScript and TypeScript block in the documentation compiles where users paste it: as TypeScript under `strict`,
 // against the built packages, in the oldest and the newest TypeScript that we support. `files` may be named.
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join, relative } from 'node:path'
 import { dieWithChildren, runNode } from '../lib/children.mjs'
 import { readDiagnostics, readPrograms } from '../lib/examples.mjs'
@@ -9,6 +18,9 @@ import { root } from '../lib/paths.mjs'
 
 /** Packages whose `tsc` compiles all blocks, each in one run. */
 const compilers = ['typescript', 'typescript-5']
+
+/** Programs that say what does not compile either, where a consumer of its own would only cost time. */
+const pins = 'test/package-checks/types'
 
 dieWithChildren(2000)
 const given = process.argv.slice(2)
@@ -30,6 +42,12 @@ for (const { file, line, source } of programs) {
   fileOf.set(name, file)
   writeFileSync(join(folder, name), source)
 }
+if (given.length === 0) {
+  for (const name of readdirSync(join(root, pins))) {
+    fileOf.set(name, `${pins}/${name}`)
+    copyFileSync(join(root, pins, name), join(folder, name))
+  }
+}
 writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
 writeFileSync(
   join(folder, 'tsconfig.json'),
@@ -50,7 +68,7 @@ writeFileSync(
     files: [...fileOf.keys()],
   }),
 )
-if (programs.length > 0) for (const compiler of compilers) problems.push(...(await compile(compiler)))
+if (fileOf.size > 0) for (const compiler of compilers) problems.push(...(await compile(compiler)))
 
 if (problems.length > 0) {
   console.error([...new Set(problems)].join('\n'))

@@ -8,18 +8,21 @@ import { kindOf, NodeRequest, rewrittenForm } from './node/request.ts'
 import { addHeaders, closeAfter, setHeaders } from './node/respond.ts'
 
 /** What the middleware reads and writes of a Koa context; Koa 2 and 3 have it. */
-export interface KoaContext {
+export interface KoaContext<P extends Principal = Principal> {
   readonly req: IncomingMessage
   readonly res: ServerResponse
   readonly originalUrl: string
   url: string
   status: number
   body: unknown
-  readonly state: object
+  readonly state: { principal?: P | undefined }
 }
 
 /** A middleware for Koa 2 and 3. */
-export type KoaGate = (context: KoaContext, next: () => Promise<unknown>) => Promise<unknown>
+export type KoaGate<P extends Principal = Principal> = (
+  context: KoaContext<P>,
+  next: () => Promise<unknown>,
+) => Promise<unknown>
 
 /**
  * Koa middleware (2 and 3) that lets in what the gate allows, with `ctx.state.principal` set, and answers
@@ -34,7 +37,7 @@ export type KoaGate = (context: KoaContext, next: () => Promise<unknown>) => Pro
  * app.use(koaGate(gate))
  * app.use((ctx) => { ctx.body = { id: ctx.state.principal?.id } })
  */
-export function koaGate<P extends Principal>(decider: Decider<P>): KoaGate {
+export function koaGate<P extends Principal>(decider: Decider<P>): KoaGate<P> {
   assertDecider(decider, 'koaGate')
   return (context, next) => {
     const verdict = judge(decider, read(context))
@@ -43,7 +46,7 @@ export function koaGate<P extends Principal>(decider: Decider<P>): KoaGate {
   }
 }
 
-function read(context: KoaContext): NodeRequest {
+function read(context: Omit<KoaContext, 'state'>): NodeRequest {
   const { req, originalUrl, url } = context
   // koa-mount leaves `mountPath` set behind the mount, where the URL is whole again.
   const mountPath = (context as { mountPath?: string }).mountPath ?? ''
@@ -57,13 +60,13 @@ function withoutSlash(path: string): string {
 
 function settle<P extends Principal>(
   verdict: Verdict<P>,
-  context: KoaContext,
+  context: KoaContext<P>,
   next: () => Promise<unknown>,
 ): Promise<unknown> {
   const { res } = context
   if (res.destroyed) return Promise.resolve()
   if (isAllowed(verdict)) {
-    ;(context.state as { principal?: P | undefined }).principal = verdict.principal
+    context.state.principal = verdict.principal
     if (verdict.headers !== undefined) addHeaders(res, verdict.headers)
     return next()
   }
@@ -81,7 +84,7 @@ function settle<P extends Principal>(
 }
 
 /** koa-websocket runs the middleware when the socket is open already; other wrappers answer on the bare socket. */
-function closeSocket(context: KoaContext): void {
+function closeSocket(context: Omit<KoaContext, 'state'>): void {
   const { websocket } = context as { websocket?: { close?(code: number): void } }
   if (typeof websocket?.close === 'function') websocket.close(1008)
   else closeAfter(context.res)
