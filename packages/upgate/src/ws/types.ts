@@ -44,7 +44,7 @@ export type SocketOf<W extends WebSocketServerLike> = Upgraded<W>[0]
 /** The requests that a `WebSocketServer` hands on with its sockets. */
 export type SocketRequestOf<W extends WebSocketServerLike> = Upgraded<W>[1]
 
-/** Read off the server that was given, so that nobody without `ws` needs its types. */
+/** Read off the server that was given, so that applications without `ws` do not need its types. */
 type Upgraded<W> = W extends {
   handleUpgrade(request: never, socket: never, head: never, callback: (...upgraded: infer U) => void): void
 }
