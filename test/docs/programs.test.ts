@@ -35,7 +35,12 @@ describe('the blocks of the guides run', () => {
       mkdirSync(cwd)
       // Those that listen or hold a connection would run for ever, as they should.
       writeFileSync(`${cwd}/program.mjs`, `${stripTypes(source)}\nprocess.exit()\n`)
-      const child = spawn(process.execPath, ['program.mjs'], { cwd, stdio: ['ignore', 'ignore', 'pipe'] })
+      const env = { ...process.env, ACQUAINTANCE_KEY: 'a secret of at least thirty-two characters' }
+      const child = spawn(process.execPath, ['program.mjs'], {
+        cwd,
+        env,
+        stdio: ['ignore', 'ignore', 'pipe'],
+      })
       let errors = ''
       child.stderr.setEncoding('utf8').on('data', (text: string) => {
         errors += text

@@ -1,6 +1,6 @@
 import type { Kysely, Transaction } from 'kysely'
 import { assertKnownOptions } from '../core/options.ts'
-import { type Store, StoreUnavailable } from '../core/ports/stores.ts'
+import { type RememberingStore, StoreUnavailable } from '../core/ports/stores.ts'
 import { peer } from './peer.ts'
 import { boundedPool } from './sql/bounded-pool.ts'
 import { isBusy, toStoreUnavailable } from './sql/errors.ts'
@@ -41,7 +41,7 @@ const attempts = 5
  * import { postgresStore } from 'upgate/sql'
  * const store = await postgresStore({ connectionString: process.env.DATABASE_URL })
  */
-export async function postgresStore(options: PostgresStoreOptions): Promise<Store> {
+export async function postgresStore(options: PostgresStoreOptions): Promise<RememberingStore> {
   const names = ['connectionString', 'pool', 'schema', 'timeout', 'maxConnections']
   assertKnownOptions('postgresStore', options, names)
   const { connectionString, pool: given, schema, timeout = 5000, maxConnections = 10 } = options

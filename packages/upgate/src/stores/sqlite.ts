@@ -2,7 +2,7 @@ import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Dialect, Kysely, SqliteDatabase } from 'kysely'
 import { assertKnownOptions } from '../core/options.ts'
-import { type Store, StoreUnavailable } from '../core/ports/stores.ts'
+import { type RememberingStore, StoreUnavailable } from '../core/ports/stores.ts'
 import { peer } from './peer.ts'
 import { isBusy, toStoreUnavailable } from './sql/errors.ts'
 import { migrate } from './sql/migrations.ts'
@@ -39,7 +39,7 @@ const retryDelay = 20
  * import { sqliteStore } from 'upgate/sql'
  * const store = await sqliteStore({ file: './data/gateway.db' })
  */
-export async function sqliteStore(options: SqliteStoreOptions): Promise<Store> {
+export async function sqliteStore(options: SqliteStoreOptions): Promise<RememberingStore> {
   assertKnownOptions('sqliteStore', options, ['file', 'busyTimeout'])
   const { file, busyTimeout = 5000 } = options
   if (typeof file !== 'string' || file === '' || file === ':memory:') {

@@ -215,3 +215,8 @@ export interface Store {
   /** Releases files and connections. Further operations reject with `store_closed`. */
   close(): Promise<void>
 }
+
+/** A store that keeps the addresses that are known beyond a restart, as those of `upgate/sql` do. */
+export interface RememberingStore extends Store {
+  readonly acquaintances: AcquaintanceStore
+}

@@ -1,4 +1,4 @@
-import type { Store } from '../../core/ports/stores.ts'
+import type { RememberingStore } from '../../core/ports/stores.ts'
 import { sqlAccounts } from './accounts.ts'
 import { sqlAcquaintances } from './acquaintances.ts'
 import { sqlLog } from './log.ts'
@@ -9,7 +9,7 @@ import { sqlTickets } from './tickets.ts'
 import { sqlTokens } from './tokens.ts'
 
 /** The store over one database, whichever it is. */
-export function sqlStore(database: Database, close: () => Promise<void>): Store {
+export function sqlStore(database: Database, close: () => Promise<void>): RememberingStore {
   return {
     accounts: sqlAccounts(database),
     sessions: sqlSessions(database),
