@@ -1,12 +1,12 @@
 import type { MaybePromise, Verification } from '../core/credential.ts'
 import type { Clock } from '../core/ports/clock.ts'
 import type { RevocationSelector } from '../core/ports/revocations.ts'
+import { createVerifiedCache, type VerifiedEntry } from '../core/verified-cache.ts'
 import { equalDigests } from '../crypto/equal.ts'
 import { sha256 } from '../crypto/sha256.ts'
 import { parseToken, type TokenPrefix, tokenLength } from '../crypto/tokens.ts'
 import { watchRevocations } from './revocation-watch.ts'
 import type { OwnRevocations } from './revocations.ts'
-import { createVerifiedCache } from './verified-cache.ts'
 
 /** What a record is found to be valid by. */
 interface Digests {
@@ -37,13 +37,18 @@ export interface TokenVerifier {
   forget(selector: RevocationSelector): void
 }
 
+/** A token that verified, with its answer. */
+interface RememberedToken extends VerifiedEntry {
+  readonly verification: Verification
+}
+
 /** Retries of a look-up that a revocation overtook. */
 const maxLookups = 3
 
 /** Verifies tokens of one kind: cache, then one store look-up for all who wait for the same answer. */
 export function createTokenVerifier<R extends Digests>(options: TokenVerifierOptions<R>): TokenVerifier {
   const { prefix, noun, clock, revocations, cacheEntries, cacheAge, lookupsInFlight, lookupTimeout } = options
-  const cache = createVerifiedCache(cacheEntries)
+  const cache = createVerifiedCache<RememberedToken>(cacheEntries)
   const watch = watchRevocations(revocations, (revocation) => cache.drop(revocation.selector))
   const pending = new Map<string, Promise<Verification>>()
   let inFlight = 0
@@ -74,7 +79,7 @@ export function createTokenVerifier<R extends Digests>(options: TokenVerifierOpt
       if (watch.touchedSince(epoch, principal)) continue
       const since = clock.now()
       const until = Math.min(since + cacheAge, principal.expiresAt ?? Number.POSITIVE_INFINITY)
-      if (until > since) cache.set(digest, { verification: answer, principal, since, until })
+      if (until > since) cache.set({ digest, verification: answer, principal, since, until })
       return answer
     }
     return overtaken

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { RevocationSelector } from '../../src/core/ports/revocations.ts'
 import type { Principal } from '../../src/core/principal.ts'
-import { createVerifiedCache } from '../../src/services/verified-cache.ts'
+import { createVerifiedCache } from '../../src/core/verified-cache.ts'
 
 /** Four credentials, the last one in the younger generation. */
 function filled() {
@@ -16,8 +16,7 @@ function filled() {
       attributes: {},
       ...principal,
     }
-    const verification = { outcome: 'authenticated', principal: whole } as const
-    cache.set(digest, { verification, principal: whole, since: 0, until: 1 })
+    cache.set({ digest, principal: whole, since: 0, until: 1 })
   }
   add('one', { sessionId: 's1', credentialId: 'c1' })
   add('two', { sessionId: 's2', credentialId: 'c2' })
@@ -72,8 +71,7 @@ describe('what a revocation drops', () => {
           return `c${n}`
         },
       }
-      const verification = { outcome: 'authenticated', principal } as const
-      cache.set(`digest ${n}`, { verification, principal, since: 0, until: 1 })
+      cache.set({ digest: `digest ${n}`, principal, since: 0, until: 1 })
     }
     looks = 0
     cache.drop({ credentialId: 'c500' })
