@@ -17,6 +17,7 @@ import {
   requestOf,
   signToken,
   team,
+  until,
   wordOf,
 } from './team.ts'
 
@@ -247,7 +248,7 @@ describe('applications that misbehave', () => {
     const ada = acme.user({ sub: 'ada' })
     const waiting = [acme.verify(ada), acme.verify(ada)]
     expect(wordOf(await acme.verify(acme.user({ sub: 'bob' })))).toBe('authenticated')
-    await settle()
+    await until(() => acme.clock.pending === 1)
     acme.clock.advance(5_000)
     for (const answer of await Promise.all(waiting)) {
       expect(answer).toMatchObject({ outcome: 'unavailable', reason: 'the identity could not be looked up' })
@@ -264,13 +265,13 @@ describe('applications that misbehave', () => {
     await acme.scheme.prefetch()
     const token = acme.user()
     const first = acme.verify(token)
-    await settle()
+    await until(() => answers.length === 1 && acme.clock.pending === 1)
     acme.clock.advance(2_000)
     expect(wordOf(await first)).toBe('unavailable')
     answers[0]?.({ id: 'late' })
     await settle()
     const second = acme.verify(token)
-    await settle()
+    await until(() => answers.length === 2)
     answers[1]?.({ id: 'in time' })
     expect(await second).toMatchObject({ principal: { id: 'in time' } })
     expect(acme.clock.pending, 'no timer is left').toBe(0)
@@ -280,7 +281,7 @@ describe('applications that misbehave', () => {
     const acme = team({ notBefore: () => new Promise(() => {}) })
     await acme.scheme.prefetch()
     const answer = acme.verify(acme.user())
-    await settle()
+    await until(() => acme.clock.pending === 1)
     acme.clock.advance(5_000)
     expect(wordOf(await answer)).toBe('unavailable')
   })

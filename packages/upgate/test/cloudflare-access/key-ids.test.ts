@@ -61,7 +61,9 @@ describe('5. key ids', () => {
     acme.clock.advance(30_000)
     for (let i = 0; i < 1_000; i++) {
       await acme.verify(acme.withKid(`forged-${i}`))
-      if (i % 100 === 0) expect(acme.verifyNow(acme.user({ sub: `u${i}` })).outcome).toBe('authenticated')
+      if (i % 100 === 0) {
+        expect(wordOf(await acme.verify(acme.user({ sub: `u${i}` })))).toBe('authenticated')
+      }
     }
     expect(acme.verifyNow(known).outcome).toBe('authenticated')
     expect(acme.scheme.status()).toMatchObject({ usable: true, failures: 0 })

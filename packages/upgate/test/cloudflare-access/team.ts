@@ -87,6 +87,9 @@ export interface Team {
   /** A user token under another key id, which its signature does not match. */
   withKid(kid: string): string
   verify(token: string, headers?: Record<string, string | string[]>): Promise<Verification>
+  /** Without a request around it. */
+  verifyToken(token: string): Promise<Verification>
+  /** For tokens that were seen before, and such as are refused without a signature: the answer is no promise. */
   verifyNow(token: string): Verification
   ask(
     headers: Record<string, string | string[]>,
@@ -184,9 +187,14 @@ export function team(options: Partial<CloudflareAccessOptions> = {}): Team {
       if (answer === undefined) throw new Error('nothing was extracted')
       return answer
     },
+    async verifyToken(token) {
+      return scheme.verify({ type: 'token', source: 'edge', value: token }, context)
+    },
     verifyNow(token) {
       const credential: Credential = { type: 'token', source: 'edge', value: token }
-      return scheme.verify(credential, context) as Verification
+      const answer = scheme.verify(credential, context)
+      if (isPromiseLike(answer)) throw new Error('the answer is a promise')
+      return answer
     },
     async ask(headers, kind = 'http') {
       const found = scheme.extract?.(requestOf(headers, kind))
@@ -194,6 +202,15 @@ export function team(options: Partial<CloudflareAccessOptions> = {}): Team {
     },
   }
   return self
+}
+
+function isPromiseLike<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof (value as PromiseLike<T>).then === 'function'
+}
+
+/** Waits for work on other threads: turns of the event loop, until the condition holds. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve))
 }
 
 /** Refusal code or outcome, in one word, for tables of cases. */

@@ -13,8 +13,8 @@ type Claims = Readonly<Record<string, unknown>>
 /**
  * Says what is wrong with claims, whatever the time; `undefined` = nothing.
  *
- * Runs before the signature is checked, so that tokens of other teams and applications cost neither a signature
- * nor a fetch.
+ * Runs before the signature is verified, so that tokens of other teams and applications cost neither a signature
+ * nor a fetch, and again after it, on the claims that jose returned.
  */
 export function faultOf(claims: Claims, expected: Expectations): string | undefined {
   if (claims.iss !== expected.issuer) return 'iss is not the configured issuer'
@@ -27,19 +27,15 @@ export function faultOf(claims: Claims, expected: Expectations): string | undefi
   return undefined
 }
 
-/** Where a token stands in time; to be called with the claims that {@link faultOf} passed. */
-export function timeFaultOf(
-  claims: Claims,
-  expected: Expectations,
-  now: number,
-): 'expired' | 'early' | undefined {
-  const tolerance = expected.clockTolerance
-  if (now >= (claims.exp as number) * 1_000 + tolerance) return 'expired'
-  const nbf = claims.nbf as number | undefined
+/** Whether a token has expired; to be called with claims that {@link faultOf} passed. */
+export function hasExpired(claims: Claims, expected: Expectations, now: number): boolean {
+  return now >= (claims.exp as number) * 1_000 + expected.clockTolerance
+}
+
+/** Whether a token says that it was issued later than now, which jose lets pass; as {@link hasExpired}. */
+export function isFromFuture(claims: Claims, expected: Expectations, now: number): boolean {
   const iat = claims.iat as number | undefined
-  if (nbf !== undefined && Math.floor(now / 1_000) * 1_000 + tolerance < nbf * 1_000) return 'early'
-  if (iat !== undefined && Math.floor(now / 1_000) * 1_000 + tolerance < iat * 1_000) return 'early'
-  return undefined
+  return iat !== undefined && Math.floor(now / 1_000) * 1_000 + expected.clockTolerance < iat * 1_000
 }
 
 /**

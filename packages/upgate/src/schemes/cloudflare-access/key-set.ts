@@ -1,11 +1,12 @@
-import { createPublicKey, type KeyObject } from 'node:crypto'
+import type { CryptoKey } from 'jose'
+import { importJWK } from 'jose/key/import'
 
 const maxKeys = 64
 
 /** A signing key, imported once. */
 export interface SigningKey {
   readonly kid: string
-  readonly key: KeyObject
+  readonly key: CryptoKey
   /** Tells whether a later document holds the same key: modulus and exponent. */
   readonly material: string
 }
@@ -19,13 +20,13 @@ export type KeySet = ReadonlyMap<string, SigningKey>
  * Entries that are no RS256 signing keys are passed over; two different keys under one id spoil the document, since
  * keys are selected by id alone. Keys already imported are taken over from `previous`.
  */
-export function readKeySet(document: unknown, previous: KeySet | undefined): KeySet | string {
+export async function readKeySet(document: unknown, previous: KeySet | undefined): Promise<KeySet | string> {
   const list = (document as { keys?: unknown } | null)?.keys
   if (!Array.isArray(list)) return 'the document has no `keys`'
   if (list.length > maxKeys) return `the document has more than ${maxKeys} keys`
   const keys = new Map<string, SigningKey>()
   for (const jwk of list) {
-    const candidate = importKey(jwk, previous)
+    const candidate = await importKey(jwk, previous)
     if (candidate === undefined) continue
     const twin = keys.get(candidate.kid)
     if (twin !== undefined && twin.material !== candidate.material)
@@ -35,7 +36,7 @@ export function readKeySet(document: unknown, previous: KeySet | undefined): Key
   return keys.size === 0 ? 'the document holds no usable RS256 key' : keys
 }
 
-function importKey(jwk: unknown, previous: KeySet | undefined): SigningKey | undefined {
+async function importKey(jwk: unknown, previous: KeySet | undefined): Promise<SigningKey | undefined> {
   if (typeof jwk !== 'object' || jwk === null) return undefined
   const { kty, kid, n, e, use, alg, key_ops: operations } = jwk as Record<string, unknown>
   if (kty !== 'RSA' || typeof kid !== 'string' || kid === '') return undefined
@@ -47,14 +48,22 @@ function importKey(jwk: unknown, previous: KeySet | undefined): SigningKey | und
   const known = previous?.get(kid)
   if (known?.material === material) return known
   try {
-    const key = createPublicKey({ key: { kty, n, e }, format: 'jwk' })
-    const details = key.asymmetricKeyDetails
-    // RFC 7518 section 3.3 demands 2048 bits; with the exponent 1 anybody could sign.
-    if ((details?.modulusLength ?? 0) < 2_048 || (details?.publicExponent ?? 1n) < 3n) return undefined
-    return { kid, key, material }
+    // These members alone: of a key published whole, the private half is not read.
+    const key = await importJWK({ kty, n, e }, 'RS256')
+    return key instanceof Uint8Array || isWeak(key) ? undefined : { kid, key, material }
   } catch {
     return undefined
   }
+}
+
+/** RFC 7518 section 3.3 demands 2048 bits; with the exponent 1 anybody could sign, and an even one is no exponent. */
+function isWeak({ algorithm }: CryptoKey): boolean {
+  const { modulusLength = 0, publicExponent = [] } = algorithm as {
+    readonly modulusLength?: number
+    readonly publicExponent?: Iterable<number>
+  }
+  const exponent = [...publicExponent].reduce((value, octet) => value * 256 + octet, 0)
+  return modulusLength < 2_048 || exponent < 3 || (([...publicExponent].at(-1) ?? 0) & 1) === 0
 }
 
 /** Whether a key of the old set is missing in the new one, or another key. */

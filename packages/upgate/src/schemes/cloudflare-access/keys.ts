@@ -1,4 +1,4 @@
-import type { KeyObject } from 'node:crypto'
+import type { CryptoKey } from 'jose'
 import type { MaybePromise } from '../../core/credential.ts'
 import { andThen } from '../../core/maybe-promise.ts'
 import { type KeySet, losesKey, readKeySet } from './key-set.ts'
@@ -9,7 +9,7 @@ import type { AccessKeyStatus } from './types.ts'
 
 /** What a look-up yields. */
 export type KeyLookup =
-  | { readonly outcome: 'found'; readonly key: KeyObject }
+  | { readonly outcome: 'found'; readonly key: CryptoKey }
   /** Nobody's: a document asked for since the id was first seen does not have it. */
   | { readonly outcome: 'unknown' }
   /** Not among the keys, which may be older than the id: the next fetch will tell. `retryAfter` in seconds. */
@@ -144,7 +144,7 @@ export class SigningKeys {
       fetched.outcome === 'failed'
         ? fetched.reason
         : fetched.status === 200
-          ? readKeySet(fetched.json, this.#keys)
+          ? await readKeySet(fetched.json, this.#keys)
           : `status ${fetched.status}`
     if (typeof keys === 'string') {
       this.#failures++

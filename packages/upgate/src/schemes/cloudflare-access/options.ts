@@ -20,6 +20,7 @@ export interface Settings {
   readonly online: { readonly url: string; readonly timeout: number } | undefined
   readonly cacheEntries: number
   readonly cacheTtl: number
+  readonly verificationsInFlight: number
   readonly keys: KeySettings
   /** Sent with every fetch: a simulator on loopback is told by a header which team is meant. */
   readonly fetchHeaders: Readonly<Record<string, string>>
@@ -51,6 +52,7 @@ export function resolveOptions(options: CloudflareAccessOptions): Settings {
     revocations,
     online = false,
     cache = {},
+    verificationsInFlight = 1_024,
     keys = {},
     name = 'cloudflare-access',
     fetch = (url, init) => globalThis.fetch(url, init),
@@ -95,6 +97,7 @@ export function resolveOptions(options: CloudflareAccessOptions): Settings {
   range('identifyTimeout', identifyTimeout, 0.1, 60)
   range('cache.ttl', ttl, 0, 60)
   range('cache.entries', entries, 2, 1_000_000)
+  range('verificationsInFlight', verificationsInFlight, 1, 100_000)
   range('online.every', every, 0, 3_600)
   range('online.timeout', onlineTimeout, 0.1, 60)
 
@@ -116,6 +119,7 @@ export function resolveOptions(options: CloudflareAccessOptions): Settings {
         : { url: `${base}/cdn-cgi/access/get-identity`, timeout: onlineTimeout * 1_000 },
     cacheEntries: entries,
     cacheTtl: (online === false ? ttl : Math.min(ttl, every)) * 1_000,
+    verificationsInFlight,
     keys: {
       url: `${base}/cdn-cgi/access/certs`,
       refreshAfter: refreshAfter * 1_000,
@@ -144,6 +148,7 @@ const optionNames = [
   'revocations',
   'online',
   'cache',
+  'verificationsInFlight',
   'keys',
   'name',
   'fetch',

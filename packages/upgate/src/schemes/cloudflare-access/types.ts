@@ -130,6 +130,11 @@ export interface CloudflareAccessOptions {
   readonly online?: boolean | AccessOnlineOptions
   /** Remembered tokens. `entries` in all, default 10,000; `ttl` in seconds, 0 to 60, default 60. */
   readonly cache?: { readonly entries?: number; readonly ttl?: number }
+  /**
+   * Tokens not seen before that wait for the verification of their signature at the same time, 1 to 100,000; as many
+   * may wait for the keys. Further ones are `unavailable`, with a `Retry-After` of a second. Default: 1,024.
+   */
+  readonly verificationsInFlight?: number
   readonly keys?: AccessKeyOptions
   /** Name of the scheme. Default: `cloudflare-access`. */
   readonly name?: string

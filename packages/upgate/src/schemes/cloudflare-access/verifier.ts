@@ -1,33 +1,28 @@
-import type { KeyObject } from 'node:crypto'
-import type { MaybePromise, RejectionCode, Verification } from '../../core/credential.ts'
-import { andThen, isPromiseLike } from '../../core/maybe-promise.ts'
+import type { MaybePromise, Verification } from '../../core/credential.ts'
+import { isPromiseLike } from '../../core/maybe-promise.ts'
 import type { RevocationSelector } from '../../core/ports/revocations.ts'
-import { selects } from '../../core/ports/revocations.ts'
+import { createVerifiedCache, type VerifiedEntry } from '../../core/verified-cache.ts'
+import { createWorkPool } from '../../core/work-pool.ts'
 import { sha256 } from '../../crypto/sha256.ts'
-import { faultOf, identityOf, lowerAscii, subjectKey, timeFaultOf } from './claims.ts'
-import { isSignedBy, maxTokenLength, parseToken, type UnverifiedToken } from './compact-jws.ts'
+import { faultOf, hasExpired, identityOf, isFromFuture, lowerAscii, subjectKey } from './claims.ts'
+import { maxTokenLength, parseToken, type UnverifiedToken } from './compact-jws.ts'
 import type { AccessCredential } from './extract.ts'
-import { inTime } from './in-time.ts'
-import type { SigningKeys } from './keys.ts'
-import { askOnline } from './online.ts'
+import { identifyPrincipal } from './identify.ts'
+import type { KeyLookup, SigningKeys } from './keys.ts'
 import type { Settings } from './options.ts'
-import { principalOf } from './principal.ts'
-import { TokenCache } from './token-cache.ts'
-import type { AccessIdentity, AccessPrincipal, IdentifiedPrincipal } from './types.ts'
+import { type Refusal, rejected, unavailable } from './refusal.ts'
+import { createSignatureCheck } from './signature.ts'
+import type { AccessClaims, AccessPrincipal } from './types.ts'
 
 type Answer = Verification<AccessPrincipal>
-type Refusal = Exclude<Answer, { outcome: 'authenticated' }>
+type FoundKey = Extract<KeyLookup, { outcome: 'found' }>['key']
 
 /** A verified token, as remembered. Nothing in it can be presented as a credential. */
-interface Verified {
+interface Verified extends VerifiedEntry {
   readonly outcome: 'verified'
   /** Header and payload: compared with what comes in, so that the digest of the signature is key enough. */
   readonly signedPart: string
   readonly generation: number
-  /** When it was verified; a clock that was set back must not stretch its life. */
-  readonly since: number
-  /** Until when it may be used again. Milliseconds since the epoch, both. */
-  readonly until: number
   readonly principal: AccessPrincipal
   readonly email: string | undefined
   readonly subject: string
@@ -35,24 +30,46 @@ interface Verified {
   readonly ambient: Answer
 }
 
+/** A token seen for the first time, with all that wait for its answer. */
+interface FirstSight {
+  readonly signedPart: string
+  readonly answer: Promise<Verified | Refusal>
+}
+
+/**
+ * Signatures that WebCrypto is given at a time. Enough to keep its threads busy; more only makes it hand back many
+ * answers in one turn of the event loop, which blocks everything else.
+ */
+const signaturesInFlight = 8
+
+/** Answered beyond the bounds: no verdict on the token, which may be tried again. */
+const crowded = Object.freeze(unavailable('too many tokens wait for their verification', 1))
+
 /**
  * Says whose a token is.
  *
  * A token seen before costs a digest, a look-up and four comparisons. Remembered are positive answers only, for at
  * most a minute, bound to the generation of the keys, and one verifier has one configuration. Refusals are computed
- * again each time: they cost less than a signature, and a remembered "unknown" could outlive its reason.
+ * again each time: a remembered "unknown" could outlive its reason.
  */
 export class TokenVerifier {
   readonly #settings: Settings
   readonly #keys: SigningKeys
-  readonly #cache: TokenCache<Verified>
-  readonly #pending = new Map<string, { signedPart: string; answer: PromiseLike<Verified | Refusal> }>()
+  readonly #cache
+  readonly #check
+  readonly #signatures
+  readonly #pending = new Map<string, FirstSight>()
+  /** First sights that wait for a fetch of the keys. Apart from those with a key, which unknown key ids must not crowd out. */
+  #keyless = 0
   #revocations = 0
 
   constructor(settings: Settings, keys: SigningKeys) {
     this.#settings = settings
     this.#keys = keys
-    this.#cache = new TokenCache(settings.cacheEntries)
+    this.#cache = createVerifiedCache<Verified>(settings.cacheEntries)
+    this.#check = createSignatureCheck(settings)
+    const inFlight = Math.min(signaturesInFlight, settings.verificationsInFlight)
+    this.#signatures = createWorkPool({ inFlight, queue: settings.verificationsInFlight - inFlight })
   }
 
   verify(credential: AccessCredential, dryRun: boolean): MaybePromise<Answer> {
@@ -73,10 +90,13 @@ export class TokenVerifier {
       : confirm(answer, credential)
   }
 
-  /** Drops what is remembered of the principals a revocation concerns. */
+  /** Drops what is remembered, or about to be, of the principals that a revocation selects. */
   revoke(selector: RevocationSelector): void {
     this.#revocations++
-    this.#cache.deleteWhere(({ principal }) => selects(selector, principal))
+    this.#cache.drop(selector)
+    // Whose these are is not known yet. They go on for those that wait; a token that comes from now on must not get
+    // an answer that was looked up before the revocation.
+    this.#pending.clear()
   }
 
   #recall(digest: string, signedPart: string): MaybePromise<Verified | Refusal> | undefined {
@@ -98,6 +118,7 @@ export class TokenVerifier {
     return pending?.signedPart === signedPart ? pending.answer : undefined
   }
 
+  /** Refuses at once what needs no signature to be refused; the rest is verified, once for all who bring the token. */
   #meet(
     token: string,
     digest: string,
@@ -109,162 +130,151 @@ export class TokenVerifier {
     const fault = faultOf(parsed.payload, this.#settings)
     if (fault !== undefined) return rejected(fault)
     // An expired token is not worth a fetch, and explaining must not use up the one of this cooldown.
-    const expired = timeFaultOf(parsed.payload, this.#settings, this.#settings.clock.now()) === 'expired'
-    const found = this.#keys.find(parsed.kid, !dryRun && !expired)
-    const judge = (lookup: Awaited<typeof found>): MaybePromise<Verified | Refusal> => {
-      // Whoever signed it, an expired token will not do: nothing has to be found out.
-      if (lookup.outcome === 'unknown' || (lookup.outcome === 'undecided' && expired)) {
-        return rejected('no key of the issuer has this key id')
-      }
-      if (lookup.outcome === 'undecided') {
-        const until = dryRun ? 'explaining fetches none' : 'they are fetched again only after a pause'
-        return unavailable(
-          `none of the signing keys known so far has this key id; ${until}`,
-          lookup.retryAfter,
-        )
-      }
-      if (lookup.outcome === 'unavailable') {
-        return unavailable('the signing keys cannot be fetched', lookup.retryAfter)
-      }
-      return this.#judge(token, parsed, lookup.key, digest, signedPart, dryRun)
+    const expired = hasExpired(parsed.payload, this.#settings, this.#settings.clock.now())
+    const lookup = this.#keys.find(parsed.kid, !dryRun && !expired)
+    let key: MaybePromise<FoundKey | Refusal>
+    if (isPromiseLike(lookup)) {
+      if (this.#keyless >= this.#settings.verificationsInFlight) return crowded
+      key = this.#awaitKey(lookup, expired, dryRun)
+    } else {
+      key = keyOf(lookup, expired, dryRun)
+      if ('outcome' in key) return key
     }
-    // Many requests may have waited for the keys with the same token: the first one has done the work.
-    return isPromiseLike(found)
-      ? found.then((lookup) => this.#recall(digest, signedPart) ?? judge(lookup))
-      : judge(found)
+    const answer = this.#verifyFirst(token, parsed, key, digest, signedPart, dryRun)
+    if (dryRun) return answer
+    const pending: FirstSight = { signedPart, answer }
+    this.#pending.set(digest, pending)
+    const forget = (): void => {
+      if (this.#pending.get(digest) === pending) this.#pending.delete(digest)
+    }
+    answer.then(forget, forget)
+    return answer
   }
 
-  #judge(
+  async #awaitKey(
+    lookup: PromiseLike<KeyLookup>,
+    expired: boolean,
+    dryRun: boolean,
+  ): Promise<FoundKey | Refusal> {
+    this.#keyless++
+    const found = await lookup
+    this.#keyless--
+    return keyOf(found, expired, dryRun)
+  }
+
+  async #verifyFirst(
     token: string,
     parsed: UnverifiedToken,
-    key: KeyObject,
+    key: MaybePromise<FoundKey | Refusal>,
     digest: string,
     signedPart: string,
     dryRun: boolean,
-  ): MaybePromise<Verified | Refusal> {
+  ): Promise<Verified | Refusal> {
     const { clock, logger } = this.#settings
-    if (!isSignedBy(parsed, key)) return rejected('the signature does not match')
-    // Only now: what is said about time before the signature verified would be said about anybody's text.
-    const timeFault = timeFaultOf(parsed.payload, this.#settings, clock.now())
-    if (timeFault === 'expired') return rejected('the token has expired', 'expired_credential')
-    if (timeFault === 'early') return rejected('the token is not valid yet (nbf, iat)')
-    const identity = identityOf(parsed.payload)
+    const found = await this.#signed(token, key)
+    if ('outcome' in found) return found
+    const identity = identityOf(found.claims)
     if (typeof identity === 'string') return rejected(identity)
 
-    const failed = (error: unknown): Refusal => {
-      logger?.error('A Cloudflare Access identity could not be mapped to a principal.', {
-        error: error instanceof Error ? error.message : 'unknown error',
-      })
-      return unavailable('the identity could not be looked up')
-    }
+    // Only now: `identify` sees every revocation that came before this.
     const seen = this.#revocations
-    const remember = (principal: AccessPrincipal | Refusal): Verified | Refusal => {
+    try {
+      const principal = await identifyPrincipal(token, identity, digest, this.#settings)
       if ('outcome' in principal) return principal
-      // Removed while the account was looked up: what it signed counts no more.
+      // Removed during the verification: what it signed counts no more.
       const current = this.#keys.find(parsed.kid, false)
       if (isPromiseLike(current) || current.outcome === 'unavailable') {
         return unavailable('the signing keys cannot be fetched')
       }
-      if (current.outcome !== 'found' || current.key !== key) return rejected('the signing key was removed')
-      const verified = this.#verified(parsed, identity, principal, signedPart)
-      if (!dryRun && seen === this.#revocations && verified.until > clock.now())
-        this.#cache.set(digest, verified)
+      if (current.outcome !== 'found' || current.key !== found.key) {
+        return rejected('the signing key was removed')
+      }
+      const verified = this.#verified(found.claims, digest, principal, signedPart)
+      if (!dryRun && seen === this.#revocations && verified.until > clock.now()) this.#cache.set(verified)
       return verified
-    }
-    try {
-      const principal = this.#principal(token, parsed, identity, digest)
-      if (!isPromiseLike(principal)) return remember(principal)
-      const answer = principal.then(remember).then(undefined, failed)
-      if (dryRun) return answer
-      const entry = { signedPart, answer }
-      this.#pending.set(digest, entry)
-      return answer.then((settled) => {
-        if (this.#pending.get(digest) === entry) this.#pending.delete(digest)
-        return settled
-      })
     } catch (error) {
-      return failed(error)
+      logger?.error('A Cloudflare Access identity could not be mapped to a principal.', {
+        error: messageOf(error),
+      })
+      return unavailable('the identity could not be looked up')
     }
   }
 
-  #principal(
+  /** Has jose verify a token once its key is there: its claims and the key they were signed with. */
+  async #signed(
     token: string,
-    parsed: UnverifiedToken,
-    identity: AccessIdentity,
-    digest: string,
-  ): MaybePromise<AccessPrincipal | Refusal> {
-    const settings = this.#settings
-    const { online, clock } = settings
-    const exp = (parsed.payload.exp as number) * 1_000
-    const facts = {
-      scheme: settings.name,
-      credentialId: `cfa_${digest.slice(0, 16)}`,
-      // Sockets end at `exp`; one that begins within the tolerance after it ends with the tolerance.
-      expiresAt: clock.now() < exp ? exp : exp + settings.clockTolerance,
-    }
-    const known = (): MaybePromise<AccessPrincipal | Refusal> =>
-      andThen(this.#identify(identity), (account) => {
-        if (account === null || account === undefined) {
-          return rejected(`nobody here is known as this ${identity.kind}`, 'unknown_identity')
+    key: MaybePromise<FoundKey | Refusal>,
+  ): Promise<{ readonly claims: AccessClaims; readonly key: FoundKey } | Refusal> {
+    const { clock, logger } = this.#settings
+    try {
+      const found = await key
+      if ('outcome' in found) return found
+      const verdict = await this.#signatures.run(() => this.#check(token, found, clock.now()))
+      switch (verdict?.outcome) {
+        case 'expired':
+          return rejected('the token has expired', 'expired_credential')
+        case 'early':
+          return rejected('the token is not valid yet (nbf, iat)')
+        case 'refused':
+          return rejected(verdict.reason)
+        case 'signed': {
+          const { claims } = verdict
+          const fault = faultOf(claims, this.#settings)
+          if (fault !== undefined) return rejected(fault)
+          return isFromFuture(claims, this.#settings, clock.now())
+            ? rejected('the token is not valid yet (nbf, iat)')
+            : { claims, key: found }
         }
-        if (account.disabled === true) return rejected('the account is disabled', 'account_disabled')
-        const principal = principalOf(identity, account, facts)
-        if ((principal.expiresAt ?? 0) <= clock.now()) {
-          return rejected('the account has expired', 'expired_credential')
-        }
-        const { iat } = parsed.payload
-        const own = counts(principal, account.notBefore, iat)
-        if ('outcome' in own || settings.notBefore === undefined) return own
-        return andThen(settings.notBefore(principal), (limit) => counts(principal, limit, iat))
+        case undefined:
+          return crowded
+      }
+    } catch (error) {
+      logger?.error('The signature of a Cloudflare Access token could not be verified.', {
+        error: messageOf(error),
       })
-    // One that never answers must not keep everybody with this token waiting for ever.
-    const map = (): MaybePromise<AccessPrincipal | Refusal> => {
-      const answer = known()
-      if (!isPromiseLike(answer)) return answer
-      return inTime(answer, settings.identifyTimeout, clock, () => {
-        throw new Error('no answer in time')
-      })
+      return unavailable('the signature could not be verified')
     }
-    if (online === undefined || identity.kind !== 'user') return map()
-    return askOnline(token, identity, online, settings).then((answer) => {
-      if (answer === 'ended') return rejected('the Access login has ended', 'revoked_credential')
-      return answer === 'confirmed' ? map() : unavailable('the Access login could not be confirmed')
-    })
   }
 
-  #identify(identity: AccessIdentity): MaybePromise<IdentifiedPrincipal | null | undefined> {
-    const { services, identify } = this.#settings
-    const grant = identity.kind === 'service' ? services.get(identity.commonName) : undefined
-    if (grant !== undefined) return grant
-    if (identify !== undefined) return identify(identity)
-    return identity.kind === 'user' ? {} : null
-  }
-
-  #verified(
-    parsed: UnverifiedToken,
-    identity: AccessIdentity,
-    principal: AccessPrincipal,
-    signedPart: string,
-  ): Verified {
+  #verified(claims: AccessClaims, digest: string, principal: AccessPrincipal, signedPart: string): Verified {
     const { clock, cacheTtl } = this.#settings
     const now = clock.now()
     return Object.freeze({
       outcome: 'verified',
+      digest,
       // Copied: a slice would keep the whole token, signature included, in memory.
       signedPart: Buffer.from(signedPart, 'latin1').toString('latin1'),
       generation: this.#keys.generation,
       since: now,
       until: Math.min(principal.expiresAt ?? 0, now + cacheTtl),
       principal,
-      email: identity.email,
-      subject: subjectKey(parsed.payload),
+      email: principal.kind === 'user' ? (claims.email as string) : undefined,
+      subject: subjectKey(claims),
       explicit: Object.freeze({
         outcome: 'authenticated',
         principal,
-        ambient: identity.kind === 'user',
+        ambient: principal.kind === 'user',
       }),
       ambient: Object.freeze({ outcome: 'authenticated', principal, ambient: true }),
     })
+  }
+}
+
+/** The key that a look-up found, or what it says about a token. */
+function keyOf(lookup: KeyLookup, expired: boolean, dryRun: boolean): FoundKey | Refusal {
+  switch (lookup.outcome) {
+    case 'found':
+      return lookup.key
+    case 'unavailable':
+      return unavailable('the signing keys cannot be fetched', lookup.retryAfter)
+    case 'unknown':
+      return rejected('no key of the issuer has this key id')
+    case 'undecided': {
+      // An expired token does not count, whatever key signed it: nothing has to be found out.
+      if (expired) return rejected('no key of the issuer has this key id')
+      const until = dryRun ? 'explaining fetches none' : 'they are fetched again only after a pause'
+      return unavailable(`none of the signing keys known so far has this key id; ${until}`, lookup.retryAfter)
+    }
   }
 }
 
@@ -288,25 +298,6 @@ function confirm(verified: Verified | Refusal, credential: AccessCredential): An
   return credential.source === 'cookie' ? verified.ambient : verified.explicit
 }
 
-function counts(
-  principal: AccessPrincipal,
-  notBefore: number | undefined,
-  iat: unknown,
-): AccessPrincipal | Refusal {
-  if (notBefore === undefined) return principal
-  if (typeof notBefore !== 'number' || Number.isNaN(notBefore)) {
-    throw new TypeError('notBefore gave something that is no number of milliseconds')
-  }
-  // A token that does not say when it was issued cannot show that it was later.
-  return typeof iat === 'number' && iat * 1_000 >= notBefore
-    ? principal
-    : rejected('tokens of this principal issued so early were revoked', 'revoked_credential')
-}
-
-function rejected(reason: string, code: RejectionCode = 'invalid_credential'): Refusal {
-  return { outcome: 'rejected', code, reason }
-}
-
-function unavailable(reason: string, retryAfter?: number): Refusal {
-  return { outcome: 'unavailable', reason, retryAfter }
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : 'unknown error'
 }

@@ -1,0 +1,83 @@
+import type { MaybePromise } from '../../core/credential.ts'
+import { andThen, isPromiseLike } from '../../core/maybe-promise.ts'
+import { inTime } from './in-time.ts'
+import { askOnline } from './online.ts'
+import type { Settings } from './options.ts'
+import { principalOf } from './principal.ts'
+import { type Refusal, rejected, unavailable } from './refusal.ts'
+import type { AccessIdentity, AccessPrincipal, IdentifiedPrincipal } from './types.ts'
+
+/**
+ * Maps the identity of a verified token to a principal, or says why it has none. Throws, or rejects, what `identify`
+ * and `notBefore` throw.
+ *
+ * @param digest - SHA-256 of the signature, which names the credential
+ */
+export function identifyPrincipal(
+  token: string,
+  identity: AccessIdentity,
+  digest: string,
+  settings: Settings,
+): MaybePromise<AccessPrincipal | Refusal> {
+  const { online, clock } = settings
+  const exp = (identity.claims.exp as number) * 1_000
+  const facts = {
+    scheme: settings.name,
+    credentialId: `cfa_${digest.slice(0, 16)}`,
+    // Sockets end at `exp`; one that begins within the tolerance after it ends with the tolerance.
+    expiresAt: clock.now() < exp ? exp : exp + settings.clockTolerance,
+  }
+  const known = (): MaybePromise<AccessPrincipal | Refusal> =>
+    andThen(lookUp(identity, settings), (account) => {
+      if (account === null || account === undefined) {
+        return rejected(`nobody here is known as this ${identity.kind}`, 'unknown_identity')
+      }
+      if (account.disabled === true) return rejected('the account is disabled', 'account_disabled')
+      const principal = principalOf(identity, account, facts)
+      if ((principal.expiresAt ?? 0) <= clock.now()) {
+        return rejected('the account has expired', 'expired_credential')
+      }
+      const { iat } = identity.claims
+      const own = counts(principal, account.notBefore, iat)
+      if ('outcome' in own || settings.notBefore === undefined) return own
+      return andThen(settings.notBefore(principal), (limit) => counts(principal, limit, iat))
+    })
+  // One that never answers must not keep everybody with this token waiting for ever.
+  const map = (): MaybePromise<AccessPrincipal | Refusal> => {
+    const answer = known()
+    if (!isPromiseLike(answer)) return answer
+    return inTime(answer, settings.identifyTimeout, clock, () => {
+      throw new Error('no answer in time')
+    })
+  }
+  if (online === undefined || identity.kind !== 'user') return map()
+  return askOnline(token, identity, online, settings).then((answer) => {
+    if (answer === 'ended') return rejected('the Access login has ended', 'revoked_credential')
+    return answer === 'confirmed' ? map() : unavailable('the Access login could not be confirmed')
+  })
+}
+
+function lookUp(
+  identity: AccessIdentity,
+  { services, identify }: Settings,
+): MaybePromise<IdentifiedPrincipal | null | undefined> {
+  const grant = identity.kind === 'service' ? services.get(identity.commonName) : undefined
+  if (grant !== undefined) return grant
+  if (identify !== undefined) return identify(identity)
+  return identity.kind === 'user' ? {} : null
+}
+
+function counts(
+  principal: AccessPrincipal,
+  notBefore: number | undefined,
+  iat: unknown,
+): AccessPrincipal | Refusal {
+  if (notBefore === undefined) return principal
+  if (typeof notBefore !== 'number' || Number.isNaN(notBefore)) {
+    throw new TypeError('notBefore gave something that is no number of milliseconds')
+  }
+  // A token that does not say when it was issued cannot show that it was later.
+  return typeof iat === 'number' && iat * 1_000 >= notBefore
+    ? principal
+    : rejected('tokens of this principal issued so early were revoked', 'revoked_credential')
+}

@@ -1,0 +1,14 @@
+import type { RejectionCode, Verification } from '../../core/credential.ts'
+import type { AccessPrincipal } from './types.ts'
+
+/** Any answer about a token but yes. */
+export type Refusal = Exclude<Verification<AccessPrincipal>, { outcome: 'authenticated' }>
+
+export function rejected(reason: string, code: RejectionCode = 'invalid_credential'): Refusal {
+  return { outcome: 'rejected', code, reason }
+}
+
+/** @param retryAfter - seconds */
+export function unavailable(reason: string, retryAfter?: number): Refusal {
+  return { outcome: 'unavailable', reason, retryAfter }
+}
