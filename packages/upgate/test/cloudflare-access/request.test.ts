@@ -1,5 +1,8 @@
+import { sign } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { current, encode, keyOf, requestOf, signToken, team, wordOf } from './team.ts'
+import { aud, current, encode, issuer, keyOf, requestOf, signToken, team, wordOf } from './team.ts'
+
+const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
 describe('9. header, cookie, email', () => {
   it('takes the header first, the cookie second, and nothing from nothing', async () => {
@@ -115,7 +118,6 @@ describe('9. header, cookie, email', () => {
     await acme.verify(token)
     const [header = '', payload = '', signature = ''] = token.split('.')
     const last = signature.at(-1) ?? ''
-    const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
     // 256 bytes leave two bits unused in the last character: another one decodes to the same signature.
     const twin = alphabet[alphabet.indexOf(last) + 1] ?? ''
     for (const broken of [
@@ -145,6 +147,28 @@ describe('9. header, cookie, email', () => {
       expect(acme.verifyNow(broken), broken.slice(0, 20)).toMatchObject({ code: 'invalid_credential' })
     }
     expect(acme.verifyNow(token).outcome).toBe('authenticated')
+  })
+
+  it('refuses a second spelling also where the signature is over it', async () => {
+    const acme = team()
+    const [header = ''] = acme.user().split('.')
+    const claims = { iss: issuer, aud, type: 'app', email: 'a@b', sub: 'u', exp: acme.now() + 60 }
+    const spares = new Set<number>()
+    for (const padding of ['', ' ', '  ']) {
+      const payload = encode(JSON.stringify(claims) + padding)
+      // Bits of the last character that no octet uses.
+      const spare = [0, 0, 4, 2][payload.length % 4] ?? 0
+      const last = alphabet.indexOf(payload.slice(-1))
+      spares.add(spare)
+      for (let bits = 0; bits < 2 ** spare; bits++) {
+        const input = `${header}.${payload.slice(0, -1)}${alphabet[last + bits]}`
+        const signature = sign('sha256', Buffer.from(input), current.privateKey).toString('base64url')
+        expect(wordOf(await acme.verify(`${input}.${signature}`)), `${spare} ${bits}`).toBe(
+          bits === 0 ? 'authenticated' : 'invalid_credential',
+        )
+      }
+    }
+    expect(spares.size).toBe(3)
   })
 
   it('refuses a payload that is no UTF-8 or no object, although it is signed', async () => {
