@@ -8,10 +8,10 @@ import {
   type SessionStore,
   StoreUnavailable,
 } from '../core/ports/stores.ts'
-import type { WorkPool } from '../core/work-pool.ts'
 import type { PasswordHasher } from '../crypto/password.ts'
 import { createId } from '../crypto/tokens.ts'
 import { normaliseEmail, normalisePassword, passwordProblem } from './account-input.ts'
+import type { HashPool } from './hash-pool.ts'
 import { checkNames, narrows } from './record-input.ts'
 import type { OwnRevocations } from './revocations.ts'
 import type { Account, AccountResult, Accounts, NewAccount } from './types.ts'
@@ -40,7 +40,7 @@ export interface AccountsOptions {
   readonly logger: Logger | undefined
   readonly revocations: OwnRevocations
   readonly hasher: PasswordHasher
-  readonly pool: WorkPool
+  readonly pool: HashPool
   readonly randomBytes: (size: number) => Uint8Array
   readonly login: Accounts['login']
   /** Called when a record grew: what was verified before is forgotten, nothing ends. */

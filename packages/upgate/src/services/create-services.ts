@@ -1,10 +1,10 @@
 import { randomBytes as nodeRandomBytes } from 'node:crypto'
 import { assertKnownOptions } from '../core/options.ts'
 import type { RevocationSelector } from '../core/ports/revocations.ts'
-import { createWorkPool } from '../core/work-pool.ts'
 import { scryptHasher } from '../crypto/password.ts'
 import { createAccounts } from './accounts.ts'
 import { createFailures } from './failure-limits.ts'
+import { createHashPool } from './hash-pool.ts'
 import { apiKeys, createIssuedTokens, createTokenJudge, deviceTokens } from './issued-tokens.ts'
 import { resolveLimits } from './limits.ts'
 import { createLogin } from './login.ts'
@@ -63,7 +63,7 @@ export function createServices(options: ServicesOptions): Services {
     timeout: limits.lookupTimeout,
     keepSocketsWhenLost,
   })
-  const pool = createWorkPool({ inFlight: limits.hashesInFlight, queue: limits.hashQueue })
+  const pool = createHashPool({ inFlight: limits.hashesInFlight, queue: limits.hashQueue })
   const failures = createFailures({
     shared: store.failures,
     clock,

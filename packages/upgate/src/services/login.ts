@@ -4,11 +4,11 @@ import type { FailureCount } from '../core/ports/failures.ts'
 import type { Logger } from '../core/ports/logger.ts'
 import type { AccountRecord, AccountStore } from '../core/ports/stores.ts'
 import type { Principal } from '../core/principal.ts'
-import type { WorkPool } from '../core/work-pool.ts'
 import type { PasswordHasher } from '../crypto/password.ts'
 import { sha256 } from '../crypto/sha256.ts'
 import { normaliseEmail, normalisePassword, passwordProblem } from './account-input.ts'
 import type { Failures } from './failure-limits.ts'
+import type { HashPool } from './hash-pool.ts'
 import { rejected, unavailable } from './token-verifier.ts'
 import type { Accounts } from './types.ts'
 
@@ -32,7 +32,7 @@ export function createLogin(options: {
   readonly failures: Failures
   readonly logger: Logger | undefined
   readonly hasher: PasswordHasher
-  readonly pool: WorkPool
+  readonly pool: HashPool
   readonly randomBytes: (size: number) => Uint8Array
 }): Accounts['login'] {
   const { accounts, failures, logger, hasher, pool, randomBytes } = options

@@ -2,7 +2,6 @@ import type { MaybePromise, Verification } from '../../core/credential.ts'
 import { isPromiseLike } from '../../core/maybe-promise.ts'
 import type { RevocationSelector } from '../../core/ports/revocations.ts'
 import { createVerifiedCache, type VerifiedEntry } from '../../core/verified-cache.ts'
-import { createWorkPool } from '../../core/work-pool.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import { faultOf, hasExpired, identityOf, isFromFuture, lowerAscii, subjectKey } from './claims.ts'
 import { maxTokenLength, parseToken, type UnverifiedToken } from './compact-jws.ts'
@@ -13,6 +12,7 @@ import type { Settings } from './options.ts'
 import { type Refusal, rejected, unavailable } from './refusal.ts'
 import { createSignatureCheck } from './signature.ts'
 import type { AccessClaims, AccessPrincipal } from './types.ts'
+import { createWorkPool } from './work-pool.ts'
 
 type Answer = Verification<AccessPrincipal>
 type FoundKey = Extract<KeyLookup, { outcome: 'found' }>['key']

@@ -1,20 +1,16 @@
-/** Runs expensive work a few tasks at a time, with a bounded queue. */
-export interface WorkPool {
+/** Runs expensive work a few at a time, with a short queue and no more. */
+export interface HashPool {
   /** Starts or queues the task; `undefined` = full, nothing was queued. */
   run<T>(task: () => Promise<T>): Promise<T> | undefined
 }
 
-/**
- * Bounds work that costs much and that an unauthenticated peer can ask for: password hashes, signatures.
- *
- * @param options - `inFlight`: tasks at a time, at least 1. `queue`: tasks that wait beyond those, in order of arrival
- */
-export function createWorkPool(options: { readonly inFlight: number; readonly queue: number }): WorkPool {
+/** Bounds password hashing: each takes 64 MiB and a thread for a noticeable time, whoever asks for it. */
+export function createHashPool(options: { readonly inFlight: number; readonly queue: number }): HashPool {
   const waiting: (() => void)[] = []
   let running = 0
 
   function next(): void {
-    // The place goes straight to the task that waits longest: a newcomer must not slip in between.
+    // The place goes straight to who waits longest: a newcomer must not slip in between.
     const first = waiting.shift()
     if (first === undefined) running--
     else first()
