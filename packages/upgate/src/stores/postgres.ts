@@ -1,6 +1,9 @@
 import type { Kysely, Transaction } from 'kysely'
+import { inTime } from '../core/in-time.ts'
 import { assertKnownOptions } from '../core/options.ts'
+import type { Clock } from '../core/ports/clock.ts'
 import { type RememberingStore, StoreUnavailable } from '../core/ports/stores.ts'
+import { systemClock } from '../services/system-clock.ts'
 import { peer } from './peer.ts'
 import { boundedPool } from './sql/bounded-pool.ts'
 import { isBusy, toStoreUnavailable } from './sql/errors.ts'
@@ -20,6 +23,8 @@ export interface PostgresStoreOptions {
   readonly timeout?: number
   /** Connections, when the pool is the store's own. Default: 10. */
   readonly maxConnections?: number
+  /** What time-outs go by. Default: the clock of the machine. */
+  readonly clock?: Clock
 }
 
 const install = 'kysely pg'
@@ -42,9 +47,16 @@ const attempts = 5
  * const store = await postgresStore({ connectionString: process.env.DATABASE_URL })
  */
 export async function postgresStore(options: PostgresStoreOptions): Promise<RememberingStore> {
-  const names = ['connectionString', 'pool', 'schema', 'timeout', 'maxConnections']
+  const names = ['connectionString', 'pool', 'schema', 'timeout', 'maxConnections', 'clock']
   assertKnownOptions('postgresStore', options, names)
-  const { connectionString, pool: given, schema, timeout = 5000, maxConnections = 10 } = options
+  const {
+    connectionString,
+    pool: given,
+    schema,
+    timeout = 5000,
+    maxConnections = 10,
+    clock = systemClock,
+  } = options
   if ((given === undefined) === (connectionString === undefined)) {
     throw new TypeError('postgresStore: give either `connectionString` or `pool`')
   }
@@ -88,7 +100,7 @@ export async function postgresStore(options: PostgresStoreOptions): Promise<Reme
   // A connection that breaks while nobody uses it: without a listener it would end the process.
   const ignore = (): void => {}
   own.on('error', ignore)
-  const bounded = boundedPool(own, timeout)
+  const bounded = boundedPool(own, timeout, clock)
   const root = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: bounded }) })
   const db: Kysely<Tables> = schema === undefined ? root : root.withSchema(schema)
   const running = new Set<Promise<unknown>>()
@@ -109,14 +121,21 @@ export async function postgresStore(options: PostgresStoreOptions): Promise<Reme
   }
 
   async function attempt<T>(operation: () => Promise<T>): Promise<T> {
-    const deadline = performance.now() + timeout
-    for (let i = 1; ; i++) {
-      try {
-        return await operation()
-      } catch (error) {
-        // A deadlock or the like was undone as a whole: trying again is safe.
-        if (!isBusy(error) || i === attempts || performance.now() >= deadline) throw toStoreUnavailable(error)
+    let late = false
+    const timer = clock.setTimer(timeout, () => {
+      late = true
+    })
+    try {
+      for (let i = 1; ; i++) {
+        try {
+          return await operation()
+        } catch (error) {
+          // A deadlock or the like was undone as a whole: trying again is safe.
+          if (!isBusy(error) || i === attempts || late) throw toStoreUnavailable(error)
+        }
       }
+    } finally {
+      timer.cancel()
     }
   }
 
@@ -134,8 +153,7 @@ export async function postgresStore(options: PostgresStoreOptions): Promise<Reme
     await Promise.allSettled(running)
     await root.destroy()
     // A server that went quiet does not say goodbye either.
-    const late = new Promise((resolve) => setTimeout(resolve, timeout).unref())
-    if (given === undefined) await Promise.race([own.end(), late])
+    if (given === undefined) await inTime(own.end(), timeout, clock, () => {})
     own.off('error', ignore)
   }
 

@@ -2,7 +2,9 @@ import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Dialect, Kysely, SqliteDatabase } from 'kysely'
 import { assertKnownOptions } from '../core/options.ts'
+import type { Clock, Timer } from '../core/ports/clock.ts'
 import { type RememberingStore, StoreUnavailable } from '../core/ports/stores.ts'
+import { systemClock } from '../services/system-clock.ts'
 import { peer } from './peer.ts'
 import { isBusy, toStoreUnavailable } from './sql/errors.ts'
 import { migrate } from './sql/migrations.ts'
@@ -14,6 +16,8 @@ export interface SqliteStoreOptions {
   readonly file: string
   /** Milliseconds to wait for another process that is writing. Default: 5,000. */
   readonly busyTimeout?: number
+  /** What `busyTimeout` goes by. Default: the clock of the machine. */
+  readonly clock?: Clock
 }
 
 /** The driver, as far as it is used: better-sqlite3's interface. */
@@ -25,6 +29,8 @@ interface Driver extends SqliteDatabase {
 /** Milliseconds that one call may block this process while another writes; after that it waits without blocking. */
 const blocking = 5
 const retryDelay = 20
+/** As long as Node's timers can be. */
+const longestInterval = 2 ** 31 - 1
 
 /**
  * Opens a store in one SQLite file: records survive the end of the process, and are shared with others on this machine.
@@ -40,8 +46,8 @@ const retryDelay = 20
  * const store = await sqliteStore({ file: './data/gateway.db' })
  */
 export async function sqliteStore(options: SqliteStoreOptions): Promise<RememberingStore> {
-  assertKnownOptions('sqliteStore', options, ['file', 'busyTimeout'])
-  const { file, busyTimeout = 5000 } = options
+  assertKnownOptions('sqliteStore', options, ['file', 'busyTimeout', 'clock'])
+  const { file, busyTimeout = 5000, clock = systemClock } = options
   if (typeof file !== 'string' || file === '' || file === ':memory:') {
     throw new TypeError(
       'sqliteStore: `file` must be the path of a file; memoryStore() keeps records in memory',
@@ -53,7 +59,7 @@ export async function sqliteStore(options: SqliteStoreOptions): Promise<Remember
   const kysely = await peer('sqliteStore', 'kysely', 'kysely libsql', () => import('kysely'))
   const { default: Libsql } = await peer('sqliteStore', 'libsql', 'kysely libsql', () => import('libsql'))
 
-  const driver = await patiently(busyTimeout, async () => {
+  const driver = await patiently(busyTimeout, clock, async () => {
     createPrivately(file)
     const opened = new Libsql(file) as unknown as Driver
     try {
@@ -81,7 +87,7 @@ export async function sqliteStore(options: SqliteStoreOptions): Promise<Remember
 
   function perform<T>(operation: () => Promise<T>): Promise<T> {
     if (closed) return Promise.reject(new StoreUnavailable('store_closed', 'The store was closed.'))
-    const result = patiently(busyTimeout, operation).finally(() => running.delete(result))
+    const result = patiently(busyTimeout, clock, operation).finally(() => running.delete(result))
     running.add(result)
     return result
   }
@@ -111,17 +117,32 @@ function createPrivately(file: string): void {
   chmodSync(file, 0o600)
 }
 
-/** Tries again while somebody else is writing, without blocking this process for long at a time. */
-async function patiently<T>(timeout: number, operation: () => Promise<T>): Promise<T> {
-  const deadline = performance.now() + timeout
-  for (;;) {
-    try {
-      return await operation()
-    } catch (error) {
-      if (!isBusy(error) || performance.now() >= deadline) throw toStoreUnavailable(error)
-      await new Promise((resolve) => setTimeout(resolve, retryDelay))
+/** Tries again while another connection is writing, without blocking this process for long at a time. */
+async function patiently<T>(timeout: number, clock: Clock, operation: () => Promise<T>): Promise<T> {
+  let late = timeout === 0
+  let timer: Timer | undefined
+  try {
+    for (;;) {
+      try {
+        return await operation()
+      } catch (error) {
+        if (!isBusy(error) || late) throw toStoreUnavailable(error)
+        timer ??= clock.setTimer(timeout, () => {
+          late = true
+        })
+        await pause(clock)
+      }
     }
+  } finally {
+    timer?.cancel()
   }
+}
+
+async function pause(clock: Clock): Promise<void> {
+  // Timers of a clock do not keep the process alive, nor does anything else here: it would end before the answer.
+  const alive = setInterval(() => {}, longestInterval)
+  await new Promise<void>((resolve) => clock.setTimer(retryDelay, resolve))
+  clearInterval(alive)
 }
 
 /** Kysely's SQLite dialect, with transactions that take the lock for writing at their beginning. */

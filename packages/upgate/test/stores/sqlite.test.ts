@@ -211,6 +211,23 @@ describe('several processes', () => {
     edit((db) => expect(db.prepare('select count(*) as n from upgate_schema').get()).toMatchObject({ n: 1 }))
   }, 60_000)
 
+  // Timers of a clock do not keep a process alive, and a file has no socket that would.
+  test('a process that only waits for the file does not end before the answer', async () => {
+    const script = await compiled.script(
+      'wait.mjs',
+      `import { sqliteStore } from './sql.js'
+       await sqliteStore({ file: process.argv[2], busyTimeout: 100 }).catch((error) => console.log(error.code))`,
+    )
+    await (await sqliteStore({ file })).close()
+    const other = new Libsql(file)
+    other.exec('begin immediate')
+    const child = spawn(process.execPath, [script, file], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const [output, [code]] = await Promise.all([textOf(child), once(child, 'close')])
+    expect(output).toBe('store_busy\n')
+    expect(code).toBe(0)
+    other.close()
+  }, 60_000)
+
   test('kill -9 in the middle of writes loses nothing that was acknowledged, and leaves nothing half-written', async () => {
     const script = await compiled.script(
       'write.mjs',

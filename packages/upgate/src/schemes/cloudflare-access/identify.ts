@@ -1,6 +1,6 @@
 import type { MaybePromise } from '../../core/credential.ts'
+import { inTime } from '../../core/in-time.ts'
 import { andThen, isPromiseLike } from '../../core/maybe-promise.ts'
-import { inTime } from './in-time.ts'
 import { askOnline } from './online.ts'
 import type { Settings } from './options.ts'
 import { principalOf } from './principal.ts'

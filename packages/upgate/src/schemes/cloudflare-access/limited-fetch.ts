@@ -1,5 +1,5 @@
+import { inTime } from '../../core/in-time.ts'
 import type { Clock } from '../../core/ports/clock.ts'
-import { inTime } from './in-time.ts'
 import type { CloudflareAccessOptions } from './types.ts'
 
 const maxBytes = 1_048_576 // 1 MiB, as cloudflared allows

@@ -1,4 +1,7 @@
+import { inTime } from '../../core/in-time.ts'
+import type { Clock, Timer } from '../../core/ports/clock.ts'
 import { type StoreErrorCode, StoreUnavailable } from '../../core/ports/stores.ts'
+import { systemClock } from '../../services/system-clock.ts'
 import { peer } from '../peer.ts'
 
 /** Which Redis, and how long to wait for it. */
@@ -9,6 +12,8 @@ export interface RedisPartOptions {
   readonly prefix?: string
   /** Milliseconds in which Redis has to have answered. Default: 2,000. */
   readonly timeout?: number
+  /** What time-outs go by. Default: the clock of the machine. */
+  readonly clock?: Clock
 }
 
 /** A connection to Redis as the stores use it: one script at a time, answered in time or not at all. */
@@ -31,7 +36,7 @@ const longestDelay = 2000
  */
 export async function connectRedis(
   who: string,
-  { url, prefix = 'upgate', timeout = 2000 }: RedisPartOptions,
+  { url, prefix = 'upgate', timeout = 2000, clock = systemClock }: RedisPartOptions,
   patient = false,
 ): Promise<RedisConnection> {
   if (typeof url !== 'string' || !/^rediss?:\/\//.test(url)) {
@@ -47,9 +52,15 @@ export async function connectRedis(
   }
   const { createClient } = await peer(who, 'redis', 'redis', () => import('redis'))
   let connected = patient
-  let openedAt = 0
+  /** Whether connecting takes so long that it hangs, half way. */
+  let overdue = false
+  let waiting: Timer | undefined
   const open = () => {
-    openedAt = performance.now()
+    waiting?.cancel()
+    overdue = false
+    waiting = clock.setTimer(longestDelay + timeout, () => {
+      overdue = true
+    })
     const opened = createClient({
       url,
       name: 'upgate',
@@ -71,10 +82,13 @@ export async function connectRedis(
   let closed = false
   try {
     const connecting = client.connect()
-    await (patient ? inTime(connecting, timeout, () => {}) : connecting)
+    await (patient ? inTime(connecting, timeout, clock, fail) : connecting)
     connected = true
   } catch (error) {
-    if (!patient) throw toStoreUnavailable(error)
+    if (!patient) {
+      waiting?.cancel()
+      throw toStoreUnavailable(error)
+    }
   }
 
   function destroy(): void {
@@ -98,10 +112,12 @@ export async function connectRedis(
       if (closed) return Promise.reject(new StoreUnavailable('store_closed', 'The store was closed.'))
       const asked = client
       const asking = asked.eval(script, { keys: [space], arguments: [...args] })
-      const answer = inTime(asking, timeout, () => replace(asked))
+      const answer = inTime(asking, timeout, clock, () => {
+        replace(asked)
+        return fail()
+      })
         .catch((error: unknown) => {
-          // Connecting again may hang as well, half way.
-          if (!asked.isReady && performance.now() - openedAt > longestDelay + timeout) replace(asked)
+          if (!asked.isReady && overdue) replace(asked)
           throw toStoreUnavailable(error)
         })
         .finally(() => running.delete(answer))
@@ -111,6 +127,7 @@ export async function connectRedis(
     async close() {
       if (closed) return
       closed = true
+      waiting?.cancel()
       await Promise.allSettled(running)
       destroy()
     },
@@ -139,17 +156,6 @@ function toStoreUnavailable(error: unknown): StoreUnavailable {
   return new StoreUnavailable(code, text, { cause: error })
 }
 
-async function inTime<T>(promise: Promise<T>, timeout: number, onLate: () => void): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new StoreUnavailable('store_unavailable', 'Redis did not answer in time.'))
-      onLate()
-    }, timeout)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
-  }
+function fail(): never {
+  throw new StoreUnavailable('store_unavailable', 'Redis did not answer in time.')
 }

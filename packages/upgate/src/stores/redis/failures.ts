@@ -6,11 +6,14 @@ import type { FailurePart } from '../compose.ts'
 import { connectRedis, type RedisPartOptions } from './connection.ts'
 import { beginScript, endScript } from './failure-scripts.ts'
 
-export interface RedisFailuresOptions extends RedisPartOptions {
+export interface RedisFailuresOptions extends Omit<RedisPartOptions, 'clock'> {
   /** Counts kept at a time, about 400 bytes each; as many successes are remembered. Default: 100,000. */
   readonly maxEntries?: number
-  /** Default: the clock of the server, so that instances whose clocks differ count alike. For tests. */
-  readonly clock?: Pick<Clock, 'now'>
+  /**
+   * For tests. Default: attempts are counted by the clock of the server, so that instances whose clocks differ count
+   * alike, and `timeout` goes by that of the machine, as it does where `setTimer` is missing.
+   */
+  readonly clock?: Pick<Clock, 'now'> & Partial<Clock>
 }
 
 /** Characters of a key that are kept as they are. */
@@ -33,11 +36,12 @@ const longestKey = 200
  */
 export async function redisFailures(options: RedisFailuresOptions): Promise<FailurePart> {
   assertKnownOptions('redisFailures', options, ['url', 'prefix', 'timeout', 'maxEntries', 'clock'])
-  const { maxEntries = 100_000, clock } = options
+  const { maxEntries = 100_000, clock, ...part } = options
   if (!Number.isInteger(maxEntries) || maxEntries < 100 || maxEntries > 100_000_000) {
     throw new TypeError('redisFailures: `maxEntries` must be 100 to 100,000,000')
   }
-  const redis = await connectRedis('redisFailures', options, true)
+  const timers = clock?.setTimer === undefined ? {} : { clock: clock as Clock }
+  const redis = await connectRedis('redisFailures', { ...part, ...timers }, true)
   const now = (): string => (clock === undefined ? '' : `${clock.now()}`)
   return {
     async begin(counts, dryRun = false) {

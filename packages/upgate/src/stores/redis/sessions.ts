@@ -36,7 +36,7 @@ const batch = 500
  * })
  */
 export async function redisSessions(options: RedisSessionsOptions): Promise<SessionPart> {
-  assertKnownOptions('redisSessions', options, ['url', 'prefix', 'timeout'])
+  assertKnownOptions('redisSessions', options, ['url', 'prefix', 'timeout', 'clock'])
   const redis = await connectRedis('redisSessions', options)
   return {
     over: (log) => sessionsOver(redis, log),

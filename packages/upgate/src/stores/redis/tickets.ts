@@ -77,7 +77,7 @@ return { #ids, dropped }`
  * })
  */
 export async function redisTickets(options: RedisPartOptions): Promise<TicketPart> {
-  assertKnownOptions('redisTickets', options, ['url', 'prefix', 'timeout'])
+  assertKnownOptions('redisTickets', options, ['url', 'prefix', 'timeout', 'clock'])
   const redis = await connectRedis('redisTickets', options)
   return {
     async add(record, atMost) {

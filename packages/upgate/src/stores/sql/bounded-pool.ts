@@ -1,4 +1,5 @@
 import type { PostgresPool, PostgresPoolClient, PostgresQueryResult } from 'kysely'
+import type { Clock } from '../../core/ports/clock.ts'
 import { StoreUnavailable } from '../../core/ports/stores.ts'
 import type { PgClient, PgPool } from './pg-pool.ts'
 
@@ -8,15 +9,16 @@ import type { PgClient, PgPool } from './pg-pool.ts'
  * The time-outs of the server do not help where its answers do not arrive: a cable that was pulled out, a host that
  * froze. A connection whose answer did not come in time is thrown away, because that answer may still come.
  */
-export function boundedPool(pool: PgPool, timeout: number): PostgresPool {
+export function boundedPool(pool: PgPool, timeout: number, clock: Clock): PostgresPool {
   return {
     async connect() {
-      const deadline = performance.now() + timeout
+      const deadline = createDeadline(timeout, clock)
       const connecting = pool.connect()
       let client: PgClient
       try {
-        client = await inTime(connecting, deadline)
+        client = await deadline.inTime(connecting)
       } catch (error) {
+        deadline.cancel()
         // Nobody waits for it any more.
         connecting.then(
           (late) => late.release(),
@@ -31,7 +33,7 @@ export function boundedPool(pool: PgPool, timeout: number): PostgresPool {
   }
 }
 
-function boundedClient(client: PgClient, deadline: number): PostgresPoolClient {
+function boundedClient(client: PgClient, deadline: Deadline): PostgresPoolClient {
   let broken: Error | undefined
   const fail = (error: Error): void => {
     broken ??= error
@@ -43,7 +45,7 @@ function boundedClient(client: PgClient, deadline: number): PostgresPoolClient {
     if (broken !== undefined) throw broken
     const answer = client.query(sql, parameters.map(storable))
     try {
-      return (await inTime(answer, deadline)) as PostgresQueryResult<R>
+      return (await deadline.inTime(answer)) as PostgresQueryResult<R>
     } catch (error) {
       if (error instanceof StoreUnavailable) {
         fail(error)
@@ -56,6 +58,7 @@ function boundedClient(client: PgClient, deadline: number): PostgresPoolClient {
   return {
     query: query as PostgresPoolClient['query'],
     release() {
+      deadline.cancel()
       client.off('error', fail)
       client.release(broken)
     },
@@ -67,17 +70,21 @@ function storable(value: unknown): unknown {
   return typeof value === 'string' && value.includes('\0') ? value.replaceAll('\0', '\ufffd') : value
 }
 
-async function inTime<T>(promise: Promise<T>, deadline: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
+/** The moment after which nothing is waited for any more, by one timer for all that is asked until then. */
+interface Deadline {
+  inTime<T>(answer: Promise<T>): Promise<T>
+  cancel(): void
+}
+
+function createDeadline(timeout: number, clock: Clock): Deadline {
+  let end = (_: StoreUnavailable): void => {}
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new StoreUnavailable('store_unavailable', 'The database did not answer in time.')),
-      Math.max(0, deadline - performance.now()),
-    )
+    end = reject
   })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
-  }
+  // It may come while nothing is asked.
+  late.catch(() => {})
+  const timer = clock.setTimer(timeout, () =>
+    end(new StoreUnavailable('store_unavailable', 'The database did not answer in time.')),
+  )
+  return { inTime: (answer) => Promise.race([answer, late]), cancel: () => timer.cancel() }
 }

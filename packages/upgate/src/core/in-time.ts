@@ -1,6 +1,6 @@
-import type { Clock, Timer } from '../../core/ports/clock.ts'
+import type { Clock, Timer } from './ports/clock.ts'
 
-/** Waits for an answer, but no longer than so many milliseconds; then answers what `late` makes up. */
+/** Waits for an answer, but no longer than so many milliseconds; then answers what `late` returns, or throws. */
 export async function inTime<T>(
   answer: PromiseLike<T>,
   milliseconds: number,
