@@ -7,6 +7,7 @@ import { Deadlines, type Waiting } from './deadlines.ts'
 import { FirstFrames } from './first-frames.ts'
 import type { Limits } from './limits.ts'
 import { Refreshes } from './refreshes.ts'
+import type { HeaderShapes } from './request-snapshot.ts'
 import { Room } from './room.ts'
 import type { QuarantineGate, WebSocketServerLike } from './types.ts'
 import { Verifications } from './verifications.ts'
@@ -39,6 +40,7 @@ export class Keeper<P extends Principal> {
   readonly refreshes: Refreshes<P>
   readonly firstFrames: FirstFrames<P>
   readonly room: Room<WaitingSocket<P>>
+  readonly headerShapes: HeaderShapes = new Map()
   draining = false
   /** Called when the last socket has gone. */
   whenEmpty: (() => void) | undefined

@@ -16,10 +16,16 @@ export interface PackedHeaders {
 /** Clients are of few makes; and somebody who makes names up must not fill the memory with them. */
 const maxShapes = 128
 const maxShapeLength = 1024
-const shapes = new Map<string, readonly string[]>()
 
-/** Packs the header lines of a request. */
-export function packHeaders({ rawHeaders }: IncomingMessage): PackedHeaders {
+/** Lists of header names by their text, for {@link packHeaders}: one map for each guarded server. */
+export type HeaderShapes = Map<string, readonly string[]>
+
+/**
+ * Packs the header lines of a request.
+ *
+ * @param shapes - the lists of names seen so far; a new one is added while there are few
+ */
+export function packHeaders({ rawHeaders }: IncomingMessage, shapes: HeaderShapes): PackedHeaders {
   const names: string[] = []
   const values: string[] = []
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
@@ -28,10 +34,10 @@ export function packHeaders({ rawHeaders }: IncomingMessage): PackedHeaders {
     // Node refuses NUL unless its parser is told to be lenient; who does not must replace it (RFC 9110 section 5.5).
     values.push(value.includes('\0') ? value.replaceAll('\0', ' ') : value)
   }
-  return { names: shared(names), values: values.join('\0') }
+  return { names: shared(names, shapes), values: values.join('\0') }
 }
 
-function shared(names: readonly string[]): readonly string[] {
+function shared(names: readonly string[], shapes: HeaderShapes): readonly string[] {
   const shape = names.join('\0')
   const known = shapes.get(shape)
   if (known !== undefined) return known

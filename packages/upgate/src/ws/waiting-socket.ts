@@ -86,7 +86,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
   #farewell: readonly [code: number, reason: string] | undefined
 
   constructor(keeper: Keeper<P>, arrival: Arrival<P>) {
-    const { names, values } = packHeaders(arrival.request)
+    const { names, values } = packHeaders(arrival.request, keeper.headerShapes)
     this.#keeper = keeper
     this.#wss = arrival.wss
     this.#raw = arrival.raw as OwnedStream<WaitingSocket<P>>
