@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { chmodSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { admin, type DataDir, endAll, spawnProgram, startProgram, temporaryDataDir } from './program.ts'
@@ -60,6 +60,39 @@ describe('settings that cannot be used', () => {
     expect(program.errors().trim().split('\n')).toHaveLength(1)
     expect(program.errors()).not.toContain('hunter2')
     expect(program.output()).not.toContain('ready')
+  })
+
+  it.skipIf(process.platform === 'win32')('refuses a data folder that every user may write', async () => {
+    mkdirSync(data.path)
+    chmodSync(data.path, 0o1777)
+    const program = spawnProgram({ dataDir: data.path })
+    expect((await program.exited).code).toBe(1)
+    expect(program.errors()).toBe(
+      `Cannot start: DATA_DIR "${data.path}" can be written by every user of this machine, who can exchange the database. Run: chmod o-w "${data.path}", or give another folder.\n`,
+    )
+  })
+
+  it('refuses a database that is a symbolic link, and leaves its target alone', async () => {
+    mkdirSync(data.path)
+    const target = `${data.path}-elsewhere`
+    writeFileSync(target, 'not for the gateway', { mode: 0o640 })
+    symlinkSync(target, `${data.path}/gateway.db`)
+    const program = spawnProgram({ dataDir: data.path })
+    expect((await program.exited).code).toBe(1)
+    expect(program.errors()).toBe(
+      `Cannot start: "${data.path}/gateway.db" is a symbolic link: set DATA_DIR to the folder that holds the database itself.\n`,
+    )
+    expect(statSync(target).mode & 0o777).toBe(0o640)
+  })
+
+  it.skipIf(process.platform === 'win32')('warns of a data folder that its group may write', async () => {
+    mkdirSync(data.path)
+    chmodSync(data.path, 0o770)
+    const program = await startProgram({ dataDir: data.path })
+    expect(program.output()).toContain(
+      'can be written by its group, and each member can exchange the database.',
+    )
+    await program.stop('SIGTERM')
   })
 
   it('says which port is in use', async () => {

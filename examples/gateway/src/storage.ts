@@ -24,7 +24,7 @@ export interface Storage {
 export async function openStorage(config: Config, logger: Logger): Promise<Storage> {
   const { database } = config
   if (database === undefined) {
-    prepareDataDir(config.dataDir)
+    prepareDataDir(config.dataDir, { user: process.getuid?.(), warn: (sentence) => logger.warn(sentence) })
     const store = await sqliteStore({ file: join(config.dataDir, 'gateway.db') })
     const key = config.acquaintanceKey ?? installationKey(config.dataDir)
     const acquaintances = acquaintancesOf(store, key)

@@ -1,5 +1,5 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'node:crypto'
-import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { UsageError } from './arguments.ts'
 
 /** What is signed in a `connect` request, beside what the key itself says. */
@@ -54,7 +54,9 @@ export function openIdentity(path: string): Identity {
     },
     keep(deviceToken) {
       const next = `${path}.new`
-      write(next, { privateKey: pem, deviceToken }, 'w')
+      // One that is there already could be another user's, who would read the key in it.
+      rmSync(next, { force: true })
+      write(next, { privateKey: pem, deviceToken })
       // All or nothing: half a file would be a lost key.
       renameSync(next, path)
     },
@@ -87,13 +89,13 @@ function createFile(path: string): string {
   const { privateKey } = generateKeyPairSync('ed25519')
   const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
   try {
-    write(path, { privateKey: pem }, 'wx')
+    write(path, { privateKey: pem })
   } catch (error) {
     throw new UsageError(`${path} cannot be written (${(error as NodeJS.ErrnoException).code}).`)
   }
   return pem
 }
 
-function write(path: string, content: Readonly<Record<string, string>>, flag: 'w' | 'wx'): void {
-  writeFileSync(path, `${JSON.stringify(content, undefined, 2)}\n`, { mode: 0o600, flag })
+function write(path: string, content: Readonly<Record<string, string>>): void {
+  writeFileSync(path, `${JSON.stringify(content, undefined, 2)}\n`, { mode: 0o600, flag: 'wx' })
 }

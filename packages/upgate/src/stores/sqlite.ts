@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
+import { chmodSync, closeSync, existsSync, lstatSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Dialect, Kysely, SqliteDatabase } from 'kysely'
 import { assertKnownOptions } from '../core/options.ts'
@@ -39,7 +39,7 @@ const longestInterval = 2 ** 31 - 1
  * disk itself keeps what it acknowledged. The schema is migrated by itself, forward only. Needs the packages `kysely`
  * and `libsql`.
  *
- * @throws TypeError for a bad option or a missing package
+ * @throws TypeError for a bad option, a missing package, or a file that is a symbolic link
  * @throws StoreUnavailable `store_too_new` where a newer version wrote the file, `store_corrupt` where it is no database
  * @example
  * import { sqliteStore } from 'upgate/sql'
@@ -59,6 +59,7 @@ export async function sqliteStore(options: SqliteStoreOptions): Promise<Remember
   const kysely = await peer('sqliteStore', 'kysely', 'kysely libsql', () => import('kysely'))
   const { default: Libsql } = await peer('sqliteStore', 'libsql', 'kysely libsql', () => import('libsql'))
 
+  refuseLinks(file)
   const driver = await patiently(busyTimeout, clock, async () => {
     createPrivately(file)
     const opened = new Libsql(file) as unknown as Driver
@@ -109,12 +110,45 @@ export async function sqliteStore(options: SqliteStoreOptions): Promise<Remember
   return sqlStore(database, close)
 }
 
+/** SQLite makes these with the mode of the database, and leaves those alone that are there. */
+const companions = ['-wal', '-shm', '-journal']
+
 /** Digests and password hashes are in there: nobody else on the machine needs to read them. */
 function createPrivately(file: string): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-  // SQLite gives its -wal and -shm files the mode of this one.
-  closeSync(openSync(file, 'a', 0o600))
-  chmodSync(file, 0o600)
+  try {
+    closeSync(openSync(file, 'wx', 0o600))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    // By its path: to open and close it would give up the locks that another store of this process holds on it.
+    chmodSync(file, 0o600)
+  }
+  for (const suffix of companions) {
+    if (existsSync(file + suffix)) chmodSync(file + suffix, 0o600)
+  }
+}
+
+/**
+ * A link leads to a file whose folder was not looked at, and whose mode would be changed.
+ *
+ * @throws TypeError
+ */
+function refuseLinks(file: string): void {
+  for (const suffix of ['', ...companions]) {
+    if (!isLink(file + suffix)) continue
+    throw new TypeError(
+      `sqliteStore: \`file\`${suffix === '' ? '' : ` with ${suffix}`} is a symbolic link; give the path of the database itself`,
+    )
+  }
+}
+
+function isLink(path: string): boolean {
+  try {
+    return lstatSync(path).isSymbolicLink()
+  } catch {
+    // Not there, or out of reach: opening it says which.
+    return false
+  }
 }
 
 /** Tries again while another connection is writing, without blocking this process for long at a time. */

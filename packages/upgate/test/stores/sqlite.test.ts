@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import Libsql from 'libsql'
@@ -29,6 +29,43 @@ describe('opening', () => {
     await chmod(file, 0o644)
     await (await sqliteStore({ file })).close()
     expect((await stat(file)).mode & 0o777).toBe(0o600)
+  })
+
+  test.skipIf(process.platform === 'win32')('so are files of SQLite that were there before', async () => {
+    const first = await sqliteStore({ file })
+    for (const suffix of ['', '-wal', '-shm']) await chmod(file + suffix, 0o666)
+    const second = await sqliteStore({ file })
+    for (const suffix of ['', '-wal', '-shm']) {
+      expect((await stat(file + suffix)).mode & 0o777, suffix).toBe(0o600)
+    }
+    await second.close()
+    await first.close()
+  })
+
+  test.each(['', '-wal', '-shm', '-journal'])(
+    'a symbolic link is refused, and its target left alone: %j',
+    async (suffix) => {
+      await (await sqliteStore({ file })).close()
+      const elsewhere = join(folder, 'elsewhere')
+      if (suffix === '') await rename(file, elsewhere)
+      else await writeFile(elsewhere, '')
+      await chmod(elsewhere, 0o640)
+      await rm(file + suffix, { force: true })
+      await symlink(elsewhere, file + suffix)
+      await expect(sqliteStore({ file })).rejects.toThrow(
+        new TypeError(
+          `sqliteStore: \`file\`${suffix && ` with ${suffix}`} is a symbolic link; give the path of the database itself`,
+        ),
+      )
+      if (process.platform !== 'win32') expect((await stat(elsewhere)).mode & 0o777).toBe(0o640)
+    },
+  )
+
+  test('a symbolic link to nothing is refused, and nothing is made', async () => {
+    await (await sqliteStore({ file: join(folder, 'data', 'b.db') })).close()
+    await symlink(join(folder, 'planted'), file)
+    await expect(sqliteStore({ file })).rejects.toThrow('`file` is a symbolic link')
+    await expect(stat(join(folder, 'planted'))).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
   test('records are there again after closing', async () => {
