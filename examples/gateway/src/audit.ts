@@ -1,4 +1,5 @@
 import type { AuditEvent, Principal } from 'upgate'
+import { jsonLine } from './json-line.ts'
 import { createTokenBucket } from './token-bucket.ts'
 
 /** One line of the audit trail. Flat, so that it can be searched; never holds a secret. */
@@ -102,7 +103,7 @@ export function createAudit(options: AuditOptions): Audit {
     kept.push(line)
     if (strangers.length > capacity / 2) strangers.shift()
     if (lines.length + strangers.length > capacity) (lines.length > capacity / 2 ? lines : strangers).shift()
-    write(oneLine(line))
+    write(jsonLine(line))
     for (const listener of listeners) listener(line)
   }
 
@@ -219,12 +220,4 @@ function present(fields: Fields): Record<string, string | number | boolean | rea
   const kept: Record<string, string | number | boolean | readonly string[]> = {}
   for (const [name, value] of Object.entries(fields)) if (value !== undefined) kept[name] = value
   return kept
-}
-
-/** JSON leaves some control characters as they are; a terminal that shows the log would obey them. */
-function oneLine(line: AuditLine): string {
-  return JSON.stringify(line).replace(
-    /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
 }

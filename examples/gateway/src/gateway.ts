@@ -23,6 +23,7 @@ import { createClientAddresses } from './client-address.ts'
 import { type Config, originsOf } from './config.ts'
 import type { Context } from './context.ts'
 import { createFirstAdmin } from './first-admin.ts'
+import { jsonLine } from './json-line.ts'
 import { createLive } from './live.ts'
 import { nodeHandshake } from './node-handshake.ts'
 import { createNodes, type Nodes, nodeMessageLimit } from './nodes.ts'
@@ -59,7 +60,7 @@ export interface Gateway {
  */
 export async function startGateway(config: Config, surroundings: Surroundings): Promise<Gateway> {
   const { write, clock } = surroundings
-  const log = (message: string): void => write(JSON.stringify({ event: 'log', message }))
+  const log = (message: string): void => write(jsonLine({ event: 'log', message }))
   const logger: Logger = { warn: log, error: (message) => log(message) }
   const storage = await openStorage(config, logger)
   const { store, bus, acquaintances } = storage

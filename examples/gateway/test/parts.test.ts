@@ -4,6 +4,7 @@ import type { WebSocket } from 'ws'
 import { createAudit } from '../src/audit.ts'
 import { ConfigError, originsOf, readConfig } from '../src/config.ts'
 import { watchHeartbeat } from '../src/heartbeat.ts'
+import { jsonLine } from '../src/json-line.ts'
 import { pageAfterLogin } from '../src/next.ts'
 import { html } from '../src/pages/html.ts'
 import { createSetupCode } from '../src/setup-code.ts'
@@ -37,6 +38,13 @@ describe('settings', () => {
       expect(String(error)).not.toContain('hunter2')
     }
   })
+})
+
+it('lines of the log steer no terminal', () => {
+  const hostile = 'a\n\u001b[2J\u007f\u0085\u009b2J\u200f\u2028\u2029\u202e\u2066\ufeffb'
+  const line = jsonLine({ message: hostile })
+  expect(line).toMatch(/^[\x20-\x7e]+$/)
+  expect(JSON.parse(line)).toEqual({ message: hostile })
 })
 
 describe('the setup code', () => {

@@ -17,11 +17,25 @@ export function checkNames(what: 'scopes' | 'roles', names: readonly string[]): 
   return [...new Set(names)]
 }
 
+/**
+ * What a name for people does not hold: control characters, line separators, and what turns the direction of the text
+ * that follows it, so that a name reads as another one, or the words around it do.
+ */
+const misleading = /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u
+const allMisleading = new RegExp(misleading, 'gu')
+
+/** Text of a client, such as a `User-Agent`, with blanks for what does not belong into one line of text. */
+export function inOneLine(text: string): string {
+  return text.replace(allMisleading, ' ')
+}
+
 /** A name for people, trimmed. Throws a `TypeError`. */
 export function checkName(name: string): string {
   const trimmed = typeof name === 'string' ? name.trim() : ''
-  if (trimmed === '' || trimmed.length > 100 || /\p{Cc}/u.test(trimmed)) {
-    throw new TypeError('`name` must have 1 to 100 characters, and no control characters')
+  if (trimmed === '' || trimmed.length > 100 || misleading.test(trimmed)) {
+    throw new TypeError(
+      '`name` must have 1 to 100 characters, and no control characters, also none that turn the direction of text',
+    )
   }
   return trimmed
 }

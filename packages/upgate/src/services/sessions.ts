@@ -9,6 +9,7 @@ import {
 import { sha256 } from '../crypto/sha256.ts'
 import { createId, createToken } from '../crypto/tokens.ts'
 import type { OwnAccounts } from './accounts.ts'
+import { inOneLine } from './record-input.ts'
 import type { OwnRevocations } from './revocations.ts'
 import { checkOverlap, refused, rotationPending } from './rotation.ts'
 import { rejected, type TokenVerifier } from './token-verifier.ts'
@@ -72,7 +73,7 @@ export function createSessions(options: SessionsOptions): Sessions {
         createdAt: now,
         lastSeenAt: now,
         expiresAt: now + absolute,
-        label: details.label?.slice(0, maxLabel).replace(/\p{Cc}/gu, ' '),
+        label: details.label === undefined ? undefined : inOneLine(details.label.slice(0, maxLabel)),
         clientAddress: details.clientAddress,
       }
       const evicted = await sessions.add(record, perAccount)

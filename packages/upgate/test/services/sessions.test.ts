@@ -173,6 +173,13 @@ describe('a session', () => {
     expect(await setup.store.sessions.list(id)).toHaveLength(1)
   })
 
+  test('keeps a label in one line, with nothing in it that turns the direction of text', async () => {
+    const setup = setUp()
+    const { id } = await person(setup)
+    const label = 'a\r\nb\u001b[2Jc\u009bd\u2028e\u202ef\u2066g<b>'
+    expect((await setup.sessions.create(id, { label }))?.session.label).toBe('a  b [2Jc d e f g<b>')
+  })
+
   test('keeps a label of bounded length', async () => {
     const setup = setUp()
     const { id } = await person(setup)

@@ -3,6 +3,25 @@ import { memoryStore } from '../../src/stores/memory.ts'
 import { login, outcomeOf, person, settle, setUp } from './setup.ts'
 
 describe('a token', () => {
+  test.each([
+    ['\u0000'],
+    ['\u001b[2J'],
+    ['\r\nset-cookie: a=b'],
+    ['\u009b'],
+    ['\u2028'],
+    ['\u2029'],
+    ['\u202e'],
+    ['\u2066'],
+  ])('a name holds nothing that ends its line or turns the direction of text: %j', async (text) => {
+    const { keys, devices } = setUp()
+    const reason =
+      '`name` must have 1 to 100 characters, and no control characters, also none that turn the direction of text'
+    await expect(keys.create({ name: `a${text}b` })).rejects.toThrow(new TypeError(reason))
+    await expect(devices.create({ name: `a${text}b` })).rejects.toThrow(new TypeError(reason))
+    const { id } = await devices.create({ name: 'עברית \u200d<b>' })
+    await expect(devices.rename(id, `a${text}b`)).rejects.toThrow(new TypeError(reason))
+  })
+
   test('is 66 characters of a scannable form, and nothing of its secret is stored', async () => {
     const setup = setUp()
     const { id, token, record } = await setup.keys.create({ name: 'ci', scopes: ['read'] })
