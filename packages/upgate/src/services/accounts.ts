@@ -56,6 +56,15 @@ export interface OwnAccounts extends Accounts {
 export function createAccounts(options: AccountsOptions): OwnAccounts {
   const { accounts, sessions, clock, logger, revocations, hasher, pool, randomBytes } = options
 
+  /**
+   * Grows, and is never used twice, also where an old copy of the database was put back: sessions that were kept
+   * elsewhere, such as in Redis, would count again when the account reached their generation a second time. In units of
+   * ten seconds, so that it fits into the 32 bits of its column.
+   */
+  function nextGeneration({ sessionGeneration }: AccountRecord): number {
+    return Math.max(sessionGeneration + 1, Math.floor(clock.now() / 10_000))
+  }
+
   async function prepare(account: NewAccount): Promise<AccountRecord | Refused> {
     const scopes = checkNames('scopes', account.scopes ?? [])
     const roles = checkNames('roles', account.roles ?? [])
@@ -148,7 +157,7 @@ export function createAccounts(options: AccountsOptions): OwnAccounts {
       const passwordHash = await hashOf(password)
       if (typeof passwordHash === 'object') return passwordHash
       const result = await changed(id, (record) => ({
-        change: { passwordHash, sessionGeneration: record.sessionGeneration + 1 },
+        change: { passwordHash, sessionGeneration: nextGeneration(record) },
         ended: (['session', 'password'] as const).map((scheme) => ({
           selector: { principalId: id, kind: 'user', scheme },
           reason: 'rotated',
@@ -172,7 +181,7 @@ export function createAccounts(options: AccountsOptions): OwnAccounts {
         change: {
           disabledAt: record.disabledAt ?? clock.now(),
           notBefore: latest(record.notBefore, clock.now()),
-          sessionGeneration: record.sessionGeneration + 1,
+          sessionGeneration: nextGeneration(record),
         },
         ended: [{ selector: { principalId: id, kind: 'user' }, reason: 'disabled' }],
       }))
@@ -183,7 +192,7 @@ export function createAccounts(options: AccountsOptions): OwnAccounts {
       const result = await changed(id, (record) => ({
         change: {
           notBefore: latest(record.notBefore, clock.now()),
-          sessionGeneration: record.sessionGeneration + 1,
+          sessionGeneration: nextGeneration(record),
         },
         ended: [{ selector: { principalId: id, kind: 'user' }, reason: 'revoked' }],
       }))
@@ -195,7 +204,7 @@ export function createAccounts(options: AccountsOptions): OwnAccounts {
     revocations,
     async endSessions(id, reason) {
       const record = await change(id, (record) => ({
-        change: { sessionGeneration: record.sessionGeneration + 1 },
+        change: { sessionGeneration: nextGeneration(record) },
         ended: [{ selector: { principalId: id, kind: 'user', scheme: 'session' }, reason }],
       }))
       if (record !== undefined) await tidy(id)

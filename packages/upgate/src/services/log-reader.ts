@@ -20,8 +20,10 @@ export function createLogReader(options: {
   onEntry(entry: Revocation): void
   /** Entries up to this number were, or may have been, missed: they may concern anybody. */
   onLost(sequence: number): void
+  /** The log ends earlier than it did, or is another one: it was read up to `from`, and ends at `head`. */
+  onReplaced(from: number, head: number): void
 }): LogReader {
-  const { log, onEntry, onLost } = options
+  const { log, onEntry, onLost, onReplaced } = options
   let known: number | undefined
   /** The entry numbered `known`, as text, when it was seen. */
   let anchor: string | undefined
@@ -38,9 +40,10 @@ export function createLogReader(options: {
    */
   async function startAnew(): Promise<void> {
     const head = await log.head()
+    const from = known as number
     known = head
     anchor = undefined
-    onLost(head)
+    onReplaced(from, head)
   }
 
   async function read(): Promise<void> {

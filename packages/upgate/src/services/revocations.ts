@@ -23,6 +23,10 @@ export interface OwnRevocations extends Revocations {
 
 /** Milliseconds between attempts to read the log while there is no other news. */
 const retryInterval = 1000
+/** Milliseconds that another instance may lag behind before its lower number is looked into. */
+const lag = 1000
+/** Milliseconds between one warning of a number beyond the log's end and the next. */
+const quiet = 60_000
 
 export interface RevocationsOptions {
   readonly log: RevocationLog
@@ -49,6 +53,8 @@ export function createRevocations(options: RevocationsOptions): OwnRevocations {
   /** What others claimed since the reading under way began. */
   let claimed = 0
   let timer: Timer | undefined
+  let doubt: Timer | undefined
+  let saidBeyondAt = Number.NEGATIVE_INFINITY
   let closed = false
 
   const reader = createLogReader({
@@ -58,6 +64,13 @@ export function createRevocations(options: RevocationsOptions): OwnRevocations {
       logger?.warn('Part of the log of revocations is gone unread: everybody has to prove themselves anew.')
       newest = sequence
       announceToAll(sequence)
+    },
+    onReplaced(from, head) {
+      logger?.error(
+        `The log of revocations was read up to ${from}, and ends at ${head}: an old copy of the database was put back, or it is another one. Every client has to prove itself again; what was revoked after the copy was made counts again until it is revoked again.`,
+      )
+      newest = head
+      announceToAll(head)
     },
   })
   const freshness = createFreshness({
@@ -81,13 +94,40 @@ export function createRevocations(options: RevocationsOptions): OwnRevocations {
       known: () => reader.known,
       onHeard(sequence) {
         freshness.heard()
-        if (sequence <= (reader.known ?? 0)) return
+        const known = reader.known ?? 0
+        if (sequence === known) return
+        if (sequence < known) return lookIntoIt()
         // A reading under way may have passed the place where this one belongs.
         if (syncing !== undefined) claimed = Math.max(claimed, sequence)
-        else void sync().catch(() => {})
+        else {
+          sync()
+            .then(() => compare(sequence))
+            .catch(() => {})
+        }
       },
       onSilence: () => poll(),
     })
+
+  /**
+   * Another instance says less than what is known here. It lags behind, or the log went back and its numbers are given
+   * out again: those would be taken for known.
+   */
+  function lookIntoIt(): void {
+    if (closed) return
+    doubt ??= clock.setTimer(lag, () => {
+      doubt = undefined
+      sync().catch(() => {})
+    })
+  }
+
+  /** What another instance says is believed only as far as the log says it, too; the difference is for the operator. */
+  function compare(sequence: number): void {
+    if (closed || sequence <= (reader.known ?? 0) || Math.abs(clock.now() - saidBeyondAt) < quiet) return
+    saidBeyondAt = clock.now()
+    logger?.warn(
+      `Another instance has read the log of revocations up to ${sequence}, and here it ends at ${reader.known ?? 0}: an old copy of the database was put back, or the instances use different ones.`,
+    )
+  }
 
   function announce(revocation: Revocation): void {
     newest = Math.max(newest, revocation.sequence)
@@ -207,6 +247,7 @@ export function createRevocations(options: RevocationsOptions): OwnRevocations {
     close() {
       closed = true
       timer?.cancel()
+      doubt?.cancel()
       freshness.stop()
       line?.stop()
       listeners.clear()

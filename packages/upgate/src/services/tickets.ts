@@ -92,10 +92,13 @@ export function createTickets(parts: TicketParts): Tickets {
   async function judge(record: TicketRecord): Promise<Verification> {
     const { principal } = record
     await revocations.ready()
-    const since = await store.revocations.since(record.sequence, mostRevocations)
+    // From the entry on that was the newest then, to see that it is still there.
+    const since = await store.revocations.since(Math.max(0, record.sequence - 1), mostRevocations)
+    if (record.sequence > 0 && since[0]?.sequence !== record.sequence) return goneBack
     if (since.length >= mostRevocations) return unavailable('too much was revoked meanwhile', 1)
     const full: Principal = { ...principal, attributes: {} }
-    if (since.some(({ selector }) => selects(selector, full))) return ended
+    if (since.some(({ sequence, selector }) => sequence > record.sequence && selects(selector, full)))
+      return ended
     const session =
       principal.sessionId === undefined || principal.scheme !== 'session'
         ? undefined
@@ -103,7 +106,10 @@ export function createTickets(parts: TicketParts): Tickets {
     if (session === null) return ended
     const account = principal.kind === 'user' ? await store.accounts.get(principal.id) : undefined
     if (account?.disabledAt !== undefined) return rejected('account_disabled', 'the account is disabled')
-    if (session !== undefined && (account === undefined || session.generation < account.sessionGeneration)) {
+    if (
+      session !== undefined &&
+      (account === undefined || session.generation !== account.sessionGeneration)
+    ) {
       return ended
     }
     const token = await tokenOf(principal)
@@ -188,6 +194,10 @@ export function createTickets(parts: TicketParts): Tickets {
 
 /** Unknown, used up and wrong are one answer: what exists is not told to who cannot prove it. */
 const unknown = rejected('invalid_credential', 'no such ticket, or it was used already')
+const goneBack = rejected(
+  'revoked_credential',
+  'the log of revocations does not reach back to the ticket, or was restored from before it',
+)
 const ended = rejected('revoked_credential', 'what the ticket was made from does not count any more')
 
 function resolve(options: TicketOptions = {}): Required<TicketOptions> {
