@@ -1,26 +1,40 @@
 import { spawn } from 'node:child_process'
-import { chmodSync, existsSync, readFileSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type DataDir, endAll, type Program, startProgram, temporaryDataDir } from './program.ts'
 import { TestSocket } from './socket.ts'
 import { bearer, loggedIn, Visitor } from './visitor.ts'
 
 const entry = fileURLToPath(new URL('../../examples/gateway/dist/node-client.js', import.meta.url))
 
+const quickPauses = new URL('./quick-pauses.mjs', import.meta.url).href
+
 let data: DataDir
 let program: Program
 let visitor: Visitor
+/** Keys of the nodes of one test. */
+let keys: string
 const ended: (() => void)[] = []
-beforeEach(async () => {
+// One gateway for all: each test leaves it without nodes, requests and invitations.
+beforeAll(async () => {
   data = temporaryDataDir()
   program = await startProgram({ dataDir: data.path })
   visitor = await loggedIn(program.origin)
 }, 60_000)
+beforeEach(() => {
+  keys = mkdtempSync(join(data.path, 'keys-'))
+})
 afterEach(async () => {
   for (const end of ended.splice(0)) end()
+  const { requests, invitations } = await pairings()
+  for (const { id } of requests) await visitor.post(`/api/pairings/${id}/reject`, {})
+  for (const { id } of invitations) await visitor.delete(`/api/pairings/invitations/${id}`)
+  await expect.poll(() => visitor.nodes(), { timeout: 10_000 }).toEqual([])
+})
+afterAll(async () => {
   await endAll()
   data.remove()
 })
@@ -28,12 +42,13 @@ afterEach(async () => {
 function runNode(
   name: string,
   code?: string,
-  file = join(data.path, `${name}.json`),
+  file = join(keys, `${name}.json`),
   scopes: readonly string[] = [],
 ) {
   const url = `${program.origin.replace('http', 'ws')}/ws`
   const wish = scopes.length === 0 ? [] : ['--scopes', scopes.join(',')]
-  const child = spawn(process.execPath, [entry, '--pair', '--identity', file, '--name', name, ...wish, url], {
+  const args = ['--import', quickPauses, entry, '--pair', '--identity', file, '--name', name, ...wish, url]
+  const child = spawn(process.execPath, args, {
     cwd: tmpdir(),
     env: { PATH: process.env.PATH, ...(code !== undefined && { UPGATE_CODE: code }) },
   })

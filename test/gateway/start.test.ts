@@ -111,7 +111,7 @@ describe('settings that cannot be used', () => {
 
 describe('set-up', () => {
   it('creates the first account with the printed code, once', async () => {
-    const program = await startProgram({ dataDir: data.path, env: noAdmin })
+    const program = await startProgram({ dataDir: data.path, env: noAdmin, realHashes: true })
     const [, code = ''] = await program.printed(/^Setup code: ([A-Z2-9]{8}) /m)
     const visitor = new Visitor(program.origin)
 
@@ -141,7 +141,7 @@ describe('set-up', () => {
     expect((await visitor.get('/api/auth/config')).json().setupRequired).toBe(false)
     await program.stop('SIGTERM')
 
-    const restarted = await startProgram({ dataDir: data.path, env: noAdmin })
+    const restarted = await startProgram({ dataDir: data.path, env: noAdmin, realHashes: true })
     await restarted.printed(/^Next step: log in at /m)
     expect(restarted.output()).not.toContain('Setup code')
   })
@@ -192,14 +192,14 @@ describe('the end', () => {
   )
 
   it('keeps accounts, sessions and devices through kill -9', async () => {
-    const first = await startProgram({ dataDir: data.path })
+    const first = await startProgram({ dataDir: data.path, realHashes: true })
     const visitor = await loggedIn(first.origin)
     const kept = await visitor.device('kept')
     const revoked = await visitor.device('revoked')
     await visitor.delete(`/api/devices/${revoked.id}`)
     expect((await first.stop('SIGKILL')).signal).toBe('SIGKILL')
 
-    const second = await startProgram({ dataDir: data.path })
+    const second = await startProgram({ dataDir: data.path, realHashes: true })
     const again = new Visitor(second.origin, visitor.cookie)
     expect((await again.get('/api/me')).json().name).toBe(admin.email)
     expect((await again.get('/api/devices')).json().devices).toMatchObject([{ id: kept.id, name: 'kept' }])

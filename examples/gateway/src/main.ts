@@ -1,5 +1,5 @@
 import { ConfigError, readConfig } from './config.ts'
-import { type Gateway, startGateway } from './gateway.ts'
+import type { Gateway } from './gateway.ts'
 
 // Database files are for their owner only, wherever DATA_DIR is.
 process.umask(0o077)
@@ -16,6 +16,8 @@ const shutdownLimit = 4500
 
 try {
   const config = readConfig(process.env)
+  // Loaded once the settings are known to be good: a mistake in them is said at once.
+  const { startGateway } = await import('./gateway.ts')
   const gateway = await startGateway(config, { write })
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop(gateway, signal))
   write(`Gateway ready: ${gateway.origin}`)
