@@ -3,6 +3,12 @@ import { defineConfig } from 'vitest/config'
 const integration = '**/*.integration.test.ts'
 const everywhere = ['**/node_modules/**', '**/dist/**']
 
+/** Tests of the packages that load modules again, listen to the process, or load it: each in a process of its own. */
+const apart = [
+  'packages/upgate/test/{pitfalls,stores}/**/*.test.ts',
+  'packages/upgate/test/ws/hostile.test.ts',
+]
+
 // `@upgate/source` makes tests run on the sources, without a build in between.
 export default defineConfig({
   ssr: { resolve: { conditions: ['@upgate/source'] } },
@@ -20,11 +26,23 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: [
-            '{packages,examples}/*/test/**/*.test.ts',
             '{test,scripts}/**/*.test.ts',
+            'examples/*/test/**/*.test.ts',
             'bench/test/**/*.test.ts',
+            ...apart,
           ],
           exclude: [...everywhere, integration],
+        },
+      },
+      // The other tests of the packages share processes: to load the sources again for each file takes longer than to run
+      // it, and the sources have no module state that one file could leave to the next.
+      {
+        extends: true,
+        test: {
+          name: 'packages',
+          include: ['packages/*/test/**/*.test.ts'],
+          exclude: [...everywhere, integration, ...apart],
+          isolate: false,
         },
       },
       // Tests that need more than Node and npm: a browser, Python, a database. Each says so in its first lines.

@@ -33,14 +33,17 @@ const touchesNode = [
   'test/docs/',
 ]
 
+/** The halves of the tests, and the projects of vitest.config.ts in each. */
+const halves = { unit: ['unit', 'packages'], integration: ['integration'] }
+
 /**
- * Runs one of the two halves of the tests (vitest.config.ts) and counts them.
+ * Runs one half of the tests and counts them.
  *
- * @param {'unit' | 'integration'} project
+ * @param {keyof typeof halves} half
  * @param {{ node?: string | undefined }} [options] `node`: another Node than this one, for what touches Node itself
  * @returns {Promise<{ code: number, output: string, note: string, counts: Counts }>}
  */
-export async function suite(project, { node } = {}) {
+export async function suite(half, { node } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'upgate-vitest-'))
   const report = join(folder, 'report.json')
   try {
@@ -48,8 +51,7 @@ export async function suite(project, { node } = {}) {
       tool('vitest'),
       [
         'run',
-        '--project',
-        project,
+        ...halves[half].flatMap((project) => ['--project', project]),
         '--reporter=default',
         '--reporter=json',
         `--outputFile.json=${report}`,
