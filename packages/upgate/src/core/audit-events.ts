@@ -1,6 +1,6 @@
 import type { AuditEvent, AuditEvents } from './events.ts'
+import { faultLine } from './fault-log.ts'
 import type { Logger } from './ports/logger.ts'
-import { messageOf } from './prove.ts'
 
 /** Creates the hub of audit events. */
 export function createAuditEvents(logger: Logger): AuditEvents {
@@ -17,7 +17,7 @@ export function createAuditEvents(logger: Logger): AuditEvents {
         try {
           listener(event)
         } catch (error) {
-          logger.error('A listener of audit events failed.', { event: event.type, error: messageOf(error) })
+          logger.error('A listener of audit events failed.', { event: event.type, error: faultLine(error) })
         }
       }
     },

@@ -1,9 +1,10 @@
 import type { RefusalCode } from './codes.ts'
 import type { Declared, Dropped } from './handshake.ts'
+import { atOnce } from './maybe-promise.ts'
 import type { Principal } from './principal.ts'
 import type { CompiledRule } from './rules.ts'
 
-/** Why a principal may not enter under a rule, or `undefined` when it may. */
+/** Why a principal may not enter under a rule, or `undefined` when it may. Throws what `agreesWithEdge` throws. */
 export function whyNotAuthorized(
   rule: CompiledRule,
   principal: Principal,
@@ -26,9 +27,10 @@ export function whyNotAuthorized(
     return { code: 'insufficient_scope', detail: `The credential lacks: ${missing.join(', ')}.` }
   }
   if (rule.agreesWithEdge !== undefined) {
+    if (edgePrincipal === undefined) return { code: 'edge_mismatch' }
+    const agreed: unknown = atOnce('agreesWithEdge', rule.agreesWithEdge(edgePrincipal, principal))
     // Only `true` is agreement: a forgotten `return` must not let anybody in.
-    if (edgePrincipal === undefined || rule.agreesWithEdge(edgePrincipal, principal) !== true)
-      return { code: 'edge_mismatch' }
+    if (agreed !== true) return { code: 'edge_mismatch' }
   }
   return undefined
 }

@@ -11,6 +11,18 @@ const named: Readonly<Record<string, readonly string[]>> = {
   private: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7', 'fe80::/10'],
 }
 
+/** What proxies and tunnels on this machine add: nginx, Caddy, cloudflared, ngrok, `tailscale serve`. */
+const forwardingHeaders = [
+  'x-forwarded-for',
+  'forwarded',
+  'x-real-ip',
+  'cf-connecting-ip',
+  'x-forwarded-proto',
+  'x-forwarded-host',
+  'tailscale-headers-info',
+  'via',
+] as const
+
 /** Finds out whose address a request comes from. */
 export interface ClientAddresses {
   /**
@@ -63,8 +75,13 @@ export function compileClientAddresses(
       if (ranges.length === 0) {
         const folded = foldAddress(peer)
         if (folded === undefined || !isLoopback(folded)) return folded
+        // Most loopback peers are the operator's own: only what a proxy or tunnel adds says that one is at work.
+        const added = warned
+          ? undefined
+          : forwardingHeaders.find((name) => request.headers[name] !== undefined)
+        if (added === undefined) return undefined
         return unknown(
-          'Requests arrive from loopback and no proxy is configured: their clients are unknown and count against global limits only. Set `trustedProxies` if a proxy or tunnel runs on this machine.',
+          `Requests arrive from loopback with \`${added}\`, and no proxy is configured: their clients are unknown and count against global limits only. Set \`trustedProxies\` if a proxy or tunnel runs on this machine.`,
         )
       }
       const known = judge(peer)

@@ -9,6 +9,7 @@ import { Engine } from './engine.ts'
 import type { EventPlace } from './events.ts'
 import { explain } from './explain.ts'
 import { compileExternalLogin } from './external-login.ts'
+import { createFaultLog } from './fault-log.ts'
 import type { Decider, Gate, GateOptions } from './gate.ts'
 import { Matcher } from './matcher.ts'
 import { isPromiseLike } from './maybe-promise.ts'
@@ -85,7 +86,8 @@ export function createGateWith<const S extends readonly Scheme[]>(
   const connections = createConnections({ clock })
   const events = createAuditEvents(logger)
   const slowDown = new SlowDown<P>(clock)
-  const prover = new Prover<P>(schemes, connections, clock, logger)
+  const faults = createFaultLog({ clock, logger })
+  const prover = new Prover<P>(schemes, connections, clock, faults)
   const engine = new Engine<P>({
     matcher,
     closed: external?.closed,
@@ -94,7 +96,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
     originPolicy,
     clientAddresses,
     setup: external === undefined ? setup : undefined,
-    logger,
+    faults,
   })
   const render = createRenderer({
     name,
@@ -137,8 +139,9 @@ export function createGateWith<const S extends readonly Scheme[]>(
     } else if (decision.outcome === 'defer') {
       events.emit({ type: 'deferred', at, place, rule: decision.rule.label })
     } else if (decision.outcome !== 'preflight') {
-      const { code, status, detail, principal, rule } = decision
-      events.emit({ type: 'refused', at, place, code, status, detail, principal, rule: rule?.label })
+      const { code, status, detail, principal, rule, scheme, note } = decision
+      const refusal = { code, status, detail, principal, rule: rule?.label, scheme, note }
+      events.emit({ type: 'refused', at, place, ...refusal })
     }
     return decision
   }
@@ -195,6 +198,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
     anonymousRuleFor: (path) => anonymousRuleFor(patterns, path, 'gate.anonymousRuleFor'),
     close() {
       for (const remove of unsubscribe) remove()
+      faults.close()
     },
   }
 }

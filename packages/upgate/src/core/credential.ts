@@ -90,9 +90,18 @@ export type Verification<P extends Principal = Principal> =
       readonly details?: RefusalFacts
       /** Seconds after which trying again makes sense. */
       readonly retryAfter?: number
+      /** False: the cookie stays in the browser, because another of its name may be good. Default: it is removed. */
+      readonly clear?: boolean
     }
-  /** The store, JWKS or hash pool could not answer. Never 401, never open. `retryAfter` in seconds. */
-  | { readonly outcome: 'unavailable'; readonly reason: string; readonly retryAfter?: number | undefined }
+  /** The store, JWKS or hash pool could not answer. Never 401, never open. */
+  | {
+      readonly outcome: 'unavailable'
+      readonly reason: string
+      /** Seconds. */
+      readonly retryAfter?: number | undefined
+      /** What was thrown, where something was. The gate logs it, with credentials replaced, and shows it to no client. */
+      readonly cause?: unknown
+    }
   /** Too many failures of a guessable credential. `retryAfter` in seconds. */
   | { readonly outcome: 'throttled'; readonly reason: string; readonly retryAfter: number }
 

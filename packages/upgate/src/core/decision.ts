@@ -44,6 +44,10 @@ interface RefusalBase extends Refusal {
   readonly headers: HeaderList | undefined
   /** Who it was, where that is known (403). */
   readonly principal: Principal | undefined
+  /** The scheme that could not answer (503). For events and `explain`: it is not rendered. */
+  readonly scheme?: string | undefined
+  /** One sentence for the operator. For events and `explain`: it is not rendered. */
+  readonly note?: string | undefined
 }
 
 /** Nobody proved who they are: 401, or the login page for a browser's navigation. */

@@ -1,8 +1,10 @@
 import { narrow, whyNotAuthorized } from './authorize.ts'
 import type { ClientAddresses } from './client-address.ts'
-import type { MaybePromise, Scheme, Verification, VerifyContext } from './credential.ts'
+import type { RefusalCode } from './codes.ts'
+import type { Credential, MaybePromise, Scheme, Verification, VerifyContext } from './credential.ts'
 import type { Allow, Decision, Defer, HeaderList, InBand, Refused, Resumption } from './decision.ts'
 import type { ClosedPaths } from './external-login.ts'
+import type { FaultLog } from './fault-log.ts'
 import type { SetupOptions } from './gate.ts'
 import type { Matcher } from './matcher.ts'
 import { andThen, isPromiseLike } from './maybe-promise.ts'
@@ -16,10 +18,9 @@ import {
   type OriginVerdict,
   preflightHeaders,
 } from './origin.ts'
-import type { Logger } from './ports/logger.ts'
 import type { Principal } from './principal.ts'
-import { messageOf, type Proof, type Prover } from './prove.ts'
-import { refuse } from './refusals.ts'
+import { type Proof, type Prover, secretsOf } from './prove.ts'
+import { type RefusalDetails, refuse } from './refusals.ts'
 import { type AuthRequest, headerOf } from './request.ts'
 import type { CompiledRule } from './rules.ts'
 import { pathOf } from './target.ts'
@@ -36,7 +37,7 @@ export interface EngineParts<P extends Principal> {
   readonly originPolicy: OriginPolicy
   readonly clientAddresses: ClientAddresses
   readonly setup: SetupOptions | undefined
-  readonly logger: Logger
+  readonly faults: FaultLog
 }
 
 /** Circumstances of one request; what costs something is only worked out where somebody asks. */
@@ -97,9 +98,9 @@ export class Engine<P extends Principal> {
     // Written out instead of shared as a closure: one fewer allocation on every request.
     try {
       const decision = this.#decide(request, trace)
-      return isPromiseLike(decision) ? this.#caught(decision) : decision
+      return isPromiseLike(decision) ? this.#caught(decision, request) : decision
     } catch (error) {
-      return this.#failed(error)
+      return this.#failed(error, request)
     }
   }
 
@@ -108,19 +109,50 @@ export class Engine<P extends Principal> {
     try {
       const method = refuseMethod(request.method)
       const decision = method ?? this.#decideUnder(rule, request, asksForWebSocket(request), undefined)
-      return isPromiseLike(decision) ? this.#caught(decision) : decision
+      return isPromiseLike(decision) ? this.#caught(decision, request) : decision
     } catch (error) {
-      return this.#failed(error)
+      return this.#failed(error, request)
     }
   }
 
-  #caught(decision: PromiseLike<Decision<P>>): PromiseLike<Decision<P>> {
-    return decision.then(undefined, (error: unknown) => this.#failed(error))
+  #caught(decision: PromiseLike<Decision<P>>, request: AuthRequest): PromiseLike<Decision<P>> {
+    return decision.then(undefined, (error: unknown) => this.#failed(error, request))
   }
 
-  #failed(error: unknown): Refused {
-    this.#parts.logger.error('A decision failed; the request is refused.', { error: messageOf(error) })
+  #failed(error: unknown, request: AuthRequest | undefined, credential?: Credential): Refused {
+    this.#parts.faults.report({
+      message: 'A decision failed; the request is refused.',
+      place: {},
+      error,
+      secrets: secretsOf(request, credential),
+    })
     return refuse('unavailable')
+  }
+
+  /** Why a principal may not enter. An `agreesWithEdge` that breaks agrees to nothing. */
+  #whyNot(
+    rule: CompiledRule,
+    principal: Principal,
+    edgePrincipal: Principal | undefined,
+    request: AuthRequest | undefined,
+    credential?: Credential,
+  ): (RefusalDetails & { readonly code: RefusalCode }) | undefined {
+    try {
+      return whyNotAuthorized(rule, principal, edgePrincipal)
+    } catch (error) {
+      const { scheme } = principal
+      this.#parts.faults.report({
+        message: 'Whether a principal may enter could not be found out.',
+        place: { rule: rule.label, scheme },
+        error,
+        secrets: secretsOf(request, credential),
+      })
+      return {
+        code: 'unavailable',
+        scheme,
+        note: `The demands of the rule ${rule.label} could not be checked.`,
+      }
+    }
   }
 
   #decide(request: AuthRequest, trace: Trace | undefined): MaybePromise<Decision<P>> {
@@ -169,10 +201,7 @@ export class Engine<P extends Principal> {
     if (rule.access === 'public')
       return allow<P>(rule, undefined, undefined, allowHeaders(request, verdict, undefined))
 
-    if (!upgrade && !isOurHost(originPolicy, request)) {
-      trace?.add('host', 'not ours')
-      return refuse('host_refused', { rule })
-    }
+    if (!upgrade && !isOurHost(originPolicy, request)) return this.#refuseHost(request, rule, trace)
 
     const duplicate = prover.duplicateHeader(request)
     if (duplicate !== undefined && !(rule.access === 'deferred' && prover.carriesCredential(duplicate))) {
@@ -195,6 +224,22 @@ export class Engine<P extends Principal> {
       : this.#judge(rule, request, verdict, proof, context)
   }
 
+  /** The client is told what it sent; which hosts are ours is for the operator. */
+  #refuseHost(request: AuthRequest, rule: CompiledRule, trace: Trace | undefined): Refused {
+    const { originPolicy, faults } = this.#parts
+    const host = headerOf(request, 'host')
+    const sent = host === undefined ? undefined : printable(host)
+    const ours = originPolicy.hosts?.join(', ') ?? ''
+    const note = `Hosts of this gate are: ${ours}. If clients should use another one, add it to \`hosts\`, or its origin to \`origins\`.`
+    if (trace === undefined) faults.warn('A request was refused for its Host.', { host: sent, note })
+    else trace.add('host', `${sent ?? 'none'} is not ours`)
+    const detail =
+      sent === undefined
+        ? 'The request has no Host header.'
+        : `The Host header names ${sent}, which is not a host of this server.`
+    return refuse('host_refused', { rule, detail, note })
+  }
+
   #judge(
     rule: CompiledRule,
     request: AuthRequest,
@@ -210,11 +255,10 @@ export class Engine<P extends Principal> {
     if (principal === undefined) {
       if (rule.access === 'optional')
         return allow<P>(rule, undefined, undefined, allowHeaders(request, verdict, cleared))
-      return this.#challenge(rule, cleared)
+      return this.#challenge(rule, request, cleared)
     }
-    const reason = whyNotAuthorized(rule, principal, proof.edgePrincipal)
-    if (reason !== undefined)
-      return refuse(reason.code, { rule, principal, detail: reason.detail, headers: cleared })
+    const reason = this.#whyNot(rule, principal, proof.edgePrincipal, request)
+    if (reason !== undefined) return refuse(reason.code, { ...reason, rule, principal, headers: cleared })
     return allow(rule, principal, proof.edgePrincipal, allowHeaders(request, verdict, cleared), context.since)
   }
 
@@ -234,7 +278,7 @@ export class Engine<P extends Principal> {
     if (
       proof.failure === undefined &&
       sufficient !== undefined &&
-      whyNotAuthorized(rule, sufficient, edge) === undefined
+      this.#whyNot(rule, sufficient, edge, request) === undefined
     ) {
       return allow(rule, sufficient, edge, headers, context.since)
     }
@@ -258,13 +302,22 @@ export class Engine<P extends Principal> {
   }
 
   /** Nobody proved anything: the login, or the setup while there is no account yet. */
-  #challenge(rule: CompiledRule, headers: HeaderList | undefined): MaybePromise<Refused> {
-    const { setup, logger } = this.#parts
+  #challenge(
+    rule: CompiledRule,
+    request: AuthRequest,
+    headers: HeaderList | undefined,
+  ): MaybePromise<Refused> {
+    const { setup, faults } = this.#parts
     if (setup === undefined || this.#setupDone) return refuse('auth_required', { rule, headers })
     const unknown = (error: unknown): Refused => {
       // A store that cannot answer is not a store without accounts.
-      logger.error('Whether setup is required could not be found out.', { error: messageOf(error) })
-      return refuse('unavailable', { rule, headers })
+      faults.report({
+        message: 'Whether setup is required could not be found out.',
+        place: {},
+        error,
+        secrets: secretsOf(request),
+      })
+      return refuse('unavailable', { rule, headers, note: '`setup.required` failed.' })
     }
     try {
       const required = setup.required()
@@ -273,40 +326,50 @@ export class Engine<P extends Principal> {
         this.#setupDone = true
         return refuse('auth_required', { rule, headers })
       }
-      return isPromiseLike(required) ? required.then(settle, unknown) : settle(required)
+      return isPromiseLike(required) ? Promise.resolve(required).then(settle, unknown) : settle(required)
     } catch (error) {
       return unknown(error)
     }
   }
 
   resume(deferred: Defer<P>, inBand: InBand): MaybePromise<Resumption<P>> {
-    const { rule, circumstances } = deferred
+    const failed = (error: unknown): Refused => this.#failed(error, undefined, inBand?.credential)
     try {
-      const scheme = this.#parts.schemes.find(
-        (candidate) =>
-          candidate.claims !== undefined &&
-          (rule.schemes === undefined || rule.schemes.includes(candidate.name)) &&
-          candidate.claims(inBand.credential),
-      )
-      if (scheme === undefined) return refuse('invalid_credential', { rule })
-      const answer = this.#parts.prover.verify(scheme, inBand.credential, circumstances)
-      return andThen(answer, (verification) => {
-        const refused = this.#parts.prover.refusalOf(verification, rule)
-        if (refused !== undefined || verification.outcome !== 'authenticated')
-          return refused ?? refuse('unavailable', { rule })
-        return this.#admit(deferred, verification, inBand)
-      })
+      const resumption = this.#resume(deferred, inBand)
+      return isPromiseLike(resumption) ? resumption.then(undefined, failed) : resumption
     } catch (error) {
-      return this.#failed(error)
+      return failed(error)
     }
+  }
+
+  #resume(deferred: Defer<P>, inBand: InBand): MaybePromise<Resumption<P>> {
+    const { rule, circumstances } = deferred
+    const { prover, schemes } = this.#parts
+    const { credential } = inBand
+    for (const scheme of schemes) {
+      if (scheme.claims === undefined) continue
+      if (rule.schemes !== undefined && !rule.schemes.includes(scheme.name)) continue
+      const claimed = prover.claims(scheme, credential, rule)
+      if (claimed === false) continue
+      if (claimed !== true) return claimed
+      return andThen(prover.verify(scheme, credential, circumstances), (verification) =>
+        this.#admit(deferred, scheme, verification, inBand),
+      )
+    }
+    return refuse('invalid_credential', { rule })
   }
 
   #admit(
     deferred: Defer<P>,
-    verification: Extract<Verification<P>, { outcome: 'authenticated' }>,
+    scheme: Scheme<P>,
+    verification: Verification<P>,
     inBand: InBand,
   ): MaybePromise<Resumption<P>> {
-    const { rule, httpPrincipal } = deferred
+    const { rule, httpPrincipal, circumstances } = deferred
+    const { prover } = this.#parts
+    const refused = prover.refusalOf(verification, rule, scheme)
+    if (refused !== undefined || verification.outcome !== 'authenticated')
+      return refused ?? refuse('unavailable', { rule })
     const { principal: verified, issued, issue } = verification
     if (
       httpPrincipal !== undefined &&
@@ -314,22 +377,25 @@ export class Engine<P extends Principal> {
     ) {
       return refuse('principal_mismatch', { rule, principal: verified })
     }
-    const reason = whyNotAuthorized(rule, verified, deferred.edgePrincipal)
-    if (reason !== undefined) return refuse(reason.code, { rule, principal: verified, detail: reason.detail })
+    const reason = this.#whyNot(rule, verified, deferred.edgePrincipal, undefined, inBand.credential)
+    if (reason !== undefined) return refuse(reason.code, { ...reason, rule, principal: verified })
     if (issue !== undefined) {
-      return andThen(issue(), (final) => {
-        const refused = this.#parts.prover.refusalOf(final, rule)
-        if (refused !== undefined || final.outcome !== 'authenticated') {
-          return refused ?? refuse('unavailable', { rule })
-        }
+      return andThen(prover.issue(scheme, issue, inBand.credential, circumstances), (final) => {
         // Judged once more as it is now: what was checked before must be what is let in.
-        const { issue: _, ...settled } = final
-        return this.#admit(deferred, settled, inBand)
+        const settled = final.outcome === 'authenticated' ? withoutIssue(final) : final
+        return this.#admit(deferred, scheme, settled, inBand)
       })
     }
     const { principal, dropped } = narrow(verified, inBand.declared)
     return { outcome: 'allow', principal, edgePrincipal: deferred.edgePrincipal, dropped, issued }
   }
+}
+
+function withoutIssue<P extends Principal>(
+  verification: Extract<Verification<P>, { outcome: 'authenticated' }>,
+): Verification<P> {
+  const { issue: _, ...settled } = verification
+  return settled
 }
 
 function allow<P extends Principal>(
@@ -356,7 +422,11 @@ function describeOrigin(request: AuthRequest): string {
   const origin = headerOf(request, 'origin')
   if (origin === undefined)
     return headerOf(request, 'sec-fetch-site') === undefined ? '' : ' (another site, says the browser)'
-  return ` ${JSON.stringify(origin.slice(0, 100).replace(/[^\x20-\x7e]/g, '?'))}`
+  return ` ${printable(origin)}`
+}
+
+function printable(text: string): string {
+  return JSON.stringify(text.slice(0, 100).replace(/[^\x20-\x7e]/g, '?'))
 }
 
 function allowHeaders(

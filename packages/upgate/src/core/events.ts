@@ -27,6 +27,10 @@ export type AuditEvent = { readonly at: number } & (
       readonly detail: string
       readonly principal: Principal | undefined
       readonly rule: string | undefined
+      /** The scheme that could not answer (503). */
+      readonly scheme?: string | undefined
+      /** What the operator should know and the client is not told. */
+      readonly note?: string | undefined
     }
   | {
       readonly type: 'socket_accepted'
@@ -40,6 +44,10 @@ export type AuditEvent = { readonly at: number } & (
       readonly code: RefusalCode
       readonly detail: string
       readonly closeCode: number
+      /** The scheme that could not answer. */
+      readonly scheme?: string | undefined
+      /** What the operator should know and the client is not told. */
+      readonly note?: string | undefined
     }
   /** A newer credential of the same principal counts on this socket from now on. */
   | {
@@ -55,6 +63,10 @@ export type AuditEvent = { readonly at: number } & (
       /** Whom the socket belongs to. */
       readonly principal: Principal
       readonly connectionId: string
+      /** The scheme that could not answer. */
+      readonly scheme?: string | undefined
+      /** What the operator should know and the client is not told. */
+      readonly note?: string | undefined
     }
   | {
       readonly type: 'socket_closed'

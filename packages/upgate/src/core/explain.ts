@@ -45,6 +45,7 @@ export async function explain<P extends Principal>(
     'decision',
     'code' in decision ? `${decision.outcome}: ${decision.code}. ${decision.detail}` : decision.outcome,
   )
+  if ('note' in decision && decision.note !== undefined) trace.add('note', decision.note)
   return { decision, steps: trace.steps }
 }
 

@@ -9,13 +9,14 @@ import type {
 } from './credential.ts'
 import type { Refused } from './decision.ts'
 import { createDuplicateFinder } from './duplicate-headers.ts'
-import { andThen, isPromiseLike } from './maybe-promise.ts'
+import { type FaultLog, faultLine } from './fault-log.ts'
+import { andThen, atOnce, isPromiseLike } from './maybe-promise.ts'
 import type { Clock } from './ports/clock.ts'
-import type { Logger } from './ports/logger.ts'
 import type { Principal } from './principal.ts'
 import { refuse } from './refusals.ts'
 import type { AuthRequest } from './request.ts'
 import type { CompiledRule } from './rules.ts'
+import type { Secrets } from './secrets.ts'
 import type { Trace } from './trace.ts'
 
 /** What a request's credentials proved. */
@@ -48,13 +49,13 @@ export class Prover<P extends Principal> {
   readonly #findDuplicate: (rawHeaders: readonly string[]) => string | undefined
   readonly #connections: Pick<Connections, 'mark' | 'closedSince'>
   readonly #clock: Clock
-  readonly #logger: Logger
+  readonly #faults: FaultLog
 
   constructor(
     schemes: readonly Scheme<P>[],
     connections: Pick<Connections, 'mark' | 'closedSince'>,
     clock: Clock,
-    logger: Logger,
+    faults: FaultLog,
   ) {
     this.#schemes = schemes.filter((scheme) => scheme.edge !== true)
     this.#edgeSchemes = schemes.filter((scheme) => scheme.edge === true)
@@ -69,7 +70,7 @@ export class Prover<P extends Principal> {
     ])
     this.#connections = connections
     this.#clock = clock
-    this.#logger = logger
+    this.#faults = faults
   }
 
   /** A point in time, before something is proved; see `Connections.mark`. */
@@ -119,7 +120,7 @@ export class Prover<P extends Principal> {
     for (const scheme of this.#schemes) {
       const found = this.#extract(scheme, request, trace)
       if (found === undefined) continue
-      if (found === 'failed') return { ...nothing, failure: refuse('unavailable', { rule }) }
+      if (found === 'failed') return { ...nothing, failure: failed(scheme, 'extract', rule) }
       if (!scheme.ambient) {
         if (explicit === undefined) {
           explicit = found
@@ -161,7 +162,7 @@ export class Prover<P extends Principal> {
       }
       const scheme = explicitScheme
       const location = explicit.location
-      const answer = this.verify(scheme, explicit.credential, context)
+      const answer = this.verify(scheme, explicit.credential, context, request)
       if (isPromiseLike(answer))
         return answer.then((value) => this.#conclude(scheme, location, value, rule, trace))
       return this.#conclude(scheme, location, answer, rule, trace)
@@ -179,14 +180,17 @@ export class Prover<P extends Principal> {
     trace: Trace | undefined,
   ): Extraction | undefined | 'failed' {
     try {
-      return scheme.extract?.(request)
+      const found = atOnce('extract', scheme.extract?.(request)) ?? undefined
+      if (
+        found !== undefined &&
+        (typeof found.location !== 'string' || typeof found.credential !== 'object')
+      ) {
+        throw new TypeError('`extract` must answer with a `credential` and its `location`, or `undefined`')
+      }
+      return found
     } catch (error) {
       // A scheme that breaks on a request must not turn it into one without credentials.
-      this.#logger.error('A scheme failed to look for its credential.', {
-        scheme: scheme.name,
-        error: messageOf(error),
-      })
-      trace?.add(`scheme ${scheme.name}`, 'failed while looking for its credential')
+      this.#threw(scheme, 'extract', error, undefined, request, trace)
       return 'failed'
     }
   }
@@ -203,16 +207,33 @@ export class Prover<P extends Principal> {
     const entry = found[from]
     if (entry === undefined) return clear === undefined ? nothing : { ...nothing, clear }
     const [scheme, extraction] = entry
-    return andThen(this.verify(scheme, extraction.credential, context), (answer) => {
+    return andThen(this.verify(scheme, extraction.credential, context, request), (answer) => {
       const proof = this.#conclude(scheme, extraction.location, answer, rule, trace)
       if (proof.failure?.outcome !== 'challenge' && proof.failure?.outcome !== 'forbid') {
         return clear === undefined ? proof : { ...proof, clear }
       }
       // A bad ambient credential counts as none: the browser sends it whether its user wants to or not.
-      const removal = scheme.clearCookie?.(request)
+      const kept = answer.outcome === 'rejected' && answer.clear === false
+      const removal = kept ? undefined : this.#removalOf(scheme, request, trace)
       const removals = removal === undefined ? clear : [...(clear ?? []), removal]
       return this.#tryAmbient(found, from + 1, removals, request, rule, context, trace)
     })
+  }
+
+  /** A cookie that cannot be removed counts as none all the same. */
+  #removalOf(scheme: Scheme<P>, request: AuthRequest, trace: Trace | undefined): string | undefined {
+    try {
+      const removal = atOnce('clearCookie', scheme.clearCookie?.(request)) ?? undefined
+      if (removal !== undefined && (typeof removal !== 'string' || /[^\t\x20-\x7e\x80-\xff]/.test(removal))) {
+        throw new TypeError(
+          '`clearCookie` must answer with the value of a `Set-Cookie` header, or `undefined`',
+        )
+      }
+      return removal
+    } catch (error) {
+      this.#threw(scheme, 'clearCookie', error, undefined, request, trace)
+      return undefined
+    }
   }
 
   #proveEdge(
@@ -224,8 +245,8 @@ export class Prover<P extends Principal> {
     for (const scheme of this.#edgeSchemes) {
       const found = this.#extract(scheme, request, trace)
       if (found === undefined) continue
-      if (found === 'failed') return { ...nothing, failure: refuse('unavailable') }
-      const answer = this.verify(scheme, found.credential, context)
+      if (found === 'failed') return { ...nothing, failure: failed(scheme, 'extract') }
+      const answer = this.verify(scheme, found.credential, context, request)
       return isPromiseLike(answer)
         ? answer.then((settled) => this.#concludeEdge(scheme, found, settled, ambientCounts, trace))
         : this.#concludeEdge(scheme, found, answer, ambientCounts, trace)
@@ -253,45 +274,138 @@ export class Prover<P extends Principal> {
     return { principal: undefined, edgePrincipal: proof.principal, failure: undefined, clear: undefined }
   }
 
-  /** Has a scheme verify a credential; failures of the scheme are `unavailable`, and a revocation meanwhile wins. */
+  /** Whether a scheme reads a credential in band, or the refusal where it broke on it. */
+  claims(scheme: Scheme<P>, credential: Credential, rule: CompiledRule): boolean | Refused {
+    try {
+      return Boolean(atOnce('claims', scheme.claims?.(credential)))
+    } catch (error) {
+      this.#threw(scheme, 'claims', error, credential)
+      return failed(scheme, 'claims', rule)
+    }
+  }
+
+  /**
+   * Has a scheme verify a credential; failures of the scheme are `unavailable`, and a revocation meanwhile wins.
+   *
+   * @param request - the one it came with; absent in band
+   */
   verify(
     scheme: Scheme<P>,
     credential: Credential,
     context: VerifyContext,
+    request?: AuthRequest,
     attempt = 0,
   ): MaybePromise<Verification<P>> {
     const before = this.#connections.mark()
-    let answer: MaybePromise<Verification<P>>
     try {
-      answer = scheme.verify(credential, context)
+      const answer = scheme.verify(credential, context)
+      if (!isPromiseLike(answer)) return this.#checked(scheme, answer, credential, context, request)
+      // Resolved once more: whatever else has a `then` need not keep to what promises promise.
+      return Promise.resolve(answer).then(
+        (value) => {
+          const settled = this.#checked(scheme, value, credential, context, request)
+          if (
+            settled.outcome !== 'authenticated' ||
+            this.#connections.closedSince(before, settled.principal) === undefined
+          )
+            return settled
+          if (attempt < maxReverifications)
+            return this.verify(scheme, credential, context, request, attempt + 1)
+          return {
+            outcome: 'unavailable',
+            reason: 'revocations kept arriving during the verification',
+            retryAfter: 1,
+          }
+        },
+        (error: unknown) => this.#broken(scheme, 'verify', error, credential, context, request),
+      )
     } catch (error) {
-      return this.#broken(scheme, error)
+      return this.#broken(scheme, 'verify', error, credential, context, request)
     }
-    if (!isPromiseLike(answer)) return answer
-    return answer.then(
-      (value) => {
-        if (
-          value.outcome !== 'authenticated' ||
-          this.#connections.closedSince(before, value.principal) === undefined
-        )
-          return value
-        if (attempt < maxReverifications) return this.verify(scheme, credential, context, attempt + 1)
-        return {
-          outcome: 'unavailable',
-          reason: 'revocations kept arriving during the verification',
-          retryAfter: 1,
-        }
-      },
-      (error: unknown) => this.#broken(scheme, error),
-    )
   }
 
-  #broken(scheme: Scheme<P>, error: unknown): Verification<P> {
-    this.#logger.error('A scheme failed to verify a credential.', {
-      scheme: scheme.name,
-      error: messageOf(error),
-    })
-    return { outcome: 'unavailable', reason: 'the scheme failed' }
+  /** Calls what a verification left to be done once the rule admits its principal. */
+  issue(
+    scheme: Scheme<P>,
+    issue: () => MaybePromise<Verification<P>>,
+    credential: Credential,
+    context: VerifyContext,
+  ): MaybePromise<Verification<P>> {
+    const broken = (error: unknown): Verification<P> =>
+      this.#broken(scheme, 'issue', error, credential, context)
+    try {
+      const answer = issue()
+      if (!isPromiseLike(answer)) return this.#checked(scheme, answer, credential, context)
+      return Promise.resolve(answer).then(
+        (value) => this.#checked(scheme, value, credential, context),
+        broken,
+      )
+    } catch (error) {
+      return broken(error)
+    }
+  }
+
+  /** Takes an answer for what it is: an exception that a scheme caught counts as one, and so does no answer at all. */
+  #checked(
+    scheme: Scheme<P>,
+    answer: Verification<P>,
+    credential: Credential,
+    context: VerifyContext,
+    request?: AuthRequest,
+  ): Verification<P> {
+    try {
+      switch (answer.outcome) {
+        case 'authenticated':
+          if (typeof answer.principal.id === 'string') return answer
+          break
+        case 'rejected':
+        case 'throttled':
+          return answer
+        case 'unavailable':
+          return 'cause' in answer
+            ? this.#broken(scheme, 'verify', answer.cause, credential, context, request, answer)
+            : answer
+      }
+    } catch {}
+    const error = new TypeError('`verify` answered with nothing that is a verification')
+    return this.#broken(scheme, 'verify', error, credential, context, request)
+  }
+
+  #broken(
+    scheme: Scheme<P>,
+    hook: string,
+    error: unknown,
+    credential: Credential,
+    context: VerifyContext,
+    request?: AuthRequest,
+    answer?: { readonly reason: string; readonly retryAfter?: number | undefined },
+  ): Verification<P> {
+    const reason = answer?.reason ?? `the scheme failed in \`${hook}\``
+    const retryAfter = answer?.retryAfter
+    if (!context.dryRun) {
+      this.#threw(scheme, hook, error, credential, request)
+      return { outcome: 'unavailable', reason, retryAfter }
+    }
+    const line = faultLine(error, secretsOf(request, credential))
+    return { outcome: 'unavailable', reason: `${reason}: ${line}`, retryAfter }
+  }
+
+  /** Logs what a scheme threw; explaining shows it instead. */
+  #threw(
+    scheme: Scheme<P>,
+    hook: string,
+    error: unknown,
+    credential: Credential | undefined,
+    request?: AuthRequest,
+    trace?: Trace,
+  ): void {
+    const secrets = secretsOf(request, credential)
+    if (trace === undefined) {
+      const place = { scheme: scheme.name, hook }
+      this.#faults.report({ message: 'A scheme threw.', place, error, secrets })
+    } else {
+      trace.add(`scheme ${scheme.name}`, `failed in \`${hook}\`: ${faultLine(error, secrets)}`)
+    }
   }
 
   #conclude(
@@ -301,7 +415,7 @@ export class Prover<P extends Principal> {
     rule: CompiledRule | undefined,
     trace: Trace | undefined,
   ): Proof<P> {
-    const refused = this.refusalOf(answer, rule)
+    const refused = this.refusalOf(answer, rule, scheme)
     if (trace !== undefined) {
       const reason =
         answer.outcome === 'authenticated' ? `${answer.principal.kind} ${answer.principal.id}` : answer.reason
@@ -315,7 +429,7 @@ export class Prover<P extends Principal> {
   }
 
   /** The refusal a verification amounts to, or `undefined` when it is a principal that still counts. */
-  refusalOf(answer: Verification<P>, rule: CompiledRule | undefined): Refused | undefined {
+  refusalOf(answer: Verification<P>, rule: CompiledRule | undefined, scheme: Scheme<P>): Refused | undefined {
     switch (answer.outcome) {
       case 'authenticated': {
         const { expiresAt } = answer.principal
@@ -326,7 +440,12 @@ export class Prover<P extends Principal> {
       case 'rejected':
         return refuse(answer.code, { rule, facts: answer.details, retryAfter: answer.retryAfter })
       case 'unavailable':
-        return refuse('unavailable', { rule, retryAfter: answer.retryAfter })
+        return refuse('unavailable', {
+          rule,
+          retryAfter: answer.retryAfter,
+          scheme: scheme.name,
+          note: `The scheme could not answer: ${answer.reason}.`,
+        })
       case 'throttled':
         return refuse('too_many_failures', { rule, retryAfter: answer.retryAfter })
     }
@@ -345,7 +464,22 @@ function beside<P extends Principal>(own: Proof<P>, edge: Proof<P>): Proof<P> {
   }
 }
 
-/** An error's message, without its stack and without assuming that it is an Error. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : 'unknown error'
+/** The credentials that an exception may quote. */
+export function secretsOf(
+  request: AuthRequest | undefined,
+  credential?: Credential | undefined,
+): (secrets: Secrets) => void {
+  return (secrets) => {
+    if (request !== undefined) secrets.addRequest(request)
+    secrets.addCredential(credential)
+  }
+}
+
+/** The refusal where a scheme broke before anything could be verified. */
+function failed(scheme: Scheme<never> | Scheme, hook: string, rule?: CompiledRule): Refused {
+  return refuse('unavailable', {
+    rule,
+    scheme: scheme.name,
+    note: `The scheme could not answer: it failed in \`${hook}\`.`,
+  })
 }

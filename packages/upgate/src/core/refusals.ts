@@ -204,6 +204,9 @@ export interface RefusalDetails {
   readonly action?: string | undefined
   readonly rule?: CompiledRule | undefined
   readonly principal?: Principal | undefined
+  readonly scheme?: string | undefined
+  /** For the operator alone. */
+  readonly note?: string | undefined
   readonly headers?: HeaderList | undefined
   /** Seconds. */
   readonly retryAfter?: number | undefined
@@ -241,6 +244,8 @@ export function refuse(code: RefusalCode, details: RefusalDetails = {}): Refused
     action: details.action ?? entry.action,
     rule: details.rule,
     principal: details.principal,
+    scheme: details.scheme,
+    note: details.note,
     headers: details.headers,
     facts: details.facts,
     retryAfter: details.retryAfter ?? (entry.status === 429 || entry.status === 503 ? 5 : undefined),

@@ -46,23 +46,29 @@ export function fromMiddleware<Request extends object>(
     throw new TypeError('fromMiddleware: give it middleware and a function from a request to a principal')
   }
 
-  function run(request: Request, native: Request): Promise<string | undefined> {
+  function run(
+    request: Request,
+    native: Request,
+  ): Promise<(Found & { readonly problem: string }) | undefined> {
     return new Promise((resolve) => {
-      const response = new StandInResponse(request, () => resolve('the middleware answered by itself'))
+      const response = new StandInResponse(request, () =>
+        resolve({ problem: 'the middleware answered by itself' }),
+      )
       const next = (error?: unknown): void => {
         try {
           if (onSetCookie !== undefined && response.cookies.length > 0) onSetCookie(response.cookies, native)
-        } catch {
+        } catch (cause) {
           // Middleware calls this from wherever it was waiting, where nobody would catch it.
-          resolve('`onSetCookie` failed')
+          resolve({ problem: '`onSetCookie` failed', cause })
           return
         }
         // Express takes anything but nothing for an error, `'route'` and `'router'` included.
-        resolve(error === undefined || error === null ? undefined : 'the middleware failed')
+        const failed = error !== undefined && error !== null
+        resolve(failed ? { problem: 'the middleware failed', cause: error } : undefined)
       }
       Promise.resolve()
         .then(() => middleware(request, response as never, next))
-        .catch(() => resolve('the middleware failed'))
+        .catch((cause: unknown) => resolve({ problem: 'the middleware failed', cause }))
     })
   }
 
@@ -72,11 +78,11 @@ export function fromMiddleware<Request extends object>(
     // never save it.
     const request = Object.create(native) as Request
     const problem = await run(request, native)
-    if (problem !== undefined) return { problem }
+    if (problem !== undefined) return problem
     try {
       return { mapped: await map(request) }
-    } catch {
-      return { problem: 'the mapping from request to principal failed' }
+    } catch (cause) {
+      return { problem: 'the mapping from request to principal failed', cause }
     }
   }
 

@@ -75,8 +75,8 @@ export function fromRequest<Request extends object = IncomingMessage>(
   const look = async (request: Request): Promise<Found> => {
     try {
       return { mapped: await find(request) }
-    } catch {
-      return { problem: 'looking for the session failed' }
+    } catch (cause) {
+      return { problem: 'looking for the session failed', cause }
     }
   }
   return requestScheme('fromRequest', look, { name: 'request', ...options })
@@ -85,7 +85,8 @@ export function fromRequest<Request extends object = IncomingMessage>(
 /** Somebody, nobody, or why that cannot be said. */
 export type Found =
   | { readonly mapped: MappedPrincipal | null | undefined; readonly problem?: undefined }
-  | { readonly problem: string }
+  /** `cause` is what was thrown, where something was, `undefined` included. */
+  | { readonly problem: string; readonly cause?: unknown }
 
 /** The scheme around a function that looks for somebody in a request, and that does not reject. */
 export function requestScheme<Request extends object>(
@@ -134,7 +135,10 @@ export function requestScheme<Request extends object>(
         return { outcome: 'unavailable', reason: 'the adapter does not pass the host request on' }
       }
       const found = await inTime(native)
-      if (found.problem !== undefined) return { outcome: 'unavailable', reason: found.problem }
+      if (found.problem !== undefined) {
+        const { problem: reason, ...thrown } = found
+        return { outcome: 'unavailable', reason, ...thrown }
+      }
       if (found.mapped === null || found.mapped === undefined) {
         return { outcome: 'rejected', code: 'invalid_credential', reason: 'nobody was found' }
       }

@@ -183,7 +183,7 @@ export function createServices(options: ServicesOptions): Services {
       randomBytes,
     }),
     pairing: publicPairing,
-    tickets: createTickets({ store, clock, logger, revocations, randomBytes, options: options.tickets }),
+    tickets: createTickets({ store, clock, revocations, randomBytes, options: options.tickets }),
     revocations,
     async close() {
       revocations.close()

@@ -1,16 +1,15 @@
 import type { Verification, VerifyContext } from '../core/credential.ts'
 import { assertKnownOptions } from '../core/options.ts'
 import type { Clock } from '../core/ports/clock.ts'
-import type { Logger } from '../core/ports/logger.ts'
 import { type RevocationFeed, selects } from '../core/ports/revocations.ts'
-import { isStoreUnavailable, type Store, StoreUnavailable } from '../core/ports/stores.ts'
+import { type Store, StoreUnavailable } from '../core/ports/stores.ts'
 import type { TicketRecord } from '../core/ports/tickets.ts'
 import type { Principal } from '../core/principal.ts'
 import { equalDigests } from '../crypto/equal.ts'
 import { sha256 } from '../crypto/sha256.ts'
 import { createId, createToken, parseToken } from '../crypto/tokens.ts'
 import type { OwnRevocations } from './revocations.ts'
-import { rejected, unavailable } from './token-verifier.ts'
+import { rejected, storeFailed, unavailable } from './token-verifier.ts'
 
 /** What a ticket is bound to. */
 export interface NewTicket {
@@ -55,7 +54,6 @@ export interface TicketOptions {
 interface TicketParts {
   readonly store: Store
   readonly clock: Clock
-  readonly logger: Logger | undefined
   readonly revocations: OwnRevocations
   readonly randomBytes: (size: number) => Uint8Array
   readonly options: TicketOptions | undefined
@@ -68,7 +66,7 @@ const pathForm = /^\/[\x21\x22\x24-\x3e\x40-\x7e]{0,511}$/
 
 /** Creates the tickets service. */
 export function createTickets(parts: TicketParts): Tickets {
-  const { store, clock, logger, revocations, randomBytes } = parts
+  const { store, clock, revocations, randomBytes } = parts
   const { lifetime, perPrincipal } = resolve(parts.options)
   let purgedAt = Number.NEGATIVE_INFINITY
 
@@ -182,11 +180,7 @@ export function createTickets(parts: TicketParts): Tickets {
       }
       return { id, ticket, expiresAt }
     },
-    verify: (token, context) =>
-      verify(token, context).catch((error: unknown) => {
-        if (!isStoreUnavailable(error)) logger?.error('A ticket failed.', { error: String(error) })
-        return unavailable('the store cannot answer', 5)
-      }),
+    verify: (token, context) => verify(token, context).catch(storeFailed),
     claims: (token) => token.startsWith('ugt_'),
     revocations,
   }

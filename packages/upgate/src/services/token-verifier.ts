@@ -1,6 +1,7 @@
 import type { MaybePromise, Verification } from '../core/credential.ts'
 import type { Clock } from '../core/ports/clock.ts'
 import type { RevocationSelector } from '../core/ports/revocations.ts'
+import { isStoreUnavailable } from '../core/ports/stores.ts'
 import { createVerifiedCache, type VerifiedEntry } from '../core/verified-cache.ts'
 import { equalDigests } from '../crypto/equal.ts'
 import { sha256 } from '../crypto/sha256.ts'
@@ -60,7 +61,6 @@ export function createTokenVerifier<R extends Digests>(options: TokenVerifierOpt
   const superseded = rejected('revoked_credential', `the ${noun} was replaced by a new one`)
   const crowded = unavailable('too many look-ups are in flight', 1)
   const slow = unavailable('the store did not answer in time', 1)
-  const failed = unavailable('the store cannot answer', 5)
   const overtaken = unavailable('revocations kept arriving during the verification', 1)
 
   async function lookUp(id: string, digest: string): Promise<Verification> {
@@ -115,7 +115,7 @@ export function createTokenVerifier<R extends Digests>(options: TokenVerifierOpt
         forget()
         resolve(verification)
       }
-      lookUp(parsed.id, digest).then(settle, () => settle(failed))
+      lookUp(parsed.id, digest).then(settle, (error: unknown) => settle(storeFailed(error)))
     })
     pending.set(digest, answer)
     return answer
@@ -154,4 +154,10 @@ export function rejected(
 /** "Cannot answer", frozen. `retryAfter` in seconds. */
 export function unavailable(reason: string, retryAfter?: number): Verification {
   return Object.freeze({ outcome: 'unavailable', reason, retryAfter })
+}
+
+/** What an exception of a store amounts to. One that is down says so itself; anything else is handed on to be logged. */
+export function storeFailed(error: unknown): Verification {
+  const failed = { outcome: 'unavailable', reason: 'the store cannot answer', retryAfter: 5 } as const
+  return isStoreUnavailable(error) ? failed : { ...failed, cause: error }
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { LiveConnection } from '../core/connections.ts'
 import type { Allow } from '../core/decision.ts'
+import { describeFault } from '../core/fault-log.ts'
 import type { RevocationReason } from '../core/ports/revocations.ts'
 import type { Principal } from '../core/principal.ts'
 import { validCloseCode, validCloseReason } from './close-frame.ts'
@@ -189,7 +190,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     }
     for (const [data, isBinary] of messages) {
       if (this.endReason !== undefined || !isOpen(ws)) return
-      if (!this.#guarded(() => ws.emit('message', data, isBinary))) return
+      if (!this.#guarded(() => ws.emit('message', data, isBinary), data)) return
     }
     if (resume && ws.isPaused && isOpen(ws)) ws.resume()
   }
@@ -202,14 +203,18 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
   }
 
   /** An exception of the application's handler ends this socket, not the process with everybody else's. */
-  #guarded(call: () => unknown): boolean {
+  #guarded(call: () => unknown, data?: unknown): boolean {
     try {
       call()
       return true
-    } catch (error) {
+    } catch (thrown) {
+      // The first message may be the frame with the credential, handed on.
+      const described = describeFault(thrown, (secrets) => {
+        if (data !== undefined) secrets.addText(String(data))
+      })
       this.#keeper.gate.logger.error('A `connection` or `message` listener threw: the socket is closed.', {
         connection: this.id,
-        error,
+        ...described,
       })
       this.end(1011, 'internal_error')
       return false

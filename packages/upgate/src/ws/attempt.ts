@@ -1,3 +1,4 @@
+import type { Credential } from '../core/credential.ts'
 import type { Defer, InBand, Resumption } from '../core/decision.ts'
 import type { HandshakeStep } from '../core/handshake.ts'
 import { isPromiseLike } from '../core/maybe-promise.ts'
@@ -53,6 +54,10 @@ export class Attempt<P extends Principal> {
     this.#inBand = { credential, declared }
   }
 
+  get credential(): Credential {
+    return this.#inBand.credential
+  }
+
   /** Whether the verification has begun and has to be awaited. */
   get isUnderWay(): boolean {
     return this.#verification !== undefined
@@ -98,7 +103,7 @@ export class Attempt<P extends Principal> {
     try {
       answer = gate.resume(this.#deferred, this.#inBand)
     } catch (error) {
-      gate.logger.error('A verification threw.', { error })
+      this.#threw(error)
       this.#unavailable()
       return
     }
@@ -116,10 +121,14 @@ export class Attempt<P extends Principal> {
         if (verifications.end(verification)) this.#claimant.settled(resumption, this)
       },
       (error: unknown) => {
-        gate.logger.error('A verification failed.', { error })
+        this.#threw(error)
         if (verifications.end(verification)) this.#unavailable()
       },
     )
+  }
+
+  #threw(error: unknown): void {
+    this.#keeper.verificationThrew(error, (secrets) => secrets.addCredential(this.credential))
   }
 
   #unavailable(detail?: string): void {

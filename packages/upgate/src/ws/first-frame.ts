@@ -1,5 +1,7 @@
-import type { Allow, Defer, Resumption } from '../core/decision.ts'
-import type { Handshake, HandshakeContext, HandshakeStep, Refusal } from '../core/handshake.ts'
+import type { Credential, IssuedCredential } from '../core/credential.ts'
+import type { Allow, Defer, Refused, Resumption } from '../core/decision.ts'
+import type { Frame, Handshake, HandshakeContext, HandshakeStep, Refusal } from '../core/handshake.ts'
+import { atOnce } from '../core/maybe-promise.ts'
 import type { Timer } from '../core/ports/clock.ts'
 import type { Principal } from '../core/principal.ts'
 import { refuse } from '../core/refusals.ts'
@@ -10,7 +12,7 @@ import { Attempt, type Claimant } from './attempt.ts'
 import { validCloseCode, validCloseReason } from './close-frame.ts'
 import { SocketContext } from './handshake-context.ts'
 import { upgateHandshake } from './handshakes/upgate.ts'
-import { codeOfRevocation, countsAsFailure, frameOf, isReadable } from './judgements.ts'
+import { codeOfRevocation, countsAsFailure, frameOf, framesOf, stepOf } from './judgements.ts'
 import type { Keeper } from './keeper.ts'
 import { isOpen } from './owner.ts'
 import type { WebSocketLike } from './types.ts'
@@ -80,15 +82,14 @@ export class FirstFrame<P extends Principal> implements Claimant<P> {
     // Longer than any credential that the quarantine would have read.
     if (this.#state === EXPECTED && lengthOf(data) > limits.maxBytes) return false
     let step: HandshakeStep
+    let hook = 'claims'
+    const frame = frameOf(data, isBinary)
     try {
-      const frame = frameOf(data, isBinary)
-      if (this.#state === EXPECTED && this.#handshake.claims?.(frame) !== true) return false
-      step = this.#handshake.receive(frame, this.#context)
-      if (step.step === 'credential' && !isReadable(step))
-        throw new TypeError('What it found is no credential.')
+      if (this.#state === EXPECTED && atOnce(hook, this.#handshake.claims?.(frame)) !== true) return false
+      hook = 'receive'
+      step = stepOf(this.#handshake.receive(frame, this.#context))
     } catch (error) {
-      this.#threw('receive', error)
-      this.#refuse(this.#refusal('bad_handshake'))
+      this.#refuse(this.#refusal('bad_handshake', undefined, this.#threw(hook, error, frame)))
       return true
     }
     if (++this.#frames > limits.maxDataFrames) {
@@ -141,10 +142,9 @@ export class FirstFrame<P extends Principal> implements Claimant<P> {
     const principal = this.#socket.principal as P
     let frames: readonly string[]
     try {
-      frames = this.#handshake.accept({ principal, dropped, issued }, this.#context)
+      frames = framesOf('accept', this.#handshake.accept({ principal, dropped, issued }, this.#context))
     } catch (error) {
-      this.#threw('accept', error)
-      this.#refuse(this.#refusal('unavailable'))
+      this.#refuse(this.#refusal('unavailable', undefined, this.#threw('accept', error, issued)))
       return
     }
     this.#stop()
@@ -153,16 +153,17 @@ export class FirstFrame<P extends Principal> implements Claimant<P> {
     this.#socket.deliver(attempt.messages, this.#paused)
   }
 
-  #refuse(refusal: Refusal): void {
+  #refuse(refusal: Refusal | Refused): void {
     const { addresses, firstFrames, gate, limits } = this.#keeper
+    const credential = this.#attempt?.credential
     const guessable = refusal.code === 'invalid_credential' && this.#attempt?.guessable === true
     if (countsAsFailure(refusal.code)) addresses.refused(this.bucket, guessable)
     this.#stop()
     if (this.#socket.endReason !== undefined || !isOpen(this.#ws)) return
-    const { frames, closeCode, closeReason } = this.#rejection(refusal)
+    const { frames, closeCode, closeReason } = this.#rejection(refusal, credential)
     const [code, reason] = [validCloseCode(closeCode), validCloseReason(closeReason)]
     const { path, clientAddress } = this.#socket
-    this.#keeper.refusedEvent(path, clientAddress, refusal.code, refusal.detail, code)
+    this.#keeper.refusedEvent(path, clientAddress, refusal, code)
     this.#send(frames)
     // As in the quarantine: a client that is closed at once comes back at once.
     if (!this.#keeper.mayHold()) {
@@ -178,11 +179,13 @@ export class FirstFrame<P extends Principal> implements Claimant<P> {
     })
   }
 
-  #rejection(refusal: Refusal): ReturnType<Handshake['reject']> {
+  #rejection(refusal: Refusal, credential: Credential | undefined): ReturnType<Handshake['reject']> {
     try {
-      return this.#handshake.reject(refusal, this.#context)
+      const rejection = atOnce('reject', this.#handshake.reject(refusal, this.#context))
+      framesOf('reject', rejection.frames)
+      return rejection
     } catch (error) {
-      this.#threw('reject', error)
+      this.#threw('reject', error, credential)
       return upgateHandshake().reject(refusal, this.#context)
     }
   }
@@ -205,12 +208,20 @@ export class FirstFrame<P extends Principal> implements Claimant<P> {
     for (const frame of frames) this.#ws.send(frame)
   }
 
-  #refusal(code: Parameters<typeof refuse>[0], detail?: string): ReturnType<typeof refuse> {
-    return refuse(code, { detail, rule: this.#deferred.rule })
+  #refusal(code: Parameters<typeof refuse>[0], detail?: string, note?: string): ReturnType<typeof refuse> {
+    return refuse(code, { detail, note, rule: this.#deferred.rule })
   }
 
-  #threw(where: string, error: unknown): void {
-    this.#keeper.gate.logger.error('A handshake threw.', { handshake: this.#handshake.name, where, error })
+  /** Logs what the handshake threw, and says for the event that it did. */
+  #threw(hook: string, error: unknown, about?: Frame | IssuedCredential | Credential): string {
+    const credential = this.#attempt?.credential
+    this.#keeper.handshakeThrew(this.#handshake, hook, error, (secrets) => {
+      if (about !== undefined && 'text' in about) secrets.addText(about.text)
+      else if (about !== undefined && 'type' in about) secrets.addCredential(about)
+      else secrets.addData(about)
+      secrets.addCredential(credential).addData(this.#context.state)
+    })
+    return `The handshake ${this.#handshake.name} failed in \`${hook}\`.`
   }
 }
 

@@ -2,7 +2,8 @@ import type { RefusalCode } from '../core/codes.ts'
 import type { Credential } from '../core/credential.ts'
 import type { InBand } from '../core/decision.ts'
 import { deviceProofOf } from '../core/device-proof.ts'
-import type { Frame } from '../core/handshake.ts'
+import type { Frame, HandshakeStep } from '../core/handshake.ts'
+import { atOnce } from '../core/maybe-promise.ts'
 import type { RevocationReason } from '../core/ports/revocations.ts'
 
 /** A message of `ws`, whatever its `binaryType`, as handshakes see frames. */
@@ -20,6 +21,41 @@ export function isReadable(inBand: Partial<InBand> | null | undefined): boolean 
   const credential = inBand?.credential
   if (typeof credential !== 'object' || credential === null) return false
   return credential.type === 'opaque' || typeof credential.value === 'string'
+}
+
+/**
+ * What a handshake made of a frame, checked.
+ *
+ * @throws TypeError for what is no step: what cannot be carried out must not leave the socket waiting, nor throw later
+ */
+export function stepOf(answer: HandshakeStep): HandshakeStep {
+  const step = atOnce('receive', answer)
+  switch (step.step) {
+    case 'credential':
+      if (!isReadable(step)) throw new TypeError('What it found is no credential.')
+      return step
+    case 'send':
+      framesOf('receive', step.frames)
+      return step
+    case 'ignore':
+    case 'reject':
+      return step
+    default:
+      throw new TypeError('What it answered is no step.')
+  }
+}
+
+/**
+ * Frames to be sent, checked.
+ *
+ * @throws TypeError for what is no list of frames
+ */
+export function framesOf(hook: string, frames: readonly string[]): readonly string[] {
+  const list: unknown = atOnce(hook, frames)
+  const sound =
+    Array.isArray(list) && list.every((each) => typeof each === 'string' || each instanceof Uint8Array)
+  if (!sound) throw new TypeError(`What \`${hook}\` answered is no list of frames.`)
+  return frames
 }
 
 /** Whether trying finds it: passwords and codes. Fewer than 22 characters of base62 hold fewer than 128 bits. */

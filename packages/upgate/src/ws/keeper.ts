@@ -1,5 +1,8 @@
-import type { RefusalCode } from '../core/codes.ts'
+import type { Refused } from '../core/decision.ts'
+import { createFaultLog, type FaultLog } from '../core/fault-log.ts'
+import type { Handshake, Refusal } from '../core/handshake.ts'
 import type { Principal } from '../core/principal.ts'
+import type { Secrets } from '../core/secrets.ts'
 import type { AcceptedSocket } from './accepted-socket.ts'
 import { type AcquaintanceOptions, Acquaintances } from './acquaintances.ts'
 import { Addresses, type Bucket } from './addresses.ts'
@@ -48,11 +51,13 @@ export class Keeper<P extends Principal> {
   #live = 0
   #counter = 0
   readonly #prefix: string
+  readonly #faults: FaultLog
 
   constructor(gate: QuarantineGate<P>, limits: Limits, acquaintances?: AcquaintanceOptions) {
     this.gate = gate
     this.limits = limits
     const { clock } = gate
+    this.#faults = createFaultLog(gate)
     this.addresses = new Addresses(clock)
     this.acquaintances =
       acquaintances === undefined ? undefined : new Acquaintances(acquaintances, clock, gate.logger)
@@ -177,16 +182,32 @@ export class Keeper<P extends Principal> {
     )
   }
 
+  /** A bug in a handshake, or a peer that found one. `secrets` adds what the exception may quote. */
+  handshakeThrew(
+    handshake: Pick<Handshake, 'name'> | undefined,
+    hook: string,
+    error: unknown,
+    secrets: (secrets: Secrets) => void,
+  ): void {
+    const place = { handshake: handshake?.name ?? '', hook }
+    this.#faults.report({ message: 'A handshake threw.', place, error, secrets })
+  }
+
+  /** A gate that broke its word, or whatever stands in for one. */
+  verificationThrew(error: unknown, secrets: (secrets: Secrets) => void): void {
+    this.#faults.report({ message: 'A verification threw.', place: {}, error, secrets })
+  }
+
   refusedEvent(
     path: string,
     clientAddress: string | undefined,
-    code: RefusalCode,
-    detail: string,
+    refusal: Refusal & Pick<Partial<Refused>, 'scheme' | 'note'>,
     closeCode: number,
   ): void {
     const { events } = this.gate
     if (!events.active) return
     const place = { method: 'GET', path: path.slice(0, 256), clientAddress }
-    events.emit({ at: this.now(), type: 'socket_refused', place, code, detail, closeCode })
+    const { code, detail, scheme, note } = refusal
+    events.emit({ at: this.now(), type: 'socket_refused', place, code, detail, closeCode, scheme, note })
   }
 }

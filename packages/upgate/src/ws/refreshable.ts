@@ -7,7 +7,7 @@ import type { AcceptedSocket } from './accepted-socket.ts'
 import type { Bucket } from './addresses.ts'
 import { asDeferred } from './as-deferred.ts'
 import { Attempt, type Claimant } from './attempt.ts'
-import { codeOfRevocation, countsAsFailure } from './judgements.ts'
+import { codeOfRevocation, countsAsFailure, framesOf } from './judgements.ts'
 import type { Keeper } from './keeper.ts'
 import { isOpen } from './owner.ts'
 import type { WebSocketLike } from './types.ts'
@@ -57,8 +57,12 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
     return this.#keeper.addresses.of(this.socket.clientAddress)
   }
 
+  get handshake(): Allow<P>['rule']['handshake'] {
+    return this.#decision.rule.handshake
+  }
+
   get refresh(): NonNullable<Allow<P>['rule']['handshake']>['refresh'] {
-    return this.#decision.rule.handshake?.refresh
+    return this.handshake?.refresh
   }
 
   /** The socket goes on while its newer credential is verified: the old one still counts. */
@@ -178,13 +182,10 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
     const expiresAt = socket.principal?.expiresAt
     if (expiresAt === undefined || socket.endReason !== undefined || !isOpen(this.#ws)) return
     try {
-      for (const frame of refresh?.expiring?.(expiresAt, now) ?? []) this.#ws.send(frame)
+      for (const frame of framesOf('expiring', refresh?.expiring?.(expiresAt, now) ?? []))
+        this.#ws.send(frame)
     } catch (error) {
-      this.#keeper.gate.logger.error('A handshake threw.', {
-        where: 'expiring',
-        connection: socket.id,
-        error,
-      })
+      this.#keeper.handshakeThrew(this.#decision.rule.handshake, 'refresh.expiring', error, () => {})
     }
   }
 

@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http'
-import type { InBand, Resumption } from '../core/decision.ts'
+import type { InBand, Refused, Resumption } from '../core/decision.ts'
 import type { HandshakeRefresh, Refusal } from '../core/handshake.ts'
 import type { Timer } from '../core/ports/clock.ts'
 import type { Principal } from '../core/principal.ts'
 import { refuse } from '../core/refusals.ts'
 import type { AcceptedSocket } from './accepted-socket.ts'
-import { frameOf, isReadable } from './judgements.ts'
+import { framesOf, isReadable, stepOf } from './judgements.ts'
 import type { Keeper } from './keeper.ts'
 import { emitAsUsual, intercept, isOpen, type OwnedSocket, owner } from './owner.ts'
 import { Refreshable } from './refreshable.ts'
@@ -65,19 +65,19 @@ export class Refreshes<P extends Principal> {
     if (refreshable === undefined || refresh === undefined || isBinary || !Buffer.isBuffer(data)) return false
     if (data.length > longestFrame || !data.includes(refresh.marker)) return false
     let step: ReturnType<HandshakeRefresh['receive']>
+    const text = data.toString()
     try {
-      step = refresh.receive(frameOf(data, false))
-      if (step?.step === 'credential' && !isReadable(step))
-        throw new TypeError('What it found is no credential.')
+      step = refresh.receive({ binary: false, text })
+      if (step !== undefined) stepOf(step)
     } catch (error) {
-      this.#threw(socket, error)
+      this.#threw(refreshable, 'refresh.receive', error, text)
       step = { step: 'reject', code: 'bad_handshake', detail: 'The message could not be read.' }
     }
     if (step === undefined) return false
     // The application has closed it already: nobody needs to know any more.
     if (!isOpen(ws)) return true
     const answer = (resumption: Resumption<P>): void => {
-      this.#answerInBand(refreshable, refresh, ws, resumption)
+      this.#answerInBand(refreshable, refresh, ws, resumption, text)
     }
     if (step.step === 'reject') answer(refreshable.malformed(refuse(step.code, { detail: step.detail })))
     // Whoever listens is told of what is less.
@@ -90,15 +90,17 @@ export class Refreshes<P extends Principal> {
     refresh: HandshakeRefresh,
     ws: WebSocketLike,
     answer: Resumption<P>,
+    text: string,
   ): void {
     const { socket } = refreshable
     if (socket.endReason !== undefined || !isOpen(ws)) return
     let frames: readonly string[]
+    const hook = answer.outcome === 'allow' ? 'refresh.accept' : 'refresh.reject'
     try {
-      frames = answer.outcome === 'allow' ? refresh.accept(answer) : refresh.reject(answer)
+      frames = framesOf(hook, answer.outcome === 'allow' ? refresh.accept(answer) : refresh.reject(answer))
     } catch (error) {
       // Nothing was swapped yet: what cannot be said does not happen.
-      this.#threw(socket, error)
+      this.#threw(refreshable, hook, error, text, answer.outcome === 'allow' ? answer.issued : undefined)
       return
     }
     if (answer.outcome === 'allow') this.#renew(refreshable, ws, answer.principal, frames)
@@ -123,16 +125,17 @@ export class Refreshes<P extends Principal> {
   #refused(
     refreshable: Refreshable<P>,
     ws: WebSocketLike,
-    refusal: Refusal,
+    refusal: Refused,
     frames: readonly string[],
   ): void {
     const { gate } = this.#keeper
     const { principal, id: connectionId } = refreshable.socket
     for (const frame of frames) ws.send(frame)
     if (gate.events.active && principal !== undefined) {
-      const { code, detail } = refusal
+      const { code, detail, scheme, note } = refusal
       const at = this.#keeper.now()
-      gate.events.emit({ at, type: 'socket_refresh_refused', code, detail, principal, connectionId })
+      const said = { code, detail, scheme, note }
+      gate.events.emit({ at, type: 'socket_refresh_refused', ...said, principal, connectionId })
     }
     this.#endAfter(refreshable, refusal)
   }
@@ -190,8 +193,10 @@ export class Refreshes<P extends Principal> {
     })
   }
 
-  #threw(socket: AcceptedSocket<P>, error: unknown): void {
-    this.#keeper.gate.logger.error('A handshake threw.', { where: 'refresh', connection: socket.id, error })
+  #threw(refreshable: Refreshable<P>, hook: string, error: unknown, text: string, issued?: object): void {
+    this.#keeper.handshakeThrew(refreshable.handshake, hook, error, (secrets) =>
+      secrets.addText(text).addData(issued),
+    )
   }
 
   #notice(refreshable: Refreshable<P>): void {

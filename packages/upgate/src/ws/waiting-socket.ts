@@ -1,8 +1,17 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { RefusalCode } from '../core/codes.ts'
+import type { IssuedCredential } from '../core/credential.ts'
 import type { Defer, Refused, Resumption } from '../core/decision.ts'
-import type { Handshake, HandshakeContext, HandshakeStep, Refusal, RefusalFrames } from '../core/handshake.ts'
+import type {
+  Frame,
+  Handshake,
+  HandshakeContext,
+  HandshakeStep,
+  Refusal,
+  RefusalFrames,
+} from '../core/handshake.ts'
+import { atOnce } from '../core/maybe-promise.ts'
 import type { Timer } from '../core/ports/clock.ts'
 import type { Principal } from '../core/principal.ts'
 import { refuse } from '../core/refusals.ts'
@@ -12,7 +21,14 @@ import { Attempt, type Claimant } from './attempt.ts'
 import { validCloseCode, validCloseReason } from './close-frame.ts'
 import { SocketContext } from './handshake-context.ts'
 import { upgateHandshake } from './handshakes/upgate.ts'
-import { codeOfRevocation, codeOfSocketError, countsAsFailure, frameOf, isReadable } from './judgements.ts'
+import {
+  codeOfRevocation,
+  codeOfSocketError,
+  countsAsFailure,
+  frameOf,
+  framesOf,
+  stepOf,
+} from './judgements.ts'
 import type { Keeper, Leaving } from './keeper.ts'
 import {
   emitAsUsual,
@@ -146,7 +162,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
     const { handshake } = decision
     if (handshake.open === undefined) return
     try {
-      this.#send(handshake.open(this.#contextOf()))
+      this.#send(framesOf('open', handshake.open(this.#contextOf())))
     } catch (error) {
       this.#handshakeThrew('open', error)
     }
@@ -181,12 +197,11 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
       return
     }
     let step: HandshakeStep
+    const frame = frameOf(data, isBinary)
     try {
-      step = this.#handshake.receive(frameOf(data, isBinary), this.#contextOf())
-      if (step.step === 'credential' && !isReadable(step))
-        throw new TypeError('What it found is no credential.')
+      step = stepOf(this.#handshake.receive(frame, this.#contextOf()))
     } catch (error) {
-      this.#handshakeThrew('receive', error)
+      this.#handshakeThrew('receive', error, frame)
       return
     }
     switch (step.step) {
@@ -254,9 +269,9 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
     const { rule, handshake } = this.#decision as Defer<P>
     let frames: readonly string[]
     try {
-      frames = handshake.accept({ principal, dropped, issued }, this.#contextOf())
+      frames = framesOf('accept', handshake.accept({ principal, dropped, issued }, this.#contextOf()))
     } catch (error) {
-      this.#handshakeThrew('accept', error)
+      this.#handshakeThrew('accept', error, issued)
       return
     }
     keeper.stopWaiting(this)
@@ -274,7 +289,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
   }
 
   /** Says no in the protocol's own words, holds the socket, then closes it. */
-  refuse(refusal: Refusal, hold = true): void {
+  refuse(refusal: Refusal | Refused, hold = true): void {
     if (this.#state >= REJECTING) return
     const keeper = this.#keeper
     const ws = this.#ws
@@ -391,8 +406,8 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
     this.#leave(1002, '')
   }
 
-  #report({ code, detail }: Refusal, closeCode: number): void {
-    this.#keeper.refusedEvent(this.#place.path, this.#place.clientAddress, code, detail, closeCode)
+  #report(refusal: Refusal, closeCode: number): void {
+    this.#keeper.refusedEvent(this.#place.path, this.#place.clientAddress, refusal, closeCode)
   }
 
   /** The socket has gone. */
@@ -415,23 +430,34 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
     return this.#context
   }
 
-  #refusal(code: RefusalCode, detail?: string): ReturnType<typeof refuse> {
-    return refuse(code, { detail, rule: this.#decision.rule })
+  #refusal(code: RefusalCode, detail?: string, note?: string): ReturnType<typeof refuse> {
+    return refuse(code, { detail, note, rule: this.#decision.rule })
   }
 
   #rejection(refusal: Refusal): RefusalFrames {
     try {
-      return this.#handshake.reject(refusal, this.#contextOf())
+      const rejection = atOnce('reject', this.#handshake.reject(refusal, this.#contextOf()))
+      framesOf('reject', rejection.frames)
+      return rejection
     } catch (error) {
-      this.#keeper.gate.logger.error('A handshake threw.', { handshake: this.#handshake.name, error })
+      this.#logThrown('reject', error)
       return upgateHandshake().reject(refusal, this.#contextOf())
     }
   }
 
   /** A bug in the handshake, or a peer that found one: refused like any other frame it cannot read. */
-  #handshakeThrew(where: string, error: unknown): void {
-    this.#keeper.gate.logger.error('A handshake threw.', { handshake: this.#handshake.name, where, error })
-    this.refuse(this.#refusal(where === 'receive' ? 'bad_handshake' : 'unavailable'))
+  #handshakeThrew(hook: string, error: unknown, about?: Frame | IssuedCredential): void {
+    this.#logThrown(hook, error, about)
+    const note = `The handshake ${this.#handshake.name} failed in \`${hook}\`.`
+    this.refuse(this.#refusal(hook === 'receive' ? 'bad_handshake' : 'unavailable', undefined, note))
+  }
+
+  #logThrown(hook: string, error: unknown, about?: Frame | IssuedCredential): void {
+    this.#keeper.handshakeThrew(this.#handshake, hook, error, (secrets) => {
+      if (about !== undefined && 'text' in about) secrets.addText(about.text)
+      else secrets.addData(about)
+      secrets.addCredential(this.#attempt?.credential).addData(this.#context?.state)
+    })
   }
 }
 

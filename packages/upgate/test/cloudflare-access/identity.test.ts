@@ -81,8 +81,11 @@ describe('8. who it is', () => {
     ['an expiry that is no number', { expiresAt: Number.NaN }],
   ])('an identify that answers %s grants nothing', async (_, answer) => {
     const acme = team({ identify: () => answer })
-    expect(wordOf(await acme.verify(acme.service()))).toBe('unavailable')
-    expect(acme.warnings.join()).toContain('could not be mapped')
+    expect(await acme.verify(acme.service())).toMatchObject({
+      outcome: 'unavailable',
+      reason: 'the identity could not be looked up',
+      cause: expect.any(TypeError),
+    })
   })
 
   it('an identify that throws or rejects is unavailable, never open and never "unknown"', async () => {
@@ -93,8 +96,10 @@ describe('8. who it is', () => {
       () => Promise.reject(new Error('database is locked')),
     ]) {
       const acme = team({ identify })
-      expect(wordOf(await acme.verify(acme.user()))).toBe('unavailable')
-      expect(acme.warnings.join()).toContain('database is locked')
+      expect(await acme.verify(acme.user())).toMatchObject({
+        outcome: 'unavailable',
+        cause: { message: 'database is locked' },
+      })
     }
   })
 

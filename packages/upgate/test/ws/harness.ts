@@ -69,6 +69,8 @@ export interface Harness {
   readonly quarantine: Quarantine
   readonly events: AuditEvent[]
   readonly errors: string[]
+  /** The same with all fields, as JSON. */
+  readonly logged: string[]
   /** What the application's `connection` listener was given. */
   readonly connections: { ws: WebSocket; request: IncomingMessage; principal: Principal | undefined }[]
   revoke(selector: RevocationSelector, reason?: RevocationReason): void
@@ -90,6 +92,7 @@ export async function start(options: Options = {}): Promise<Harness> {
   let sequence = 0
   const verify = options.verify ?? table({ [goodToken]: device('node-1') })
   const errors: string[] = []
+  const logged: string[] = []
   const scheme: Scheme = {
     name: 'token',
     ambient: false,
@@ -113,7 +116,10 @@ export async function start(options: Options = {}): Promise<Harness> {
     clock,
     logger: {
       warn: (message) => void errors.push(`warn: ${message}`),
-      error: (message, fields) => void errors.push(`error: ${message} ${String(fields?.error ?? '')}`),
+      error: (message, fields) => {
+        errors.push(`error: ${message} ${String(fields?.error ?? '')}`)
+        logged.push(JSON.stringify({ message, ...fields }))
+      },
     },
     origins: [origin],
     trustedProxies: ['loopback'],
@@ -159,6 +165,7 @@ export async function start(options: Options = {}): Promise<Harness> {
     quarantine,
     events,
     errors,
+    logged,
     connections,
     revoke(selector, reason = 'revoked') {
       const revocation = { sequence: ++sequence, at: clock.now(), selector, reason }

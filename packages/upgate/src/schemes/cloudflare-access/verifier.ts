@@ -170,7 +170,7 @@ export class TokenVerifier {
     signedPart: string,
     dryRun: boolean,
   ): Promise<Verified | Refusal> {
-    const { clock, logger } = this.#settings
+    const { clock } = this.#settings
     const found = await this.#signed(token, key)
     if ('outcome' in found) return found
     const identity = identityOf(found.claims)
@@ -193,10 +193,8 @@ export class TokenVerifier {
       if (!dryRun && seen === this.#revocations && verified.until > clock.now()) this.#cache.set(verified)
       return verified
     } catch (error) {
-      logger?.error('A Cloudflare Access identity could not be mapped to a principal.', {
-        error: messageOf(error),
-      })
-      return unavailable('the identity could not be looked up')
+      // The gate logs what was thrown, without the token.
+      return { outcome: 'unavailable', reason: 'the identity could not be looked up', cause: error }
     }
   }
 
@@ -205,7 +203,7 @@ export class TokenVerifier {
     token: string,
     key: MaybePromise<FoundKey | Refusal>,
   ): Promise<{ readonly claims: AccessClaims; readonly key: FoundKey } | Refusal> {
-    const { clock, logger } = this.#settings
+    const { clock } = this.#settings
     try {
       const found = await key
       if ('outcome' in found) return found
@@ -229,10 +227,7 @@ export class TokenVerifier {
           return crowded
       }
     } catch (error) {
-      logger?.error('The signature of a Cloudflare Access token could not be verified.', {
-        error: messageOf(error),
-      })
-      return unavailable('the signature could not be verified')
+      return { outcome: 'unavailable', reason: 'the signature could not be verified', cause: error }
     }
   }
 
@@ -296,8 +291,4 @@ function confirm(verified: Verified | Refusal, credential: AccessCredential): An
     }
   }
   return credential.source === 'cookie' ? verified.ambient : verified.explicit
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : 'unknown error'
 }

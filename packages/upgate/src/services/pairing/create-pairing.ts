@@ -206,7 +206,7 @@ export function createPairing(parts: PairingParts): Pairing & { close(): void } 
       }
       return invite(invitation, 'window', duration, undefined)
     },
-    prove: createProver({ ...parts, logger, options, report, tidy, tidyLater }),
+    prove: createProver({ ...parts, options, report, tidy, tidyLater }),
     isBootstrapCode: (text) => normaliseBootstrapCode(text) !== undefined,
     events,
     revocations: parts.revocations,

@@ -3,12 +3,12 @@ import type { DeviceProof } from '../../core/device-proof.ts'
 import { networksOf } from '../../core/networks.ts'
 import type { FailureCount } from '../../core/ports/failures.ts'
 import type { PairingGrant, PairingRecord } from '../../core/ports/pairings.ts'
-import { isStoreUnavailable, type TokenRecord } from '../../core/ports/stores.ts'
+import type { TokenRecord } from '../../core/ports/stores.ts'
 import type { Principal } from '../../core/principal.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import { createId, createToken } from '../../crypto/tokens.ts'
 import { checkNames } from '../record-input.ts'
-import { rejected, unavailable } from '../token-verifier.ts'
+import { rejected, storeFailed, unavailable } from '../token-verifier.ts'
 import { comparisonCode, normaliseBootstrapCode } from './codes.ts'
 import type { PairingParts } from './create-pairing.ts'
 import { checkKeyProof, clockSkew } from './key-proof.ts'
@@ -35,7 +35,7 @@ const claimForm = /^[A-Za-z0-9_-]{43,128}$/
 
 /** Creates what says which device a proof is from, and what it waits for. */
 export function createProver(parts: ProverParts): Pairing['prove'] {
-  const { store, devices, clock, logger, revocations, randomBytes, judge, failures, options } = parts
+  const { store, devices, clock, revocations, randomBytes, judge, failures, options } = parts
 
   function identify(proof: DeviceProof): Subject | Verification {
     if (proof.by === 'claim') {
@@ -233,7 +233,7 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
       parts.report('collected', collected)
       return { ...provisional, issued: { deviceToken: token } }
     }
-    return { ...provisional, issue: () => issue().catch(cannotAnswer) }
+    return { ...provisional, issue: () => issue().catch(storeFailed) }
   }
 
   /** Somebody was faster: another socket of this device, or an administrator who changed their mind. */
@@ -247,12 +247,7 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
     return device === undefined ? unavailable('the device is not there yet', 1) : judge(device)
   }
 
-  function cannotAnswer(error: unknown): Verification {
-    if (!isStoreUnavailable(error)) logger?.error('Pairing failed.', { error: String(error) })
-    return unavailable('the store cannot answer', 5)
-  }
-
-  return (proof, context, introducer) => prove(proof, context, introducer).catch(cannotAnswer)
+  return (proof, context, introducer) => prove(proof, context, introducer).catch(storeFailed)
 }
 
 function countsOf(clientAddress: string | undefined): readonly FailureCount[] {
