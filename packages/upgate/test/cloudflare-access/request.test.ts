@@ -1,6 +1,6 @@
 import { sign } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { aud, current, encode, issuer, keyOf, requestOf, signToken, team, wordOf } from './team.ts'
+import { aud, current, encode, issuer, keyOf, otherAud, requestOf, signToken, team, wordOf } from './team.ts'
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
@@ -85,7 +85,7 @@ describe('9. header, cookie, email', () => {
       acme.user({ sub: 'somebody-else' }),
       acme.user({ email: 'eve@example.com' }),
       acme.service(),
-      acme.user({ sub: 'unsigned' }, keyOf('mallory')),
+      `junk; CF_Authorization=${acme.user({ sub: 'second' })}`,
     ]) {
       expect(await ask(cookie)).toMatchObject({
         outcome: 'rejected',
@@ -93,6 +93,83 @@ describe('9. header, cookie, email', () => {
       })
     }
     expect(wordOf(await ask('no-token-at-all')), 'says nothing about anybody').toBe('authenticated')
+  })
+
+  /* Any site of a parent domain can set `CF_Authorization`, and browsers keep those of a former login. Each of these
+     was 401 for as long as the cookie lasted, although the header was right. */
+  describe('beside a header that verifies, a cookie that does not verify here is ignored', () => {
+    const others = (acme: ReturnType<typeof team>): Record<string, string> => {
+      const [head = '', payload = ''] = acme.user({ sub: 'x' }).split('.')
+      return {
+        'signed by nobody': acme.user({ sub: 'x' }, keyOf('mallory')),
+        'signed by nobody, under a key id of the team': signToken(
+          { iss: 'https://acme.cloudflareaccess.com', sub: 'x' },
+          keyOf('mallory'),
+          { kid: current.kid },
+        ),
+        'with another signature': `${head}.${payload}.${acme.user().split('.')[2]}`,
+        'of the algorithm none': `${encode({ alg: 'none' })}.${payload}.`,
+        'of another team': acme.user({ sub: 'x', iss: 'https://evil.cloudflareaccess.com' }),
+        'for another application': acme.user({ sub: 'x', aud: [otherAud] }),
+        'of the team domain itself': acme.user({ sub: 'x', type: 'org' }),
+        'of somebody who was logged in before': acme.user({ sub: 'x', exp: acme.now() - 100 }),
+        'not valid yet': acme.user({ sub: 'x', nbf: acme.now() + 1_000 }),
+        'under a key id that nobody has': acme.withKid('0'.repeat(64)),
+        'of many kinds at once': Array.from({ length: 150 }, (_, i) => `x.${i}.x`).join(
+          '; CF_Authorization=',
+        ),
+      }
+    }
+
+    it.each(Object.keys(others(team())))('%s', async (which) => {
+      const acme = team()
+      const cookie = others(acme)[which]
+      expect(cookie).toBeDefined()
+      for (const header of [acme.user(), acme.service()]) {
+        const known = team({ services: { 'e367826f93b8d71185e03fe518aff3b4.access': { scopes: [] } } })
+        for (let again = 0; again < 2; again++) {
+          const answer = await known.ask({
+            'cf-access-jwt-assertion': header,
+            cookie: `a=1; CF_Authorization=${cookie}`,
+          })
+          expect(wordOf(answer)).toBe('authenticated')
+        }
+        expect(known.fetched, 'nothing is fetched for a cookie').toHaveLength(1)
+      }
+    })
+
+    it('and without the header it is what it was: bad, and no login', async () => {
+      const acme = team()
+      for (const [which, cookie] of Object.entries(others(acme))) {
+        expect(wordOf(await acme.ask({ cookie: `CF_Authorization=${cookie}` })), which).not.toBe(
+          'authenticated',
+        )
+      }
+    })
+
+    it('four of them are looked at, so that a header full of them costs four signatures at most', async () => {
+      const acme = team()
+      const header = acme.user()
+      await acme.verify(header)
+      const forged = Array.from({ length: 8 }, (_, i) => acme.user({ sub: `x${i}` }, keyOf('mallory')))
+      const cookie = [...forged, acme.user({ sub: 'other' })]
+        .map((each) => `CF_Authorization=${each}`)
+        .join('; ')
+      expect(wordOf(await acme.ask({ 'cf-access-jwt-assertion': header, cookie }))).toBe('authenticated')
+      const first = [acme.user({ sub: 'other' }), ...forged]
+        .map((each) => `CF_Authorization=${each}`)
+        .join('; ')
+      expect(wordOf(await acme.ask({ 'cf-access-jwt-assertion': header, cookie: first }))).toBe(
+        'invalid_credential',
+      )
+    })
+
+    it('a bad header stays final, whatever cookies say', async () => {
+      const acme = team()
+      const bad = acme.user({}, keyOf('mallory'))
+      const cookie = `CF_Authorization=${bad}; CF_Authorization=${acme.user()}`
+      expect(wordOf(await acme.ask({ 'cf-access-jwt-assertion': bad, cookie }))).toBe('invalid_credential')
+    })
   })
 
   it('compares the email header with the verified address', async () => {

@@ -9,7 +9,7 @@ const emailHeader = 'cf-access-authenticated-user-email'
 
 /** A token as found, with what it must not contradict. */
 export interface AccessCredential extends TokenCredential {
-  /** Values of the cookie that differ from the token. */
+  /** Values of the cookie that differ from the token: beside the header they refuse only if they verify. */
   readonly cookies?: readonly string[]
   /** The unsigned email header: compared, never believed. */
   readonly emailHeader?: string | undefined

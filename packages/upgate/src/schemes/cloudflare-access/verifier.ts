@@ -1,5 +1,5 @@
 import type { MaybePromise, Verification } from '../../core/credential.ts'
-import { isPromiseLike } from '../../core/maybe-promise.ts'
+import { andThen, isPromiseLike } from '../../core/maybe-promise.ts'
 import type { RevocationSelector } from '../../core/ports/revocations.ts'
 import { createVerifiedCache, type VerifiedEntry } from '../../core/verified-cache.ts'
 import { sha256 } from '../../crypto/sha256.ts'
@@ -9,6 +9,7 @@ import type { AccessCredential } from './extract.ts'
 import { identifyPrincipal } from './identify.ts'
 import type { KeyLookup, SigningKeys } from './keys.ts'
 import type { Settings } from './options.ts'
+import { refusalByCookies } from './other-cookies.ts'
 import { type Refusal, rejected, unavailable } from './refusal.ts'
 import { createSignatureCheck } from './signature.ts'
 import type { AccessClaims, AccessPrincipal } from './types.ts'
@@ -86,8 +87,8 @@ export class TokenVerifier {
     const known = this.#recall(digest, signedPart)
     const answer = known ?? this.#meet(token, digest, signedPart, dryRun)
     return isPromiseLike(answer)
-      ? answer.then((settled) => confirm(settled, credential))
-      : confirm(answer, credential)
+      ? answer.then((settled) => this.#confirm(settled, credential))
+      : this.#confirm(answer, credential)
   }
 
   /** Drops what is remembered, or about to be, of the principals that a revocation selects. */
@@ -97,6 +98,37 @@ export class TokenVerifier {
     // Whose these are is not known yet. They go on for those that wait; a token that comes from now on must not get
     // an answer that was looked up before the revocation.
     this.#pending.clear()
+  }
+
+  /** Checks what else the request says about who it is, which may only refuse. */
+  #confirm(verified: Verified | Refusal, credential: AccessCredential): MaybePromise<Answer> {
+    if (verified.outcome !== 'verified') return verified
+    const { emailHeader, cookies } = credential
+    if (emailHeader !== undefined && emailHeader !== '' && emailHeader !== verified.email) {
+      if (verified.email === undefined || lowerAscii(emailHeader) !== lowerAscii(verified.email)) {
+        return rejected('the email header names somebody else than the token')
+      }
+    }
+    const answer = credential.source === 'cookie' ? verified.ambient : verified.explicit
+    if (cookies === undefined) return answer
+    return andThen(
+      refusalByCookies(cookies, verified.subject, (token) => this.#claimsOf(token)),
+      (refusal) => refusal ?? answer,
+    )
+  }
+
+  /** The claims of a token that counts now, by the keys at hand: nothing is fetched, mapped or remembered for it. */
+  #claimsOf(token: string): MaybePromise<AccessClaims | Refusal> {
+    const parsed = parseToken(token)
+    if (typeof parsed === 'string') return rejected(parsed)
+    const fault = faultOf(parsed.payload, this.#settings)
+    if (fault !== undefined) return rejected(fault)
+    if (hasExpired(parsed.payload, this.#settings, this.#settings.clock.now())) {
+      return rejected('the token has expired', 'expired_credential')
+    }
+    const found = this.#keys.find(parsed.kid, false)
+    if (isPromiseLike(found) || found.outcome !== 'found') return rejected('no key at hand has this key id')
+    return this.#signed(token, found.key).then((signed) => ('outcome' in signed ? signed : signed.claims))
   }
 
   #recall(digest: string, signedPart: string): MaybePromise<Verified | Refusal> | undefined {
@@ -271,24 +303,4 @@ function keyOf(lookup: KeyLookup, expired: boolean, dryRun: boolean): FoundKey |
       return unavailable(`none of the signing keys known so far has this key id; ${until}`, lookup.retryAfter)
     }
   }
-}
-
-/** Checks what else the request says about who it is, which may only refuse. */
-function confirm(verified: Verified | Refusal, credential: AccessCredential): Answer {
-  if (verified.outcome !== 'verified') return verified
-  const { emailHeader, cookies } = credential
-  if (emailHeader !== undefined && emailHeader !== '' && emailHeader !== verified.email) {
-    if (verified.email === undefined || lowerAscii(emailHeader) !== lowerAscii(verified.email)) {
-      return rejected('the email header names somebody else than the token')
-    }
-  }
-  if (cookies !== undefined) {
-    for (const cookie of cookies) {
-      const other = parseToken(cookie)
-      if (typeof other !== 'string' && subjectKey(other.payload) !== verified.subject) {
-        return rejected('header and cookie are of different subjects')
-      }
-    }
-  }
-  return credential.source === 'cookie' ? verified.ambient : verified.explicit
 }

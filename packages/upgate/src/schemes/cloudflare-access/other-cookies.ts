@@ -1,0 +1,42 @@
+import type { MaybePromise } from '../../core/credential.ts'
+import { andThen } from '../../core/maybe-promise.ts'
+import { subjectKey } from './claims.ts'
+import { parseToken } from './compact-jws.ts'
+import { type Refusal, rejected } from './refusal.ts'
+import type { AccessClaims } from './types.ts'
+
+/** Cookies looked at; each that names another subject costs a signature. */
+const maxCookies = 4
+
+/**
+ * The refusal where a cookie beside the header verifies for another subject than the header's, or could not be checked.
+ *
+ * Any site under a parent domain can set a cookie of this name, and browsers keep those of a former login: one that
+ * does not verify for this team and audience says nothing. Nor does one more than four.
+ *
+ * @param subject - as `subjectKey` gives it
+ * @param verify - gives the claims of a token that counts now; must fetch nothing
+ */
+export function refusalByCookies(
+  cookies: readonly string[],
+  subject: string,
+  verify: (token: string) => MaybePromise<AccessClaims | Refusal>,
+): MaybePromise<Refusal | undefined> {
+  const next = (at: number): MaybePromise<Refusal | undefined> => {
+    const cookie = cookies[at]
+    if (cookie === undefined || at >= maxCookies) return undefined
+    const parsed = parseToken(cookie)
+    if (typeof parsed === 'string' || subjectKey(parsed.payload) === subject) return next(at + 1)
+    return andThen(verify(cookie), (found) => {
+      if (isRefusal(found)) return found.outcome === 'unavailable' ? found : next(at + 1)
+      return subjectKey(found) === subject
+        ? next(at + 1)
+        : rejected('header and cookie are of different subjects')
+    })
+  }
+  return next(0)
+}
+
+function isRefusal(found: AccessClaims | Refusal): found is Refusal {
+  return 'outcome' in found && 'reason' in found
+}
