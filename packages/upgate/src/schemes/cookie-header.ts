@@ -2,15 +2,22 @@ const space = 32
 const semicolon = 59
 const equals = 61
 
+/** Different values of one name that are looked at: the last ones. */
+const maxCandidates = 4
+
 /**
  * Reads one cookie from a `Cookie` header without parsing the others (RFC 6265 section 5.4).
  *
- * `undefined` when it is absent, empty, or there twice with different values: somebody who may set cookies for a
- * parent domain put one beside ours, and which came first says nothing about whose is whose. Only the space
- * separates: a name behind other white space is another name, which browsers let anybody set.
+ * Only the space separates: a name behind other white space is another name, which browsers let any site set.
+ *
+ * @returns its value, the different ones where there are several, or `undefined` when it is absent or empty. Somebody
+ * who may set cookies for a parent domain, or for a longer path, put others beside ours; which came first says nothing
+ * about whose is whose. Of very many the last four are given: browsers send those for longer paths first, so that only
+ * cookies for `Path=/`, of which there is one for each parent domain, can come behind ours.
  */
-export function readCookie(header: string, name: string): string | undefined {
+export function readCookie(header: string, name: string): string | readonly string[] | undefined {
   let value: string | undefined
+  let several: string[] | undefined
   for (let at = header.indexOf(name); at !== -1; at = header.indexOf(name, at + 1)) {
     const start = at + name.length + 1
     if (header.charCodeAt(start - 1) !== equals) continue
@@ -21,8 +28,16 @@ export function readCookie(header: string, name: string): string | undefined {
     if (end === -1) end = header.length
     while (header.charCodeAt(end - 1) === space) end--
     const found = header.slice(start, end)
-    if (value !== undefined && value !== found) return undefined
-    value = found
+    if (found === '' || (found === value && several === undefined)) continue
+    if (value === undefined) {
+      value = found
+      continue
+    }
+    several ??= [value]
+    const known = several.indexOf(found)
+    if (known !== -1) several.splice(known, 1)
+    several.push(found)
+    if (several.length > maxCandidates) several.shift()
   }
-  return value === '' ? undefined : value
+  return several ?? value
 }

@@ -7,6 +7,8 @@ import type { Principal, PrincipalKind } from '../core/principal.ts'
 import type { AuthRequest } from '../core/request.ts'
 import { systemClock } from '../services/system-clock.ts'
 import { headerName, notOfThisForm } from './bearer.ts'
+import { verifyCandidates } from './candidates.ts'
+import { cookieAlternatives, withCookies } from './cookie-alternatives.ts'
 import { readCookie } from './cookie-header.ts'
 
 /** Who was found by a session system of the application's own. A property that is `undefined` counts as absent. */
@@ -29,7 +31,10 @@ export interface FromRequestOptions {
   readonly name?: string
   /** Whether it goes by cookies. Say `false` only for what reads a header alone. Default: true. */
   readonly ambient?: boolean
-  /** Names of its cookies: requests without any of them are not asked about. Default: any cookie may be its. */
+  /**
+   * Names of its cookies: requests without any of them are not asked about, and one that came twice (a site of a parent
+   * domain can put another beside it) is tried value by value. Default: any cookie may be its, and the first counts.
+   */
   readonly cookie?: string | readonly string[]
   /** Header that is read where it is not ambient. Default: `authorization`. */
   readonly header?: string
@@ -114,6 +119,18 @@ export function requestScheme<Request extends object>(
     })
   }
 
+  async function ask(native: Request): Promise<Verification> {
+    const found = await inTime(native)
+    if (found.problem !== undefined) {
+      const { problem: reason, ...thrown } = found
+      return { outcome: 'unavailable', reason, ...thrown }
+    }
+    if (found.mapped === null || found.mapped === undefined) {
+      return { outcome: 'rejected', code: 'invalid_credential', reason: 'nobody was found' }
+    }
+    return principalOf(found.mapped, name)
+  }
+
   return {
     name,
     ambient,
@@ -130,23 +147,27 @@ export function requestScheme<Request extends object>(
       if (credential.type !== 'opaque' || credential.source !== 'middleware' || credential.name !== name) {
         return notOfThisForm('what is read of a request')
       }
-      const native = (credential.value as AuthRequest).native as Request | undefined
+      const request = credential.value as AuthRequest
+      const native = request.native as Request | undefined
       if (native === undefined) {
         return { outcome: 'unavailable', reason: 'the adapter does not pass the host request on' }
       }
-      const found = await inTime(native)
-      if (found.problem !== undefined) {
-        const { problem: reason, ...thrown } = found
-        return { outcome: 'unavailable', reason, ...thrown }
-      }
-      if (found.mapped === null || found.mapped === undefined) {
-        return { outcome: 'rejected', code: 'invalid_credential', reason: 'nobody was found' }
-      }
-      return principalOf(found.mapped, name)
+      const alternatives =
+        cookies === undefined ? undefined : cookieAlternatives(String(request.headers.cookie), cookies)
+      if (alternatives === undefined) return ask(native)
+      const asked = alternatives.map((cookie) => withCookies(native, cookie))
+      const sound = asked.filter((each) => each !== undefined)
+      return sound.length === 0 || sound.length < asked.length ? undecidable : verifyCandidates(sound, ask)
     },
     ...(revocations === undefined ? {} : { revocations }),
   }
 }
+
+const undecidable: Verification = Object.freeze({
+  outcome: 'rejected',
+  code: 'invalid_credential',
+  reason: 'a cookie came more than once, and they cannot be tried one by one',
+})
 
 function cookieNames(
   where: string,

@@ -1,10 +1,11 @@
 import { stringifySetCookie } from 'cookie'
-import type { MaybePromise, Scheme, Verification } from '../core/credential.ts'
+import type { Credential, MaybePromise, Scheme, TokenCredential, Verification } from '../core/credential.ts'
 import { assertKnownOptions } from '../core/options.ts'
 import type { Logger } from '../core/ports/logger.ts'
 import type { RevocationFeed } from '../core/ports/revocations.ts'
 import type { IssuedSession } from '../services/types.ts'
 import { notOfThisForm } from './bearer.ts'
+import { verifyCandidates } from './candidates.ts'
 import { readCookie } from './cookie-header.ts'
 
 export interface SessionCookieOptions {
@@ -38,7 +39,8 @@ export interface SessionCookieScheme extends Scheme {
 /**
  * Authenticates browsers by a session cookie: `__Host-`, `Secure`, `HttpOnly`, `SameSite`.
  *
- * It is ambient: it counts only from an allowed Origin.
+ * It is ambient: it counts only from an allowed Origin. Where a site of a parent domain put others of its name beside it,
+ * which it cannot with `__Host-`, the one that verifies counts, and none where they are of different principals.
  *
  * @throws TypeError for an unknown option or a name that a cookie cannot have
  * @example
@@ -85,14 +87,31 @@ export function sessionCookie(options: SessionCookieOptions): SessionCookieSchem
     extract(request) {
       const header = request.headers.cookie
       if (typeof header !== 'string') return undefined
-      const value = readCookie(header, cookieName)
-      if (value === undefined) return undefined
-      return { credential: { type: 'token', source: 'cookie', value }, location: cookieName }
+      const found = readCookie(header, cookieName)
+      if (found === undefined) return undefined
+      if (typeof found === 'string') {
+        return { credential: { type: 'token', source: 'cookie', value: found }, location: cookieName }
+      }
+      return { credential: several(found), location: cookieName }
     },
-    verify: (credential) =>
-      credential.type === 'token' ? sessions.verify(credential.value) : notOfThisForm('a session'),
+    verify(credential: Credential & Partial<SeveralSessions>) {
+      if (credential.type !== 'token') return notOfThisForm('a session')
+      const { values } = credential
+      return values === undefined
+        ? sessions.verify(credential.value)
+        : verifyCandidates(values, (value) => sessions.verify(value))
+    },
     ...(sessions.revocations === undefined ? {} : { revocations: sessions.revocations }),
   }
+}
+
+/** The cookie, sent with different values. */
+interface SeveralSessions extends TokenCredential {
+  readonly values: readonly string[]
+}
+
+function several(values: readonly string[]): SeveralSessions {
+  return { type: 'token', source: 'cookie', value: values.at(-1) as string, values }
 }
 
 /**

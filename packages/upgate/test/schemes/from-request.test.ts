@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import { describe, expect, test } from 'vitest'
 import { fromRequest } from '../../src/schemes/from-request.ts'
 import { manualClock } from '../../src/testing/manual-clock.ts'
@@ -71,9 +72,82 @@ describe('a function that finds the session of a request', () => {
     const scheme = fromRequest(() => ({ id: 'ada' }), { cookie: ['sid', '__Secure-sid'] })
     expect(await decide(scheme, { cookie: 'other=1; xsid=2; sid=' }, {})).toBe('absent')
     expect(await decide(scheme, { cookie: 'other=1; __Secure-sid=2' }, {})).toBe('authenticated')
-    // Two of one name: nobody can say which is whose.
-    expect(await decide(scheme, { cookie: 'sid=1; sid=2' }, {})).toBe('absent')
+    // Two of one name, in a request of which nothing is known: they cannot be tried one by one.
+    expect(await decide(scheme, { cookie: 'sid=1; sid=2' }, {})).toBe('invalid_credential')
     expect(await decide(scheme, {}, {})).toBe('absent')
+  })
+
+  describe('where a cookie of its came more than once', () => {
+    const people: Record<string, string> = { good: 'ada', again: 'ada', eve: 'eve' }
+    const seen: string[] = []
+    /** Reads the first cookie, as session systems do. */
+    const scheme = fromRequest(
+      (asked: IncomingMessage) => {
+        seen.push(asked.headers.cookie as string)
+        const id = people[/(?:^|; )sid=([^;]*)/.exec(asked.headers.cookie as string)?.[1] ?? '']
+        return id === undefined ? null : { id }
+      },
+      { cookie: ['sid', 'other'] },
+    )
+    const native = (cookie: string, more: object = {}) => ({
+      headers: { host: 'a', cookie },
+      rawHeaders: ['Host', 'a', 'Cookie', cookie],
+      ...more,
+    })
+    const ask = async (cookie: string, more?: object) => {
+      seen.length = 0
+      const found = scheme.extract?.(request({ cookie }, native(cookie, more)))
+      const answer = found && (await scheme.verify(found.credential, context))
+      return answer?.outcome === 'authenticated' ? answer.principal.id : (answer?.outcome ?? 'absent')
+    }
+
+    test('each value is tried, and nobody is locked out by what a stranger put beside it', async () => {
+      for (const header of [
+        'sid=good; sid=x',
+        'sid=x; sid=good',
+        'sid=; sid=good',
+        'a=1; sid=x; b=2; sid=y; sid=good',
+      ]) {
+        expect(await ask(header), header).toBe('ada')
+      }
+      expect(await ask('a=1; sid=x; b=2; sid=good')).toBe('ada')
+      expect(seen).toEqual(['a=1; b=2; sid=x', 'a=1; b=2; sid=good'])
+      expect(await ask('sid=good; sid=again')).toBe('ada')
+      expect(await ask('sid=good; other=1; other=2')).toBe('ada')
+    })
+
+    test('nobody is logged in as a stranger', async () => {
+      expect(await ask('sid=eve; sid=good')).toBe('rejected')
+      expect(await ask('sid=good; sid=eve')).toBe('rejected')
+      expect(await ask('sid=x; sid=y')).toBe('rejected')
+    })
+
+    test('a bounded number is tried, of the last ones', async () => {
+      const many = Array.from({ length: 100 }, (_, i) => `sid=t${i}`).join('; ')
+      expect(await ask(`${many}; sid=good`)).toBe('ada')
+      expect(seen).toHaveLength(4)
+      expect(await ask('sid=1; sid=2; sid=3; other=1; other=2')).toBe('rejected')
+      expect(seen).toHaveLength(0)
+    })
+
+    test('what was read of the cookies already is not trusted, and no header shows both', async () => {
+      expect(await ask('sid=x; sid=good', { cookies: { sid: 'x' } })).toBe('rejected')
+      expect(await ask('sid=x; sid=good', { session: {} })).toBe('rejected')
+      expect(await ask('sid=good', { cookies: { sid: 'good' } })).toBe('ada')
+      const shown: unknown[] = []
+      const looking = fromRequest(
+        (asked: IncomingMessage) => {
+          shown.push([asked.headersDistinct.cookie, asked.rawHeaders, (asked as { id?: number }).id])
+          return null
+        },
+        { cookie: 'sid' },
+      )
+      await decide(looking, { cookie: 'sid=1; sid=2' }, native('sid=1; sid=2', { id: 7 }))
+      expect(shown).toEqual([
+        [['sid=1'], ['Host', 'a', 'Cookie', 'sid=1'], 7],
+        [['sid=2'], ['Host', 'a', 'Cookie', 'sid=2'], 7],
+      ])
+    })
   })
 
   test.each([

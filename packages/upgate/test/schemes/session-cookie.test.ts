@@ -1,8 +1,9 @@
+import { createGate, type Verification } from 'upgate'
 import { describe, expect, test } from 'vitest'
 import { readCookie } from '../../src/schemes/cookie-header.ts'
 import { cookieMayBeSecure, sessionCookie } from '../../src/schemes/session-cookie.ts'
 import { login, person, setUp } from '../services/setup.ts'
-import { decide, request } from './requests.ts'
+import { context, decide, request } from './requests.ts'
 
 async function browser() {
   const setup = setUp()
@@ -89,20 +90,125 @@ describe('a session cookie', () => {
 })
 
 describe('cookies as attackers send them', () => {
-  test('cookie tossing: two of the name with different values count as none, whichever comes first', async () => {
-    const { setup, issued, scheme, id } = await browser()
-    const attacker = await login(setup, id)
-    for (const [a, b] of [
-      [issued.token, attacker.token],
-      [attacker.token, issued.token],
-      [issued.token, 'x'],
-      ['', issued.token],
+  /* A site of a parent domain, or another program on the same host, that put a cookie of our name beside ours logged
+     everybody out who had visited it, whatever it put there. */
+  test('cookie tossing: the one that verifies counts, whatever was put beside it, and wherever', async () => {
+    const { issued, scheme } = await browser()
+    const { token } = issued
+    const elsewhere = setUp()
+    const nobodys = (await login(elsewhere, (await person(elsewhere)).id)).token
+    for (const others of [
+      ['x'],
+      [''],
+      ['', 'x', 'y'],
+      [`${token}x`],
+      [token.replace(/.$/, (c) => (c === 'a' ? 'b' : 'a'))],
+      [nobodys],
+      Array.from({ length: 3 }, (_, i) => `tossed${i}`),
     ]) {
-      const cookie = `__Host-upgate_session=${a}; __Host-upgate_session=${b}`
-      expect(await decide(scheme, { cookie }), cookie).toBe('absent')
+      for (let place = 0; place <= others.length; place++) {
+        const values = [...others.slice(0, place), token, ...others.slice(place)]
+        const cookie = values.map((value) => `__Host-upgate_session=${value}`).join('; ')
+        expect(await decide(scheme, { cookie }), cookie).toBe('authenticated')
+      }
     }
-    const same = `__Host-upgate_session=${issued.token}; a=1; __Host-upgate_session=${issued.token}`
+    const same = `__Host-upgate_session=${token}; a=1; __Host-upgate_session=${token}`
     expect(await decide(scheme, { cookie: same })).toBe('authenticated')
+  })
+
+  test('cookie tossing: however many for longer paths, which browsers send first, ours is looked at', async () => {
+    const { issued, scheme, setup } = await browser()
+    let asked = 0
+    const counting = sessionCookie({
+      sessions: {
+        verify: (token) => {
+          asked++
+          return setup.sessions.verify(token)
+        },
+      },
+    })
+    const many = Array.from({ length: 200 }, (_, i) => `__Host-upgate_session=tossed${i}`).join('; ')
+    for (const behind of [
+      '',
+      '; __Host-upgate_session=a',
+      '; __Host-upgate_session=a; __Host-upgate_session=b',
+    ]) {
+      const cookie = `${many}; __Host-upgate_session=${issued.token}${behind}`
+      expect(await decide(scheme, { cookie })).toBe('authenticated')
+      asked = 0
+      expect(await decide(counting, { cookie })).toBe('authenticated')
+      expect(asked, 'bounded').toBe(4)
+    }
+  })
+
+  test('cookie tossing: two of one principal are that principal, two of different ones are none', async () => {
+    const { setup, issued, scheme, id } = await browser()
+    const again = await login(setup, id)
+    const stranger = await login(setup, (await person(setup, 'eve@example.com')).id)
+    const cookie = (...tokens: string[]) => tokens.map((each) => `__Host-upgate_session=${each}`).join('; ')
+    const found = scheme.extract?.(request({ cookie: cookie(issued.token, again.token) }))
+    expect(found && (await scheme.verify(found.credential, context))).toMatchObject({
+      outcome: 'authenticated',
+      principal: { id, sessionId: again.session.id },
+    })
+    for (const tokens of [
+      [issued.token, stranger.token],
+      [stranger.token, issued.token],
+      [stranger.token, 'x', issued.token, again.token],
+    ]) {
+      const both = scheme.extract?.(request({ cookie: cookie(...tokens) }))
+      expect(both && (await scheme.verify(both.credential, context))).toMatchObject({
+        outcome: 'rejected',
+        code: 'invalid_credential',
+        reason: 'several cookies of this name are valid, for different principals',
+        clear: false,
+      })
+    }
+  })
+
+  test('cookie tossing: one that cannot be judged leaves all unjudged', async () => {
+    const verify = (token: string): Verification =>
+      token === 'good'
+        ? {
+            outcome: 'authenticated',
+            principal: { kind: 'user', id: 'u', scheme: 's', scopes: [], roles: [], attributes: {} },
+          }
+        : token === 'open'
+          ? { outcome: 'unavailable', reason: 'no store' }
+          : { outcome: 'rejected', code: 'invalid_credential', reason: 'no' }
+    const scheme = sessionCookie({ sessions: { verify }, secure: false, name: 's' })
+    expect(await decide(scheme, { cookie: 's=good; s=open' })).toBe('unavailable')
+    expect(await decide(scheme, { cookie: 's=open; s=good' })).toBe('unavailable')
+    expect(await decide(scheme, { cookie: 's=bad; s=good' })).toBe('authenticated')
+    expect(await decide(scheme, { cookie: 's=bad; s=worse' })).toBe('invalid_credential')
+  })
+
+  test('cookie tossing: a good one is never removed for the sake of a bad one, and bad ones alone are', async () => {
+    const { setup, issued, id } = await browser()
+    const scheme = sessionCookie({ sessions: setup.sessions, secure: false, name: 's' })
+    const stranger = await login(setup, (await person(setup, 'eve@example.com')).id)
+    const gate = createGate({
+      origins: ['https://a.example'],
+      schemes: [scheme],
+      clock: setup.clock,
+      logger: { warn() {}, error() {} },
+    })
+    const ask = async (...tokens: string[]) => {
+      const cookie = tokens.map((token) => `s=${token}`).join('; ')
+      const decision = await gate.decide(request({ cookie, host: 'a.example' }))
+      return [
+        'code' in decision ? decision.code : decision.outcome === 'allow' && decision.principal?.id,
+        'headers' in decision && decision.headers?.filter(([name]) => name === 'Set-Cookie').length,
+      ]
+    }
+    expect(await ask('x', issued.token)).toEqual([id, undefined])
+    expect(await ask(issued.token, 'x')).toEqual([id, undefined])
+    expect(await ask(issued.token, stranger.token), 'removing ours would leave the stranger').toEqual([
+      'auth_required',
+      undefined,
+    ])
+    expect(await ask('x', 'y')).toEqual(['auth_required', 1])
+    expect(await ask('x')).toEqual(['auth_required', 1])
   })
 
   test('Unicode and other white space before `__Host-` makes another name, which anybody may set', async () => {
@@ -137,6 +243,9 @@ describe('cookies as attackers send them', () => {
     expect(readCookie('s=1;s=1', 's')).toBe('1')
     expect(readCookie('ss=1; s=2', 's')).toBe('2')
     expect(readCookie('', 's')).toBeUndefined()
+    expect(readCookie('s=; s=1', 's')).toBe('1')
+    expect(readCookie('s=1; s=2; s=1', 's')).toEqual(['2', '1'])
+    expect(readCookie('s=1; s=2; s=3; s=4; s=5', 's')).toEqual(['2', '3', '4', '5'])
   })
 
   test('a long header costs time in proportion to its length', () => {
