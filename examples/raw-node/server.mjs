@@ -8,7 +8,7 @@ const url = `http://localhost:${PORT}`
 
 const services = createServices({ store: memoryStore() })
 const gate = createGate({
-  origins: [url],
+  origins: [url, `http://127.0.0.1:${PORT}`],
   schemes: [apiKey({ keys: services.keys }), deviceToken({ devices: services.devices })],
   rules: [
     { path: '/health', access: 'public' },

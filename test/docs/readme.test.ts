@@ -53,7 +53,17 @@ describe('the program on the first screen of the README', () => {
     expect(await me.text()).toMatch(/^hello \S+\n$/)
     expect((await fetch(`http://localhost:${port}/api/me`)).status).toBe(401)
     expect((await fetch(`http://localhost:${port}/health`)).status).toBe(200)
+    // The same program under its other name, which was refused there: 403 `host_refused`.
+    const byAddress = `http://127.0.0.1:${port}`
+    const again = await fetch(`${byAddress}/api/me`, { headers: { 'x-api-key': key } })
+    expect([again.status, await again.text()]).toEqual([200, expect.stringMatching(/^hello \S+\n$/)])
+    expect((await fetch(`${byAddress}/api/me`)).status).toBe(401)
 
+    for (const origin of [`http://localhost:${port}`, byAddress]) {
+      const page = new WebSocket(`${origin.replace('http', 'ws')}/ws`, { origin })
+      await once(page, 'open')
+      page.terminate()
+    }
     const socket = new WebSocket(`ws://localhost:${port}/ws`)
     await once(socket, 'open')
     socket.send(/\{"type":"auth".*\}/.exec(output)?.[0] ?? '')

@@ -152,11 +152,20 @@ function fieldsOf(event: AuditEvent): Fields {
         status: event.status,
         detail: event.detail,
         rule: event.rule,
+        scheme: event.scheme,
+        note: event.note,
       }
     case 'socket_accepted':
       return { ...placeOf(event.place), ...whoOf(event.principal), connection: event.connectionId }
     case 'socket_refused':
-      return { ...placeOf(event.place), code: event.code, closeCode: event.closeCode, detail: event.detail }
+      return {
+        ...placeOf(event.place),
+        code: event.code,
+        closeCode: event.closeCode,
+        detail: event.detail,
+        scheme: event.scheme,
+        note: event.note,
+      }
     case 'socket_refreshed':
       return { ...whoOf(event.principal), connection: event.connectionId }
     case 'socket_refresh_refused':
@@ -165,6 +174,8 @@ function fieldsOf(event: AuditEvent): Fields {
         connection: event.connectionId,
         code: event.code,
         detail: event.detail,
+        scheme: event.scheme,
+        note: event.note,
       }
     case 'socket_closed':
       return { ...whoOf(event.principal), connection: event.connectionId, reason: event.reason }

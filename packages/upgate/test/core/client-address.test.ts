@@ -47,4 +47,35 @@ describe('the client address', () => {
     )
     expect(steps.find(({ step }) => step === 'client')?.detail).toContain('unknown')
   })
+
+  /* At every local start the operator was warned of a proxy that was not there. */
+  it('warns of clients behind loopback once a header of a proxy or tunnel is seen, and names it', async () => {
+    const warnings: string[] = []
+    const logger = { warn: (message: string) => void warnings.push(message), error() {} }
+    for (const name of [
+      'x-forwarded-for',
+      'forwarded',
+      'x-real-ip',
+      'cf-connecting-ip',
+      'tailscale-headers-info',
+      'via',
+    ]) {
+      warnings.length = 0
+      const gate = makeGate({ logger })
+      for (const peerAddress of ['127.0.0.1', '::1', '::ffff:127.0.0.1']) {
+        expect(gate.clientAddressOf(request('/x', { peerAddress }))).toBeUndefined()
+      }
+      gate.clientAddressOf(request('/x', { peerAddress: '203.0.113.7', headers: { [name]: '198.51.100.1' } }))
+      expect(warnings).toEqual([])
+      for (let i = 0; i < 3; i++) {
+        const asked = request('/x', { peerAddress: '127.0.0.1', headers: { [name]: '198.51.100.1' } })
+        expect(gate.clientAddressOf(asked), 'it proves nothing').toBeUndefined()
+      }
+      expect(warnings).toEqual([
+        expect.stringMatching(
+          new RegExp(`^Requests arrive from loopback with \`${name}\`, and no proxy .*\`trustedProxies\``),
+        ),
+      ])
+    }
+  })
 })

@@ -1,4 +1,11 @@
-import { createGate, type Principal, type Revocation, type RevocationFeed, type Verification } from 'upgate'
+import {
+  type AuditEvent,
+  createGate,
+  type Principal,
+  type Revocation,
+  type RevocationFeed,
+  type Verification,
+} from 'upgate'
 import { describe, expect, it } from 'vitest'
 import {
   cookieScheme,
@@ -254,6 +261,37 @@ describe('nothing ambient without Origin', () => {
     expect(decision).toMatchObject({
       detail: `The origin "https://evil.example?${'x'.repeat(79)}" is not allowed.`,
     })
+  })
+
+  it('says which Host was refused, cut and printable, and to the operator alone which would be right', async () => {
+    const lines: unknown[] = []
+    const events: AuditEvent[] = []
+    const logger = { warn: (...line: unknown[]) => void lines.push(line), error() {} }
+    const own = makeGate({ hosts: ['10.0.0.1:8787'], logger })
+    own.events.subscribe((event) => void events.push(event))
+    const answer = async (host: string | undefined) => {
+      const asked = { ...request('/any'), headers: host === undefined ? {} : { host } }
+      const decision = await own.decide(asked)
+      if (!('code' in decision)) throw new Error('not refused')
+      const { status, body, headers } = own.render(decision, asked)
+      expect([status, decision.code]).toEqual([403, 'host_refused'])
+      expect(JSON.stringify([body, headers])).not.toMatch(/10\.0\.0\.1|gateway\.example\.com/)
+      return JSON.parse(body).detail
+    }
+    expect(await answer('127.0.0.1:8787')).toBe(
+      'The Host header names "127.0.0.1:8787", which is not a host of this server.',
+    )
+    expect(await answer(`evil\u0007\u001b[2J<script>${'x'.repeat(200)}`)).toBe(
+      `The Host header names "evil??[2J<script>${'x'.repeat(83)}", which is not a host of this server.`,
+    )
+    expect(await answer(undefined)).toBe('The request has no Host header.')
+    const note = expect.stringMatching(/^Hosts of this gate are: gateway\.example\.com, 10\.0\.0\.1:8787\. /)
+    expect(events[0]).toMatchObject({ type: 'refused', code: 'host_refused', note })
+    expect(lines[0]).toEqual(['A request was refused for its Host.', { host: '"127.0.0.1:8787"', note }])
+    for (let i = 0; i < 100; i++) await answer(`host-${i}.example`)
+    expect(lines, 'a stranger cannot flood the log').toHaveLength(5)
+    const { steps } = await own.explain(request('/any', { headers: { host: 'other' } }))
+    expect(steps).toContainEqual({ step: 'note', detail: note })
   })
 
   it('refuses a Host that is not ours outside public rules (DNS rebinding)', async () => {
