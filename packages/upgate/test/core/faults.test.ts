@@ -455,6 +455,24 @@ describe('credentials in an exception', () => {
     }
   })
 
+  it('a second header of one name, which Node does not show among the others', async () => {
+    const s = stage({
+      schemes: [
+        keyScheme(
+          {},
+          {
+            extract: () => {
+              throw new Error('quoting second-4711')
+            },
+          },
+        ),
+      ],
+    })
+    const rawHeaders = ['Host', 'gateway.example.com', 'X-Odd', 'first', 'X-Odd', 'second-4711']
+    await refused(s, request('/any', { headers: { 'x-odd': 'first' }, rawHeaders }))
+    expect(s.lines).toMatchObject([{ fields: { error: 'Error: quoting [redacted]' } }])
+  })
+
   it('leaves what says something: the rest of the message, and its places', async () => {
     const told = await logged(() => new TypeError(`no session for ${secret} in table sessions`), {
       ...bearer,
