@@ -20,7 +20,7 @@ const maxCookies = 4
 export function refusalByCookies(
   cookies: readonly string[],
   subject: string,
-  verify: (token: string) => MaybePromise<AccessClaims | Refusal>,
+  verify: (token: string) => MaybePromise<{ readonly claims: AccessClaims } | Refusal>,
 ): MaybePromise<Refusal | undefined> {
   const next = (at: number): MaybePromise<Refusal | undefined> => {
     const cookie = cookies[at]
@@ -28,15 +28,11 @@ export function refusalByCookies(
     const parsed = parseToken(cookie)
     if (typeof parsed === 'string' || subjectKey(parsed.payload) === subject) return next(at + 1)
     return andThen(verify(cookie), (found) => {
-      if (isRefusal(found)) return found.outcome === 'unavailable' ? found : next(at + 1)
-      return subjectKey(found) === subject
+      if ('outcome' in found) return found.outcome === 'unavailable' ? found : next(at + 1)
+      return subjectKey(found.claims) === subject
         ? next(at + 1)
         : rejected('header and cookie are of different subjects')
     })
   }
   return next(0)
-}
-
-function isRefusal(found: AccessClaims | Refusal): found is Refusal {
-  return 'outcome' in found && 'reason' in found
 }

@@ -118,7 +118,7 @@ export class TokenVerifier {
   }
 
   /** The claims of a token that counts now, by the keys at hand: nothing is fetched, mapped or remembered for it. */
-  #claimsOf(token: string): MaybePromise<AccessClaims | Refusal> {
+  #claimsOf(token: string): MaybePromise<{ readonly claims: AccessClaims } | Refusal> {
     const parsed = parseToken(token)
     if (typeof parsed === 'string') return rejected(parsed)
     const fault = faultOf(parsed.payload, this.#settings)
@@ -128,7 +128,7 @@ export class TokenVerifier {
     }
     const found = this.#keys.find(parsed.kid, false)
     if (isPromiseLike(found) || found.outcome !== 'found') return rejected('no key at hand has this key id')
-    return this.#signed(token, found.key).then((signed) => ('outcome' in signed ? signed : signed.claims))
+    return this.#signed(token, found.key)
   }
 
   #recall(digest: string, signedPart: string): MaybePromise<Verified | Refusal> | undefined {
