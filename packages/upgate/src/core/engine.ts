@@ -1,4 +1,5 @@
 import { narrow, whyNotAuthorized } from './authorize.ts'
+import { whyNotCanonical } from './canonical-form.ts'
 import type { ClientAddresses } from './client-address.ts'
 import type { RefusalCode } from './codes.ts'
 import type { Credential, MaybePromise, Scheme, Verification, VerifyContext } from './credential.ts'
@@ -162,7 +163,7 @@ export class Engine<P extends Principal> {
     const match = this.#parts.matcher.match(request.target, request.rewrittenTarget, request.method, upgrade)
     if (this.#parts.closed?.has(request.target, request.rewrittenTarget) === true)
       return refuse('external_login')
-    if (match === 'ambiguous') return refuse('ambiguous_target')
+    if (match === 'ambiguous') return refuse('ambiguous_target', { detail: describeAmbiguity(request) })
     if ('malformed' in match) return refuse('malformed_target', { detail: match.malformed })
     return this.#decideUnder(match, request, upgrade, trace)
   }
@@ -308,7 +309,9 @@ export class Engine<P extends Principal> {
     headers: HeaderList | undefined,
   ): MaybePromise<Refused> {
     const { setup, faults } = this.#parts
-    if (setup === undefined || this.#setupDone) return refuse('auth_required', { rule, headers })
+    const login = (): Refused =>
+      refuse('auth_required', { rule, headers, detail: describeStrictness(rule, request) })
+    if (setup === undefined || this.#setupDone) return login()
     const unknown = (error: unknown): Refused => {
       // A store that cannot answer is not a store without accounts.
       faults.report({
@@ -324,7 +327,7 @@ export class Engine<P extends Principal> {
       const settle = (value: boolean): Refused => {
         if (value === true) return refuse('setup_required', { rule, headers })
         this.#setupDone = true
-        return refuse('auth_required', { rule, headers })
+        return login()
       }
       return isPromiseLike(required) ? Promise.resolve(required).then(settle, unknown) : settle(required)
     } catch (error) {
@@ -411,6 +414,26 @@ function allow<P extends Principal>(
 function refuseMethod(method: string): Refused | undefined {
   if (method !== 'CONNECT' && method !== 'TRACE') return undefined
   return refuse('method_refused', { headers: [['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS']] })
+}
+
+function unusualIn(request: AuthRequest): string | undefined {
+  return whyNotCanonical(request.target) ?? whyNotCanonical(request.rewrittenTarget ?? '/')
+}
+
+function describeAmbiguity(request: AuthRequest): string | undefined {
+  const unusual = unusualIn(request)
+  return unusual === undefined
+    ? undefined
+    : `The request target can be read in ways that meet different rules: its path holds ${unusual}.`
+}
+
+/** Without it, a public file named `50%25.png` would ask for a login and not say why. */
+function describeStrictness(rule: CompiledRule, request: AuthRequest): string | undefined {
+  // Demands of a single route have nothing to do with its path.
+  const unusual = rule.index < -1 ? undefined : unusualIn(request)
+  return unusual === undefined
+    ? undefined
+    : `No credential was sent, or none that counts here. The path holds ${unusual}, which routers read in more than one way: such a path is not let in without a credential.`
 }
 
 function refuseOrigin(request: AuthRequest, rule: CompiledRule): Refused {

@@ -46,11 +46,11 @@ export class Matcher {
 
   // Scratch of one synchronous walk.
   #path = ''
-  #lower = ''
+  #key = ''
   #method = ''
   #upgrade = false
   #strict = false
-  /** The path has no upper-case letter: the trie alone has compared it letter by letter. */
+  /** The path is its own key: the trie alone has compared it letter by letter. */
   #plain = false
   #first: CompiledRule | undefined
   #protective: CompiledRule | undefined
@@ -95,37 +95,49 @@ export class Matcher {
   }
 
   #matchTarget(target: Target, method: string, upgrade: boolean): CompiledRule | undefined {
-    if (target.readings === undefined) return this.#walk(target.path, target.lowerPath, method, upgrade, true)
+    if (target.readings === undefined) {
+      this.#begin(target.path, target.key, method, upgrade, true)
+      this.#visit(this.#root, 0)
+      for (const key of target.otherKeys ?? []) {
+        this.#key = key
+        this.#visit(this.#root, 0)
+      }
+      return this.#found()
+    }
     let common: CompiledRule | undefined
     for (const reading of target.readings) {
-      const rule = this.#walk(reading, reading, method, upgrade, false)
+      this.#begin(reading, reading, method, upgrade, false)
+      this.#visit(this.#root, 0)
+      const rule = this.#found()
       if (common !== undefined && common !== rule) return undefined
       common = rule
     }
     return common
   }
 
-  #walk(path: string, lower: string, method: string, upgrade: boolean, canonical: boolean): CompiledRule {
+  #begin(path: string, key: string, method: string, upgrade: boolean, canonical: boolean): void {
     this.#path = path
-    this.#lower = lower
+    this.#key = key
     this.#method = method
     this.#upgrade = upgrade
     this.#strict = canonical
-    this.#plain = path === lower
+    this.#plain = path === key
     this.#first = undefined
     this.#protective = undefined
-    this.#visit(this.#root, 0)
-    const first = this.#first as CompiledRule | undefined
-    const protective = this.#protective as CompiledRule | undefined
-    // A protective rule that misses the path by its case or a trailing slash only: some router would not miss it.
+  }
+
+  #found(): CompiledRule {
+    const first = this.#first
+    const protective = this.#protective
+    // A protective rule that misses the path by case, encoding or a trailing slash only: some router would not.
     if (first !== undefined && protective !== undefined && isPermissive(first)) return protective
     return first ?? this.#unmatched
   }
 
   /** `at` is the position of the slash before the next segment. */
   #visit(node: Node, at: number): void {
-    const lower = this.#lower
-    const length = lower.length
+    const key = this.#key
+    const length = key.length
     if (node.below.length > 0) this.#consider(node.below, at < length)
     if (at >= length) {
       this.#consider(node.exact, true)
@@ -133,16 +145,16 @@ export class Matcher {
     }
     // `/` itself, or a trailing slash.
     if (at === length - 1) this.#consider(node.exact, at === 0)
-    let end = lower.indexOf('/', at + 1)
+    let end = key.indexOf('/', at + 1)
     if (end === -1) end = length
     if (node.literals.size > 0) {
-      const child = node.literals.get(lower.slice(at + 1, end))
+      const child = node.literals.get(key.slice(at + 1, end))
       if (child !== undefined) this.#visit(child, end)
     }
     if (node.parameter !== undefined && end > at + 1) this.#visit(node.parameter, end)
   }
 
-  /** `exactly`: the walk has met the pattern as it is written, apart from case. */
+  /** `exactly`: the walk has met the pattern as it is written, apart from case and encoding. */
   #consider(entries: readonly RulePattern[], exactly: boolean): void {
     for (const { rule, pattern } of entries) {
       // Entries are in order: once both are found, nothing later can lower either.
@@ -151,9 +163,7 @@ export class Matcher {
       }
       if (!appliesTo(rule, this.#method, this.#upgrade)) continue
       const strict =
-        this.#strict &&
-        exactly &&
-        ((this.#plain && !pattern.hasUpperCase) || matchesStrictly(pattern, this.#path))
+        this.#strict && exactly && ((this.#plain && pattern.plain) || matchesStrictly(pattern, this.#path))
       if (isPermissive(rule) && !strict) continue
       if (this.#first === undefined || rule.index < this.#first.index) this.#first = rule
       if (!strict && (this.#protective === undefined || rule.index < this.#protective.index))
@@ -162,24 +172,26 @@ export class Matcher {
   }
 
   #insert(entry: RulePattern): void {
-    let node = this.#root
-    for (const segment of entry.pattern.segments) {
-      if (segment === undefined) {
-        node.parameter ??= createNode()
-        node = node.parameter
-      } else if (segment === '' && entry.pattern.segments.length === 1) {
-        break
-      } else {
-        const key = segment.toLowerCase()
-        let child = node.literals.get(key)
-        if (child === undefined) {
-          child = createNode()
-          node.literals.set(key, child)
+    const { folds, prefix } = entry.pattern
+    for (const segments of folds) {
+      let node = this.#root
+      for (const segment of segments) {
+        if (segment === undefined) {
+          node.parameter ??= createNode()
+          node = node.parameter
+        } else if (segment === '' && segments.length === 1) {
+          break
+        } else {
+          let child = node.literals.get(segment)
+          if (child === undefined) {
+            child = createNode()
+            node.literals.set(segment, child)
+          }
+          node = child
         }
-        node = child
       }
+      ;(prefix ? node.below : node.exact).push(entry)
     }
-    ;(entry.pattern.prefix ? node.below : node.exact).push(entry)
   }
 
   /** Both forms of a rewritten target are decided: what comes out demands everything that either demands. */
@@ -281,9 +293,8 @@ export function whyNot(
       return 'the target is not in canonical form, and a permissive rule matches canonical targets only'
     return matchesStrictly(pattern, target.path) ? undefined : 'the path is another'
   }
-  const matched = (readings ?? [target.lowerPath]).filter((reading) =>
-    matchesLeniently(pattern, reading),
-  ).length
+  const keys = readings ?? [target.key, ...(target.otherKeys ?? [])]
+  const matched = keys.filter((key) => matchesLeniently(pattern, key)).length
   if (matched === 0) return 'the path is another'
   if (readings !== undefined && matched < readings.length) return 'only some readings of the target match it'
   return undefined

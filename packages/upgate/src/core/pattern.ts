@@ -1,16 +1,22 @@
-import { analyseTarget } from './target.ts'
+import { foldsOf } from './fold.ts'
+import { analyseTarget, decodeOneReading } from './target.ts'
 
 /** A path pattern, parsed: exact, prefix or with segment parameters. No regular expressions. */
 export interface Pattern {
   readonly source: string
-  /** Literal segments in their own case; `undefined` stands for a parameter. */
-  readonly segments: readonly (string | undefined)[]
+  /** Literal segments as written; `undefined` stands for a parameter. */
+  readonly segments: Segments
+  /** The same segments under each text that they are compared as where case and encoding do not count. */
+  readonly folds: readonly [Segments, ...Segments[]]
   /** True for a pattern that ends in `/*`: everything below. */
   readonly prefix: boolean
   /** Text that a canonical path starts with or equals; only for patterns without parameters. */
   readonly text: string | undefined
-  readonly hasUpperCase: boolean
+  /** Whether it is its own fold: a path that equals its own fold, too, then needs no second comparison. */
+  readonly plain: boolean
 }
+
+type Segments = readonly (string | undefined)[]
 
 /** Parses a pattern; throws a `TypeError` naming it and what is wrong. */
 export function parsePattern(source: unknown, where: string): Pattern {
@@ -20,7 +26,7 @@ export function parsePattern(source: unknown, where: string): Pattern {
   if (typeof source !== 'string' || source === '') return fail('must be a non-empty string')
   if (!source.startsWith('/')) return fail('must start with `/`')
   const prefix = source === '/*' || source.endsWith('/*')
-  const body = prefix ? source.slice(0, -2) : source
+  const body = decodeOneReading(prefix ? source.slice(0, -2) : source)
   if (body.includes('*')) return fail('may contain `*` only as the last segment, as in `/assets/*`')
   const names = new Set<string>()
   const segments: (string | undefined)[] = []
@@ -51,58 +57,62 @@ export function parsePattern(source: unknown, where: string): Pattern {
     )
   }
   const hasParameters = names.size > 0
+  // Folding neither makes nor removes a slash.
+  const fold = (text: string): Segments => {
+    const folded = text.slice(1).split('/')
+    return segments.map((segment, i) => (segment === undefined ? undefined : folded[i]))
+  }
+  const [text, ...others] = foldsOf(sample)
   return {
     source,
     segments,
+    folds: [fold(text), ...others.map(fold)],
     prefix,
-    text: hasParameters ? undefined : prefix ? `${body}/` : source,
-    hasUpperCase: /[A-Z]/.test(literal.join('')),
+    text: hasParameters ? undefined : prefix ? `${body}/` : body,
+    plain: text === sample,
   }
 }
 
-/** Whether a path in its own case matches a pattern exactly as written. */
+/** Whether a path matches a pattern exactly as written. */
 export function matchesStrictly(pattern: Pattern, path: string): boolean {
   if (pattern.text !== undefined)
     return pattern.prefix ? path.startsWith(pattern.text) : path === pattern.text
-  return matchesSegments(pattern, path, false)
+  return matchesSegments(pattern.segments, pattern.prefix, path, false)
 }
 
-/** Whether a path matches a pattern as a lenient router would: any case, with or without a trailing slash. */
-export function matchesLeniently(pattern: Pattern, lowerPath: string): boolean {
-  return matchesSegments(pattern, lowerPath, true)
+/** Whether a folded path matches as for a lenient router: any case and encoding, with or without a trailing slash. */
+export function matchesLeniently(pattern: Pattern, key: string): boolean {
+  return pattern.folds.some((segments) => matchesSegments(segments, pattern.prefix, key, true))
 }
 
-function matchesSegments(pattern: Pattern, path: string, lenient: boolean): boolean {
+function matchesSegments(wanted: Segments, prefix: boolean, path: string, lenient: boolean): boolean {
   const actual = path.slice(1).split('/')
-  const wanted = pattern.segments
-  if (pattern.prefix) {
+  if (prefix) {
     if (actual.length < (lenient ? wanted.length : wanted.length + 1)) return false
   } else if (actual.length !== wanted.length) {
     if (!(lenient && actual.length === wanted.length + 1 && actual.at(-1) === '')) return false
   }
-  for (let i = 0; i < wanted.length; i++) {
-    const segment = wanted[i]
-    if (segment === undefined ? actual[i] === '' : actual[i] !== (lenient ? segment.toLowerCase() : segment))
-      return false
-  }
-  return true
+  return wanted.every((segment, i) => (segment === undefined ? actual[i] !== '' : actual[i] === segment))
 }
 
-/** Whether every path that `inner` matches is matched by `outer` as well. */
-export function covers(outer: Pattern, inner: Pattern, ignoreCase: boolean): boolean {
+/**
+ * Whether every path that `inner` matches is matched by `outer` as well.
+ *
+ * @param leniently - `outer` is protective, and matches in any case and encoding
+ */
+export function covers(outer: Pattern, inner: Pattern, leniently: boolean): boolean {
   if (!outer.prefix && (inner.prefix || inner.segments.length !== outer.segments.length)) return false
   if (outer.prefix && inner.segments.length < outer.segments.length) return false
   // `/a/*` strictly covers what is below `/a`, not `/a` itself.
-  if (outer.prefix && !ignoreCase && !inner.prefix && inner.segments.length === outer.segments.length)
+  if (outer.prefix && !leniently && !inner.prefix && inner.segments.length === outer.segments.length)
     return false
-  for (let i = 0; i < outer.segments.length; i++) {
-    const wide = outer.segments[i]
-    const narrow = inner.segments[i]
-    if (wide === undefined) continue
-    if (narrow === undefined) return false
-    if (ignoreCase ? wide.toLowerCase() !== narrow.toLowerCase() : wide !== narrow) return false
-  }
-  return true
+  if (!leniently) return coversSegments(outer.segments, inner.segments)
+  // A path that `inner` matches has all of its texts, and one that is `outer`'s, too, suffices.
+  return outer.folds.some((wide) => inner.folds.some((narrow) => coversSegments(wide, narrow)))
+}
+
+function coversSegments(outer: Segments, inner: Segments): boolean {
+  return outer.every((wide, i) => wide === undefined || wide === inner[i])
 }
 
 /** Whether some path matches both patterns. */

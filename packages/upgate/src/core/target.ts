@@ -1,3 +1,5 @@
+import { foldsOf } from './fold.ts'
+
 /**
  * Request targets: whether one is in canonical form, and every way a router or proxy might read one that is not.
  *
@@ -7,10 +9,13 @@
 
 /** A target as analysed. `readings` is absent when the path is canonical. */
 export interface Target {
-  /** The path as received, without query. */
+  /** The path as received, without query; characters that have one reading in either spelling are decoded. */
   readonly path: string
-  /** Lower-case form for matching; the same string when the path has no upper-case letter. */
-  readonly lowerPath: string
+  /** The text under which rules compare it (`fold.ts`); the same string when nothing had to be folded. */
+  readonly key: string
+  /** Further such texts: only where the path has characters outside ASCII that fold in several ways. */
+  readonly otherKeys: readonly string[] | undefined
+  /** Those texts of every reading. */
   readonly readings: readonly string[] | undefined
 }
 
@@ -23,9 +28,11 @@ const maxReadings = 48
 
 // Character classes: 0 = plain, 1 = upper case, 2 = needs a look, 3 = never in a path.
 const classes: Uint8Array = new Uint8Array(128).fill(3)
-for (const c of "abcdefghijklmnopqrstuvwxyz0123456789-_~!$&'()*+,=:@") classes[c.charCodeAt(0)] = 0
+// RFC 3986 wants `[`, `]`, `|` and `^` encoded; browsers send them as they are, and nothing reads them in two ways.
+for (const c of "abcdefghijklmnopqrstuvwxyz0123456789-_~!$&'()*+,=:@[]|^") classes[c.charCodeAt(0)] = 0
 for (const c of 'ABCDEFGHIJKLMNOPQRSTUVWXYZ') classes[c.charCodeAt(0)] = 1
-for (const c of '/.%;\\#"<>^`{|}[]') classes[c.charCodeAt(0)] = 2
+// No client in use sends `"`, `<`, `>`, a backtick, `{` or `}` unencoded, so that nothing is lost by caution.
+for (const c of '/.%;\\#"<>`{}') classes[c.charCodeAt(0)] = 2
 
 const slash = 0x2f
 const dot = 0x2e
@@ -83,7 +90,9 @@ export function analyseTarget(raw: string): Target | { readonly malformed: strin
   if (path.length > maxPathLength) return { malformed: 'The path is too long.' }
 
   let upper = false
+  let encoded = false
   let nonAscii = false
+  let oneReading = false
   let previous = 0
   for (let i = 0; i < path.length; i++) {
     const code = path.charCodeAt(i)
@@ -102,23 +111,33 @@ export function analyseTarget(raw: string): Target | { readonly malformed: strin
         const octet = high * 16 + low
         if (octet < 0x20 || octet === 0x7f)
           return { malformed: 'The path contains an encoded control character.' }
+        encoded = true
         if (octet >= 0x80) nonAscii = true
+        else if (octet === 0x5b || octet === 0x5d || octet === 0x5e || octet === 0x7c) oneReading = true
         else if (isSuspiciousOctet(octet) || (octet === 0x20 && endsSegment(path, i + 3))) canonical = false
-        if (path.charCodeAt(i + 1) <= 0x46 && path.charCodeAt(i + 1) >= 0x41) upper = true
-        if (path.charCodeAt(i + 2) <= 0x46 && path.charCodeAt(i + 2) >= 0x41) upper = true
         i += 2
       } else canonical = false
     }
     previous = code
   }
   if (nonAscii && !isValidUtf8(path)) return { malformed: 'The path is not valid UTF-8.' }
-  const lowerPath = upper ? path.toLowerCase() : path
-  if (canonical) return { path, lowerPath, readings: undefined }
+  if (oneReading) path = decodeOneReading(path)
+  if (canonical) {
+    if (!encoded)
+      return { path, key: upper ? path.toLowerCase() : path, otherKeys: undefined, readings: undefined }
+    const [key, ...otherKeys] = foldsOf(path)
+    return { path, key, otherKeys: otherKeys.length === 0 ? undefined : otherKeys, readings: undefined }
+  }
   if (path.length > maxAmbiguousLength) return 'ambiguous'
   const readings = readingsOf(path)
   if (readings === undefined) return 'ambiguous'
   if (typeof readings === 'string') return { malformed: readings }
-  return { path, lowerPath, readings }
+  return { path, key: path, otherKeys: undefined, readings }
+}
+
+/** Decodes the characters that mean the same in both spellings: `[`, `]`, `|` and `^`. */
+export function decodeOneReading(path: string): string {
+  return path.replace(/%(?:5[bde]|7c)/gi, decodeURIComponent)
 }
 
 function isDotSegment(path: string, at: number): boolean {
@@ -173,13 +192,14 @@ const transformations: readonly ((path: string) => string)[] = [
   resolveDots,
 ]
 
-/** All readings, lower-cased; `undefined` when there are too many, a sentence when one is malformed. */
+/** What all readings are compared under; `undefined` when there are too many, a sentence when one is malformed. */
 function readingsOf(path: string): readonly string[] | string | undefined {
   const seen = new Set<string>([path])
   for (const reading of seen) {
     for (const transform of transformations) {
       let next = transform(reading)
       if (next === '' || next.charCodeAt(0) !== slash) next = `/${next}`
+      if (seen.has(next)) continue
       // What only appears after decoding twice is as bad as what appears at once.
       for (let i = 0; i < next.length; i++) {
         const code = next.charCodeAt(i)
@@ -192,5 +212,7 @@ function readingsOf(path: string): readonly string[] | string | undefined {
       if (seen.size > maxReadings) return undefined
     }
   }
-  return [...new Set([...seen].map((reading) => reading.toLowerCase()))]
+  const keys = new Set<string>()
+  for (const reading of seen) for (const key of foldsOf(reading)) keys.add(key)
+  return [...keys]
 }

@@ -1,5 +1,5 @@
 import { matchesStrictly, overlap, type Pattern, parsePattern } from '../core/pattern.ts'
-import { analyseTarget, pathOf } from '../core/target.ts'
+import { analyseTarget, decodeOneReading, pathOf } from '../core/target.ts'
 import type { WebSocketServerLike } from './types.ts'
 
 /** Which `WebSocketServer` owns which upgrade path. */
@@ -57,7 +57,7 @@ export function createOwners(
   }
   return {
     of(target) {
-      const path = pathOf(target)
+      const path = decodeOneReading(pathOf(target))
       const owner = exact.get(path)
       if (owner !== undefined || patterned.length === 0) return owner
       const analysed = analyseTarget(target)

@@ -27,6 +27,8 @@ describe('permissive rules match canonical targets only', () => {
     '/assets/a%20b',
     '/assets/%3A%40',
     "/assets/!$&'()*+,=:@",
+    '/assets/[x]|^.js',
+    '/assets/%5Bx%5d%7C%5E.js',
     '/assets/..a/b..',
     '/assets/...',
     '/Docs/x',
@@ -79,9 +81,10 @@ describe('permissive rules match canonical targets only', () => {
     'https://gateway.example.com/assets/x',
     '/assets/%25',
     '/assets/x%20',
-    '/assets/[x]',
     '/assets/{x}',
     '/assets/"x"',
+    '/assets/<x>',
+    '/assets/`x`',
   ])('does not let in %s', async (target) => {
     expect(await verdict(gate, request(target))).not.toBe('allow')
   })
@@ -256,5 +259,70 @@ describe('first match', () => {
     expect(await verdict(gate, request('/?next=x'))).toBe('allow')
     expect(await verdict(gate, request('/x'))).toBe('challenge auth_required')
     expect(await verdict(gate, request('//'))).not.toBe('allow')
+  })
+})
+
+describe('a path that is not canonical is told why it is not let in', () => {
+  const gate = makeGate({
+    rules: [
+      { path: '/files/own/*', access: 'required' },
+      { path: '/files/*', access: 'public' },
+    ],
+  })
+  const detailOf = async (target: string): Promise<unknown> => {
+    const decision = await gate.decide(request(target))
+    if (decision.outcome === 'allow' || decision.outcome === 'defer' || decision.outcome === 'preflight')
+      throw new Error(decision.outcome)
+    return decision.detail
+  }
+
+  it.each([
+    ['/files/50%25.png', 'an encoded separator (%25)'],
+    ['/files/c%23.md', 'an encoded separator (%23)'],
+    ['/files/why%3F', 'an encoded separator (%3F)'],
+    ['/files/why%3f', 'an encoded separator (%3F)'],
+    ['/files/a%2fb', 'an encoded separator (%2F)'],
+    ['/files/a%3Bb', 'an encoded separator (%3B)'],
+    ['/files/a%5Cb', 'an encoded separator (%5C)'],
+    ['/files/%41', 'a character that needs no encoding (%41)'],
+    ['/files/x%20', 'a blank at the end of a segment'],
+    ['/files//x', 'a doubled slash'],
+    ['/files/./x', 'a dot segment'],
+    ['/files/x/..', 'a dot segment'],
+    ['/files/a;b', 'a semicolon'],
+    ['/files/a\\b', 'a backslash'],
+    ['/files/#x', 'a fragment'],
+    ['/files/<script>', 'a character that must be percent-encoded'],
+    ['http://x/files/y', 'a scheme and a host'],
+  ])('%s holds %s', async (target, what) => {
+    const detail = await detailOf(target)
+    expect([
+      `No credential was sent, or none that counts here. The path holds ${what}, which routers read in more than one way: such a path is not let in without a credential.`,
+      `The request target can be read in ways that meet different rules: its path holds ${what}.`,
+    ]).toContain(detail)
+  })
+
+  it('and nothing is said of others, or where a single route demands something', async () => {
+    const usual = 'No credential was sent, or none that counts here.'
+    expect(await detailOf('/files/own/x?y=%2F')).toBe(usual)
+    expect(await detailOf('/other')).toBe(usual)
+    const decision = await gate.require({}).decide(request('/files/a%2Fb'))
+    expect(decision).toMatchObject({ code: 'auth_required', detail: usual })
+  })
+
+  it('in every case that is not canonical, and in no other', async () => {
+    const pieces = ['a', '/', '.', '%20', '%', ...';\\#"<>^`{|}[]-_~!$&\'()*+,=:@?']
+    for (let octet = 0x20; octet < 0x7f; octet++)
+      pieces.push(`%${octet.toString(16)}`, `%${octet.toString(16).toUpperCase()}`)
+    for (const one of pieces) {
+      for (const other of ['', 'b', '/', '/b', '.', './b', '%2e', '%20']) {
+        const target = `/own/${one}${other}`
+        const { steps } = await gate.explain(request(target))
+        const analysed = steps.find(({ step }) => step === 'target')?.detail
+        if (analysed?.startsWith('malformed')) continue
+        const canonical = analysed?.endsWith('is in canonical form')
+        expect(String(await detailOf(target)).includes(' holds '), target).toBe(!canonical)
+      }
+    }
   })
 })
