@@ -23,8 +23,8 @@ export type ExpressGate = (
  * Express middleware (4 and 5) that lets in what the gate allows and answers everything else.
  *
  * Rules are about the URL as the client sent it, also under `app.use('/prefix', ...)`. Where a middleware has
- * rewritten `req.url` before, both forms are decided and the stricter answer wins. What rewrites the URL *after*
- * the gate is not seen by it: mount the gate behind such middleware.
+ * rewritten `req.url` before, both forms are decided and the stricter answer wins. What changes the URL or the method
+ * *after* the gate is not seen by it: mount the gate behind such middleware.
  *
  * @param decider - a gate, or what `gate.require(...)` returns
  * @example

@@ -29,7 +29,8 @@ export type KoaGate<P extends Principal = Principal> = (
  * everything else.
  *
  * Rules are about the URL as the client sent it, also under koa-mount. Where a middleware has rewritten `ctx.url`
- * or `ctx.path` before, both forms are decided and the stricter answer wins. koa-mount tells a middleware only of
+ * or `ctx.path` before, both forms are decided and the stricter answer wins. What changes the URL or the method *after*
+ * the gate is not seen by it: put the gate behind such middleware. koa-mount tells a middleware only of
  * the innermost mount: inside nested ones the gate takes the rest for a rewrite, so mount it outside of them.
  *
  * @param decider - a gate, or what `gate.require(...)` returns

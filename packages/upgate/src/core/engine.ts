@@ -412,8 +412,14 @@ function allow<P extends Principal>(
 }
 
 function refuseMethod(method: string): Refused | undefined {
-  if (method !== 'CONNECT' && method !== 'TRACE') return undefined
-  return refuse('method_refused', { headers: [['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS']] })
+  if (method === 'GET') return undefined
+  const tunnels = method === 'CONNECT' || method === 'TRACE'
+  // Methods are case-sensitive (RFC 9110 section 9.1), and rules name them so; routers take `post` for POST.
+  if (!tunnels && /^[A-Z][A-Z-]*$/.test(method)) return undefined
+  return refuse('method_refused', {
+    detail: tunnels ? undefined : 'The method is no HTTP method in upper case.',
+    headers: [['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS']],
+  })
 }
 
 function unusualIn(request: AuthRequest): string | undefined {

@@ -72,24 +72,27 @@ const notQuarantined =
 const decided: unique symbol = Symbol('upgate.decided')
 
 interface Marked {
-  [decided]?: { readonly decider: object; readonly target: string }
-}
-
-/** Notes that this very decider has decided this request object by this target, so that adapters need not again. */
-export function markDecided(native: IncomingMessage, decider: object, target: string): void {
-  ;(native as Marked)[decided] = { decider, target }
+  [decided]?: { readonly decider: object; readonly target: string; readonly method: string | undefined }
 }
 
 /**
- * The decision by which the same decider already let this request object in, under the same target.
+ * Notes that this very decider has decided this request object by this target and the method that it has now, so that
+ * adapters need not again.
+ */
+export function markDecided(native: IncomingMessage, decider: object, target: string): void {
+  ;(native as Marked)[decided] = { decider, target, method: native.method }
+}
+
+/**
+ * The decision by which the same decider already let this request object in, under the same target and method.
  *
- * A router that sees another URL than the one decided gets no benefit of it: that request is decided again.
+ * A router that sees another URL or method than the one decided gets no benefit of it: that request is decided again.
  */
 function decidedBefore<P extends Principal>(decider: Decider<P>, request: NodeRequest): Allow<P> | undefined {
   const mark = (request.native as Marked)[decided]
   if (mark === undefined || mark.decider !== decider || request.rewrittenTarget !== undefined)
     return undefined
-  if (mark.target !== request.target) return undefined
+  if (mark.target !== request.target || mark.method !== request.native.method) return undefined
   const decision = decider.decisionOf(request.native)
   return decision?.outcome === 'allow' ? decision : undefined
 }

@@ -1,6 +1,8 @@
-import type { IncomingMessage } from 'node:http'
+import { type IncomingMessage, METHODS } from 'node:http'
 import type { AuthRequest, HeaderRecord } from '../core/request.ts'
 import { pathOf } from '../core/target.ts'
+
+const knownMethods: ReadonlySet<string> = new Set(METHODS)
 
 /**
  * An `AuthRequest` over Node's own request. Nothing is copied, and what a decision does not look at is not
@@ -20,8 +22,13 @@ export class NodeRequest implements AuthRequest {
     this.rewrittenTarget = rewrittenTarget
   }
 
+  /**
+   * Empty, which no gate lets in, where it is no method that Node lets in: then a middleware has set it, rules have
+   * no word for it, and routers read it in ways of their own (Express in lower case, `all` takes any).
+   */
   get method(): string {
-    return this.native.method ?? ''
+    const { method = '' } = this.native
+    return method === 'GET' || method === 'POST' || knownMethods.has(method) ? method : ''
   }
 
   get headers(): HeaderRecord {

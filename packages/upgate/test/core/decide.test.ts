@@ -84,9 +84,12 @@ describe('decide over HTTP', () => {
     expect(await verdict(gate, request('/keys-only', { headers: bearer('k_u') }))).toBe('allow')
   })
 
-  it.each(['CONNECT', 'TRACE'])('refuses %s everywhere', async (method) => {
-    expect(await verdict(gate, request('/health', { method }))).toBe('invalid method_refused')
-  })
+  it.each(['CONNECT', 'TRACE', 'get', 'Post', '', 'GET ', 'X/1'])(
+    'refuses the method %j everywhere',
+    async (method) => {
+      expect(await verdict(gate, request('/health', { method }))).toBe('invalid method_refused')
+    },
+  )
 
   it('treats HEAD as GET, and OPTIONS like any other method', async () => {
     const narrow = makeGate({ rules: [{ path: '/a', methods: ['GET'], access: 'public' }] })
