@@ -1,4 +1,5 @@
 // Packages whose own types are not installed: the tests look at behaviour.
+declare module '@koa/router'
 declare module 'express4'
 declare module 'express-ws'
 declare module 'koa'
