@@ -20,6 +20,7 @@ const ruleOptionNames = [
   'dangerouslyAllowForeignOrigins',
 ]
 const kinds: readonly PrincipalKind[] = ['user', 'device', 'service']
+const neverDecided: readonly string[] = ['HEAD', 'CONNECT', 'TRACE']
 const tokenPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
 /** Checks the application's rules and fills in the defaults; throws a `TypeError` naming rule and option. */
@@ -68,9 +69,14 @@ export function compileRule(
     const lower = methods.find((method) => method !== method.toUpperCase())
     if (lower !== undefined)
       throw new TypeError(`${where}: \`methods\` has ${JSON.stringify(lower)}; write methods in upper case.`)
-    if (access === 'deferred' && !methods.includes('GET')) {
+    if ((access === 'deferred' || upgrade === 'only') && !methods.includes('GET')) {
       throw new TypeError(
-        `${where}: a deferred rule without the method GET can never match, because upgrades are GET requests.`,
+        `${where}: a ${access} rule for upgrades without the method GET can never match, because upgrades are GET requests.`,
+      )
+    }
+    if (methods.every((method) => neverDecided.includes(method))) {
+      throw new TypeError(
+        `${where}: \`methods\` has ${methods.join(', ')} only, so the rule can never match: HEAD follows the rules of GET (write GET), CONNECT and TRACE are always refused.`,
       )
     }
   }
@@ -107,9 +113,12 @@ export function compileRule(
   } else if (handshake !== undefined) {
     throw new TypeError(`${where}: \`handshake\` belongs to \`access: 'deferred'\` only.`)
   }
-  if (upgrade !== undefined && access !== 'public' && access !== 'optional') {
+  if (upgrade !== undefined && access === 'deferred') {
+    throw new TypeError(`${where}: a deferred rule concerns upgrades anyway; leave \`upgrade\` out.`)
+  }
+  if (upgrade !== undefined && upgrade !== true && upgrade !== false && upgrade !== 'only') {
     throw new TypeError(
-      `${where}: \`upgrade\` belongs to public and optional rules; required and deferred ones concern upgrades anyway.`,
+      `${where}: \`upgrade\` must be true (HTTP and upgrades), false (HTTP alone) or 'only' (upgrades alone).`,
     )
   }
   if (
@@ -148,7 +157,8 @@ export function compileRule(
     roles,
     schemes,
     handshake,
-    upgrade: upgrade === true,
+    http: upgrade !== 'only',
+    upgrade: upgrade === undefined ? access === 'required' || access === 'deferred' : upgrade !== false,
     challenge,
     agreesWithEdge,
     resourceMetadata,

@@ -11,6 +11,7 @@ import { explain } from './explain.ts'
 import { compileExternalLogin } from './external-login.ts'
 import { createFaultLog } from './fault-log.ts'
 import type { Decider, Gate, GateOptions } from './gate.ts'
+import { reachOf } from './hidden-rules.ts'
 import { Matcher } from './matcher.ts'
 import { isPromiseLike } from './maybe-promise.ts'
 import { assertKnownOptions } from './options.ts'
@@ -20,8 +21,10 @@ import type { Logger } from './ports/logger.ts'
 import type { RevocationFeed } from './ports/revocations.ts'
 import type { Principal } from './principal.ts'
 import { Prover } from './prove.ts'
+import { Reaches } from './reach.ts'
 import { createRenderer } from './render.ts'
 import type { AuthRequest } from './request.ts'
+import { listRules } from './rule-listing.ts'
 import { SlowDown } from './slow-down.ts'
 import { pathOf } from './target.ts'
 
@@ -71,6 +74,8 @@ export function createGateWith<const S extends readonly Scheme[]>(
   const patterns = compileRules(rules, schemeNames)
   checkOrigins(options, schemes)
   const unmatched = compileRule({ access: 'required' }, -1, '(unmatched)', schemeNames, 'createGate')
+  const reaches = new Reaches(patterns)
+  const reached = reachOf(patterns, reaches)
   const matcher = new Matcher(patterns, unmatched)
   checkPage('login', login?.page, matcher)
   checkPage('setup', setup?.page, matcher)
@@ -168,6 +173,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
     ...shared,
     decide: (request) => slowed(request, engine.decide(request)),
     resume: (deferred, inBand) => engine.resume(deferred, inBand),
+    rules: () => listRules(reached, reaches, unmatched),
     explain: (request) => explain(engine, { patterns, clientAddresses }, request),
     require(demands = {}): Decider<P> {
       assertKnownOptions('gate.require', demands, [

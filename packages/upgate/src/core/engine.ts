@@ -160,7 +160,13 @@ export class Engine<P extends Principal> {
     const refusedMethod = refuseMethod(request.method)
     if (refusedMethod !== undefined) return refusedMethod
     const upgrade = asksForWebSocket(request)
-    const match = this.#parts.matcher.match(request.target, request.rewrittenTarget, request.method, upgrade)
+    const { matcher } = this.#parts
+    const { target, rewrittenTarget, method } = request
+    let match = matcher.match(target, rewrittenTarget, method, upgrade)
+    // Where nothing took the socket over, a handler of HTTP answers it: the headers alone must not choose the rules.
+    if (upgrade && request.kind === 'http') {
+      match = matcher.stricter(match, matcher.match(target, rewrittenTarget, method, false))
+    }
     if (this.#parts.closed?.has(request.target, request.rewrittenTarget) === true)
       return refuse('external_login')
     if (match === 'ambiguous') return refuse('ambiguous_target', { detail: describeAmbiguity(request) })

@@ -8,6 +8,7 @@ import type { Logger } from './ports/logger.ts'
 import type { Principal } from './principal.ts'
 import type { RenderedResponse } from './render.ts'
 import type { AuthRequest } from './request.ts'
+import type { ListedRule } from './rule-listing.ts'
 import type { RuleOptions } from './rules.ts'
 
 /** The state before the first account exists. */
@@ -88,6 +89,17 @@ export interface Gate<P extends Principal = Principal> extends Decider<P> {
   resume(deferred: Defer<P>, inBand: InBand): MaybePromise<Resumption<P>>
   /** The whole trace for any request, redacted; consumes no ticket and counts no failure. */
   explain(request: AuthRequest): Promise<Explanation>
+  /**
+   * Lists what is open to which principals, on which transport and for which methods, with what earlier rules take away
+   * left out: for a test that keeps it as a snapshot, and for people. Where an earlier rule decides some of a rule's
+   * paths and lets in more, as `/a/:x` does of `/:y/admin`, the line has it among its `overlaps`.
+   *
+   * HTTP requests on deferred paths are answered 426 and have no line.
+   *
+   * @example
+   * expect(gate.rules().filter((line) => line.openTo === 'anyone').map((line) => line.path)).toEqual(['/health'])
+   */
+  rules(): readonly ListedRule[]
   /** A decider for a single route: same schemes, same checks, its own demands. */
   require(options?: RequireOptions): Decider<P>
   /**

@@ -1,4 +1,4 @@
-import { covers, matchesLeniently, matchesStrictly, type Pattern } from './pattern.ts'
+import { matchesLeniently, matchesStrictly, type Pattern } from './pattern.ts'
 import type { CompiledRule } from './rules.ts'
 import { analyseTarget, type Target } from './target.ts'
 
@@ -27,8 +27,7 @@ export function isPermissive(rule: CompiledRule): boolean {
 /** Whether a rule is for this method and kind of request at all, whatever the path. */
 export function appliesTo(rule: CompiledRule, method: string, upgrade: boolean): boolean {
   if (rule.methods !== undefined && !rule.methods.has(method)) return false
-  // `public` and `optional` are about pages and APIs; sockets only where the rule says so.
-  return !(upgrade && !rule.upgrade && (rule.access === 'public' || rule.access === 'optional'))
+  return upgrade ? rule.upgrade : rule.http
 }
 
 /** What became of a target: the rule that decides it, or why none can. */
@@ -57,7 +56,6 @@ export class Matcher {
 
   constructor(patterns: readonly RulePattern[], unmatched: CompiledRule) {
     this.#unmatched = unmatched
-    assertReachable(patterns)
     for (const entry of patterns) this.#insert(entry)
     for (const { rule, pattern } of patterns) {
       if (
@@ -83,9 +81,14 @@ export class Matcher {
     const first = this.#matchOne(target, effective, upgrade)
     if (rewritten === undefined || rewritten === target) return first
     if (typeof first === 'string' || 'malformed' in first) return first
-    const second = this.#matchOne(rewritten, effective, upgrade)
+    return this.stricter(first, this.#matchOne(rewritten, effective, upgrade))
+  }
+
+  /** What demands everything that either of two rules demands; what is no rule refuses anyway. */
+  stricter(first: Match, second: Match): Match {
+    if (typeof first === 'string' || 'malformed' in first) return first
     if (typeof second === 'string' || 'malformed' in second || first === second) return second
-    return this.#stricter(first, second)
+    return this.#merge(first, second)
   }
 
   #matchOne(raw: string, method: string, upgrade: boolean): Match {
@@ -194,8 +197,8 @@ export class Matcher {
     }
   }
 
-  /** Both forms of a rewritten target are decided: what comes out demands everything that either demands. */
-  #stricter(a: CompiledRule, b: CompiledRule): CompiledRule {
+  /** Both rules are met: what comes out demands everything that either demands. */
+  #merge(a: CompiledRule, b: CompiledRule): CompiledRule {
     const key = `${a.index} ${b.index}`
     const known = this.#merged.get(key)
     if (known !== undefined) return known
@@ -224,6 +227,7 @@ export class Matcher {
                 : weak.schemes === undefined
                   ? strong.schemes
                   : strong.schemes.filter((name) => weak.schemes?.includes(name)),
+            http: strong.http && weak.http,
             upgrade: strong.upgrade && weak.upgrade,
             agreesWithEdge: bothAgree(strong.agreesWithEdge, weak.agreesWithEdge),
             resourceMetadata: strong.resourceMetadata ?? weak.resourceMetadata,
@@ -243,38 +247,6 @@ function bothAgree(
   return (edge, principal) => one(edge, principal) && other(edge, principal)
 }
 
-/** Throws where a rule can never decide anything, because an earlier one takes all it could match. */
-function assertReachable(patterns: readonly RulePattern[]): void {
-  // A pattern can only be covered by one that starts with the same segment, or with anything.
-  const byFirstSegment = new Map<string | undefined, RulePattern[]>()
-  for (const entry of patterns) {
-    const first = entry.pattern.segments[0]?.toLowerCase()
-    const rivals = first === undefined ? [undefined] : [undefined, first]
-    for (const key of rivals) {
-      for (const earlier of byFirstSegment.get(key) ?? []) assertNotTaken(entry, earlier)
-    }
-    const known = byFirstSegment.get(first)
-    if (known === undefined) byFirstSegment.set(first, [entry])
-    else known.push(entry)
-  }
-}
-
-function assertNotTaken({ rule, pattern }: RulePattern, earlier: RulePattern): void {
-  if (earlier.rule === rule || !covers(earlier.pattern, pattern, !isPermissive(earlier.rule))) return
-  const taken = earlier.rule.methods
-  if (taken !== undefined) {
-    if (rule.methods === undefined || [...rule.methods].some((method) => !taken.has(method))) return
-  }
-  const leavesUpgrades =
-    !earlier.rule.upgrade && (earlier.rule.access === 'public' || earlier.rule.access === 'optional')
-  if (leavesUpgrades && (rule.upgrade || rule.access === 'required' || rule.access === 'deferred')) return
-  throw new TypeError(
-    `createGate: \`rules[${rule.index}]\` (${pattern.source}) can never match: ` +
-      `\`rules[${earlier.rule.index}]\` (${earlier.pattern.source}) comes first and takes everything it could match. ` +
-      'Put the narrower rule first, or remove one.',
-  )
-}
-
 /** Why a rule did or did not match, for `explain`: slow and simple, and independent of the index. */
 export function whyNot(
   entry: RulePattern,
@@ -286,7 +258,11 @@ export function whyNot(
   const effective = method === 'HEAD' ? 'GET' : method
   if (rule.methods !== undefined && !rule.methods.has(effective))
     return `it is for ${[...rule.methods].join(', ')} only`
-  if (!appliesTo(rule, effective, upgrade)) return 'it is not for upgrades (`upgrade: true` would make it so)'
+  if (!appliesTo(rule, effective, upgrade)) {
+    return upgrade
+      ? 'it is not for upgrades (`upgrade: true` would make it so)'
+      : "it is for upgrades only (`upgrade: 'only'`)"
+  }
   const readings = target.readings
   if (isPermissive(rule)) {
     if (readings !== undefined)

@@ -112,7 +112,8 @@ export function covers(outer: Pattern, inner: Pattern, leniently: boolean): bool
 }
 
 function coversSegments(outer: Segments, inner: Segments): boolean {
-  return outer.every((wide, i) => wide === undefined || wide === inner[i])
+  // A parameter is a segment that is not empty: `/:page` is not `/`.
+  return outer.every((wide, i) => (wide === undefined ? inner[i] !== '' : wide === inner[i]))
 }
 
 /** Whether some path matches both patterns. */

@@ -24,8 +24,12 @@ export interface RuleOptions {
   readonly schemes?: readonly string[]
   /** How the protocol proves who it is, in band. Required for `deferred`. */
   readonly handshake?: Handshake
-  /** Lets `public` and `optional` apply to upgrades as well; the socket caps stay. Default: false. */
-  readonly upgrade?: boolean
+  /**
+   * Whether the rule is about WebSocket upgrades besides HTTP: `true` both, `false` HTTP alone, `'only'` upgrades alone.
+   * Public sockets keep their caps. Deferred rules are about upgrades anyway and do not take it.
+   * Default: false for `public` and `optional`, true for `required`.
+   */
+  readonly upgrade?: boolean | 'only'
   /** `api`: never redirect to the login page here. Default: `auto`, by what the client asks for. */
   readonly challenge?: 'auto' | 'api'
   /**
@@ -57,6 +61,9 @@ export interface CompiledRule {
   readonly rolesImpossible?: boolean
   readonly schemes: readonly string[] | undefined
   readonly handshake: Handshake | undefined
+  /** Whether it decides HTTP requests. */
+  readonly http: boolean
+  /** Whether it decides upgrades. */
   readonly upgrade: boolean
   readonly challenge: 'auto' | 'api'
   readonly agreesWithEdge: ((edge: Principal, principal: Principal) => boolean) | undefined

@@ -1,15 +1,60 @@
-import { isGuarded } from '../ws/guards.ts'
+import type { Gate } from '../core/gate.ts'
+import { assertKnownOptions } from '../core/options.ts'
+import type { ListedRule } from '../core/rule-listing.ts'
+import { guardingGates } from '../ws/guards.ts'
+
+/** Options of {@link assertGuarded}. */
+export interface AssertGuardedOptions {
+  /**
+   * The path patterns that may be entered without proving anything, as the rules have them; in any order. Where several
+   * gates guard the server, what any of them opens has to be listed. Default: not compared.
+   */
+  readonly open?: readonly string[]
+}
 
 /**
- * Throws unless a gate guards this server: for the test that fails when somebody takes `guardServer` out again.
+ * Throws unless a gate guards this server: for the test that fails when somebody takes `guardServer` out again, or opens
+ * a path that was not meant to be open.
  *
- * @throws Error naming what to do
+ * @throws Error naming what to do: no gate, a path that is open and not in `open`, or one in `open` that is not open
+ * @throws TypeError for an argument that is no server, or an unknown option
  * @example
- * assertGuarded(server)
+ * assertGuarded(server, { open: ['/health', '/login', '/assets/*'] })
  */
-export function assertGuarded(server: object): void {
-  if (isGuarded(server)) return
-  throw new Error(
-    'No gate guards this server: its requests and upgrades reach the listeners undecided. Call guardServer(server, gate, ...) from upgate/ws before it listens.',
-  )
+export function assertGuarded(server: object, options: AssertGuardedOptions = {}): void {
+  if (typeof server !== 'object' || server === null) {
+    throw new TypeError('assertGuarded: the first argument must be an http or https server.')
+  }
+  assertKnownOptions('assertGuarded', options, ['open'])
+  const { open } = options
+  if (open !== undefined && !(Array.isArray(open) && open.every((path) => typeof path === 'string'))) {
+    throw new TypeError(
+      "assertGuarded: `open` must be a list of path patterns, such as ['/health', '/assets/*'].",
+    )
+  }
+  const gates = guardingGates(server) as readonly Gate[]
+  if (gates.length === 0) {
+    throw new Error(
+      'No gate guards this server: its requests and upgrades reach the listeners undecided. Call guardServer(server, gate, ...) from upgate/ws before it listens.',
+    )
+  }
+  if (open === undefined) return
+  const lines = gates.flatMap((gate) => gate.rules().filter((line) => line.openTo === 'anyone'))
+  const unexpected = lines.find((line) => !open.includes(line.path))
+  if (unexpected !== undefined) {
+    throw new Error(
+      `${describe(unexpected)} is open to anyone and not in \`open\`. If that is meant, add it there; if not, see \`rules[${unexpected.rule}]\` of the gate.`,
+    )
+  }
+  const closed = open.find((path) => !lines.some((line) => line.path === path))
+  if (closed !== undefined) {
+    throw new Error(
+      `${closed} is in \`open\`, and no rule opens it as written there. Take it out, or write the pattern as the rule does.`,
+    )
+  }
+}
+
+function describe({ path, transport, methods }: ListedRule): string {
+  if (transport === 'upgrade') return `${path} (WebSocket upgrades)`
+  return methods === 'all' ? path : `${path} (${methods.join(', ')})`
 }

@@ -54,7 +54,7 @@ export function claimServer(server: object, gate: object, owners: Owners): Claim
   }
 }
 
-/** Whether any gate guards a server. */
-export function isGuarded(server: object): boolean {
-  return ((server as Guarded)[guards]?.length ?? 0) > 0
+/** The gates that guard a server. */
+export function guardingGates(server: object): readonly object[] {
+  return (server as Guarded)[guards]?.map((guard) => guard.gate) ?? []
 }

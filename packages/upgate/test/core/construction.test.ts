@@ -121,9 +121,24 @@ describe('misconfiguration throws at construction, naming the option and what to
     ],
     ['a handshake elsewhere', { path: '/a', access: 'required', handshake }, /`handshake` belongs to/],
     [
-      'upgrade elsewhere',
-      { path: '/a', access: 'required', upgrade: true },
-      /`upgrade` belongs to public and optional rules/,
+      'upgrade on a deferred path',
+      { path: '/a', access: 'deferred', handshake, upgrade: true },
+      /`rules\[0\]`: a deferred rule concerns upgrades anyway; leave `upgrade` out/,
+    ],
+    [
+      'upgrade of another kind',
+      { path: '/a', access: 'required', upgrade: 'http' },
+      /`upgrade` must be true \(HTTP and upgrades\), false \(HTTP alone\) or 'only' \(upgrades alone\)/,
+    ],
+    [
+      'upgrades alone without GET',
+      { path: '/a', access: 'required', upgrade: 'only', methods: ['POST'] },
+      /a required rule for upgrades without the method GET can never match/,
+    ],
+    [
+      'HEAD alone',
+      { path: '/a', access: 'public', methods: ['HEAD'] },
+      /`methods` has HEAD only, so the rule can never match: HEAD follows the rules of GET \(write GET\)/,
     ],
     [
       'demands on a public path',
@@ -156,10 +171,6 @@ describe('misconfiguration throws at construction, naming the option and what to
     [
       { path: '/a', access: 'public' },
       { path: '/a', access: 'deferred', handshake },
-    ],
-    [
-      { path: '/a', access: 'public' },
-      { path: '/a', access: 'required' },
     ],
     [
       { path: '/a/*', access: 'public' },

@@ -37,4 +37,35 @@ describe('assertGuarded', () => {
     await guard.close()
     expect(() => assertGuarded(server)).toThrow(/No gate guards/)
   })
+
+  it('throws for what is open and not listed, and for what is listed and not open', () => {
+    const server = createServer()
+    const { scheme } = asPrincipal({ id: 'a' })
+    const gate = createGate({
+      schemes: [scheme],
+      rules: [
+        { path: '/health', access: 'public' },
+        { path: '/posts/*', access: 'optional', methods: ['GET'], upgrade: true },
+        { path: '/live', access: 'public', upgrade: 'only' },
+        { path: '/api/*', access: 'required' },
+      ],
+    })
+    guardServer(server, gate)
+    expect(() => assertGuarded(server, { open: ['/live', '/health', '/posts/*'] })).not.toThrow()
+    expect(() => assertGuarded(server, { open: ['/live', '/posts/*'] })).toThrow(
+      '/health is open to anyone and not in `open`. If that is meant, add it there; if not, see `rules[0]` of the gate.',
+    )
+    expect(() => assertGuarded(server, { open: ['/live', '/health'] })).toThrow(
+      '/posts/* (GET) is open to anyone',
+    )
+    expect(() => assertGuarded(server, { open: ['/health', '/posts/*'] })).toThrow(
+      '/live (WebSocket upgrades) is open to anyone',
+    )
+    expect(() => assertGuarded(server, { open: ['/live', '/health', '/posts/*', '/api/*'] })).toThrow(
+      '/api/* is in `open`, and no rule opens it as written there.',
+    )
+    // A second gate opens nothing that the first one does not, and has to be listed all the same.
+    guardServer(server, createGate({ schemes: [scheme], rules: [{ path: '/other', access: 'public' }] }))
+    expect(() => assertGuarded(server, { open: ['/live', '/health', '/posts/*'] })).toThrow('/other is open')
+  })
 })
