@@ -63,7 +63,8 @@ const anything: unknown = new Proxy(() => anything, {
   get: (_, name) => (name === Symbol.iterator ? [][Symbol.iterator].bind([]) : anything),
   apply: () => anything,
 })
-const known: Record<string, unknown> = { ...upgate, ...cloudflareAccess, ...oauth, ...ws }
+const handshake = ws.upgateHandshake()
+const known: Record<string, unknown> = { ...upgate, ...cloudflareAccess, ...oauth, ...ws, handshake }
 
 function evaluate(rules: string): upgate.RuleOptions[] {
   const scope = new Proxy(

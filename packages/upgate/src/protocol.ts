@@ -183,14 +183,22 @@ export interface AuthExpiringFrame {
   readonly time: number
 }
 
+/** The text of a frame; throws a `TypeError` for what has no fields. */
+function textOf(where: string, type: string, frame: object): string {
+  if (Object.prototype.toString.call(frame) !== '[object Object]') {
+    throw new TypeError(`${where}: the frame must be an object with the fields of \`${type}\`.`)
+  }
+  return JSON.stringify({ type, ...frame })
+}
+
 /** The text of the first frame of a client. */
 export function authFrame(frame: Omit<AuthFrame, 'type'>): string {
-  return JSON.stringify({ type: 'auth', ...frame })
+  return textOf('authFrame', 'auth', frame)
 }
 
 /** The text of the frame by which an accepted client renews its credential. */
 export function authRefreshFrame(frame: Omit<AuthRefreshFrame, 'type'>): string {
-  return JSON.stringify({ type: 'auth_refresh', ...frame })
+  return textOf('authRefreshFrame', 'auth_refresh', frame)
 }
 
 /** What a device signs. The same values as in its `auth` frame. */
@@ -209,9 +217,17 @@ export interface DeviceAuthFields {
  *
  * `upgate-device-v1|publicKey|role|scopes,|signedAt|token|nonce|name`, empty where a field is absent. `undefined`
  * where a field other than the name holds `|`, or a scope a comma: it could be read in two ways.
+ *
+ * @throws TypeError for a field that is missing or of the wrong type
  */
 export function deviceAuthText(fields: DeviceAuthFields): string | undefined {
-  const { publicKey, role = '', scopes = [], signedAt, token = '', nonce, name = '' } = fields
+  const { publicKey, role = '', scopes = [], signedAt, token = '', nonce, name = '' } = fields ?? {}
+  const texts = [publicKey, role, token, nonce, name, ...(Array.isArray(scopes) ? scopes : [undefined])]
+  if (!Number.isFinite(signedAt) || texts.some((text) => typeof text !== 'string')) {
+    throw new TypeError(
+      'deviceAuthText: needs `publicKey`, `nonce` and `signedAt`; `scopes` is a list, all else text.',
+    )
+  }
   if (scopes.some((scope) => scope.includes(','))) return undefined
   const head = ['upgate-device-v1', publicKey, role, scopes.join(','), String(signedAt), token, nonce]
   if (head.some((field) => field.includes('|'))) return undefined
@@ -220,32 +236,32 @@ export function deviceAuthText(fields: DeviceAuthFields): string | undefined {
 
 /** The text of the frame that challenges. */
 export function authChallengeFrame(frame: Omit<AuthChallengeFrame, 'type'>): string {
-  return JSON.stringify({ type: 'auth_challenge', ...frame })
+  return textOf('authChallengeFrame', 'auth_challenge', frame)
 }
 
 /** The text of the frame that accepts. */
 export function authOkFrame(frame: Omit<AuthOkFrame, 'type'>): string {
-  return JSON.stringify({ type: 'auth_ok', ...frame })
+  return textOf('authOkFrame', 'auth_ok', frame)
 }
 
 /** The text of the frame that refuses. */
 export function authErrorFrame(frame: Omit<AuthErrorFrame, 'type'>): string {
-  return JSON.stringify({ type: 'auth_error', ...frame })
+  return textOf('authErrorFrame', 'auth_error', frame)
 }
 
 /** The text of the frame that says that a newer credential counts. */
 export function authRefreshedFrame(frame: Omit<AuthRefreshedFrame, 'type'>): string {
-  return JSON.stringify({ type: 'auth_refreshed', ...frame })
+  return textOf('authRefreshedFrame', 'auth_refreshed', frame)
 }
 
 /** The text of the frame that says that it does not. */
 export function authRefreshFailedFrame(frame: Omit<AuthRefreshFailedFrame, 'type'>): string {
-  return JSON.stringify({ type: 'auth_refresh_failed', ...frame })
+  return textOf('authRefreshFailedFrame', 'auth_refresh_failed', frame)
 }
 
 /** The text of the frame that asks for a newer credential. */
 export function authExpiringFrame(frame: Omit<AuthExpiringFrame, 'type'>): string {
-  return JSON.stringify({ type: 'auth_expiring', ...frame })
+  return textOf('authExpiringFrame', 'auth_expiring', frame)
 }
 
 /** What the server says about authentication. */

@@ -1,4 +1,4 @@
-import { assertKnownOptions } from '../core/options.ts'
+import { checkPorts, readOptions } from '../core/options.ts'
 import type { RevocationBus } from '../core/ports/bus.ts'
 import type { Clock } from '../core/ports/clock.ts'
 import type { Logger } from '../core/ports/logger.ts'
@@ -29,12 +29,17 @@ export interface PostgresBusOptions {
  * const services = createServices({ store: await postgresStore({ connectionString }), bus })
  */
 export async function postgresBus(options: PostgresBusOptions): Promise<RevocationBus> {
-  assertKnownOptions('postgresBus', options, ['connectionString', 'channel', 'clock', 'logger'])
-  const { connectionString, channel = 'upgate_revocations', clock = systemClock, logger } = options
+  const {
+    connectionString,
+    channel = 'upgate_revocations',
+    clock = systemClock,
+    logger,
+  } = readOptions('postgresBus', options, ['connectionString', 'channel', 'clock', 'logger'])
+  checkPorts('postgresBus', { clock, logger })
   if (typeof connectionString !== 'string' || !/^postgres(ql)?:\/\//.test(connectionString)) {
     throw new TypeError('postgresBus: `connectionString` must begin with postgres://')
   }
-  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(channel)) {
+  if (typeof channel !== 'string' || !/^[a-z_][a-z0-9_]{0,62}$/.test(channel)) {
     throw new TypeError(
       'postgresBus: `channel` must be a name of at most 63 small letters, digits and underscores',
     )

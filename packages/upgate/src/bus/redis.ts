@@ -1,4 +1,4 @@
-import { assertKnownOptions } from '../core/options.ts'
+import { checkPorts, readOptions } from '../core/options.ts'
 import type { RevocationBus } from '../core/ports/bus.ts'
 import type { Clock } from '../core/ports/clock.ts'
 import type { Logger } from '../core/ports/logger.ts'
@@ -29,8 +29,13 @@ export interface RedisBusOptions {
  * const services = createServices({ store, bus })
  */
 export async function redisBus(options: RedisBusOptions): Promise<RevocationBus> {
-  assertKnownOptions('redisBus', options, ['url', 'channel', 'clock', 'logger'])
-  const { url, channel = 'upgate:revocations', clock = systemClock, logger } = options
+  const {
+    url,
+    channel = 'upgate:revocations',
+    clock = systemClock,
+    logger,
+  } = readOptions('redisBus', options, ['url', 'channel', 'clock', 'logger'])
+  checkPorts('redisBus', { clock, logger })
   if (typeof url !== 'string' || !/^rediss?:\/\//.test(url)) {
     throw new TypeError('redisBus: `url` must begin with redis:// or rediss://')
   }

@@ -1,4 +1,5 @@
 import ipaddr from 'ipaddr.js'
+import { nameOf, wrongOption } from './options.ts'
 import type { AuthRequest } from './request.ts'
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6
@@ -37,7 +38,20 @@ export function compileClientAddresses(
   trustedProxies: readonly string[] | undefined,
   warn: (message: string) => void,
 ): ClientAddresses {
-  const ranges: Range[] = (trustedProxies ?? []).flatMap((entry) => (named[entry] ?? [entry]).map(parseRange))
+  if (trustedProxies !== undefined && !Array.isArray(trustedProxies)) {
+    throw wrongOption(
+      'createGate',
+      'trustedProxies',
+      "a list of addresses, CIDR ranges, 'loopback' or 'private', such as ['loopback'] (what is in front of this server, never everything)",
+      trustedProxies,
+    )
+  }
+  const ranges: Range[] = (trustedProxies ?? []).flatMap((entry) =>
+    (typeof entry === 'string' && Object.hasOwn(named, entry) ? (named[entry] ?? []) : [entry]).map(
+      parseRange,
+    ),
+  )
+  assertNotTheWorld(ranges)
   const networks: Network[] = ranges.flatMap(([network, bits]) => {
     if (network.kind() !== 'ipv4') return []
     const mask = bits === 0 ? 0 : (-1 << (32 - bits)) >>> 0
@@ -104,18 +118,64 @@ export function compileClientAddresses(
   }
 }
 
-function parseRange(entry: string): Range {
-  try {
-    if (!entry.includes('/')) {
-      const address = ipaddr.process(entry)
-      return [address, address.kind() === 'ipv4' ? 32 : 128]
-    }
-    return ipaddr.parseCIDR(entry)
-  } catch {
+function parseRange(entry: unknown): Range {
+  const fail = (): never => {
+    const shown = typeof entry === 'string' ? JSON.stringify(entry) : nameOf(entry)
     throw new TypeError(
-      `createGate: \`trustedProxies\` has ${JSON.stringify(entry)}; write addresses, CIDR ranges, 'loopback' or 'private'.`,
+      `createGate: \`trustedProxies\` has ${shown}; write addresses, CIDR ranges, 'loopback' or 'private'.`,
     )
   }
+  if (typeof entry !== 'string') return fail()
+  const [text = '', bits, ...rest] = entry.split('/')
+  const address = parseAddress(text)
+  // `10.0` and `010.0.0.1` are addresses to some: others than those that were meant.
+  if (address === undefined || rest.length > 0 || text.includes('%')) return fail()
+  if (!text.includes(':') && parseIPv4(text) === -1) return fail()
+  const mapped = text.includes(':') && address.kind() === 'ipv4'
+  const longest = address.kind() === 'ipv4' ? 32 : 128
+  if (bits === undefined) return [address, longest]
+  // Peers with IPv4-mapped addresses are read as what they map, and so are ranges.
+  const length = /^\d{1,3}$/.test(bits) ? Number(bits) - (mapped ? 96 : 0) : -1
+  return length >= 0 && length <= longest ? [address, length] : fail()
+}
+
+/**
+ * Throws where the ranges, taken together, are so large that strangers are among them: the client's own word would then
+ * be its address. A quarter of all IPv4 addresses, or of those IPv6 addresses that are in use, is no set of proxies.
+ */
+function assertNotTheWorld(ranges: readonly Range[]): void {
+  const kinds = [
+    ['ipv4', 0n, 32n],
+    // Global unicast, 2000::/3: all that strangers have.
+    ['ipv6', 0x2n << 124n, 125n],
+  ] as const
+  for (const [kind, start, width] of kinds) {
+    const end = start + (1n << width)
+    let covered = 0n
+    let reached = start
+    const bounds = ranges.filter(([address]) => address.kind() === kind).map(boundsOf)
+    for (const [from, to] of bounds.sort(byStart)) {
+      if (to <= reached || from >= end) continue
+      if (from > reached) reached = from
+      covered += (to < end ? to : end) - reached
+      reached = to
+    }
+    if (covered < 1n << (width - 2n)) continue
+    throw new TypeError(
+      `createGate: \`trustedProxies\` trusts ${(covered * 100n) / (1n << width)} % of all ${kind === 'ipv4' ? 'IPv4' : 'IPv6'} addresses, so that any client could say what its address is. List the proxies in front of this server, each by its address or network.`,
+    )
+  }
+}
+
+function boundsOf([address, length]: Range): readonly [bigint, bigint] {
+  const bytes = address.toByteArray()
+  const size = BigInt(bytes.length * 8 - length)
+  const start = (bytes.reduce((bits, byte) => (bits << 8n) | BigInt(byte), 0n) >> size) << size
+  return [start, start + (1n << size)]
+}
+
+function byStart([a]: readonly [bigint, bigint], [b]: readonly [bigint, bigint]): number {
+  return a < b ? -1 : a > b ? 1 : 0
 }
 
 // `ipaddr.isValid` takes "1" and "0x7f.1" for addresses; only the usual notations are let in.

@@ -1,5 +1,6 @@
+import { checkedHandshake } from './checked-handshake.ts'
 import type { RulePattern } from './matcher.ts'
-import { assertKnownOptions } from './options.ts'
+import { assertKnownOptions, checkBooleans, isCallable, nameOf } from './options.ts'
 import { type Pattern, parsePattern } from './pattern.ts'
 import type { PrincipalKind } from './principal.ts'
 import type { CompiledRule, RuleOptions } from './rules.ts'
@@ -25,10 +26,14 @@ const tokenPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
 /** Checks the application's rules and fills in the defaults; throws a `TypeError` naming rule and option. */
 export function compileRules(rules: readonly RuleOptions[], schemeNames: readonly string[]): RulePattern[] {
-  if (!Array.isArray(rules)) throw new TypeError('createGate: `rules` must be an array of rules.')
+  if (!Array.isArray(rules)) {
+    throw new TypeError(`createGate: \`rules\` must be an array of rules, not ${nameOf(rules)}.`)
+  }
   return rules.flatMap((options, index) => {
     const where = `createGate: \`rules[${index}]\``
-    if (typeof options !== 'object' || options === null) throw new TypeError(`${where} must be an object.`)
+    if (typeof options !== 'object' || options === null) {
+      throw new TypeError(`${where} must be an object, such as { path: '/health', access: 'public' }.`)
+    }
     assertKnownOptions(where, options, ruleOptionNames)
     const sources: readonly unknown[] = Array.isArray(options.path) ? options.path : [options.path]
     if (sources.length === 0)
@@ -103,8 +108,13 @@ export function compileRule(
         `${where}: a deferred rule needs a \`handshake\`: how the protocol says who it is, for example \`jsonFrame({ credential })\`.`,
       )
     }
+    if (typeof handshake !== 'object' || handshake === null || 'then' in handshake) {
+      throw new TypeError(
+        `${where}: \`handshake\` must be a handshake, such as upgateHandshake(), not ${nameOf(handshake)}.`,
+      )
+    }
     for (const method of ['receive', 'accept', 'reject'] as const) {
-      if (typeof handshake?.[method] !== 'function')
+      if (typeof handshake[method] !== 'function')
         throw new TypeError(`${where}: \`handshake.${method}\` must be a function.`)
     }
     if (handshake.claims !== undefined && typeof handshake.claims !== 'function') {
@@ -129,9 +139,10 @@ export function compileRule(
       `${where}: a public rule demands nothing; \`kinds\`, \`scopes\`, \`roles\` and \`schemes\` have no meaning there.`,
     )
   }
+  checkBooleans(where, { dangerouslyAllowForeignOrigins })
   if (challenge !== 'auto' && challenge !== 'api')
     throw new TypeError(`${where}: \`challenge\` must be 'auto' or 'api'.`)
-  if (agreesWithEdge !== undefined && typeof agreesWithEdge !== 'function') {
+  if (agreesWithEdge !== undefined && !isCallable(agreesWithEdge)) {
     throw new TypeError(
       `${where}: \`agreesWithEdge\` must be a function of the edge's and the own principal.`,
     )
@@ -139,7 +150,10 @@ export function compileRule(
   if (agreesWithEdge !== undefined && (access === 'public' || access === 'optional')) {
     throw new TypeError(`${where}: \`agreesWithEdge\` belongs to required and deferred rules.`)
   }
-  if (resourceMetadata !== undefined && !/^https?:\/\/[\x21\x23-\x5b\x5d-\x7e]+$/.test(resourceMetadata)) {
+  if (
+    resourceMetadata !== undefined &&
+    !(typeof resourceMetadata === 'string' && /^https?:\/\/[\x21\x23-\x5b\x5d-\x7e]+$/.test(resourceMetadata))
+  ) {
     throw new TypeError(`${where}: \`resourceMetadata\` must be an absolute URL, as RFC 9728 wants it.`)
   }
   if (resourceMetadata !== undefined && challenge !== 'api') {
@@ -156,13 +170,13 @@ export function compileRule(
     scopes,
     roles,
     schemes,
-    handshake,
+    handshake: handshake === undefined ? undefined : checkedHandshake(handshake),
     http: upgrade !== 'only',
     upgrade: upgrade === undefined ? access === 'required' || access === 'deferred' : upgrade !== false,
     challenge,
     agreesWithEdge,
     resourceMetadata,
-    allowForeignOrigins: dangerouslyAllowForeignOrigins === true,
+    allowForeignOrigins: dangerouslyAllowForeignOrigins,
   })
 }
 
@@ -175,6 +189,6 @@ function assertNames(values: unknown, option: string, where: string, pattern?: R
     )
   if (!good)
     throw new TypeError(
-      `${where}: \`${option}\` must be a non-empty list of names; leave the option out for its default.`,
+      `${where}: \`${option}\` must be a non-empty list of names${Array.isArray(values) ? '' : `, not ${nameOf(values)}`}; leave the option out for its default.`,
     )
 }

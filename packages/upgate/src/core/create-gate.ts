@@ -14,7 +14,7 @@ import type { Decider, Gate, GateOptions } from './gate.ts'
 import { reachOf } from './hidden-rules.ts'
 import { Matcher } from './matcher.ts'
 import { isPromiseLike } from './maybe-promise.ts'
-import { assertKnownOptions } from './options.ts'
+import { assertKnownOptions, checkPorts, isCallable, nameOf, readOptions, wrongOption } from './options.ts'
 import { compileOriginPolicy } from './origin.ts'
 import type { Clock } from './ports/clock.ts'
 import type { Logger } from './ports/logger.ts'
@@ -54,9 +54,6 @@ export function createGateWith<const S extends readonly Scheme[]>(
   defaults: GateDefaults,
 ): Gate<PrincipalOf<S>> {
   type P = PrincipalOf<S>
-  if (typeof options !== 'object' || options === null)
-    throw new TypeError('createGate: options are required.')
-  assertKnownOptions('createGate', options, optionNames)
   const {
     rules = [],
     login,
@@ -65,29 +62,34 @@ export function createGateWith<const S extends readonly Scheme[]>(
     name = 'upgate',
     clock = defaults.clock,
     logger = defaults.logger,
-  } = options
-  const schemes = checkSchemes<P>(options.schemes as unknown as readonly Scheme<P>[])
-  if (!/^[A-Za-z0-9._-]{1,64}$/.test(name)) {
+    origins,
+    hosts,
+    trustedProxies,
+    schemes: givenSchemes,
+  } = readOptions('createGate', options, optionNames)
+  const schemes = checkSchemes<P>(givenSchemes as unknown as readonly Scheme<P>[])
+  checkPorts('createGate', { clock, logger })
+  if (typeof name !== 'string' || !/^[A-Za-z0-9._-]{1,64}$/.test(name)) {
     throw new TypeError('createGate: `name` must be 1 to 64 letters, digits, dots, dashes or underscores.')
   }
   const schemeNames = schemes.map((scheme) => scheme.name)
   const patterns = compileRules(rules, schemeNames)
-  checkOrigins(options, schemes)
+  checkOrigins({ origins, hosts, rules }, schemes)
   const unmatched = compileRule({ access: 'required' }, -1, '(unmatched)', schemeNames, 'createGate')
   const reaches = new Reaches(patterns)
   const reached = reachOf(patterns, reaches)
   const matcher = new Matcher(patterns, unmatched)
-  checkPage('login', login?.page, matcher)
-  checkPage('setup', setup?.page, matcher)
-  if (setup !== undefined && typeof setup.required !== 'function') {
+  checkPage('login', login, ['page'], matcher)
+  checkPage('setup', setup, ['page', 'required'], matcher)
+  if (setup !== undefined && !isCallable(setup.required)) {
     throw new TypeError(
       'createGate: `setup.required` must be a function that says whether there is no account yet.',
     )
   }
 
   const external = externalLogin === undefined ? undefined : compileExternalLogin(externalLogin, schemeNames)
-  const originPolicy = compileOriginPolicy(options.origins, options.hosts)
-  const clientAddresses = compileClientAddresses(options.trustedProxies, (message) => logger.warn(message))
+  const originPolicy = compileOriginPolicy(origins, hosts)
+  const clientAddresses = compileClientAddresses(trustedProxies, (message) => logger.warn(message))
   const connections = createConnections({ clock })
   const events = createAuditEvents(logger)
   const slowDown = new SlowDown<P>(clock)
@@ -211,17 +213,19 @@ export function createGateWith<const S extends readonly Scheme[]>(
 
 function checkSchemes<P extends Principal>(schemes: readonly Scheme<P>[]): readonly Scheme<P>[] {
   if (!Array.isArray(schemes) || schemes.length === 0) {
+    const given = schemes === undefined || Array.isArray(schemes) ? '' : `, not ${nameOf(schemes)}`
     throw new TypeError(
-      'createGate: `schemes` must hold at least one scheme, for example `apiKey({ keys })`; without one nobody could ever enter.',
+      `createGate: \`schemes\` must hold at least one scheme, for example [apiKey({ keys })]${given}; without one nobody could ever enter.`,
     )
   }
   const names = new Set<string>()
   for (const [index, scheme] of schemes.entries()) {
     if (typeof scheme?.name !== 'string' || scheme.name === '' || typeof scheme.verify !== 'function') {
       throw new TypeError(
-        `createGate: \`schemes[${index}]\` is not a scheme: it needs a \`name\` and a \`verify\` function.`,
+        `createGate: \`schemes[${index}]\` is not a scheme but ${nameOf(scheme)}: it needs a \`name\` and a \`verify\` function.`,
       )
     }
+    checkScheme(scheme, index)
     if (names.has(scheme.name)) {
       throw new TypeError(
         `createGate: \`schemes\` holds two schemes named ${JSON.stringify(scheme.name)}; give one another \`name\`.`,
@@ -232,14 +236,41 @@ function checkSchemes<P extends Principal>(schemes: readonly Scheme<P>[]): reado
   return schemes
 }
 
+/** A scheme of the application's own: what it lacks would fail at the first request, or never count. */
+function checkScheme<P extends Principal>(scheme: Scheme<P>, index: number): void {
+  const where = `createGate: \`schemes[${index}]\` (${scheme.name})`
+  if (typeof scheme.ambient !== 'boolean') {
+    throw new TypeError(
+      `${where}: \`ambient\` must be true or false: true if browsers send the credential by themselves, as they do cookies.`,
+    )
+  }
+  for (const method of ['extract', 'claims', 'clearCookie'] as const) {
+    if (scheme[method] !== undefined && typeof scheme[method] !== 'function') {
+      throw new TypeError(`${where}: \`${method}\` must be a function, not ${nameOf(scheme[method])}.`)
+    }
+  }
+  if (scheme.headers !== undefined && !Array.isArray(scheme.headers)) {
+    throw new TypeError(`${where}: \`headers\` must be a list of names, not ${nameOf(scheme.headers)}.`)
+  }
+  for (const feed of ['revocations', 'events'] as const) {
+    if (scheme[feed] !== undefined && typeof scheme[feed]?.subscribe !== 'function') {
+      throw new TypeError(
+        `${where}: \`${feed}\` must have the method \`subscribe\`, as those of the services have.`,
+      )
+    }
+  }
+}
+
 function checkOrigins(
-  options: GateOptions<never> | GateOptions,
+  options: { readonly [O in 'origins' | 'hosts' | 'rules']: GateOptions[O] | undefined },
   schemes: readonly Scheme<never>[] | readonly Scheme[],
 ): void {
-  if (options.origins !== undefined && !Array.isArray(options.origins))
-    throw new TypeError('createGate: `origins` must be a list.')
-  if (options.hosts !== undefined && !Array.isArray(options.hosts))
-    throw new TypeError('createGate: `hosts` must be a list.')
+  for (const option of ['origins', 'hosts'] as const) {
+    const value = options[option]
+    if (value === undefined || Array.isArray(value)) continue
+    const example = option === 'origins' ? "['https://gateway.example.com']" : "['localhost:8787']"
+    throw wrongOption('createGate', option, `a list such as ${example}`, value)
+  }
   if (options.origins !== undefined && options.origins.length > 0) return
   const ambient = schemes.find((scheme) => scheme.ambient)
   if (ambient !== undefined) {
@@ -255,8 +286,18 @@ function checkOrigins(
 }
 
 /** A login page that itself demands a login would send browsers round in circles. */
-function checkPage(option: 'login' | 'setup', page: string | undefined, matcher: Matcher): void {
-  if (page === undefined) return
+function checkPage(
+  option: 'login' | 'setup',
+  value: { readonly page: string } | undefined,
+  known: readonly string[],
+  matcher: Matcher,
+): void {
+  if (value === undefined) return
+  if (typeof value !== 'object' || value === null) {
+    throw wrongOption('createGate', option, `an object, such as { page: '/${option}' }`, value)
+  }
+  assertKnownOptions(`createGate: \`${option}\``, value, known)
+  const { page } = value
   const match =
     typeof page === 'string' && page.startsWith('/')
       ? matcher.match(page, undefined, 'GET', false)
@@ -267,7 +308,9 @@ function checkPage(option: 'login' | 'setup', page: string | undefined, matcher:
     (match.access !== 'public' && match.access !== 'optional')
   ) {
     throw new TypeError(
-      `createGate: \`${option}.page\` ${JSON.stringify(page)} must be a path that a public rule lets in, or browsers would be redirected in circles. Add { path: ${JSON.stringify(page)}, access: 'public' } to \`rules\`.`,
+      typeof page === 'string'
+        ? `createGate: \`${option}.page\` ${JSON.stringify(page)} must be a path that a public rule lets in, or browsers would be redirected in circles. Add { path: ${JSON.stringify(page)}, access: 'public' } to \`rules\`.`
+        : `createGate: \`${option}.page\` must be the path of a page that a public rule lets in, not ${nameOf(page)}.`,
     )
   }
 }

@@ -42,6 +42,9 @@ const brand: unique symbol = Symbol.for('upgate.device-proof') as never
 
 /** Wraps a proof as the credential that `deviceKey` and `claimSecret` verify. For handshakes. */
 export function deviceCredential(proof: DeviceProof): OpaqueCredential {
+  if (proof?.by !== 'key' && proof?.by !== 'claim') {
+    throw new TypeError("deviceCredential: the proof must say by what it is: `by: 'key'` or `by: 'claim'`.")
+  }
   return {
     type: 'opaque',
     source: 'frame',

@@ -34,7 +34,7 @@ export function compileExternalLogin(
   const rule = compileRule({ access: 'required' }, 0, '(closed)', schemeNames, where)
   const other = compileRule({ access: 'required' }, -1, '(unmatched)', schemeNames, where)
   const matcher = new Matcher(
-    closes.map((path) => ({ rule, pattern: parsePattern(path, where) })),
+    closes.map((path) => ({ rule, pattern: parsePattern(path, `${where}: \`closes\``) })),
     other,
   )
   return {

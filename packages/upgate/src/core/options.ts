@@ -1,18 +1,19 @@
 /**
  * Throws a `TypeError` where options are no object of named values, or for the first name that is none, with the names
- * that exist.
+ * that exist and the one that was probably meant.
  */
 export function assertKnownOptions(where: string, options: unknown, known: readonly string[]): void {
-  const plain = typeof options === 'object' && options !== null && !Array.isArray(options)
-  if (!plain || isPromise(options)) {
+  if (!isPlain(options)) {
     throw new TypeError(
       `${where}: the options must be an object, not ${nameOf(options)}. Known options: ${known.join(', ')}.`,
     )
   }
   for (const name of Object.keys(options)) {
-    if (!known.includes(name)) {
-      throw new TypeError(`${where}: unknown option \`${name}\`. Known options: ${known.join(', ')}.`)
-    }
+    if (known.includes(name)) continue
+    const meant = known.find((other) => isMisspelt(name, other))
+    throw new TypeError(
+      `${where}: unknown option \`${name}\`. ${meant === undefined ? '' : `Did you mean \`${meant}\`? `}Known options: ${known.join(', ')}.`,
+    )
   }
 }
 
@@ -26,19 +27,116 @@ export function readOptions<T extends object>(where: string, options: T, known: 
   return options
 }
 
+/** Whether something is an object of named values: no list, no promise, no map or other instance of a built-in. */
+export function isPlain(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || isPromise(value)) return false
+  return !(value instanceof Map || value instanceof Set || value instanceof RegExp || value instanceof Date)
+}
+
+/** What is wrong with an option's value, as an error that names it; never with the value, which may be a secret. */
+export function wrongOption(where: string, option: string, expected: string, value: unknown): TypeError {
+  return new TypeError(`${where}: \`${option}\` must be ${expected}, not ${nameOf(value)}.`)
+}
+
+/** Throws for a value that is given and neither true nor false. `'false'` and 0 are the usual mistakes. */
+export function checkBooleans(where: string, values: Readonly<Record<string, unknown>>): void {
+  for (const [option, value] of Object.entries(values)) {
+    if (value !== undefined && typeof value !== 'boolean')
+      throw wrongOption(where, option, 'true or false', value)
+  }
+}
+
+/** Whether something can be called: a class only makes instances. */
+export function isCallable(value: unknown): boolean {
+  return typeof value === 'function' && !isClass(value)
+}
+
+function isClass(value: object): boolean {
+  return /^class\b/.test(Function.prototype.toString.call(value))
+}
+
+/** Throws for a value that is given and no function. */
+export function checkFunctions(where: string, values: Readonly<Record<string, unknown>>): void {
+  for (const [option, value] of Object.entries(values)) {
+    if (value !== undefined && !isCallable(value)) throw wrongOption(where, option, 'a function', value)
+  }
+}
+
+/** Throws for a value that is given and no string with something in it. */
+export function checkStrings(where: string, values: Readonly<Record<string, unknown>>): void {
+  for (const [option, value] of Object.entries(values)) {
+    if (value !== undefined && (typeof value !== 'string' || value === '')) {
+      throw wrongOption(where, option, 'a non-empty string', value)
+    }
+  }
+}
+
+/** Throws for what lacks one of the methods; `expected` says what it should be, as in `services.keys`. */
+export function checkMethods(
+  where: string,
+  option: string,
+  value: unknown,
+  methods: readonly string[],
+  expected: string,
+): void {
+  if (value === undefined) throw new TypeError(`${where}: \`${option}\` is missing; give it ${expected}.`)
+  const given = value as Record<string, unknown> | null
+  const missing = methods.find((method) => typeof given?.[method] !== 'function')
+  if (missing === undefined) return
+  const what = nameOf(value)
+  throw new TypeError(
+    `${where}: \`${option}\` must be ${expected}, not ${what}${what.startsWith('an object') ? ` without \`${missing}\`` : ''}.`,
+  )
+}
+
+const ports = {
+  clock: [['now', 'setTimer'], 'a clock, with the methods `now` and `setTimer`'],
+  logger: [['warn', 'error'], 'a logger, with the methods `warn` and `error`'],
+  revocations: [['subscribe'], '`services.revocations`'],
+} as const
+
+/** Throws for a port that is given and lacks what is called of it. */
+export function checkPorts(where: string, values: { readonly [Port in keyof typeof ports]?: unknown }): void {
+  for (const [port, value] of Object.entries(values)) {
+    const [methods, expected] = ports[port as keyof typeof ports]
+    if (value !== undefined) checkMethods(where, port, value, methods, expected)
+  }
+}
+
 /** For messages: which kind of value stands where another was expected; never the value, which may be a secret. */
 export function nameOf(value: unknown): string {
   if (value === null || value === undefined) return String(value)
   if (Array.isArray(value)) return 'a list'
   if (isPromise(value)) return 'a promise (await it first)'
+  if (typeof value === 'function' && isClass(value))
+    return value.name === '' ? 'a class' : `the class ${value.name.slice(0, 64)} (make one first)`
   if (typeof value === 'function')
     return value.name === '' ? 'a function' : `the function ${value.name.slice(0, 64)} (call it first)`
+  if (value === '') return 'an empty string'
   if (typeof value !== 'object') return `a ${typeof value}`
   const made = (value as { constructor?: unknown }).constructor
   const name = typeof made === 'function' ? made.name.slice(0, 64) : ''
   return name === '' || name === 'Object' ? 'an object' : `a ${name}`
 }
 
+/** Whether something is a promise where a value was expected; that it rejects later must not end the process. */
+export function isLate(value: unknown): boolean {
+  if (!isPromise(value)) return false
+  ;(value as PromiseLike<unknown>).then(undefined, () => {})
+  return true
+}
+
 function isPromise(value: unknown): boolean {
   return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
+}
+
+/** Whether a name is another one in other letters, with one missing, one too many or one in place of another. */
+function isMisspelt(name: string, known: string): boolean {
+  const [a, b] = [name.toLowerCase(), known.toLowerCase()]
+  if (a === b) return true
+  if (Math.abs(a.length - b.length) > 1 || b.length < 4) return false
+  let at = 0
+  while (at < a.length && a[at] === b[at]) at++
+  const rest = (skipA: number, skipB: number): boolean => a.slice(at + skipA) === b.slice(at + skipB)
+  return rest(1, 1) || rest(1, 0) || rest(0, 1) || (a[at] === b[at + 1] && a[at + 1] === b[at] && rest(2, 2))
 }

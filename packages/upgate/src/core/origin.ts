@@ -1,4 +1,5 @@
 import type { HeaderList } from './decision.ts'
+import { nameOf } from './options.ts'
 import { type AuthRequest, headerOf } from './request.ts'
 
 /** The pages and hosts a gate calls its own. */
@@ -15,6 +16,11 @@ export interface OriginPolicy {
  */
 export type OriginVerdict = 'absent' | 'allowed' | 'same-origin' | 'foreign'
 
+// As browsers send them: what is looser would never be equal to what they send, and so never count.
+const hostPart = '(?:[A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(?::[1-9][0-9]{0,4})?'
+const originForm = new RegExp(`^([a-z][a-z0-9+.-]*)://(${hostPart})$`)
+const hostForm = new RegExp(`^${hostPart}$`)
+
 /** Parses `origins` and `hosts`; throws a `TypeError` naming the bad entry. */
 export function compileOriginPolicy(
   origins: readonly string[] | undefined,
@@ -23,11 +29,10 @@ export function compileOriginPolicy(
   const allowed = new Set<string>()
   const known = new Set<string>()
   for (const origin of origins ?? []) {
-    const parts =
-      typeof origin === 'string' ? /^(https?|[a-z][a-z0-9+.-]*):\/\/([^/?#@\s,]+)$/.exec(origin) : null
+    const parts = typeof origin === 'string' ? originForm.exec(origin) : null
     if (parts === null || origin !== origin.toLowerCase()) {
       throw new TypeError(
-        `createGate: \`origins\` has ${JSON.stringify(origin)}; write scheme, host and port as a browser sends them, in lower case and without a path: 'https://gateway.example.com' or 'http://localhost:8787'.`,
+        `createGate: \`origins\` has ${shown(origin)}; write scheme, host and port as a browser sends them, in lower case, without a path or a wildcard, and names in other scripts as punycode: 'https://gateway.example.com' or 'http://localhost:8787'.`,
       )
     }
     if (
@@ -42,14 +47,19 @@ export function compileOriginPolicy(
     known.add(parts[2] as string)
   }
   for (const host of hosts ?? []) {
-    if (typeof host !== 'string' || !/^[^/\s,@?#]+$/.test(host)) {
+    if (typeof host !== 'string' || !hostForm.test(host)) {
       throw new TypeError(
-        `createGate: \`hosts\` has ${JSON.stringify(host)}; write a host with its port where it is not the default: 'localhost:8787'.`,
+        `createGate: \`hosts\` has ${shown(host)}; write a host with its port where it is not the default, without a wildcard: 'localhost:8787'.`,
       )
     }
-    known.add(host.toLowerCase())
+    // As it is compared: clients leave the default port out.
+    known.add(host.toLowerCase().replace(/:(?:80|443)$/, ''))
   }
   return { origins: allowed, hosts: known.size === 0 ? undefined : [...known] }
+}
+
+function shown(entry: unknown): string {
+  return typeof entry === 'string' ? JSON.stringify(entry) : nameOf(entry)
 }
 
 /** Whether the `Host` header names us. True where nothing is configured. */

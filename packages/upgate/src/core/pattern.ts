@@ -1,4 +1,5 @@
 import { foldsOf } from './fold.ts'
+import { nameOf } from './options.ts'
 import { analyseTarget, decodeOneReading } from './target.ts'
 
 /** A path pattern, parsed: exact, prefix or with segment parameters. No regular expressions. */
@@ -23,7 +24,12 @@ export function parsePattern(source: unknown, where: string): Pattern {
   const fail = (why: string): never => {
     throw new TypeError(`${where}: the path pattern ${JSON.stringify(source)} ${why}.`)
   }
-  if (typeof source !== 'string' || source === '') return fail('must be a non-empty string')
+  if (typeof source !== 'string') {
+    throw new TypeError(
+      `${where}: a path pattern must be a string such as '/assets/*' or '/users/:id', not ${nameOf(source)}.`,
+    )
+  }
+  if (source === '') return fail('must be a non-empty string')
   if (!source.startsWith('/')) return fail('must start with `/`')
   const prefix = source === '/*' || source.endsWith('/*')
   const body = decodeOneReading(prefix ? source.slice(0, -2) : source)

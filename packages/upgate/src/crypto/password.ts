@@ -1,4 +1,5 @@
 import { randomBytes as nodeRandomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { assertKnownOptions, checkFunctions } from '../core/options.ts'
 
 /**
  * How passwords are hashed: a port, so that argon2 or a hardware module can take the place of scrypt.
@@ -69,14 +70,17 @@ function checkRange(name: string, value: number, least: number, most: number): v
  *
  * The defaults (N = 2^16, r = 8, p = 2) take 64 MiB and some tenths of a second on a thread of libuv's pool.
  *
+ * @throws TypeError for an unknown option or a cost out of range
  * @example
  * const services = createServices({ store, passwordHasher: scryptHasher({ ln: 17, p: 1 }) })
  */
 export function scryptHasher(options: ScryptOptions = {}): PasswordHasher {
+  assertKnownOptions('scryptHasher', options, ['ln', 'r', 'p', 'randomBytes'])
   const { ln = 16, r = 8, p = 2, randomBytes = nodeRandomBytes } = options
   checkRange('ln', ln, 14, 20)
   checkRange('r', r, 8, 32)
   checkRange('p', p, 1, 16)
+  checkFunctions('scryptHasher', { randomBytes })
   return {
     async hash(password) {
       const salt = randomBytes(saltLength)

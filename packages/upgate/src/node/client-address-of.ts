@@ -1,5 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Gate } from '../core/gate.ts'
+import { nameOf } from '../core/options.ts'
+import { assertGate } from './http-gate.ts'
 import { NodeRequest } from './request.ts'
 
 /**
@@ -9,6 +11,7 @@ import { NodeRequest } from './request.ts'
  * not known: a loopback or proxy peer that does not say for whom it speaks could be anybody, and must not be counted
  * as one client.
  *
+ * @throws TypeError for what is no gate, or no request of Node's
  * @example
  * await services.accounts.login(email, password, { clientAddress: clientAddressOf(gate, request) })
  */
@@ -16,5 +19,11 @@ export function clientAddressOf(
   gate: Pick<Gate, 'clientAddressOf'>,
   request: IncomingMessage,
 ): string | undefined {
+  assertGate(gate, 'clientAddressOf', ['clientAddressOf'])
+  if (typeof request?.headers !== 'object') {
+    throw new TypeError(
+      `clientAddressOf: the second argument must be Node's own request (of Koa \`ctx.req\`), not ${nameOf(request)}.`,
+    )
+  }
   return gate.clientAddressOf(new NodeRequest('http', request))
 }

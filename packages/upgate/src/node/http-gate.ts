@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Decider } from '../core/gate.ts'
+import type { Decider, Gate } from '../core/gate.ts'
 import { isPromiseLike } from '../core/maybe-promise.ts'
+import { isCallable, nameOf } from '../core/options.ts'
 import type { Principal } from '../core/principal.ts'
 import { isAllowed, judge, type Verdict } from './judge.ts'
 import { kindOf, NodeRequest } from './request.ts'
@@ -25,7 +26,7 @@ export function httpGate<P extends Principal>(
   listener: RequestListener,
 ): RequestListener {
   assertDecider(decider, 'httpGate')
-  if (typeof listener !== 'function') {
+  if (!isCallable(listener)) {
     throw new TypeError('httpGate: the second argument must be the request listener to be guarded.')
   }
   return (request, response) => {
@@ -55,9 +56,16 @@ export function settle<P extends Principal>(
 
 /** Throws where something that is no gate is handed to an adapter. */
 export function assertDecider(decider: unknown, where: string): void {
-  if (typeof (decider as Partial<Decider> | undefined)?.decide !== 'function') {
+  if (typeof (decider as Partial<Decider> | null | undefined)?.decide !== 'function') {
     throw new TypeError(
-      `${where}: the first argument must be a gate (createGate) or the result of gate.require(...).`,
+      `${where}: the first argument must be a gate (createGate) or the result of gate.require(...), not ${nameOf(decider)}.`,
     )
   }
+}
+
+/** Throws where something that is no gate is handed to what needs a whole one. */
+export function assertGate(gate: unknown, where: string, methods: readonly (keyof Gate)[]): void {
+  const given = gate as Partial<Gate> | null | undefined
+  if (methods.every((method) => typeof given?.[method] === 'function')) return
+  throw new TypeError(`${where}: the first argument must be a gate (createGate), not ${nameOf(gate)}.`)
 }

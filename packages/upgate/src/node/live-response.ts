@@ -4,10 +4,11 @@ import type { Duplex } from 'node:stream'
 import type { LiveConnection } from '../core/connections.ts'
 import type { Gate } from '../core/gate.ts'
 import { isPromiseLike } from '../core/maybe-promise.ts'
-import { assertKnownOptions } from '../core/options.ts'
+import { assertKnownOptions, checkFunctions, nameOf } from '../core/options.ts'
 import type { RevocationReason } from '../core/ports/revocations.ts'
 import type { Principal } from '../core/principal.ts'
 import { pathOf } from '../core/target.ts'
+import { assertGate } from './http-gate.ts'
 
 /** Why a streamed response is ended. */
 export type StreamEndReason = RevocationReason | 'shutdown'
@@ -138,11 +139,19 @@ export function endWithCredential(
   response: ServerResponse,
   options: EndWithCredentialOptions = {},
 ): boolean {
+  assertGate(gate, 'endWithCredential', ['decisionOf'])
   assertKnownOptions('endWithCredential', options, ['onEnd'])
-  const decision = gate.decisionOf(request)
+  checkFunctions('endWithCredential', { onEnd: options.onEnd })
+  const isObject = typeof request === 'object' && request !== null
+  const decision = isObject ? gate.decisionOf(request) : undefined
   if (decision?.outcome !== 'allow') {
     throw new TypeError(
       'endWithCredential: this gate has not let the request in; give it the gate that guards the route, and `ctx.req` of Koa.',
+    )
+  }
+  if (typeof response?.once !== 'function') {
+    throw new TypeError(
+      `endWithCredential: the third argument must be Node's own response (of Koa \`ctx.res\`), not ${nameOf(response)}.`,
     )
   }
   if (response.destroyed || response.writableFinished) return false
@@ -166,6 +175,9 @@ export function endWithCredential(
  * setTimeout(() => endStreams(gate), 10_000) // those that have not come to their end by then
  */
 export function endStreams(gate: Pick<Gate, 'connections'>): number {
+  if (typeof gate?.connections?.list !== 'function') {
+    throw new TypeError(`endStreams: the argument must be a gate (createGate), not ${nameOf(gate)}.`)
+  }
   const live = [...gate.connections.list()].filter((connection) => streams in connection) as LiveResponse[]
   for (const response of live) response.close('shutdown')
   return live.length

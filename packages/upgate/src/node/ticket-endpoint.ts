@@ -1,10 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Gate } from '../core/gate.ts'
-import { assertKnownOptions } from '../core/options.ts'
+import { checkMethods, readOptions } from '../core/options.ts'
 import { isStoreUnavailable } from '../core/ports/stores.ts'
 import type { Principal } from '../core/principal.ts'
 import { refuse } from '../core/refusals.ts'
 import type { Tickets } from '../services/tickets.ts'
+import { assertGate } from './http-gate.ts'
 import { NodeRequest } from './request.ts'
 import { respond } from './respond.ts'
 
@@ -34,12 +35,11 @@ export function ticketEndpoint<P extends Principal>(
   gate: Gate<P>,
   options: TicketEndpointOptions,
 ): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
-  assertKnownOptions('ticketEndpoint', options, ['tickets', 'paths'])
-  const { tickets, paths } = options
-  if (typeof tickets?.create !== 'function') {
-    throw new TypeError('ticketEndpoint: `tickets` is missing; give it `services.tickets`')
-  }
-  if (!Array.isArray(paths) || paths.length === 0 || !paths.every((path) => /^\/[^?#\s]*$/.test(path))) {
+  assertGate(gate, 'ticketEndpoint', ['decisionOf', 'principalOf', 'render'])
+  const { tickets, paths } = readOptions('ticketEndpoint', options, ['tickets', 'paths'])
+  checkMethods('ticketEndpoint', 'tickets', tickets, ['create'], '`services.tickets`')
+  const isPath = (path: unknown): boolean => typeof path === 'string' && /^\/[^?#\s]*$/.test(path)
+  if (!Array.isArray(paths) || paths.length === 0 || !paths.every(isPath)) {
     throw new TypeError("ticketEndpoint: `paths` must list the paths of WebSockets, such as ['/ws']")
   }
 

@@ -1,4 +1,4 @@
-import { assertKnownOptions } from '../core/options.ts'
+import { checkPorts, isCallable, readOptions } from '../core/options.ts'
 import type { Clock, Timer } from '../core/ports/clock.ts'
 import { sha256 } from '../crypto/sha256.ts'
 import { systemClock } from '../services/system-clock.ts'
@@ -50,10 +50,15 @@ const advice =
  * provider.on('authorization_code.consumed', (code) => watch.redeemed(code.jti))
  */
 export function createCodeWatch(options: CodeWatchOptions): CodeWatch {
-  assertKnownOptions('createCodeWatch', options, ['onNotRedeemed', 'within', 'maxEntries', 'clock'])
-  const { onNotRedeemed, within = 60_000, maxEntries = 10_000, clock = systemClock } = options
-  if (typeof onNotRedeemed !== 'function')
-    throw new TypeError('createCodeWatch: `onNotRedeemed` must be a function.')
+  const names = ['onNotRedeemed', 'within', 'maxEntries', 'clock']
+  const {
+    onNotRedeemed,
+    within = 60_000,
+    maxEntries = 10_000,
+    clock = systemClock,
+  } = readOptions('createCodeWatch', options, names)
+  checkPorts('createCodeWatch', { clock })
+  if (!isCallable(onNotRedeemed)) throw new TypeError('createCodeWatch: `onNotRedeemed` must be a function.')
   if (!Number.isInteger(within) || within < 1_000 || within > 600_000) {
     throw new TypeError('createCodeWatch: `within` must be 1,000 to 600,000 milliseconds.')
   }

@@ -1,4 +1,4 @@
-import { assertKnownOptions } from '../core/options.ts'
+import { assertKnownOptions, nameOf, wrongOption } from '../core/options.ts'
 import type { RuleOptions } from '../core/rules.ts'
 
 /** Paths of an authorization server that clients must reach without a login. */
@@ -48,13 +48,24 @@ export function oauthRules(options: OAuthRulesOptions = {}): RuleOptions[] {
   const { jwks = '/.well-known/jwks.json', authorize, resources = [], origin } = options
   for (const [name, path] of Object.entries({ token, register, revoke, jwks, authorize })) {
     // A pattern here would make more public than the endpoint.
-    if (path !== undefined && !/^\/[^*:?#\s]+$/.test(path)) {
+    if (path !== undefined && !(typeof path === 'string' && /^\/[^*:?#\s]+$/.test(path))) {
       throw new TypeError(
         `oauthRules: \`${name}\` must be one path, such as '/oauth/${name}', not a pattern.`,
       )
     }
   }
-  if (resources.length > 0 && (origin === undefined || !/^https?:\/\/[^/?#\s]+$/.test(origin))) {
+  if (!Array.isArray(resources)) {
+    throw wrongOption('oauthRules', 'resources', "a list of paths, such as ['/mcp']", resources)
+  }
+  const at = resources.findIndex((path: unknown) => typeof path !== 'string' || !path.startsWith('/'))
+  if (at !== -1) {
+    const strange: unknown = resources[at]
+    throw new TypeError(
+      `oauthRules: \`resources\` must list paths, such as '/mcp', not ${typeof strange === 'string' ? JSON.stringify(strange) : nameOf(strange)}.`,
+    )
+  }
+  const wanted = resources.length > 0 || origin !== undefined
+  if (wanted && !(typeof origin === 'string' && /^https?:\/\/[^/?#\s]+$/.test(origin))) {
     throw new TypeError(
       "oauthRules: `origin` must be the public origin of this server, such as 'https://gateway.example.com', because the challenge of a protected resource names an absolute URL.",
     )

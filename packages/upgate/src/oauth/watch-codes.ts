@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { assertKnownOptions } from '../core/options.ts'
+import { checkFunctions, checkMethods, readOptions } from '../core/options.ts'
 import { pathOf } from '../core/target.ts'
 import type { CodeWatch } from './code-watch.ts'
 
@@ -29,12 +29,13 @@ export function watchCodes(
   watch: CodeWatch,
   options: WatchCodesOptions,
 ): (request: IncomingMessage, response: ServerResponse, next: () => void) => void {
-  assertKnownOptions('watchCodes', options, ['authorize', 'token', 'codeOf'])
+  checkMethods('watchCodes', 'watch', watch, ['issued', 'redeemed'], 'what createCodeWatch() returns')
   const {
     authorize,
     token,
-    codeOf = (request) => (request as { body?: { code?: unknown } }).body?.code,
-  } = options
+    codeOf = (request: IncomingMessage) => (request as { body?: { code?: unknown } }).body?.code,
+  } = readOptions('watchCodes', options, ['authorize', 'token', 'codeOf'])
+  checkFunctions('watchCodes', { codeOf })
   for (const [name, path] of [
     ['authorize', authorize],
     ['token', token],

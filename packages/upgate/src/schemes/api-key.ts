@@ -1,5 +1,5 @@
 import type { Scheme } from '../core/credential.ts'
-import { assertKnownOptions } from '../core/options.ts'
+import { checkBooleans, checkMethods, readOptions } from '../core/options.ts'
 import type { Keys } from '../services/types.ts'
 import type { ForeignTokens } from './bearer.ts'
 import { headerToken } from './header-token.ts'
@@ -24,9 +24,10 @@ export interface ApiKeyOptions {
  * const gate = createGate({ schemes: [apiKey({ keys: services.keys })] })
  */
 export function apiKey(options: ApiKeyOptions): Scheme {
-  assertKnownOptions('apiKey', options, ['keys', 'header', 'bearer', 'foreign'])
-  const { keys, header = 'x-api-key', bearer = true, foreign } = options
-  if (keys === undefined) throw new TypeError('apiKey: `keys` is missing; give it `services.keys`')
+  const names = ['keys', 'header', 'bearer', 'foreign']
+  const { keys, header = 'x-api-key', bearer = true, foreign } = readOptions('apiKey', options, names)
+  checkMethods('apiKey', 'keys', keys, ['verify', 'claims'], '`services.keys`')
+  checkBooleans('apiKey', { bearer })
   return headerToken({
     where: 'apiKey',
     name: 'api-key',

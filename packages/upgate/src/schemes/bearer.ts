@@ -1,4 +1,5 @@
 import type { MaybePromise, Verification, VerifyContext } from '../core/credential.ts'
+import { assertKnownOptions } from '../core/options.ts'
 import type { AuthRequest } from '../core/request.ts'
 
 /** The token after `Bearer` in `Authorization` (RFC 6750 section 2.1), or nothing. */
@@ -22,6 +23,7 @@ export type ForeignLookup = (token: string) => ForeignTokens[string] | undefined
 
 /** Compiles prefixes. Throws a `TypeError` for one that would claim what it should not. */
 export function compileForeign(where: string, foreign: ForeignTokens | undefined): ForeignLookup {
+  if (foreign !== undefined) assertKnownOptions(`${where}: \`foreign\``, foreign, Object.keys(foreign ?? {}))
   const entries = Object.entries(foreign ?? {})
   for (const [prefix, verify] of entries) {
     if (prefix.length < 2 || /^ug[a-z]?_?/.test(prefix)) {
@@ -39,7 +41,7 @@ export function compileForeign(where: string, foreign: ForeignTokens | undefined
 
 /** Checks the name of a header and gives it in lower case. */
 export function headerName(where: string, name: string): string {
-  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
+  if (typeof name !== 'string' || !/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
     throw new TypeError(`${where}: \`header\` must be the name of a header, such as \`x-api-key\``)
   }
   const lower = name.toLowerCase()

@@ -5,7 +5,7 @@ import {
   deviceKeyCredential,
   deviceProofOf,
 } from '../core/device-proof.ts'
-import { assertKnownOptions } from '../core/options.ts'
+import { checkMethods, readOptions, wrongOption } from '../core/options.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Pairing } from '../services/pairing/types.ts'
 import type { Devices } from '../services/types.ts'
@@ -55,14 +55,14 @@ export function claimSecret(options: DeviceKeyOptions): Scheme {
 }
 
 function proofScheme(where: string, name: string, credentialName: string, options: DeviceKeyOptions): Scheme {
-  assertKnownOptions(where, options, ['pairing', 'devices', 'introducers'])
-  const { pairing, devices, introducers = [] } = options
-  if (pairing === undefined)
-    throw new TypeError(`${where}: \`pairing\` is missing; give it \`services.pairing\``)
-  if (devices === undefined)
-    throw new TypeError(`${where}: \`devices\` is missing; give it \`services.devices\``)
-  const mute = introducers.find((scheme) => typeof scheme?.claims !== 'function')
-  if (mute !== undefined) {
+  const names = ['pairing', 'devices', 'introducers']
+  const { pairing, devices, introducers = [] } = readOptions(where, options, names)
+  checkMethods(where, 'pairing', pairing, ['prove', 'isBootstrapCode'], '`services.pairing`')
+  checkMethods(where, 'devices', devices, ['verify', 'claims'], '`services.devices`')
+  if (!Array.isArray(introducers)) {
+    throw wrongOption(where, 'introducers', 'a list of schemes, such as [sharedToken(...)]', introducers)
+  }
+  if (introducers.some((scheme: Partial<Scheme> | undefined) => typeof scheme?.claims !== 'function')) {
     throw new TypeError(
       `${where}: \`introducers\` must be schemes that read credentials in band, such as sharedToken()`,
     )

@@ -1,5 +1,5 @@
 import type { Scheme } from '../core/credential.ts'
-import { assertKnownOptions } from '../core/options.ts'
+import { checkMethods, readOptions } from '../core/options.ts'
 import type { Devices } from '../services/types.ts'
 import type { ForeignTokens } from './bearer.ts'
 import { headerToken } from './header-token.ts'
@@ -26,10 +26,12 @@ export interface DeviceTokenOptions {
  * })
  */
 export function deviceToken(options: DeviceTokenOptions): Scheme {
-  assertKnownOptions('deviceToken', options, ['devices', 'header', 'foreign'])
-  const { devices, header = false, foreign } = options
-  if (devices === undefined)
-    throw new TypeError('deviceToken: `devices` is missing; give it `services.devices`')
+  const {
+    devices,
+    header = false,
+    foreign,
+  } = readOptions('deviceToken', options, ['devices', 'header', 'foreign'])
+  checkMethods('deviceToken', 'devices', devices, ['verify', 'claims'], '`services.devices`')
   return headerToken({
     where: 'deviceToken',
     name: 'device-token',

@@ -1,5 +1,5 @@
 import type { MaybePromise, Scheme } from '../core/credential.ts'
-import { assertKnownOptions } from '../core/options.ts'
+import { assertKnownOptions, checkFunctions, isCallable, nameOf } from '../core/options.ts'
 import {
   type Found,
   type FromRequestOptions,
@@ -42,9 +42,13 @@ export function fromMiddleware<Request extends object>(
 ): Scheme {
   assertKnownOptions('fromMiddleware', options, [...fromRequestOptions, 'onSetCookie'])
   const { onSetCookie, ...rest } = options
-  if (typeof middleware !== 'function' || typeof map !== 'function') {
-    throw new TypeError('fromMiddleware: give it middleware and a function from a request to a principal')
+  if (!isCallable(middleware) || !isCallable(map)) {
+    const [which, what, value] = isCallable(middleware)
+      ? ['second', 'a function from a request to a principal', map]
+      : ['first', 'middleware, as a function (request, response, next)', middleware]
+    throw new TypeError(`fromMiddleware: the ${which} argument must be ${what}, not ${nameOf(value)}`)
   }
+  checkFunctions('fromMiddleware', { onSetCookie })
 
   function run(
     request: Request,

@@ -1,6 +1,13 @@
 import type { IncomingMessage } from 'node:http'
 import type { MaybePromise, Scheme, Verification } from '../core/credential.ts'
-import { assertKnownOptions } from '../core/options.ts'
+import {
+  assertKnownOptions,
+  checkBooleans,
+  checkPorts,
+  checkStrings,
+  isCallable,
+  nameOf,
+} from '../core/options.ts'
 import type { Clock } from '../core/ports/clock.ts'
 import type { RevocationFeed } from '../core/ports/revocations.ts'
 import type { Principal, PrincipalKind } from '../core/principal.ts'
@@ -74,8 +81,10 @@ export function fromRequest<Request extends object = IncomingMessage>(
   options: FromRequestOptions = {},
 ): Scheme {
   assertKnownOptions('fromRequest', options, fromRequestOptions)
-  if (typeof find !== 'function') {
-    throw new TypeError('fromRequest: give it a function from a request to a principal')
+  if (!isCallable(find)) {
+    throw new TypeError(
+      `fromRequest: the first argument must be a function from a request to a principal, not ${nameOf(find)}`,
+    )
   }
   const look = async (request: Request): Promise<Found> => {
     try {
@@ -100,6 +109,9 @@ export function requestScheme<Request extends object>(
   options: FromRequestOptions & { readonly name: string },
 ): Scheme {
   const { name, ambient = true, timeout = 10_000, clock = systemClock, revocations } = options
+  checkStrings(where, { name })
+  checkBooleans(where, { ambient })
+  checkPorts(where, { clock, revocations })
   if (!Number.isInteger(timeout) || timeout < 1 || timeout > 600_000) {
     throw new TypeError(`${where}: \`timeout\` must be 1 to 600,000 milliseconds`)
   }
@@ -175,17 +187,18 @@ function cookieNames(
   cookie: string | readonly string[] | undefined,
 ): readonly string[] | undefined {
   if (cookie === undefined) return undefined
-  const names = typeof cookie === 'string' ? [cookie] : [...cookie]
+  const names: readonly unknown[] = Array.isArray(cookie) ? cookie : [cookie]
   const sound = names.every((name) => typeof name === 'string' && /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name))
   if (!ambient || names.length === 0 || !sound) {
     throw new TypeError(
       `${where}: \`cookie\` must be the name of a cookie, or several; it is for what is ambient`,
     )
   }
-  return names
+  return names as readonly string[]
 }
 
 function explicitHeader(where: string, header = 'authorization'): string {
+  if (typeof header !== 'string') return headerName(where, header)
   return header.toLowerCase() === 'authorization' ? 'authorization' : headerName(where, header)
 }
 

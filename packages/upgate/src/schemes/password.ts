@@ -1,5 +1,5 @@
 import type { Scheme, Verification } from '../core/credential.ts'
-import { assertKnownOptions } from '../core/options.ts'
+import { checkMethods, checkStrings, readOptions } from '../core/options.ts'
 import type { Accounts, LoginContext } from '../services/types.ts'
 import { notOfThisForm } from './bearer.ts'
 
@@ -27,10 +27,9 @@ export interface PasswordScheme extends Scheme {
  * if (answer.outcome === 'authenticated') await services.sessions.create(answer.principal.id)
  */
 export function password(options: PasswordOptions): PasswordScheme {
-  assertKnownOptions('password', options, ['accounts', 'account'])
-  const { accounts, account } = options
-  if (accounts === undefined)
-    throw new TypeError('password: `accounts` is missing; give it `services.accounts`')
+  const { accounts, account } = readOptions('password', options, ['accounts', 'account'])
+  checkMethods('password', 'accounts', accounts, ['login'], '`services.accounts`')
+  checkStrings('password', { account })
   return {
     name: 'password',
     ambient: false,

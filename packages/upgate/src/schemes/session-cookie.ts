@@ -1,6 +1,6 @@
 import { stringifySetCookie } from 'cookie'
 import type { Credential, MaybePromise, Scheme, TokenCredential, Verification } from '../core/credential.ts'
-import { assertKnownOptions } from '../core/options.ts'
+import { checkBooleans, checkMethods, checkPorts, readOptions } from '../core/options.ts'
 import type { Logger } from '../core/ports/logger.ts'
 import type { RevocationFeed } from '../core/ports/revocations.ts'
 import type { IssuedSession } from '../services/types.ts'
@@ -49,12 +49,22 @@ export interface SessionCookieScheme extends Scheme {
  * response.setHeader('set-cookie', cookie.setCookie(issued))
  */
 export function sessionCookie(options: SessionCookieOptions): SessionCookieScheme {
-  assertKnownOptions('sessionCookie', options, ['sessions', 'name', 'secure', 'sameSite', 'logger'])
-  const { sessions, name = 'upgate_session', secure = true, sameSite = 'lax', logger } = options
-  if (sessions === undefined) {
-    throw new TypeError('sessionCookie: `sessions` is missing; give it `services.sessions`')
-  }
-  if (!/^[A-Za-z0-9_-]{1,64}$/.test(name) || /^__(host|secure|http)/i.test(name)) {
+  const names = ['sessions', 'name', 'secure', 'sameSite', 'logger']
+  const {
+    sessions,
+    name = 'upgate_session',
+    secure = true,
+    sameSite = 'lax',
+    logger,
+  } = readOptions('sessionCookie', options, names)
+  checkMethods('sessionCookie', 'sessions', sessions, ['verify'], '`services.sessions`')
+  checkBooleans('sessionCookie', { secure })
+  checkPorts('sessionCookie', { logger })
+  if (
+    typeof name !== 'string' ||
+    !/^[A-Za-z0-9_-]{1,64}$/.test(name) ||
+    /^__(host|secure|http)/i.test(name)
+  ) {
     throw new TypeError(
       'sessionCookie: `name` must have 1 to 64 letters, digits, `_` or `-`, without a `__Host-` prefix',
     )
@@ -118,8 +128,15 @@ function several(values: readonly string[]): SeveralSessions {
  * Whether browsers keep a `Secure` cookie of this URL: `https:`, or `http:` on the same machine.
  *
  * Safari alone does not on the same machine: use `https:` or another browser there.
+ *
+ * @throws TypeError for what is no absolute URL
  */
 export function cookieMayBeSecure(publicUrl: string): boolean {
+  if (typeof publicUrl !== 'string' || !URL.canParse(publicUrl)) {
+    throw new TypeError(
+      "cookieMayBeSecure: `publicUrl` must be an absolute URL, such as 'https://gateway.example.com'.",
+    )
+  }
   const { protocol, hostname } = new URL(publicUrl)
   if (protocol === 'https:') return true
   return (

@@ -8,7 +8,14 @@ import type {
   VerifyContext,
 } from '../core/credential.ts'
 import { andThen } from '../core/maybe-promise.ts'
-import { assertKnownOptions } from '../core/options.ts'
+import {
+  assertKnownOptions,
+  checkFunctions,
+  checkStrings,
+  isCallable,
+  nameOf,
+  readOptions,
+} from '../core/options.ts'
 import type { Principal, PrincipalKind } from '../core/principal.ts'
 import type { AuthRequest } from '../core/request.ts'
 import { sha256 } from '../crypto/sha256.ts'
@@ -57,14 +64,23 @@ const wrong: Verification = Object.freeze({
  * sharedToken({ token: () => readToken(), principal: { kind: 'service', id: 'ci', scopes: ['operator.read'] } })
  */
 export function sharedToken(options: SharedTokenOptions): Scheme {
-  assertKnownOptions('sharedToken', options, ['token', 'verify', 'principal', 'name', 'prefix', 'header'])
-  const { name = 'shared-token', prefix } = options
-  const header = options.header === undefined ? undefined : headerName('sharedToken', options.header)
+  const names = ['token', 'verify', 'principal', 'name', 'prefix', 'header']
+  const {
+    token,
+    verify,
+    principal,
+    name = 'shared-token',
+    prefix,
+    header: own,
+  } = readOptions('sharedToken', options, names)
+  checkStrings('sharedToken', { name, prefix: prefix === '' ? undefined : prefix })
+  checkFunctions('sharedToken', { verify })
+  const header = own === undefined ? undefined : headerName('sharedToken', own)
   if (prefix !== undefined && (prefix === '' || ownForm.test(prefix))) {
     throw new TypeError('sharedToken: `prefix` must not be empty, and not one of the prefixes of Upgate')
   }
-  const matches = matcherOf(options)
-  const answer = answerOf(options.principal, name)
+  const matches = matcherOf(token, verify)
+  const answer = answerOf(principal, name)
 
   const claims = (token: string): boolean =>
     prefix === undefined ? !ownForm.test(token) : token.startsWith(prefix)
@@ -106,14 +122,14 @@ function found(value: string, location: string): Extraction {
 
 type Matcher = (token: string, context: VerifyContext) => MaybePromise<boolean | 'unset'>
 
-function matcherOf({ token, verify }: SharedTokenOptions): Matcher {
+function matcherOf(token: SharedTokenOptions['token'], verify: SharedTokenOptions['verify']): Matcher {
   if ((token === undefined) === (verify === undefined)) {
     throw new TypeError(
       'sharedToken: give exactly one of `token` and `verify`; an unset secret would admit nobody',
     )
   }
   if (verify !== undefined) return (presented, context) => verify(presented, context)
-  if (typeof token === 'function') {
+  if (typeof token === 'function' && isCallable(token)) {
     return (presented) =>
       andThen(token(), (secrets) => {
         const digests = digestsOf(secrets)
@@ -145,14 +161,18 @@ function matchesAny(presented: string, digests: readonly Buffer[]): boolean {
 function answerOf(principal: SharedTokenOptions['principal'], scheme: string): Verification {
   const kinds: readonly string[] = ['user', 'device', 'service']
   if (!kinds.includes(principal?.kind) || typeof principal.id !== 'string' || principal.id === '') {
-    throw new TypeError('sharedToken: `principal` needs a `kind` (user, device or service) and an `id`')
+    throw new TypeError(
+      `sharedToken: \`principal\` needs a \`kind\` (user, device or service) and an \`id\`, as in { kind: 'service', id: 'ci' }${typeof principal === 'object' ? '' : `; it is ${nameOf(principal)}`}`,
+    )
   }
+  assertKnownOptions('sharedToken: `principal`', principal, ['kind', 'id', 'scopes', 'roles'])
+  const { scopes = [], roles = [] } = principal
   const frozen: Principal = Object.freeze({
     kind: principal.kind,
     id: principal.id,
     scheme,
-    scopes: Object.freeze(checkNames('scopes', principal.scopes ?? [])),
-    roles: Object.freeze(checkNames('roles', principal.roles ?? [])),
+    scopes: Object.freeze(checkNames('scopes', scopes, 'sharedToken: `principal`')),
+    roles: Object.freeze(checkNames('roles', roles, 'sharedToken: `principal`')),
     attributes: Object.freeze({}),
   })
   return Object.freeze({ outcome: 'authenticated', principal: frozen })

@@ -1,5 +1,5 @@
 import type { Extraction, Scheme } from '../core/credential.ts'
-import { assertKnownOptions } from '../core/options.ts'
+import { checkMethods, readOptions } from '../core/options.ts'
 import type { AuthRequest } from '../core/request.ts'
 import { asksForWebSocket } from '../core/upgrade-request.ts'
 import type { Tickets } from '../services/tickets.ts'
@@ -32,10 +32,9 @@ const prefix = 'base64url.bearer.authorization.k8s.io.'
  * })
  */
 export function ticket(options: TicketSchemeOptions): Scheme {
-  assertKnownOptions('ticket', options, ['tickets', 'query'])
-  const { tickets, query = false } = options
-  if (tickets === undefined) throw new TypeError('ticket: `tickets` is missing; give it `services.tickets`')
-  if (query !== false && !/^[A-Za-z0-9_-]{1,64}$/.test(query)) {
+  const { tickets, query = false } = readOptions('ticket', options, ['tickets', 'query'])
+  checkMethods('ticket', 'tickets', tickets, ['verify', 'claims'], '`services.tickets`')
+  if (query !== false && !(typeof query === 'string' && /^[A-Za-z0-9_-]{1,64}$/.test(query))) {
     throw new TypeError('ticket: `query` must be the name of a query parameter, such as `ticket`')
   }
 

@@ -1,6 +1,7 @@
 import { randomBytes as nodeRandomBytes } from 'node:crypto'
-import { assertKnownOptions } from '../core/options.ts'
+import { checkBooleans, checkFunctions, checkMethods, checkPorts, readOptions } from '../core/options.ts'
 import type { RevocationSelector } from '../core/ports/revocations.ts'
+import type { Store } from '../core/ports/stores.ts'
 import { scryptHasher } from '../crypto/password.ts'
 import { createAccounts } from './accounts.ts'
 import { createFailures } from './failure-limits.ts'
@@ -17,6 +18,31 @@ import { createTokenVerifier } from './token-verifier.ts'
 import { createTouches } from './touches.ts'
 import type { ApiKey, Device, NewApiKey, NewDevice, Services, ServicesOptions } from './types.ts'
 
+const where = 'createServices'
+const optionNames = [
+  'store',
+  'bus',
+  'dangerouslyKeepSocketsWhenCutOff',
+  'clock',
+  'logger',
+  'randomBytes',
+  'passwordHasher',
+  'limits',
+  'pairing',
+  'tickets',
+]
+const parts = ['accounts', 'sessions', 'keys', 'devices', 'pairings', 'tickets', 'revocations'] as const
+
+/** One that was not called, or not awaited, would fail at the first login. */
+function checkStore(store: Partial<Store>): void {
+  const expected =
+    'a store: memoryStore(), or what sqliteStore() or postgresStore() of upgate/sql resolves to'
+  checkMethods(where, 'store', store, ['close'], expected)
+  const missing = parts.find((part) => typeof store[part] !== 'object' || store[part] === null)
+  if (missing !== undefined)
+    throw new TypeError(`createServices: \`store\` has no \`${missing}\`; it must be ${expected}.`)
+}
+
 /**
  * Creates what is done with records: accounts, sessions, API keys and devices over one store.
  *
@@ -27,18 +53,6 @@ import type { ApiKey, Device, NewApiKey, NewDevice, Services, ServicesOptions } 
  * const gate = createGate({ schemes: [deviceToken({ devices: services.devices })] })
  */
 export function createServices(options: ServicesOptions): Services {
-  assertKnownOptions('createServices', options, [
-    'store',
-    'bus',
-    'dangerouslyKeepSocketsWhenCutOff',
-    'clock',
-    'logger',
-    'randomBytes',
-    'passwordHasher',
-    'limits',
-    'pairing',
-    'tickets',
-  ])
   const {
     store,
     bus,
@@ -46,14 +60,34 @@ export function createServices(options: ServicesOptions): Services {
     clock = systemClock,
     logger,
     randomBytes = nodeRandomBytes,
-    passwordHasher: hasher = scryptHasher({ randomBytes }),
-  } = options
+    passwordHasher,
+    limits: givenLimits,
+    pairing: pairingOptions,
+    tickets: ticketOptions,
+  } = readOptions(where, options, optionNames)
   if (store === undefined) {
     throw new TypeError(
       'createServices: `store` is missing. Give it memoryStore(), or sqliteStore() or postgresStore() of upgate/sql.',
     )
   }
-  const limits = resolveLimits(options.limits)
+  checkStore(store)
+  if (bus !== undefined) {
+    checkMethods(where, 'bus', bus, ['announce', 'subscribe'], 'what postgresBus() or redisBus() resolves to')
+  }
+  checkBooleans(where, { dangerouslyKeepSocketsWhenCutOff: keepSocketsWhenLost })
+  checkPorts(where, { clock, logger })
+  checkFunctions(where, { randomBytes })
+  if (passwordHasher !== undefined) {
+    checkMethods(
+      where,
+      'passwordHasher',
+      passwordHasher,
+      ['hash', 'verify', 'needsRehash'],
+      'a hasher, such as scryptHasher()',
+    )
+  }
+  const hasher = passwordHasher ?? scryptHasher({ randomBytes })
+  const limits = resolveLimits(givenLimits)
   const revocations = createRevocations({
     log: store.revocations,
     bus,
@@ -147,7 +181,7 @@ export function createServices(options: ServicesOptions): Services {
     randomBytes,
     failures,
     judge: createTokenJudge({ ...judging, scheme: 'device-key', kind: 'device', touches: deviceTouches }),
-    options: options.pairing,
+    options: pairingOptions,
   })
   const { close: closePairing, ...publicPairing } = pairing
 
@@ -183,7 +217,7 @@ export function createServices(options: ServicesOptions): Services {
       randomBytes,
     }),
     pairing: publicPairing,
-    tickets: createTickets({ store, clock, revocations, randomBytes, options: options.tickets }),
+    tickets: createTickets({ store, clock, revocations, randomBytes, options: ticketOptions }),
     revocations,
     async close() {
       revocations.close()

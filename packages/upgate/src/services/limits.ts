@@ -1,4 +1,4 @@
-import { assertKnownOptions } from '../core/options.ts'
+import { assertKnownOptions, nameOf } from '../core/options.ts'
 import type { ServiceLimits } from './types.ts'
 
 const minute = 60_000
@@ -28,10 +28,10 @@ export function resolveLimits(limits: ServiceLimits = {}): Required<ServiceLimit
   const resolved: Partial<Record<keyof ServiceLimits, number>> = {}
   for (const name of names) {
     const [standard, least, most] = table[name]
-    const value = limits[name] ?? standard
+    const { [name]: value = standard } = limits
     if (!Number.isInteger(value) || value < least || value > most) {
       throw new TypeError(
-        `createServices: \`limits.${name}\` must be a whole number from ${least} to ${most}, not ${value}`,
+        `createServices: \`limits.${name}\` must be a whole number from ${least} to ${most}, not ${typeof value === 'number' ? value : nameOf(value)}`,
       )
     }
     resolved[name] = value

@@ -2,15 +2,20 @@
 const scopeToken = /^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/
 const maxNames = 100
 
-/** Scopes or roles, checked, without duplicates. Throws a `TypeError`. */
-export function checkNames(what: 'scopes' | 'roles', names: readonly string[]): readonly string[] {
+/** Scopes or roles, checked, without duplicates. Throws a `TypeError` that begins with `where`, if it is given. */
+export function checkNames(
+  what: 'scopes' | 'roles',
+  names: readonly string[],
+  where?: string,
+): readonly string[] {
+  const place = where === undefined ? '' : `${where}: `
   if (!Array.isArray(names) || names.length > maxNames) {
-    throw new TypeError(`\`${what}\` must be a list of at most ${maxNames} names`)
+    throw new TypeError(`${place}\`${what}\` must be a list of at most ${maxNames} names`)
   }
   for (const name of names) {
     if (typeof name !== 'string' || !scopeToken.test(name)) {
       throw new TypeError(
-        `\`${what}\` must be names of 1 to 128 visible ASCII characters without quote and backslash`,
+        `${place}\`${what}\` must be names of 1 to 128 visible ASCII characters without quote and backslash`,
       )
     }
   }

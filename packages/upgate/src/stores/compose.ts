@@ -1,4 +1,4 @@
-import { assertKnownOptions } from '../core/options.ts'
+import { checkMethods, readOptions } from '../core/options.ts'
 import type { FailureStore } from '../core/ports/failures.ts'
 import type { RevocationLog, SessionStore, Store } from '../core/ports/stores.ts'
 import type { TicketStore } from '../core/ports/tickets.ts'
@@ -49,23 +49,32 @@ const makers = { sessions: 'redisSessions', tickets: 'redisTickets', failures: '
  */
 export function composeStores(base: Store, parts: StoreParts): Store {
   const names = Object.keys(marks) as (keyof StoreParts)[]
-  assertKnownOptions('composeStores', parts, names)
-  const given = names.filter((name) => parts[name] !== undefined)
-  if (given.length === 0) throw new TypeError(`composeStores: give at least one of ${names.join(', ')}`)
-  for (const name of given) {
-    if (typeof (parts[name] as unknown as Record<string, unknown>)[marks[name]] === 'function') continue
+  checkMethods('composeStores', 'base', base, ['close'], 'what postgresStore() or sqliteStore() resolves to')
+  if (typeof base.revocations !== 'object') {
     throw new TypeError(
-      `composeStores: \`${name}\` must be ${makers[name]}() of upgate/redis, or a part like it`,
+      'composeStores: `base` must be a store with a log of revocations, such as what postgresStore() resolves to.',
     )
   }
-  const { sessions, tickets, failures } = parts
+  const { sessions, tickets, failures } = readOptions('composeStores', parts, names)
+  const made: StoreParts = { sessions, tickets, failures }
+  const given = names.filter((name) => made[name] !== undefined)
+  if (given.length === 0) throw new TypeError(`composeStores: give at least one of ${names.join(', ')}`)
+  for (const name of given) {
+    checkMethods(
+      'composeStores',
+      name,
+      made[name],
+      [marks[name]],
+      `what ${makers[name]}() of upgate/redis resolves to, or a part like it`,
+    )
+  }
   return {
     ...base,
     ...(sessions && { sessions: sessions.over(base.revocations), revocations: settled(base, sessions) }),
     ...(tickets && { tickets }),
     ...(failures && { failures }),
     async close() {
-      const results = await Promise.allSettled(given.map((name) => parts[name]?.close()))
+      const results = await Promise.allSettled(given.map((name) => made[name]?.close()))
       results.push(...(await Promise.allSettled([base.close()])))
       const failed = results.find((result) => result.status === 'rejected')
       // All were closed as far as they could be: the first that failed says why.

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { Attempt, FailureCount, FailureStore } from '../core/ports/failures.ts'
 import { type ManualClock, manualClock } from '../testing/manual-clock.ts'
-import type { TestFunction } from './contract.ts'
+import { assertContract, type TestFunction } from './contract.ts'
 
 /** One place where failures are counted, for one test. */
 export interface FailureFixture {
@@ -33,6 +33,7 @@ export function failureContract(
   make: (clock: ManualClock) => Promise<FailureFixture>,
   test: TestFunction,
 ): void {
+  assertContract('failureContract', name, make, test)
   const check = (
     what: string,
     run: (one: FailureStore, other: FailureStore, clock: ManualClock) => Promise<void>,

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { isCallable, wrongOption } from '../core/options.ts'
 import {
   type AccountRecord,
   isStoreUnavailable,
@@ -19,6 +20,13 @@ export interface StoreFixture {
   dispose(): Promise<void>
 }
 
+/** Throws where a contract could not register its tests, or would register none that runs. */
+export function assertContract(where: string, name: unknown, make: unknown, test: unknown): void {
+  if (typeof name !== 'string' || name === '') throw wrongOption(where, 'name', 'a name for the tests', name)
+  if (!isCallable(make)) throw wrongOption(where, 'make', 'a function that makes an empty place', make)
+  if (!isCallable(test)) throw wrongOption(where, 'test', "the test runner's function", test)
+}
+
 /** `test` of vitest, node:test, jest and others. */
 export type TestFunction = (name: string, run: () => Promise<void>) => unknown
 
@@ -37,6 +45,7 @@ const at = 1_767_225_600_000
  * }, test)
  */
 export function storeContract(name: string, make: () => Promise<StoreFixture>, test: TestFunction): void {
+  assertContract('storeContract', name, make, test)
   const check = (what: string, run: (store: Store, fixture: StoreFixture) => Promise<void>): void => {
     test(`${name}: ${what}`, async () => {
       const fixture = await make()

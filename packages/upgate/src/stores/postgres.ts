@@ -1,6 +1,6 @@
 import type { Kysely, Transaction } from 'kysely'
 import { inTime } from '../core/in-time.ts'
-import { assertKnownOptions } from '../core/options.ts'
+import { checkMethods, checkPorts, readOptions } from '../core/options.ts'
 import type { Clock } from '../core/ports/clock.ts'
 import { type RememberingStore, StoreUnavailable } from '../core/ports/stores.ts'
 import { systemClock } from '../services/system-clock.ts'
@@ -48,7 +48,6 @@ const attempts = 5
  */
 export async function postgresStore(options: PostgresStoreOptions): Promise<RememberingStore> {
   const names = ['connectionString', 'pool', 'schema', 'timeout', 'maxConnections', 'clock']
-  assertKnownOptions('postgresStore', options, names)
   const {
     connectionString,
     pool: given,
@@ -56,14 +55,27 @@ export async function postgresStore(options: PostgresStoreOptions): Promise<Reme
     timeout = 5000,
     maxConnections = 10,
     clock = systemClock,
-  } = options
+  } = readOptions('postgresStore', options, names)
+  checkPorts('postgresStore', { clock })
   if ((given === undefined) === (connectionString === undefined)) {
     throw new TypeError('postgresStore: give either `connectionString` or `pool`')
   }
-  if (connectionString !== undefined && !/^postgres(ql)?:\/\//.test(connectionString)) {
+  if (given !== undefined) {
+    checkMethods(
+      'postgresStore',
+      'pool',
+      given,
+      ['connect', 'on', 'off'],
+      'a pool of the package `pg`: new Pool(...)',
+    )
+  }
+  if (
+    connectionString !== undefined &&
+    !(typeof connectionString === 'string' && /^postgres(ql)?:\/\//.test(connectionString))
+  ) {
     throw new TypeError('postgresStore: `connectionString` must begin with postgres://')
   }
-  if (schema !== undefined && !/^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(schema)) {
+  if (schema !== undefined && !(typeof schema === 'string' && /^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(schema))) {
     throw new TypeError(
       'postgresStore: `schema` must be a name of at most 63 letters, digits and underscores',
     )

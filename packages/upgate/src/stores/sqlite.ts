@@ -1,7 +1,7 @@
 import { chmodSync, closeSync, existsSync, lstatSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Dialect, Kysely, SqliteDatabase } from 'kysely'
-import { assertKnownOptions } from '../core/options.ts'
+import { checkPorts, readOptions } from '../core/options.ts'
 import type { Clock, Timer } from '../core/ports/clock.ts'
 import { type RememberingStore, StoreUnavailable } from '../core/ports/stores.ts'
 import { systemClock } from '../services/system-clock.ts'
@@ -46,8 +46,9 @@ const longestInterval = 2 ** 31 - 1
  * const store = await sqliteStore({ file: './data/gateway.db' })
  */
 export async function sqliteStore(options: SqliteStoreOptions): Promise<RememberingStore> {
-  assertKnownOptions('sqliteStore', options, ['file', 'busyTimeout', 'clock'])
-  const { file, busyTimeout = 5000, clock = systemClock } = options
+  const names = ['file', 'busyTimeout', 'clock']
+  const { file, busyTimeout = 5000, clock = systemClock } = readOptions('sqliteStore', options, names)
+  checkPorts('sqliteStore', { clock })
   if (typeof file !== 'string' || file === '' || file === ':memory:') {
     throw new TypeError(
       'sqliteStore: `file` must be the path of a file; memoryStore() keeps records in memory',

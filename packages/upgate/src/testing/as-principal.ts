@@ -1,6 +1,20 @@
 import { randomBytes } from 'node:crypto'
 import type { Scheme } from '../core/credential.ts'
+import { assertKnownOptions } from '../core/options.ts'
 import type { Principal } from '../core/principal.ts'
+
+const principalNames: readonly (keyof Principal)[] = [
+  'kind',
+  'id',
+  'scheme',
+  'credentialId',
+  'sessionId',
+  'scopes',
+  'roles',
+  'expiresAt',
+  'displayName',
+  'attributes',
+]
 
 /** A principal for tests, and how to be it. */
 export interface TestPrincipal {
@@ -18,12 +32,19 @@ export interface TestPrincipal {
  *
  * The token is random and known to this process only, so a scheme left in by mistake lets nobody in.
  *
+ * @throws TypeError for a principal without an id, or with something that no principal has
  * @example
  * const alice = asPrincipal({ id: 'alice', scopes: ['operator.admin'] })
  * const gate = createGate({ schemes: [alice.scheme], rules })
  * await fetch(url, { headers: alice.headers })
  */
 export function asPrincipal(who: Partial<Principal> & { readonly id: string }): TestPrincipal {
+  if (typeof who?.id !== 'string' || who.id === '') {
+    throw new TypeError(
+      "asPrincipal: the principal needs an `id`, as in { id: 'alice', scopes: ['operator.admin'] }.",
+    )
+  }
+  assertKnownOptions('asPrincipal', who, principalNames)
   const token = `test_${randomBytes(24).toString('base64url')}`
   const name = `test-${token.slice(5, 13)}`
   const principal: Principal = Object.freeze({

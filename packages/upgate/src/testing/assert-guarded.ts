@@ -22,7 +22,7 @@ export interface AssertGuardedOptions {
  * assertGuarded(server, { open: ['/health', '/login', '/assets/*'] })
  */
 export function assertGuarded(server: object, options: AssertGuardedOptions = {}): void {
-  if (typeof server !== 'object' || server === null) {
+  if (typeof (server as { listen?: unknown } | null | undefined)?.listen !== 'function') {
     throw new TypeError('assertGuarded: the first argument must be an http or https server.')
   }
   assertKnownOptions('assertGuarded', options, ['open'])

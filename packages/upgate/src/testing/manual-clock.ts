@@ -23,6 +23,9 @@ interface Due {
  * clock.advance(10_000)
  */
 export function manualClock(start: number = Date.UTC(2026, 0, 1)): ManualClock {
+  if (!Number.isFinite(start)) {
+    throw new TypeError('manualClock: `start` must be a time in milliseconds since the epoch.')
+  }
   let now = start
   const timers = new Set<Due>()
 

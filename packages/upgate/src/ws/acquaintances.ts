@@ -46,7 +46,7 @@ export class Acquaintances {
 
   /** @throws TypeError for an unknown option, a missing store or key, or a limit out of range */
   constructor(options: AcquaintanceOptions, clock: Clock, logger: Logger) {
-    const { store, keys, lifetime, atMost } = checkOptions(options)
+    const { store, keys, lifetime, atMost } = checkAcquaintances(options)
     this.#store = store
     this.#keys = keys
     this.#lifetime = lifetime
@@ -150,34 +150,38 @@ function digestOf(address: string, key: string): string {
   return digest.subarray(0, 16).toString('base64url')
 }
 
-function checkOptions(options: AcquaintanceOptions): {
+/** Checks the option `acquaintances` of `where`; throws a `TypeError` that names what is wrong. */
+export function checkAcquaintances(
+  options: AcquaintanceOptions,
+  where = 'createQuarantine',
+): {
   readonly store: AcquaintanceStore
   readonly keys: readonly [string, ...string[]]
   readonly lifetime: number
   readonly atMost: number
 } {
   if (typeof options !== 'object' || options === null) {
-    throw new TypeError('createQuarantine: `acquaintances` must be an object with `store` and `key`.')
+    throw new TypeError(`${where}: \`acquaintances\` must be an object with \`store\` and \`key\`.`)
   }
-  assertKnownOptions('createQuarantine: acquaintances', options, ['store', 'key', 'lifetime', 'atMost'])
+  assertKnownOptions(`${where}: \`acquaintances\``, options, ['store', 'key', 'lifetime', 'atMost'])
   const { store, key, lifetime = 30 * day, atMost = 10_000 } = options
   if (typeof store?.list !== 'function' || typeof store.note !== 'function') {
     throw new TypeError(
-      'createQuarantine: `acquaintances.store` must be `store.acquaintances` of a store that has them, such as sqliteStore().',
+      `${where}: \`acquaintances.store\` must be \`store.acquaintances\` of a store that has them, such as sqliteStore().`,
     )
   }
   const [first, ...older] = Array.isArray(key) ? (key as readonly string[]) : [key as string]
   const fits = (each: unknown) => typeof each === 'string' && each.length >= 32
   if (first === undefined || ![first, ...older].every(fits) || older.length > 3) {
     throw new TypeError(
-      'createQuarantine: `acquaintances.key` must be a secret of at least 32 characters, or a list of up to four, the newest first.',
+      `${where}: \`acquaintances.key\` must be a secret of at least 32 characters, or a list of up to four, the newest first.`,
     )
   }
   if (!(Number.isInteger(lifetime) && lifetime >= 60_000 && lifetime <= 400 * day)) {
-    throw new TypeError('createQuarantine: `acquaintances.lifetime` must be 60,000 milliseconds to 400 days.')
+    throw new TypeError(`${where}: \`acquaintances.lifetime\` must be 60,000 milliseconds to 400 days.`)
   }
   if (!(Number.isInteger(atMost) && atMost >= 1 && atMost <= 1_000_000)) {
-    throw new TypeError('createQuarantine: `acquaintances.atMost` must be 1 to 1,000,000.')
+    throw new TypeError(`${where}: \`acquaintances.atMost\` must be 1 to 1,000,000.`)
   }
   return { store, keys: [first, ...older], lifetime, atMost }
 }

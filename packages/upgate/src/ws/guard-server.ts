@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import type { Decision, Preflight, Refused } from '../core/decision.ts'
 import type { Gate } from '../core/gate.ts'
 import { isPromiseLike } from '../core/maybe-promise.ts'
+import { assertKnownOptions } from '../core/options.ts'
 import type { Principal } from '../core/principal.ts'
 import { refuse } from '../core/refusals.ts'
 import { pathOf } from '../core/target.ts'
@@ -12,7 +13,9 @@ import { assertServer, intercept, type RequestEvent } from '../node/intercept.ts
 import { decideSafely, judge, markDecided } from '../node/judge.ts'
 import { NodeRequest } from '../node/request.ts'
 import { respondToSocket } from '../node/respond.ts'
+import { checkAcquaintances } from './acquaintances.ts'
 import { claimServer } from './guards.ts'
+import { quarantineOptionNames, resolveLimits } from './limits.ts'
 import { createListeners } from './listeners.ts'
 import { createOwners } from './owners.ts'
 import { passUpgradeOn } from './pass-upgrade-on.ts'
@@ -39,6 +42,8 @@ export interface GuardServerOptions<S extends SocketServers = SocketServers> ext
   /** Upgrades being decided at a time; further ones are answered 503. Default: 1,000. */
   readonly maxDeciding?: number
 }
+
+const guardServerOptionNames = ['sockets', 'decisionTimeout', 'maxDeciding', ...quarantineOptionNames]
 
 interface Upgrade {
   readonly asked: NodeRequest
@@ -113,13 +118,16 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
   gate: Gate<P>,
   options: GuardServerOptions<S> = {},
 ): GuardedServer<P, S> {
-  const { sockets = {} as S, decisionTimeout = 10_000, maxDeciding = 1_000, ...limits } = options
   assertServer(server, 'guardServer')
+  assertKnownOptions('guardServer', options, guardServerOptionNames)
+  const { sockets = {} as S, decisionTimeout = 10_000, maxDeciding = 1_000, ...limits } = options
   if (typeof gate?.resume !== 'function') {
     throw new TypeError(
       'guardServer: the second argument must be a gate (createGate). What gate.require(...) returns decides single routes only.',
     )
   }
+  resolveLimits(limits, 'guardServer')
+  if (limits.acquaintances !== undefined) checkAcquaintances(limits.acquaintances, 'guardServer')
   assertPositive(decisionTimeout, 'decisionTimeout')
   assertPositive(maxDeciding, 'maxDeciding')
   const owners = createOwners(sockets, server, 'guardServer')

@@ -1,12 +1,12 @@
 import { randomBytes as nodeRandomBytes } from 'node:crypto'
-import { assertKnownOptions } from '../core/options.ts'
+import { assertKnownOptions, checkBooleans, checkFunctions, nameOf } from '../core/options.ts'
 import { looksLikeSecret } from './subprotocols.ts'
 import type { QuarantineOptions } from './types.ts'
 
 /** Every limit of a quarantine, with its default filled in. */
 export type Limits = Required<Omit<QuarantineOptions, 'acquaintances'>>
 
-const quarantineOptionNames: readonly (keyof QuarantineOptions)[] = [
+export const quarantineOptionNames: readonly (keyof QuarantineOptions)[] = [
   'deadline',
   'verifyTimeout',
   'maxBytes',
@@ -40,8 +40,8 @@ const quarantineOptionNames: readonly (keyof QuarantineOptions)[] = [
 ]
 
 /** Fills in the defaults; throws a `TypeError` that names the option which is unknown or makes no sense. */
-export function resolveLimits(options: QuarantineOptions): Limits {
-  assertKnownOptions('createQuarantine', options, quarantineOptionNames)
+export function resolveLimits(options: QuarantineOptions, where = 'createQuarantine'): Limits {
+  assertKnownOptions(where, options, quarantineOptionNames)
   const {
     deadline = 10_000, // ms
     verifyTimeout = 5_000, // ms
@@ -75,6 +75,11 @@ export function resolveLimits(options: QuarantineOptions): Limits {
   } = options
 
   const times = { deadline, verifyTimeout, pressureDeadline, rememberSuccess, closeGrace }
+  const atLeast = (name: string, value: unknown, least: number, most: number): void => {
+    if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return
+    const given = typeof value === 'number' ? '' : `, not ${nameOf(value)}`
+    throw new TypeError(`${where}: \`${name}\` must be a whole number from ${least} to ${most}${given}.`)
+  }
   for (const [name, value] of Object.entries(times)) atLeast(name, value, 1, 2 ** 31 - 1)
   atLeast('hold', hold, 0, 2 ** 30)
   const counts = {
@@ -94,12 +99,19 @@ export function resolveLimits(options: QuarantineOptions): Limits {
   const zeroable = { maxControlFrames, maxQueuedMessages, maxQueuedBytes, maxAnonymousSockets, maxHeld }
   for (const [name, value] of Object.entries(zeroable)) atLeast(name, value, 0, Number.MAX_SAFE_INTEGER)
   for (const [name, value] of Object.entries({ pressureShare, reservedShare })) {
-    if (!(value >= 0 && value <= 1)) throw new TypeError(`createQuarantine: \`${name}\` must be from 0 to 1.`)
+    if (typeof value !== 'number' || !(value >= 0 && value <= 1)) {
+      throw new TypeError(`${where}: \`${name}\` must be a number from 0 to 1.`)
+    }
   }
   for (const [name, value] of Object.entries({ expiredCode, revokedCode })) {
     if (value !== 1008 && !(Number.isInteger(value) && value >= 3000 && value <= 4999)) {
-      throw new TypeError(`createQuarantine: \`${name}\` must be a close code: 1008, or 3000 to 4999.`)
+      throw new TypeError(`${where}: \`${name}\` must be a close code: 1008, or 3000 to 4999.`)
     }
+  }
+  checkBooleans(where, { dangerouslyAllowCompression })
+  checkFunctions(where, { isSecretSubprotocol, randomBytes })
+  if (!((randomBytes(1) as unknown) instanceof Uint8Array)) {
+    throw new TypeError(`${where}: \`randomBytes\` must return a Uint8Array of so many bytes, and at once.`)
   }
 
   return {
@@ -132,11 +144,5 @@ export function resolveLimits(options: QuarantineOptions): Limits {
     dangerouslyAllowCompression,
     isSecretSubprotocol,
     randomBytes,
-  }
-}
-
-function atLeast(name: string, value: number, least: number, most: number): void {
-  if (!(Number.isInteger(value) && value >= least && value <= most)) {
-    throw new TypeError(`createQuarantine: \`${name}\` must be a whole number from ${least} to ${most}.`)
   }
 }

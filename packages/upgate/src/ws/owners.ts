@@ -1,3 +1,4 @@
+import { isPlain, nameOf, wrongOption } from '../core/options.ts'
 import { matchesStrictly, overlap, type Pattern, parsePattern } from '../core/pattern.ts'
 import { analyseTarget, decodeOneReading, pathOf } from '../core/target.ts'
 import type { WebSocketServerLike } from './types.ts'
@@ -29,8 +30,18 @@ export function createOwners(
   server: object,
   where: string,
 ): Owners {
-  if (typeof sockets !== 'object' || sockets === null) {
-    throw new TypeError(`${where}: \`sockets\` must map paths to WebSocketServers: { '/ws': wss }.`)
+  if (!isPlain(sockets)) {
+    throw wrongOption(
+      where,
+      'sockets',
+      "an object of WebSocketServers by path, such as { '/ws': wss }",
+      sockets,
+    )
+  }
+  if (typeof sockets.handleUpgrade === 'function') {
+    throw new TypeError(
+      `${where}: \`sockets\` is a WebSocketServer; name the path that it owns: { '/ws': wss }.`,
+    )
   }
   const exact = new Map<string, WebSocketServerLike>()
   const patterned: { readonly pattern: Pattern; readonly wss: WebSocketServerLike }[] = []
@@ -40,7 +51,7 @@ export function createOwners(
     const entry = `${where}: \`sockets['${path}']\``
     const pattern = parsePattern(path, `${where}: \`sockets\``)
     if (typeof wss?.handleUpgrade !== 'function' || typeof wss.emit !== 'function') {
-      throw new TypeError(`${entry} must be a WebSocketServer of the package \`ws\`.`)
+      throw new TypeError(`${entry} must be a WebSocketServer of the package \`ws\`, not ${nameOf(wss)}.`)
     }
     checkSettings(wss, path, server, entry)
     const other = patterns.find((known) => overlap(known, pattern))

@@ -1,6 +1,7 @@
 import type { Allow, Defer, InBand, Refused } from '../core/decision.ts'
 import type { Principal } from '../core/principal.ts'
 import { refuse } from '../core/refusals.ts'
+import { assertGate } from '../node/http-gate.ts'
 import { AcceptedSocket, type Place } from './accepted-socket.ts'
 import type { Bucket } from './addresses.ts'
 import { Keeper } from './keeper.ts'
@@ -26,6 +27,7 @@ export function createQuarantine<P extends Principal>(
   gate: QuarantineGate<P>,
   options: QuarantineOptions = {},
 ): Quarantine<P> {
+  assertGate(gate, 'createQuarantine', ['resume', 'remember'])
   const limits = resolveLimits(options)
   const keeper = new Keeper<P>(gate, limits, options.acquaintances)
 
@@ -105,6 +107,22 @@ export function createQuarantine<P extends Principal>(
     return undefined
   }
 
+  const mute = new WeakSet<object>()
+
+  /** Refuses before 101 what no listener would ever hear of: the socket would be open and answered by nothing. */
+  function unheard({ wss, request, decision }: Admission<P>): Refused | undefined {
+    if (wss.listenerCount === undefined || wss.listenerCount('connection') > 0) return undefined
+    if (!mute.has(wss)) {
+      mute.add(wss)
+      gate.logger.error(
+        `The WebSocketServer that owns ${JSON.stringify(pathOf(request.url).slice(0, 256))} has no \`connection\` listener, so that its accepted sockets would hang: upgrades are answered 503. ` +
+          "Add wss.on('connection', (socket, request, principal) => ...) to it, or give the path to the server that has one; servers inside Fastify's and Hono's plugins have none.",
+      )
+    }
+    const rule = 'rule' in decision ? decision.rule : undefined
+    return refuse('unavailable', { rule, detail: 'Nothing here takes sockets on this path.' })
+  }
+
   /** An exception of the application's server or its listeners ends this upgrade, not the process. */
   function attempt({ socket }: Admission<P>, run: () => void): void {
     try {
@@ -124,9 +142,12 @@ export function createQuarantine<P extends Principal>(
       const path = pathOf(request.url)
       switch (decision.outcome) {
         case 'allow':
-          return admitAllowed(admission, decision, { path, clientAddress: admission.clientAddress })
+          return (
+            unheard(admission) ??
+            admitAllowed(admission, decision, { path, clientAddress: admission.clientAddress })
+          )
         case 'defer':
-          return admitWaiting(admission, decision, decision.circumstances)
+          return unheard(admission) ?? admitWaiting(admission, decision, decision.circumstances)
         default: {
           if (!isForPage(decision) || request.headers.origin === undefined) return decision
           const { clientAddress } = admission

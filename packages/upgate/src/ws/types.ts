@@ -33,6 +33,8 @@ export interface WebSocketServerLike {
   emit(event: string | symbol, ...values: unknown[]): boolean
   on(event: string, listener: (...values: never[]) => void): unknown
   removeListener(event: string, listener: (...values: never[]) => void): unknown
+  /** Where it is there, upgrades are refused with 503 while nothing listens for `connection`. */
+  listenerCount?(event: string): number
 }
 
 /** The `WebSocketServer` that owns each path: made with `noServer`, or with `{ server, path }` and taken as it is. */

@@ -7,12 +7,12 @@ const key = keyScheme({})
 
 describe('misconfiguration throws at construction, naming the option and what to do', () => {
   it.each<[string, unknown, RegExp]>([
-    ['no options', undefined, /options are required/],
+    ['no options', undefined, /`schemes` must hold at least one scheme/],
     ['no schemes', { schemes: [] }, /`schemes` must hold at least one scheme, for example/],
     [
       'an unknown option',
       { schemes: [key], rule: [] },
-      /unknown option `rule`\. Known options: schemes, rules/,
+      /unknown option `rule`\. Did you mean `rules`\? Known options: schemes, rules/,
     ],
     ['something that is no scheme', { schemes: [{ name: 'x' }] }, /`schemes\[0\]` is not a scheme/],
     ['two schemes of one name', { schemes: [key, key] }, /two schemes named "key"/],
@@ -77,7 +77,11 @@ describe('misconfiguration throws at construction, naming the option and what to
       { path: '/a', access: 'open' },
       /`access` must be 'public', 'optional', 'required' or 'deferred'/,
     ],
-    ['no path', { access: 'public' }, /the path pattern undefined must be a non-empty string/],
+    [
+      'no path',
+      { access: 'public' },
+      /a path pattern must be a string such as '\/assets\/\*' or '\/users\/:id', not undefined/,
+    ],
     ['no path at all', { path: [], access: 'public' }, /`path` is an empty list/],
     ['a relative path', { path: 'a', access: 'public' }, /must start with `\/`/],
     ['a star in the middle', { path: '/a/*/b', access: 'public' }, /only as the last segment/],

@@ -267,12 +267,12 @@ describe('what guardServer is given', () => {
     [
       'sockets that are none',
       () => guardServer(createServer(), makeGate(), { sockets: { '/ws': {} as never } }),
-      "guardServer: `sockets['/ws']` must be a WebSocketServer of the package `ws`.",
+      "guardServer: `sockets['/ws']` must be a WebSocketServer of the package `ws`, not an object.",
     ],
     [
       'no sockets',
       () => guardServer(createServer(), makeGate(), { sockets: null as never }),
-      "guardServer: `sockets` must map paths to WebSocketServers: { '/ws': wss }.",
+      "guardServer: `sockets` must be an object of WebSocketServers by path, such as { '/ws': wss }, not null.",
     ],
     [
       'a path that is none',

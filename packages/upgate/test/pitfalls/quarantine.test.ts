@@ -251,6 +251,7 @@ describe('the upgrade path, behind the quarantine', () => {
     const { WebSocketServer } = await import('ws')
     const quarantine = createQuarantine(broken)
     const wss = new WebSocketServer({ noServer: true })
+    wss.on('connection', () => {})
     t.server.removeAllListeners('upgrade')
     t.server.on('upgrade', async (request, socket, head) => {
       const { NodeRequest } = await import('../../src/node/request.ts')

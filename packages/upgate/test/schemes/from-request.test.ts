@@ -175,7 +175,9 @@ describe('a function that finds the session of a request', () => {
   })
 
   test('misconfiguration throws and names the option', () => {
-    expect(() => fromRequest(undefined as never)).toThrow(/^fromRequest: give it a function/)
+    expect(() => fromRequest(undefined as never)).toThrow(
+      /^fromRequest: the first argument must be a function from a request to a principal/,
+    )
     expect(() => fromRequest(() => null, { wait: 1 } as never)).toThrow(/unknown option `wait`/)
     expect(() => fromRequest(() => null, { timeout: 0 })).toThrow(/^fromRequest: `timeout`/)
     expect(() => fromRequest(() => null, { header: 'x' })).toThrow(/`header`/)

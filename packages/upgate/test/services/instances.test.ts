@@ -496,6 +496,7 @@ describe('live sockets of an instance that is cut off', () => {
     })
     const server = createServer()
     const wss = new WebSocketServer({ noServer: true })
+    wss.on('connection', () => {})
     guardServer(server, gate, { sockets: { '/ws': wss } })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')

@@ -257,7 +257,7 @@ describe('the memory', () => {
     const store = storeOf()
     for (const [acquaintances, message] of [
       ['yes', /`acquaintances` must be an object with `store` and `key`/],
-      [{ store, key, keys: [] }, /createQuarantine: acquaintances: unknown option `keys`/],
+      [{ store, key, keys: [] }, /createQuarantine: `acquaintances`: unknown option `keys`/],
       [{ key }, /`acquaintances.store` must be `store.acquaintances`/],
       [{ store: memoryStore, key }, /`acquaintances.store`/],
       [{ store }, /`acquaintances.key` must be a secret of at least 32 characters/],

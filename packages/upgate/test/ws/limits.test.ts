@@ -352,7 +352,7 @@ describe('options', () => {
       [{ deadline: 2 ** 31 }, /`deadline`/],
       [{ maxSockets: 0 }, /`maxSockets`/],
       [{ maxBytes: Number.NaN }, /`maxBytes`/],
-      [{ reservedShare: 2 }, /`reservedShare` must be from 0 to 1/],
+      [{ reservedShare: 2 }, /`reservedShare` must be a number from 0 to 1/],
       [{ revokedCode: 1006 }, /`revokedCode` must be a close code/],
     ] as const) {
       expect(() => createQuarantine(gate, options as QuarantineOptions)).toThrow(TypeError)

@@ -1,4 +1,12 @@
-import { assertKnownOptions } from '../../core/options.ts'
+import {
+  assertKnownOptions,
+  checkPorts,
+  checkStrings,
+  isCallable,
+  isPlain,
+  readOptions,
+  wrongOption,
+} from '../../core/options.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import type { Logger } from '../../core/ports/logger.ts'
 import { systemClock } from '../../services/system-clock.ts'
@@ -42,6 +50,7 @@ export interface KeySettings {
 
 /** Checks the options; throws a `TypeError` that names the one that is wrong and says what to do. */
 export function resolveOptions(options: CloudflareAccessOptions): Settings {
+  const given = readOptions(where, options, optionNames)
   const {
     audience,
     clockTolerance = 30, // s
@@ -61,8 +70,14 @@ export function resolveOptions(options: CloudflareAccessOptions): Settings {
     dangerouslyTrustSimulatorAt,
     team,
     issuer,
-    ...unknown
-  } = options
+  } = given
+  for (const [option, value] of Object.entries({ cache, keys })) {
+    if (!isPlain(value)) throw wrongOption(where, option, 'an object', value)
+  }
+  if (typeof online !== 'boolean' && !isPlain(online)) {
+    throw wrongOption(where, 'online', 'false, true or an object, such as { every: 60 }', online)
+  }
+  checkPorts(where, { clock, logger, revocations })
   const { entries = 10_000, ttl = 60 /* s */, ...unknownCache } = cache
   const {
     refreshAfter = 600, // s
@@ -78,14 +93,13 @@ export function resolveOptions(options: CloudflareAccessOptions): Settings {
     timeout: onlineTimeout = 5,
     ...unknownOnline
   } = typeof online === 'object' ? online : {} // s
-  assertKnownOptions(where, unknown, optionNames)
   assertKnownOptions(`${where} cache`, unknownCache, ['entries', 'ttl'])
   assertKnownOptions(`${where} keys`, unknownKeys, keyOptionNames)
   assertKnownOptions(`${where} online`, unknownOnline, ['every', 'timeout'])
 
   if (typeof name !== 'string' || name === '') throw wrong('name', 'must be a non-empty string')
   for (const [option, value] of Object.entries({ identify, notBefore, fetch })) {
-    if (value !== undefined && typeof value !== 'function') throw wrong(option, 'must be a function')
+    if (value !== undefined && !isCallable(value)) throw wrong(option, 'must be a function')
   }
   range('keys.cooldown', cooldown, 1, 3_600)
   range('keys.maxBackoff', maxBackoff, 1, 3_600)
@@ -220,7 +234,7 @@ function audienceOf(audience: unknown): ReadonlySet<string> {
 }
 
 function servicesOf(services: unknown): ReadonlyMap<string, AccessServiceGrant> {
-  if (typeof services !== 'object' || services === null) {
+  if (!isPlain(services)) {
     throw wrong('services', 'must be an object of client ids')
   }
   const grants = new Map<string, AccessServiceGrant>()
@@ -231,6 +245,7 @@ function servicesOf(services: unknown): ReadonlyMap<string, AccessServiceGrant> 
     const { id = commonName, scopes, roles = [], displayName, ...unknown } = grant
     assertKnownOptions(`${where} ${option}`, unknown, ['id', 'scopes', 'roles', 'displayName'])
     if (typeof id !== 'string' || id === '') throw wrong(`${option}.id`, 'must be a non-empty string')
+    checkStrings(`${where}: \`${option}\``, { displayName })
     if (!isNames(scopes))
       throw wrong(`${option}.scopes`, 'must be an array of scope names; [] grants nothing')
     if (!isNames(roles)) throw wrong(`${option}.roles`, 'must be an array of role names')

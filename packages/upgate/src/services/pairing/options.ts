@@ -1,4 +1,4 @@
-import { assertKnownOptions } from '../../core/options.ts'
+import { assertKnownOptions, checkBooleans, isPlain, nameOf, wrongOption } from '../../core/options.ts'
 import { checkNames } from '../record-input.ts'
 import type { PairingOptions } from './types.ts'
 
@@ -22,21 +22,22 @@ export function resolvePairingOptions(options: PairingOptions = {}): ResolvedPai
   const numbers = Object.keys(bounds) as (keyof typeof bounds)[]
   assertKnownOptions(where, options, [...numbers, 'roles', 'actorScope', 'dangerouslyAllowAnonymous'])
   const { roles = { node: [] }, actorScope, dangerouslyAllowAnonymous = false } = options
+  if (!isPlain(roles)) {
+    throw wrongOption(where, 'roles', "an object of scopes by role, such as { node: ['a'] }", roles)
+  }
   for (const [role, scopes] of Object.entries(roles)) {
-    checkNames('roles', [role])
-    checkNames('scopes', scopes)
+    checkNames('roles', [role], where)
+    checkNames('scopes', scopes, `${where}: \`roles.${role}\``)
   }
-  if (actorScope !== undefined) checkNames('scopes', [actorScope])
-  if (typeof dangerouslyAllowAnonymous !== 'boolean') {
-    throw new TypeError(`${where}: \`dangerouslyAllowAnonymous\` must be true or false`)
-  }
+  if (actorScope !== undefined) checkNames('scopes', [actorScope], `${where}: \`actorScope\``)
+  checkBooleans(where, { dangerouslyAllowAnonymous })
   const resolved = {} as Record<keyof typeof bounds, number>
   for (const name of numbers) {
     const [standard, least, most] = bounds[name]
-    const value = options[name] ?? standard
+    const { [name]: value = standard } = options
     if (!Number.isInteger(value) || value < least || value > most) {
       throw new TypeError(
-        `${where}: \`${name}\` must be a whole number from ${least} to ${most}, not ${value}`,
+        `${where}: \`${name}\` must be a whole number from ${least} to ${most}, not ${typeof value === 'number' ? value : nameOf(value)}`,
       )
     }
     resolved[name] = value

@@ -1,4 +1,5 @@
 import { inTime } from '../../core/in-time.ts'
+import { checkPorts } from '../../core/options.ts'
 import type { Clock, Timer } from '../../core/ports/clock.ts'
 import { type StoreErrorCode, StoreUnavailable } from '../../core/ports/stores.ts'
 import { systemClock } from '../../services/system-clock.ts'
@@ -42,7 +43,8 @@ export async function connectRedis(
   if (typeof url !== 'string' || !/^rediss?:\/\//.test(url)) {
     throw new TypeError(`${who}: \`url\` must begin with redis:// or rediss://`)
   }
-  if (!/^[A-Za-z0-9_.:-]{1,64}$/.test(prefix)) {
+  checkPorts(who, { clock })
+  if (typeof prefix !== 'string' || !/^[A-Za-z0-9_.:-]{1,64}$/.test(prefix)) {
     throw new TypeError(
       `${who}: \`prefix\` must be 1 to 64 letters, digits, dots, colons, dashes or underscores`,
     )

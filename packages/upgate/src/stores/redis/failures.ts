@@ -1,4 +1,4 @@
-import { assertKnownOptions } from '../../core/options.ts'
+import { checkMethods, readOptions } from '../../core/options.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import type { FailureCount } from '../../core/ports/failures.ts'
 import { sha256 } from '../../crypto/sha256.ts'
@@ -35,8 +35,10 @@ const longestKey = 200
  * })
  */
 export async function redisFailures(options: RedisFailuresOptions): Promise<FailurePart> {
-  assertKnownOptions('redisFailures', options, ['url', 'prefix', 'timeout', 'maxEntries', 'clock'])
-  const { maxEntries = 100_000, clock, ...part } = options
+  const names = ['url', 'prefix', 'timeout', 'maxEntries', 'clock']
+  const { maxEntries = 100_000, clock, ...part } = readOptions('redisFailures', options, names)
+  if (clock !== undefined)
+    checkMethods('redisFailures', 'clock', clock, ['now'], 'a clock, with the method `now`')
   if (!Number.isInteger(maxEntries) || maxEntries < 100 || maxEntries > 100_000_000) {
     throw new TypeError('redisFailures: `maxEntries` must be 100 to 100,000,000')
   }

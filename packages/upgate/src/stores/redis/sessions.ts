@@ -1,4 +1,4 @@
-import { assertKnownOptions } from '../../core/options.ts'
+import { readOptions } from '../../core/options.ts'
 import type { Revocation } from '../../core/ports/revocations.ts'
 import {
   type RevocationDraft,
@@ -36,8 +36,10 @@ const batch = 500
  * })
  */
 export async function redisSessions(options: RedisSessionsOptions): Promise<SessionPart> {
-  assertKnownOptions('redisSessions', options, ['url', 'prefix', 'timeout', 'clock'])
-  const redis = await connectRedis('redisSessions', options)
+  const redis = await connectRedis(
+    'redisSessions',
+    readOptions('redisSessions', options, ['url', 'prefix', 'timeout', 'clock']),
+  )
   return {
     over: (log) => sessionsOver(redis, log),
     async settle(log) {

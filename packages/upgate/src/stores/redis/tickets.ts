@@ -1,4 +1,4 @@
-import { assertKnownOptions } from '../../core/options.ts'
+import { readOptions } from '../../core/options.ts'
 import { StoreUnavailable } from '../../core/ports/stores.ts'
 import type { TicketRecord } from '../../core/ports/tickets.ts'
 import { sha256 } from '../../crypto/sha256.ts'
@@ -77,8 +77,10 @@ return { #ids, dropped }`
  * })
  */
 export async function redisTickets(options: RedisPartOptions): Promise<TicketPart> {
-  assertKnownOptions('redisTickets', options, ['url', 'prefix', 'timeout', 'clock'])
-  const redis = await connectRedis('redisTickets', options)
+  const redis = await connectRedis(
+    'redisTickets',
+    readOptions('redisTickets', options, ['url', 'prefix', 'timeout', 'clock']),
+  )
   return {
     async add(record, atMost) {
       const { id, principal, createdAt, expiresAt } = record

@@ -9,7 +9,7 @@ import type {
   HandshakeStep,
   Refusal,
 } from '../../core/handshake.ts'
-import { assertKnownOptions } from '../../core/options.ts'
+import { assertKnownOptions, checkBooleans, checkFunctions } from '../../core/options.ts'
 import { connectCredential } from './connect-credential.ts'
 import { type ChallengeState, challengeResponse, connectDevice } from './connect-device.ts'
 import {
@@ -75,7 +75,10 @@ export function connectFrame(options: ConnectFrameOptions = {}): Handshake {
   assertKnownOptions('connectFrame', options, knownOptions)
   const { protocol = { min: 3, max: 4 }, deviceKeys = false, replay = false, hello } = options
   const { challenge = deviceKeys, dangerouslyAllowNonceOnly: nonceOnly = false } = options
-  if (!Number.isInteger(protocol.min) || !Number.isInteger(protocol.max) || protocol.min > protocol.max) {
+  checkBooleans('connectFrame', { deviceKeys, replay, challenge, dangerouslyAllowNonceOnly: nonceOnly })
+  checkFunctions('connectFrame', { hello })
+  const { min, max } = protocol ?? {}
+  if (!Number.isInteger(min) || !Number.isInteger(max) || min > max) {
     throw new TypeError('connectFrame: `protocol` must be a range of versions, such as { min: 3, max: 4 }.')
   }
   if (deviceKeys && !challenge) {

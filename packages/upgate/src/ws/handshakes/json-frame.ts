@@ -1,6 +1,15 @@
 import type { Credential } from '../../core/credential.ts'
 import type { Acceptance, Declared, Handshake, HandshakeStep, Refusal } from '../../core/handshake.ts'
-import { assertKnownOptions } from '../../core/options.ts'
+import {
+  assertKnownOptions,
+  checkBooleans,
+  checkFunctions,
+  checkStrings,
+  isCallable,
+  isLate,
+  nameOf,
+  readOptions,
+} from '../../core/options.ts'
 import { bad, isObject, type JsonObject, missing, readObject } from './read-frame.ts'
 import { upgateHandshake } from './upgate.ts'
 
@@ -51,11 +60,22 @@ const knownOptions = ['credential', 'declared', 'accept', 'reject', 'replay', 'n
  * jsonFrame({ credential: (message) => message.params.auth.device_token })
  */
 export function jsonFrame<M = JsonMessage>(options: JsonFrameOptions<M>): Handshake {
-  assertKnownOptions('jsonFrame', options, knownOptions)
-  const { credential: find, declared: describe, accept, reject, replay = false, name = 'json' } = options
-  if (typeof find !== 'function') {
-    throw new TypeError('jsonFrame: `credential` must be a function that finds the credential in a message.')
+  const {
+    credential: find,
+    declared: describe,
+    accept,
+    reject,
+    replay = false,
+    name = 'json',
+  } = readOptions('jsonFrame', options, knownOptions)
+  if (!isCallable(find)) {
+    throw new TypeError(
+      `jsonFrame: \`credential\` must be a function that finds the credential in a message, as in (message) => message.token; it is ${nameOf(find)}.`,
+    )
   }
+  checkFunctions('jsonFrame', { declared: describe, accept, reject })
+  checkBooleans('jsonFrame', { replay })
+  checkStrings('jsonFrame', { name })
   const own = upgateHandshake()
 
   return {
@@ -64,13 +84,19 @@ export function jsonFrame<M = JsonMessage>(options: JsonFrameOptions<M>): Handsh
       const message = readObject(frame)
       if (message.rejection) return message.rejection
       let found: unknown
+      let described: Declared | undefined
       let declared: Declared | undefined
       try {
         found = find(message.value as M)
-        declared = checkDeclared(describe?.(message.value as M))
+        described = describe?.(message.value as M)
+        declared = checkDeclared(described)
       } catch {
         // The exception's text is left out: it may quote the message.
         return bad('The message does not have the shape that this protocol expects.')
+      }
+      for (const [option, value] of Object.entries({ credential: found, declared: described })) {
+        if (isLate(value))
+          throw new TypeError(`jsonFrame: \`${option}\` must return what it finds at once, not a promise.`)
       }
       if (isAbsent(found)) return missing('The message carries no credential.')
       const credential = checkCredential(found)
@@ -81,7 +107,8 @@ export function jsonFrame<M = JsonMessage>(options: JsonFrameOptions<M>): Handsh
       const message = readObject(frame)
       if (message.rejection) return false
       try {
-        return !isAbsent(find(message.value as M))
+        const found: unknown = find(message.value as M)
+        return isLate(found) || !isAbsent(found)
       } catch {
         return false
       }
@@ -89,13 +116,16 @@ export function jsonFrame<M = JsonMessage>(options: JsonFrameOptions<M>): Handsh
     accept(acceptance, context) {
       if (accept === undefined) return own.accept(acceptance, context)
       const answer = accept(acceptance)
-      return answer === undefined ? [] : [JSON.stringify(answer)]
+      return answer === undefined ? [] : [textOf('accept', answer)]
     },
     reject(refusal, context) {
       const standard = own.reject(refusal, context)
       if (reject === undefined) return standard
-      const { frame, closeCode = standard.closeCode, closeReason = standard.closeReason } = reject(refusal)
-      const frames = frame === undefined ? standard.frames : frame === null ? [] : [JSON.stringify(frame)]
+      const answer = reject(refusal)
+      isLate(answer)
+      assertKnownOptions('jsonFrame: what `reject` returns', answer, ['frame', 'closeCode', 'closeReason'])
+      const { frame, closeCode = standard.closeCode, closeReason = standard.closeReason } = answer
+      const frames = frame === undefined ? standard.frames : frame === null ? [] : [textOf('reject', frame)]
       return { frames, closeCode, closeReason }
     },
   }
@@ -103,6 +133,15 @@ export function jsonFrame<M = JsonMessage>(options: JsonFrameOptions<M>): Handsh
 
 function isAbsent(found: unknown): boolean {
   return found === undefined || found === null || found === ''
+}
+
+/** What an application answers, as text: a promise or a function would be `{}`, or nothing. */
+function textOf(option: 'accept' | 'reject', answer: unknown): string {
+  const text: string | undefined = isLate(answer) ? undefined : JSON.stringify(answer)
+  if (text === undefined) {
+    throw new TypeError(`jsonFrame: \`${option}\` must return what is sent as JSON, not ${nameOf(answer)}.`)
+  }
+  return text
 }
 
 function checkCredential(found: unknown): Credential | undefined {

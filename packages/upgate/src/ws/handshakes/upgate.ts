@@ -1,5 +1,5 @@
 import type { Handshake, HandshakeContext, HandshakeStep } from '../../core/handshake.ts'
-import { assertKnownOptions } from '../../core/options.ts'
+import { assertKnownOptions, checkBooleans } from '../../core/options.ts'
 import { authChallengeFrame, authErrorFrame, authOkFrame, closeCodeFor } from '../../protocol.ts'
 import { bad, missing, own, readObject } from './read-frame.ts'
 import { accepted, readAuth, refused } from './upgate-auth.ts'
@@ -34,6 +34,7 @@ export interface UpgateHandshakeOptions {
 export function upgateHandshake(options: UpgateHandshakeOptions = {}): Handshake {
   assertKnownOptions('upgateHandshake', options, ['replay', 'deviceKeys', 'refresh'])
   const { replay = false, deviceKeys = false, refresh = false } = options
+  checkBooleans('upgateHandshake', { replay, deviceKeys, refresh })
   return {
     name: 'upgate',
     ...(deviceKeys && {
