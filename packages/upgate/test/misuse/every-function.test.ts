@@ -35,7 +35,14 @@ const entries: Record<string, object> = {
 const services = main.createServices({ store: main.memoryStore() })
 const scheme = main.apiKey({ keys: services.keys })
 const gate = main.createGate({ schemes: [scheme] })
-const clock = testing.manualClock()
+// A real one: connections that are refused have to be given up in time.
+const clock = {
+  now: () => Date.now(),
+  setTimer(milliseconds: number, callback: () => void) {
+    const timer = setTimeout(callback, milliseconds)
+    return { cancel: () => clearTimeout(timer) }
+  },
+}
 const logger = { warn() {}, error() {} }
 const run = (): void => {}
 const randomBytes = (size: number): Uint8Array => new Uint8Array(size)
@@ -300,13 +307,19 @@ const samples: Record<string, Sample> = {
   sqliteStore: {
     good: () => [{ file: '/nowhere/at/all/x.db' }],
     options: 0,
-    full: { file: '/dev/null/x.db', busyTimeout: 0 },
+    full: { file: '/dev/null/x.db', busyTimeout: 0, clock },
     skip: ['file as string'],
   },
   postgresStore: {
     good: () => [{ connectionString: 'postgres://127.0.0.1:1/x', timeout: 10 }],
     options: 0,
-    full: { connectionString: 'postgres://127.0.0.1:1/x', schema: 's', timeout: 10, maxConnections: 1 },
+    full: {
+      connectionString: 'postgres://127.0.0.1:1/x',
+      schema: 's',
+      timeout: 10,
+      clock,
+      maxConnections: 1,
+    },
   },
   postgresBus: {
     good: () => [{ connectionString: 'postgres://127.0.0.1:1/x' }],
@@ -314,8 +327,8 @@ const samples: Record<string, Sample> = {
     full: { connectionString: 'postgres://127.0.0.1:1/x', channel: 'c', clock, logger },
   },
   redisBus: { good: () => [{ url }], options: 0, full: { url, channel: 'c', clock, logger } },
-  redisSessions: { good: () => [{ url }], options: 0, full: { url, prefix: 'p', timeout: 10 } },
-  redisTickets: { good: () => [{ url }], options: 0, full: { url, prefix: 'p', timeout: 10 } },
+  redisSessions: { good: () => [{ url }], options: 0, full: { url, prefix: 'p', timeout: 10, clock } },
+  redisTickets: { good: () => [{ url }], options: 0, full: { url, prefix: 'p', timeout: 10, clock } },
   redisFailures: {
     good: () => [{ url }],
     options: 0,
