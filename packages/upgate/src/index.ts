@@ -80,6 +80,7 @@ export type {
 } from './core/ports/revocations.ts'
 export {
   isStoreUnavailable,
+  type SecretStore,
   type Store,
   type StoreErrorCode,
   StoreUnavailable,
@@ -95,6 +96,11 @@ export { createGate } from './create-gate.ts'
 export { type PasswordHasher, type ScryptOptions, scryptHasher } from './crypto/password.ts'
 export { type ApiKeyOptions, apiKey } from './schemes/api-key.ts'
 export type { ForeignTokens } from './schemes/bearer.ts'
+export {
+  type DeviceCookie,
+  type DeviceCookieOptions,
+  deviceCookie,
+} from './schemes/device-cookie.ts'
 export { claimSecret, type DeviceKeyOptions, deviceKey } from './schemes/device-key.ts'
 export { type DeviceTokenOptions, deviceToken } from './schemes/device-token.ts'
 export { type FromMiddlewareOptions, fromMiddleware, type NodeMiddleware } from './schemes/from-middleware.ts'
@@ -109,6 +115,7 @@ export {
 export { type SharedTokenOptions, sharedToken } from './schemes/shared-token.ts'
 export { type TicketSchemeOptions, ticket } from './schemes/ticket.ts'
 export { createServices } from './services/create-services.ts'
+export type { DeviceCookies, DeviceCookieValue, IssuedDeviceCookie } from './services/device-cookies.ts'
 export type {
   Approval,
   BootstrapResult,
@@ -134,6 +141,7 @@ export type {
   Issued,
   IssuedSession,
   Keys,
+  LoginAnswer,
   LoginContext,
   NewAccount,
   NewApiKey,

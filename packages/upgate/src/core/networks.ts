@@ -27,3 +27,15 @@ export function networksOf(address: string): readonly [Network, ...Network[]] {
     { key: `${hex.slice(0, 12)}/48`, factor: 4 },
   ]
 }
+
+/**
+ * The networks of an address for sharing something out fairly, narrowest first: an IPv4 address stands for its /24, too.
+ *
+ * Failures do not count for a /24, where strangers would lock each other out; a turn that comes later locks out none.
+ */
+export function sharesOf(address: string): readonly [Network, ...Network[]] {
+  const networks = networksOf(address)
+  const [{ key }] = networks
+  if (!ipaddr.IPv4.isValidFourPartDecimal(key)) return networks
+  return [networks[0], { key: `${key.slice(0, key.lastIndexOf('.'))}/24`, factor: 4 }]
+}

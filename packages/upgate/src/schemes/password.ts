@@ -1,6 +1,6 @@
-import type { Scheme, Verification } from '../core/credential.ts'
+import type { Scheme } from '../core/credential.ts'
 import { checkMethods, checkStrings, readOptions } from '../core/options.ts'
-import type { Accounts, LoginContext } from '../services/types.ts'
+import type { Accounts, LoginAnswer, LoginContext } from '../services/types.ts'
 import { notOfThisForm } from './bearer.ts'
 
 export interface PasswordOptions {
@@ -12,7 +12,7 @@ export interface PasswordOptions {
 /** The scheme, with what a login page calls. */
 export interface PasswordScheme extends Scheme {
   /** Says whose a password is; see `Accounts.login` for lockout and bounds. Never rejects. */
-  login(email: string, password: string, context?: LoginContext): Promise<Verification>
+  login(email: string, password: string, context?: LoginContext): Promise<LoginAnswer>
 }
 
 /**

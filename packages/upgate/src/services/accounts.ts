@@ -11,7 +11,7 @@ import {
 import type { PasswordHasher } from '../crypto/password.ts'
 import { createId } from '../crypto/tokens.ts'
 import { normaliseEmail, normalisePassword, passwordProblem } from './account-input.ts'
-import type { HashPool } from './hash-pool.ts'
+import type { HashPool, Party } from './hash-pool.ts'
 import { checkNames, narrows } from './record-input.ts'
 import type { OwnRevocations } from './revocations.ts'
 import type { Account, AccountResult, Accounts, NewAccount } from './types.ts'
@@ -72,18 +72,21 @@ export function createAccounts(options: AccountsOptions): OwnAccounts {
     if (email === undefined) {
       return { outcome: 'refused', code: 'invalid_email', reason: 'That is not an email address.' }
     }
-    const passwordHash = account.password === undefined ? undefined : await hashOf(account.password)
+    const passwordHash =
+      account.password === undefined ? undefined : await hashOf(account.password, 'a new account')
     if (typeof passwordHash === 'object') return passwordHash
     const id = createId(randomBytes)
     const createdAt = clock.now()
     return { id, version: 1, email, passwordHash, scopes, roles, createdAt, sessionGeneration: 1 }
   }
 
-  async function hashOf(password: string): Promise<string | Refused> {
+  async function hashOf(password: string, of: string): Promise<string | Refused> {
     const text = normalisePassword(password)
     const problem = passwordProblem(text)
     if (problem !== undefined || text === undefined) return { outcome: 'refused', ...problem } as Refused
-    return (await pool.run(() => hasher.hash(text))) ?? crowded
+    // Whoever sets a password was let in for it.
+    const party: Party = { known: true, shares: [{ key: `setting ${of}`, factor: 1 }] }
+    return (await pool.run(party, () => hasher.hash(text))) ?? crowded
   }
 
   /** Reads, changes, compares and sets, until nobody was faster. */
@@ -96,9 +99,11 @@ export function createAccounts(options: AccountsOptions): OwnAccounts {
       if (record === undefined) return undefined
       const { change, ended = [] } = apply(record)
       const next: AccountRecord = { ...record, ...change, version: record.version + 1 }
+      // What ends all sessions ends the device cookies with them.
+      const forgotten = next.sessionGeneration !== record.sessionGeneration && { deviceCookies: [] }
       const at = clock.now()
       const entries = await accounts.replace(
-        next,
+        { ...next, ...forgotten },
         ended.map((draft) => ({ at, ...draft })),
       )
       if (entries === undefined) continue
@@ -154,7 +159,7 @@ export function createAccounts(options: AccountsOptions): OwnAccounts {
     },
     list: async () => (await accounts.list()).map(shown),
     async setPassword(id, password) {
-      const passwordHash = await hashOf(password)
+      const passwordHash = await hashOf(password, id)
       if (typeof passwordHash === 'object') return passwordHash
       const result = await changed(id, (record) => ({
         change: { passwordHash, sessionGeneration: nextGeneration(record) },

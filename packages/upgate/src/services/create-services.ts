@@ -4,6 +4,7 @@ import type { RevocationSelector } from '../core/ports/revocations.ts'
 import type { Store } from '../core/ports/stores.ts'
 import { scryptHasher } from '../crypto/password.ts'
 import { createAccounts } from './accounts.ts'
+import { createDeviceCookies } from './device-cookies.ts'
 import { createFailures } from './failure-limits.ts'
 import { createHashPool } from './hash-pool.ts'
 import { apiKeys, createIssuedTokens, createTokenJudge, deviceTokens } from './issued-tokens.ts'
@@ -27,6 +28,7 @@ const optionNames = [
   'logger',
   'randomBytes',
   'passwordHasher',
+  'deviceCookieSecret',
   'limits',
   'pairing',
   'tickets',
@@ -61,6 +63,7 @@ export function createServices(options: ServicesOptions): Services {
     logger,
     randomBytes = nodeRandomBytes,
     passwordHasher,
+    deviceCookieSecret,
     limits: givenLimits,
     pairing: pairingOptions,
     tickets: ticketOptions,
@@ -87,6 +90,14 @@ export function createServices(options: ServicesOptions): Services {
     )
   }
   const hasher = passwordHasher ?? scryptHasher({ randomBytes })
+  if (
+    deviceCookieSecret !== undefined &&
+    (typeof deviceCookieSecret !== 'string' || deviceCookieSecret.length < 32)
+  ) {
+    throw new TypeError(
+      'createServices: `deviceCookieSecret` must be a string of at least 32 characters. Leave it out where the store keeps the key.',
+    )
+  }
   const limits = resolveLimits(givenLimits)
   const revocations = createRevocations({
     log: store.revocations,
@@ -97,7 +108,7 @@ export function createServices(options: ServicesOptions): Services {
     timeout: limits.lookupTimeout,
     keepSocketsWhenLost,
   })
-  const pool = createHashPool({ inFlight: limits.hashesInFlight, queue: limits.hashQueue })
+  const pool = createHashPool({ clock, inFlight: limits.hashesInFlight, queue: limits.hashQueue })
   const failures = createFailures({
     shared: store.failures,
     clock,
@@ -148,6 +159,15 @@ export function createServices(options: ServicesOptions): Services {
     judge: createTokenJudge({ ...judging, scheme: 'device-token', kind: 'device', touches: deviceTouches }),
   })
 
+  const { recognise, ...deviceCookies } = createDeviceCookies({
+    accounts: store.accounts,
+    secrets: store.secrets,
+    secret: deviceCookieSecret,
+    logger,
+    randomBytes,
+    maxEntries: limits.failureEntries,
+    lookups: lookupsInFlight,
+  })
   const accounts = createAccounts({
     accounts: store.accounts,
     sessions: store.sessions,
@@ -159,6 +179,7 @@ export function createServices(options: ServicesOptions): Services {
     randomBytes,
     login: createLogin({
       accounts: store.accounts,
+      recognise,
       failures,
       logger,
       hasher,
@@ -198,6 +219,7 @@ export function createServices(options: ServicesOptions): Services {
       randomBytes,
       ...lifetimes,
     }),
+    deviceCookies,
     keys: createIssuedTokens<ApiKey, NewApiKey>({
       ...apiKeys,
       tokens: store.keys,

@@ -58,7 +58,7 @@ export function createFailures(options: {
       try {
         const attempt = await shared.begin(counts, dryRun)
         isTogether()
-        return attempt.allowed ? { allowed: true, end: (result) => end(attempt, result) } : attempt
+        return attempt.allowed ? { ...attempt, end: (result) => end(attempt, result) } : attempt
       } catch (error) {
         isAlone(error)
         return own.begin(counts, dryRun)

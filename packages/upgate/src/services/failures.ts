@@ -108,16 +108,23 @@ export function createFailureTable(options: {
     begin(all, dryRun = false) {
       const now = clock.now()
       const first = all[0]?.key ?? ''
-      const counts = known.has(first) ? all.filter(({ strangersOnly }) => !strangersOnly) : all
+      const isKnown = known.has(first)
+      const counts = isKnown ? all.filter(({ strangersOnly }) => !strangersOnly) : all
       let wait = 0
-      for (const { key } of counts) {
-        const entry = find(key, now)
+      let longest: FailureCount | undefined
+      for (const count of counts) {
+        const entry = find(count.key, now)
         if (entry === undefined || entry.state === 'counting') continue
         const left = entry.lockedUntil - now
-        wait = Math.max(wait, entry.state === 'full' ? Math.min(left, 1000) : left)
+        const own = entry.state === 'full' ? Math.min(left, 1000) : left
+        if (own <= wait) continue
+        wait = own
+        longest = count
       }
-      if (wait > 0) return { allowed: false, retryAfter: Math.ceil(wait / 1000) }
-      if (dryRun) return { allowed: true, end: () => {} }
+      if (longest !== undefined) {
+        return { allowed: false, retryAfter: Math.ceil(wait / 1000), count: all.indexOf(longest) }
+      }
+      if (dryRun) return { allowed: true, known: isKnown, end: () => {} }
       const reserved = counts.map((count) => {
         const entry = reserve(count, now)
         return { key: count.key, entry, start: entry.start, full: entry.state === 'full' }
@@ -126,6 +133,7 @@ export function createFailureTable(options: {
       let ended = false
       return {
         allowed: true,
+        known: isKnown,
         end(result) {
           if (ended) return
           ended = true

@@ -1,5 +1,5 @@
 import type { Verification } from '../core/credential.ts'
-import { networksOf } from '../core/networks.ts'
+import { type Network, networksOf, sharesOf } from '../core/networks.ts'
 import type { FailureCount } from '../core/ports/failures.ts'
 import type { Logger } from '../core/ports/logger.ts'
 import type { AccountRecord, AccountStore } from '../core/ports/stores.ts'
@@ -7,13 +7,27 @@ import type { Principal } from '../core/principal.ts'
 import type { PasswordHasher } from '../crypto/password.ts'
 import { sha256 } from '../crypto/sha256.ts'
 import { normaliseEmail, normalisePassword, passwordProblem } from './account-input.ts'
+import type { OwnDeviceCookies } from './device-cookies.ts'
 import type { Failures } from './failure-limits.ts'
-import type { HashPool } from './hash-pool.ts'
+import type { HashPool, Party } from './hash-pool.ts'
 import { rejected, unavailable } from './token-verifier.ts'
-import type { Accounts } from './types.ts'
+import type { Accounts, LoginAnswer, LoginContext } from './types.ts'
 
 /** Failures within a minute that lock: a pair of account and address, an address, an account for strangers. */
 const limits = { pair: 10, address: 50, account: 100 }
+
+/** A count, and what it is to the operator. */
+interface LoginCount extends FailureCount {
+  readonly locks: NonNullable<LoginAnswer['locked']>
+}
+
+/** An attempt that may be made: on whose behalf, and how to say how it ended. */
+interface Admitted {
+  readonly party: Party
+  readonly deviceCookie: LoginAnswer['deviceCookie']
+  /** Answers whether it was the last failure that a device cookie had left. */
+  end(result: 'failed' | 'succeeded' | 'void'): boolean
+}
 
 /** What an answer says about who it was. */
 const results = {
@@ -29,13 +43,14 @@ const wrong: Verification = rejected('invalid_credential', 'no such account, or 
 /** Creates the check of a password: lockout, dummy hash, bounded hashing, rehash. */
 export function createLogin(options: {
   readonly accounts: AccountStore
+  readonly recognise: OwnDeviceCookies['recognise']
   readonly failures: Failures
   readonly logger: Logger | undefined
   readonly hasher: PasswordHasher
   readonly pool: HashPool
   readonly randomBytes: (size: number) => Uint8Array
 }): Accounts['login'] {
-  const { accounts, failures, logger, hasher, pool, randomBytes } = options
+  const { accounts, recognise, failures, logger, hasher, pool, randomBytes } = options
   let dummy: Promise<string> | undefined
 
   function dummyHash(): Promise<string> {
@@ -47,7 +62,9 @@ export function createLogin(options: {
   }
 
   async function rehash(record: AccountRecord, password: string): Promise<void> {
-    const hash = await pool.run(() => hasher.hash(password))
+    const hash = await pool.run({ known: true, shares: [accountShare(record.email)] }, () =>
+      hasher.hash(password),
+    )
     // Compare and set: a password changed in the meantime stays changed.
     if (hash !== undefined) {
       await accounts.replace({ ...record, version: record.version + 1, passwordHash: hash }, [])
@@ -74,51 +91,108 @@ export function createLogin(options: {
     return Object.freeze({ outcome: 'authenticated', principal: principalOf(record) })
   }
 
-  return async (email, password, context = {}) => {
-    const { clientAddress, dryRun = false } = context
-    // A missing password is no guess: it counts nowhere, and nothing is looked up for it.
-    if (password === '' || password === undefined) return wrong
-    const normalised = normaliseEmail(email)
-    const counts = countsOf(normalised ?? String(email).slice(0, 320), clientAddress)
+  /** Whether an attempt may be made, and how it counts. */
+  async function admit(account: string, context: LoginContext): Promise<Admitted | LoginAnswer> {
+    const { clientAddress, origin, dryRun = false } = context
+    const device = await recognise(account, context.deviceCookie, dryRun)
+    const share = accountShare(account)
+    if (device !== undefined) {
+      // Its own failures alone count: those of others must not reach it, nor its own reach others.
+      return { party: { known: true, shares: [share] }, deviceCookie: 'good', end: device.end }
+    }
+    const deviceCookie = context.deviceCookie === undefined ? 'none' : 'void'
+    const counts = countsOf(sha256(account), clientAddress, origin)
     const attempt = await failures.begin(counts, dryRun)
-    if (attempt === undefined) return crowded
+    if (attempt === undefined) return { ...crowded, deviceCookie, known: false }
     if (!attempt.allowed) {
-      const reason = 'too many failed logins'
-      return { outcome: 'throttled', reason, retryAfter: attempt.retryAfter }
+      const locked = counts[attempt.count ?? 0]?.locks
+      const { retryAfter } = attempt
+      return {
+        outcome: 'throttled',
+        reason: 'too many failed logins',
+        retryAfter,
+        deviceCookie,
+        known: false,
+        locked,
+      }
+    }
+    const known = attempt.known === true
+    return {
+      party: known ? { known, shares: [share] } : { known, shares: sharesOfClient(clientAddress, origin) },
+      deviceCookie,
+      end(result) {
+        attempt.end(result)
+        return false
+      },
+    }
+  }
+
+  return async (email, password, context = {}) => {
+    // A missing password is no guess: it counts nowhere, and nothing is looked up for it.
+    if (password === '' || password === undefined) return { ...wrong, deviceCookie: 'none', known: false }
+    const normalised = normaliseEmail(email)
+    const admitted = await admit(normalised ?? String(email).slice(0, 320), context)
+    if ('outcome' in admitted) return admitted
+    const { party, deviceCookie } = admitted
+    const answered = (answer: Verification): LoginAnswer => {
+      const spent = admitted.end(results[answer.outcome])
+      return { ...answer, known: party.known, deviceCookie: spent ? 'spent' : deviceCookie }
     }
     const text = normalisePassword(password)
-    if (text === undefined || passwordProblem(text)?.code === 'password_too_long') {
-      attempt.end('failed')
-      return wrong
-    }
+    if (text === undefined || passwordProblem(text)?.code === 'password_too_long') return answered(wrong)
     try {
-      const answer = (await pool.run(() => check(normalised, text, dryRun))) ?? crowded
-      attempt.end(results[answer.outcome])
-      return answer
+      const { dryRun = false } = context
+      return answered((await pool.run(party, () => check(normalised, text, dryRun))) ?? crowded)
     } catch (error) {
-      attempt.end('void')
       logger?.warn('A password could not be checked.', { error: String(error) })
-      return unavailable('the account store or the password hasher cannot answer', 5)
+      return answered(unavailable('the account store or the password hasher cannot answer', 5))
     }
   }
 }
 
 /** The pair of account and address first: success clears it, and lets nobody else's guesses lock it out. */
-function countsOf(email: string, clientAddress: string | undefined): readonly FailureCount[] {
-  // A digest, so that the keys are short whatever was sent.
-  const account = sha256(email)
-  if (clientAddress === undefined) return [{ key: `password ${account} unknown`, limit: limits.pair }]
+function countsOf(
+  account: string,
+  clientAddress: string | undefined,
+  origin: string | undefined,
+): readonly LoginCount[] {
+  // Digests, so that the keys are short whatever was sent.
+  if (clientAddress === undefined) {
+    const all = { key: `password ${account} unknown`, limit: limits.pair, locks: 'pair' } as const
+    if (origin === undefined) return [all]
+    // Pages on one machine are told apart by what the browser says of them: one must not lock out another.
+    return [
+      { key: `password ${account} unknown ${sha256(origin)}`, limit: limits.pair, locks: 'pair' },
+      { ...all, strangersOnly: true, locks: 'account' },
+    ]
+  }
   const [address, ...wider] = networksOf(clientAddress)
   return [
-    { key: `password ${account} ${address.key}`, limit: limits.pair },
-    { key: `password ${address.key}`, limit: limits.address },
+    { key: `password ${account} ${address.key}`, limit: limits.pair, locks: 'pair' },
+    { key: `password ${address.key}`, limit: limits.address, locks: 'address' },
     ...wider.map(({ key, factor }) => ({
       key: `password ${key}`,
       limit: limits.address * factor,
       strangersOnly: true,
+      locks: 'address' as const,
     })),
-    { key: `password ${account}`, limit: limits.account, strangersOnly: true },
+    { key: `password ${account}`, limit: limits.account, strangersOnly: true, locks: 'account' },
   ]
+}
+
+/** Where a stranger comes from, for its turn. Clients whose address is unknown are one network; its pages take turns. */
+function sharesOfClient(clientAddress: string | undefined, origin: string | undefined): Party['shares'] {
+  if (clientAddress !== undefined) return sharesOf(clientAddress)
+  const page = origin === undefined ? 'unknown' : `unknown ${sha256(origin)}`
+  return [
+    { key: page, factor: 1 },
+    { key: 'unknown addresses', factor: 4 },
+  ]
+}
+
+/** What all turns of one account count for. */
+function accountShare(email: string): Network {
+  return { key: `account ${sha256(email)}`, factor: 1 }
 }
 
 function principalOf(record: AccountRecord): Principal {

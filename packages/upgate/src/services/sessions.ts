@@ -6,8 +6,9 @@ import {
   type SessionStore,
   StoreUnavailable,
 } from '../core/ports/stores.ts'
+import { equalDigests } from '../crypto/equal.ts'
 import { sha256 } from '../crypto/sha256.ts'
-import { createId, createToken } from '../crypto/tokens.ts'
+import { createId, createToken, parseToken } from '../crypto/tokens.ts'
 import type { OwnAccounts } from './accounts.ts'
 import { inOneLine } from './record-input.ts'
 import type { OwnRevocations } from './revocations.ts'
@@ -57,12 +58,27 @@ export function createSessions(options: SessionsOptions): Sessions {
     return { id, accountId, createdAt, lastSeenAt, expiresAt, endsAt, label, clientAddress }
   }
 
+  /** Ends the session of a token that is its latest one: an old copy must not log its owner out. */
+  async function endFormer(token: string, now: number): Promise<void> {
+    const parsed = parseToken('ugs', token)
+    const record = 'id' in parsed ? await sessions.get(parsed.id) : undefined
+    if (record === undefined) return
+    const digest = sha256(token)
+    const previous = now < (record.previousUntil ?? 0) ? (record.previousDigest ?? '') : ''
+    if (!equalDigests(record.digest, digest) && !equalDigests(previous, digest)) return
+    const selector = { sessionId: record.id }
+    const entry = await sessions.remove(record.id, { at: now, selector, reason: 'rotated' })
+    if (entry !== undefined) await revocations.publish([entry])
+  }
+
   return {
     async create(accountId, details = {}) {
       const account = await accounts.get(accountId)
       if (account === undefined || account.disabledAt !== undefined) return undefined
       const now = clock.now()
       await purge(now)
+      // Before the new one is added, which may push out an account's oldest: this one makes room for it.
+      if (details.replaces !== undefined) await endFormer(details.replaces, now)
       const id = createId(randomBytes)
       const token = createToken('ugs', id, randomBytes)
       const record: SessionRecord = {

@@ -10,6 +10,7 @@ import type {
 } from '../core/ports/revocations.ts'
 import type { Store } from '../core/ports/stores.ts'
 import type { PasswordHasher } from '../crypto/password.ts'
+import type { DeviceCookies, DeviceCookieValue } from './device-cookies.ts'
 import type { Pairing, PairingOptions } from './pairing/types.ts'
 import type { TicketOptions, Tickets } from './tickets.ts'
 
@@ -56,8 +57,31 @@ export interface NewAccount {
 export interface LoginContext {
   /** Canonical; absent when unknown or not trustworthy: such logins share one failure count per account. */
   readonly clientAddress?: string | undefined
+  /** The device cookie that came with the request, or several of its name, as they are; see {@link DeviceCookies}. */
+  readonly deviceCookie?: DeviceCookieValue
+  /**
+   * The `Origin` of the page, once the gate let it through. Where the address is unknown, as on localhost, pages are
+   * told apart by it.
+   */
+  readonly origin?: string | undefined
   /** Verify, but count no failure and rehash nothing. */
   readonly dryRun?: boolean | undefined
+}
+
+/**
+ * Whose a password is, with facts for the operator. Tell the client the outcome alone: the rest says whether an account
+ * exists, and whether it is locked.
+ */
+export type LoginAnswer = Verification & {
+  /** Whether the client logged in to this account before: by its device cookie, or from its address. */
+  readonly known: boolean
+  /**
+   * `none` came; `good`: it counts; `void`: it is forged, of another account, or ended; `spent`: this wrong password was
+   * its tenth, and it does not count any more.
+   */
+  readonly deviceCookie: 'none' | 'good' | 'void' | 'spent'
+  /** What is locked, where the outcome is `throttled`: this account from here, this address, or this account for strangers. */
+  readonly locked?: 'pair' | 'address' | 'account' | undefined
 }
 
 /** People who may log in. Rejects with `StoreUnavailable` when the store cannot answer. */
@@ -88,9 +112,11 @@ export interface Accounts {
    * Says whose a password is. Never rejects.
    *
    * Locked per account and address after 10 failures in a minute (`throttled`); an unknown account costs what a
-   * known one costs; at most 2 passwords are hashed at a time, and 16 wait (`unavailable`).
+   * known one costs; at most 2 passwords are hashed at a time, and 16 wait (`unavailable`). Clients that logged in to
+   * the account before, known by their device cookie or their address, have a place of their own, and a queue; strangers
+   * take turns by network. Failures of others do not lock out a client with a device cookie.
    */
-  login(email: string, password: string, context?: LoginContext): Promise<Verification>
+  login(email: string, password: string, context?: LoginContext): Promise<LoginAnswer>
   readonly revocations: RevocationFeed
 }
 
@@ -112,6 +138,11 @@ export interface NewSession {
   /** For people: which browser it is; cut at 200 characters. */
   readonly label?: string | undefined
   readonly clientAddress?: string | undefined
+  /**
+   * The session token that the browser sent with the login: that session ends, with its live sockets, since the browser
+   * forgets it for the new one. What is no valid token is ignored.
+   */
+  readonly replaces?: string | undefined
 }
 
 /** Logins. Management rejects with `StoreUnavailable` when the store cannot answer. */
@@ -327,9 +358,9 @@ export interface ServiceLimits {
   readonly logInterval?: number
   /** How long uses are collected before they are written. Default: 5,000. */
   readonly touchDelay?: number
-  /** Passwords hashed at a time. Default: 2. */
+  /** Passwords hashed at a time; those of strangers on half of the places, rounded up. Default: 2. */
   readonly hashesInFlight?: number
-  /** Passwords that may wait for that. Default: 16. */
+  /** Passwords that may wait for that, of clients known from before and of strangers each. Default: 16. */
   readonly hashQueue?: number
   /** Counts of failed attempts that this process keeps, where none are shared, or while they are away. Default: 10,000. */
   readonly failureEntries?: number
@@ -354,6 +385,11 @@ export interface ServicesOptions {
   readonly randomBytes?: (size: number) => Uint8Array
   /** Default: {@link scryptHasher}. */
   readonly passwordHasher?: PasswordHasher
+  /**
+   * Key that signs device cookies, at least 32 characters. Default: one that is made once and kept in the store; where a
+   * store keeps none, one that ends with the process.
+   */
+  readonly deviceCookieSecret?: string
   readonly limits?: ServiceLimits
   /** Who may be paired, by whom, and how many may wait. */
   readonly pairing?: PairingOptions
@@ -364,6 +400,7 @@ export interface ServicesOptions {
 export interface Services {
   readonly accounts: Accounts
   readonly sessions: Sessions
+  readonly deviceCookies: DeviceCookies
   readonly keys: Keys
   readonly devices: Devices
   readonly pairing: Pairing

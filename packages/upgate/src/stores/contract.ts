@@ -74,6 +74,7 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
       roles: ['admin'],
       disabledAt: at,
       notBefore: at + 1,
+      deviceCookies: ['one', 'two'],
     })
     assert.equal(await store.accounts.add(person), true)
     assert.deepEqual(defined(await store.accounts.get('a')), defined(person))
@@ -306,6 +307,29 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
   pairingContract(check)
   ticketContract(check)
   acquaintanceContract(check)
+
+  check('keeps one secret of a name, whichever of concurrent callers was first', async (store, fixture) => {
+    const other = await fixture.connect()
+    // A store without them is complete: such keys are then given as options.
+    if (store.secrets === undefined || other.secrets === undefined) return
+    const { secrets } = store
+    const { secrets: same } = other
+    const kept = await Promise.all(
+      range(10).flatMap((n) => [secrets.keep('key', `a${n}`), same.keep('key', `b${n}`)]),
+    )
+    assert.equal(new Set(kept).size, 1)
+    assert.equal(await same.keep('key', 'later'), kept[0])
+    assert.equal(await secrets.keep('other', 'another'), 'another')
+  })
+
+  check('replaces and removes the device cookies of an account', async (store) => {
+    await store.accounts.add(account('a'))
+    assert.deepEqual((await store.accounts.get('a'))?.deviceCookies ?? [], [])
+    await store.accounts.replace(account('a', { version: 2, deviceCookies: ['one', 'two'] }), [])
+    assert.deepEqual((await store.accounts.get('a'))?.deviceCookies, ['one', 'two'])
+    await store.accounts.replace(account('a', { version: 3 }), [])
+    assert.deepEqual((await store.accounts.get('a'))?.deviceCookies ?? [], [])
+  })
 
   check('says so when it is closed', async (store) => {
     await store.close()

@@ -59,6 +59,7 @@ export function memoryStore(): Store {
       }),
   }
   const devices = memoryTokens(shared)
+  const secrets = new Map<string, string>()
   return {
     accounts: memoryAccounts(shared),
     sessions: memorySessions(shared),
@@ -68,6 +69,14 @@ export function memoryStore(): Store {
     pairings: memoryPairings(shared.run, devices),
     tickets: memoryTickets(shared.run),
     acquaintances: memoryAcquaintances(shared.run),
+    secrets: {
+      keep: (name, value) =>
+        shared.run(() => {
+          const kept = secrets.get(name) ?? value
+          secrets.set(name, kept)
+          return kept
+        }),
+    },
     close: async () => {
       closed = true
     },
@@ -76,10 +85,12 @@ export function memoryStore(): Store {
 
 function memoryAccounts({ run, append }: Shared): AccountStore {
   const records = new Map<string, AccountRecord>()
-  const byEmail = (email: string) => [...records.values()].find((record) => record.email === email)
+  const ids = new Map<string, string>()
+  const byEmail = (email: string) => records.get(ids.get(email) ?? '')
   const add = (record: AccountRecord): boolean => {
-    if (records.has(record.id) || byEmail(record.email) !== undefined) return false
+    if (records.has(record.id) || ids.has(record.email)) return false
     records.set(record.id, frozen(record))
+    ids.set(record.email, record.id)
     return true
   }
   return {

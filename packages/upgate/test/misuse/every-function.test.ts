@@ -138,6 +138,7 @@ const samples: Record<string, Sample> = {
       logger,
       randomBytes,
       passwordHasher: main.scryptHasher(),
+      deviceCookieSecret: 'x'.repeat(32),
       limits: { cacheEntries: 100 },
       pairing: { maxOpen: 5 },
       tickets: { lifetime: 30_000 },
@@ -226,6 +227,12 @@ const samples: Record<string, Sample> = {
   cookieMayBeSecure: { good: () => ['http://localhost'] },
   safeNext: { good: () => ['/'], also: { 0: ['anything'] } },
   isStoreUnavailable: { good: () => [new Error('x')], also: { 0: ['anything'] } },
+  deviceCookie: {
+    good: () => [{}],
+    options: 0,
+    full: { name: 'browser', secure: true },
+    also: { 0: ['undefined'] },
+  },
   deviceCredential: { good: () => [{ by: 'claim', secret: 'x', wish: {} }] },
   cloudflareAccess: {
     good: () => [{ team: 'acme', audience: ['aud'] }],

@@ -12,9 +12,17 @@ export interface FailureCount {
 
 /** Whether an attempt may be made. */
 export type Attempt =
-  | { readonly allowed: false /** Seconds. */; readonly retryAfter: number }
+  | {
+      readonly allowed: false
+      /** Seconds. */
+      readonly retryAfter: number
+      /** Which of the counts keeps it out the longest, from 0, for the operator. */
+      readonly count?: number | undefined
+    }
   | {
       readonly allowed: true
+      /** Whether an attempt with the first key succeeded before. Absent = no. */
+      readonly known?: boolean | undefined
       /**
        * Must be called once. `succeeded` clears the first count, `void` says nothing about who it was; neither adds
        * to any count. Nobody needs to wait for it: until it has arrived the attempt counts as a failure.

@@ -58,6 +58,8 @@ export interface AccountRecord {
   readonly notBefore?: number | undefined
   /** Sessions of an older generation are void, whether or not their records are gone already. */
   readonly sessionGeneration: number
+  /** Ids of the device cookies that count, the latest last: few. Absent = none. */
+  readonly deviceCookies?: readonly string[] | undefined
 }
 
 /** A login. */
@@ -185,6 +187,14 @@ export interface TokenStore {
   touch(touches: readonly Touch[]): Promise<void>
 }
 
+/** Keys that an installation makes once and uses from then on, such as the one that signs device cookies. */
+export interface SecretStore {
+  /**
+   * Keeps the value if none of that name is kept, and answers the one that is. Of concurrent callers all get the same.
+   */
+  keep(name: string, value: string): Promise<string>
+}
+
 /** The numbered log of revocations, written together with the change it announces wherever both are in one place. */
 export interface RevocationLog {
   /** Adds entries by themselves: for changes that were made elsewhere, such as in another store. */
@@ -212,6 +222,8 @@ export interface Store {
   readonly failures?: FailureStore | undefined
   /** Addresses that are known beyond a restart. Absent: the store does not keep them. */
   readonly acquaintances?: AcquaintanceStore | undefined
+  /** Absent: such keys have to be given as options, or end with the process. */
+  readonly secrets?: SecretStore | undefined
   /** Releases files and connections. Further operations reject with `store_closed`. */
   close(): Promise<void>
 }

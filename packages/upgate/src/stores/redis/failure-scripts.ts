@@ -54,12 +54,13 @@ end
 /**
  * ARGV: time, 1 for a dry run, counts at most, then of each count its key, limit, and 1 for strangers only.
  *
- * Answers the milliseconds to wait; 0 = reserved, and then of each reserved count its key, start, and 1 if it is full.
+ * Answers the milliseconds to wait and for which count, from 0. Or 0 = reserved, 1 if the first key succeeded before,
+ * and then of each reserved count its key, start, and 1 if it is full.
  */
 export const beginScript: string = `${common}
 local known = redis.call('ZSCORE', p .. 'known', ARGV[4])
 known = known and now - tonumber(known) < ${knownFor}
-local wait, entries, reserved = 0, {}, {}
+local wait, longest, entries, reserved = 0, 0, {}, {}
 for i = 4, #ARGV, 3 do
   if not (known and ARGV[i + 2] == '1') then
     local e = load(ARGV[i]) or { key = ARGV[i], failures = 0, start = now, till = 0, locks = 0, state = 0 }
@@ -69,12 +70,15 @@ for i = 4, #ARGV, 3 do
     if e.state > 0 then
       local left = e.till - now
       if e.state == 1 then left = math.min(left, 1000) end
-      wait = math.max(wait, left)
+      if left > wait then
+        wait = left
+        longest = (i - 4) / 3
+      end
     end
   end
 end
-if wait > 0 then return { text(wait) } end
-local answer = { '0' }
+if wait > 0 then return { text(wait), text(longest) } end
+local answer = { '0', known and '1' or '' }
 if ARGV[2] == '1' then return answer end
 for _, e in ipairs(entries) do
   e.failures = e.failures + 1

@@ -53,11 +53,14 @@ export async function redisFailures(options: RedisFailuresOptions): Promise<Fail
         count.strangersOnly ? '1' : '',
       ])
       const reply = await redis.run(beginScript, [now(), dryRun ? '1' : '', `${maxEntries}`, ...wanted])
-      const [wait, ...reserved] = (reply as unknown[]).map(String)
-      if (wait !== '0') return { allowed: false, retryAfter: Math.ceil(Number(wait) / 1000) }
+      const [wait, detail, ...reserved] = (reply as unknown[]).map(String)
+      if (wait !== '0') {
+        return { allowed: false, retryAfter: Math.ceil(Number(wait) / 1000), count: Number(detail) }
+      }
       let ended = dryRun
       return {
         allowed: true,
+        known: detail === '1',
         async end(result) {
           if (ended) return
           ended = true

@@ -69,6 +69,7 @@ function rowOf(record: AccountRecord): Insertable<Accounts> {
     disabled_at: orNull(record.disabledAt),
     session_generation: record.sessionGeneration,
     not_before: orNull(record.notBefore),
+    device_cookies: record.deviceCookies === undefined ? null : JSON.stringify(record.deviceCookies),
   }
 }
 
@@ -85,5 +86,6 @@ function recordOf(row: Selectable<Accounts> | undefined): AccountRecord | undefi
     disabledAt: wideOrUndefined(row.disabled_at),
     sessionGeneration: row.session_generation,
     notBefore: wideOrUndefined(row.not_before),
+    deviceCookies: row.device_cookies === null ? undefined : list(row.device_cookies),
   }
 }

@@ -159,6 +159,14 @@ const migrations: readonly Migration[] = [
   },
   pairingTables,
   acquaintanceTable,
+  async (db) => {
+    await db.schema.alterTable('upgate_accounts').addColumn('device_cookies', 'text').execute()
+    await db.schema
+      .createTable('upgate_secrets')
+      .addColumn('name', 'text', (column) => column.primaryKey())
+      .addColumn('value', 'text', (column) => column.notNull())
+      .execute()
+  },
 ]
 
 /**

@@ -3,6 +3,7 @@ import { sqlAccounts } from './accounts.ts'
 import { sqlAcquaintances } from './acquaintances.ts'
 import { sqlLog } from './log.ts'
 import { sqlPairings } from './pairings.ts'
+import { sqlSecrets } from './secrets.ts'
 import { sqlSessions } from './sessions.ts'
 import type { Database } from './tables.ts'
 import { sqlTickets } from './tickets.ts'
@@ -19,6 +20,7 @@ export function sqlStore(database: Database, close: () => Promise<void>): Rememb
     pairings: sqlPairings(database),
     tickets: sqlTickets(database),
     acquaintances: sqlAcquaintances(database),
+    secrets: sqlSecrets(database),
     close,
   }
 }

@@ -17,6 +17,7 @@ interface AccountTable {
   disabled_at: WideOrNull
   session_generation: number
   not_before: WideOrNull
+  device_cookies: string | null
 }
 
 interface SessionTable {
@@ -101,6 +102,11 @@ interface AcquaintanceTable {
   expires_at: Wide
 }
 
+interface SecretTable {
+  name: string
+  value: string
+}
+
 interface SchemaTable {
   version: number
 }
@@ -118,6 +124,7 @@ export interface Tables {
   upgate_device_keys: DeviceKeyTable
   upgate_tickets: TicketTable
   upgate_acquaintances: AcquaintanceTable
+  upgate_secrets: SecretTable
 }
 
 /** What the SQL stores need: every operation runs through one of these two, and rejects with `StoreUnavailable`. */

@@ -1,0 +1,67 @@
+import { stringifySetCookie } from 'cookie'
+import { assertKnownOptions, checkBooleans } from '../core/options.ts'
+import type { HeaderRecord } from '../core/request.ts'
+import type { IssuedDeviceCookie } from '../services/device-cookies.ts'
+import { readCookie } from './cookie-header.ts'
+
+export interface DeviceCookieOptions {
+  /** Name without `__Host-`, which is added where the cookie is secure. Default: `upgate_device`. */
+  readonly name?: string
+  /** As for {@link sessionCookie}: false only where browsers reach the application by `http:` on a network. Default: true. */
+  readonly secure?: boolean
+}
+
+/** Where the device cookie of a login is in requests and answers. */
+export interface DeviceCookie {
+  /** The whole name, prefix included. */
+  readonly cookieName: string
+  /**
+   * The cookie of a request, for `accounts.login` and `deviceCookies.issue`; all of them where others put some of the name
+   * beside it, at most four; `undefined` when there is none.
+   */
+  read(request: { readonly headers: HeaderRecord }): string | readonly string[] | undefined
+  /** Value of the `Set-Cookie` header that gives it to a browser. */
+  setCookie(issued: IssuedDeviceCookie): string
+}
+
+/**
+ * Reads and writes the device cookie, by which a login knows a browser again: `__Host-`, `Secure`, `HttpOnly`,
+ * `SameSite=Strict`.
+ *
+ * It is no scheme: nothing is opened by it.
+ *
+ * @throws TypeError for an unknown option or a name that a cookie cannot have
+ * @example
+ * const device = deviceCookie()
+ * const answer = await services.accounts.login(email, password, { clientAddress, deviceCookie: device.read(request) })
+ * if (answer.outcome === 'authenticated') {
+ *   const known = await services.deviceCookies.issue(answer.principal.id, device.read(request))
+ *   if (known) response.appendHeader('set-cookie', device.setCookie(known))
+ * }
+ */
+export function deviceCookie(options: DeviceCookieOptions = {}): DeviceCookie {
+  assertKnownOptions('deviceCookie', options, ['name', 'secure'])
+  const { name = 'upgate_device', secure = true } = options
+  checkBooleans('deviceCookie', { secure })
+  if (
+    typeof name !== 'string' ||
+    !/^[A-Za-z0-9_-]{1,64}$/.test(name) ||
+    /^__(host|secure|http)/i.test(name)
+  ) {
+    throw new TypeError(
+      'deviceCookie: `name` must have 1 to 64 letters, digits, `_` or `-`, without a `__Host-` prefix',
+    )
+  }
+  const cookieName = secure ? `__Host-${name}` : name
+  // Strict: it is only ever needed where a form of our own is sent.
+  const attributes = { name: cookieName, path: '/', httpOnly: true, secure, sameSite: 'strict' } as const
+  return {
+    cookieName,
+    read({ headers }) {
+      const header = headers.cookie
+      return typeof header === 'string' ? readCookie(header, cookieName) : undefined
+    },
+    setCookie: ({ value, maxAge }) =>
+      stringifySetCookie({ ...attributes, value, maxAge: Math.floor(maxAge / 1000) }),
+  }
+}
