@@ -78,3 +78,82 @@ it('opens for people only, from pages of the gateway', async () => {
   })
   expect(foreign.json().code).toBe('origin_refused')
 })
+
+// Logging in again left the browser's former session valid.
+it('ends the session that a browser had when it logs in again, with its open pages', async () => {
+  const visitor = await loggedIn(program.origin)
+  const other = await loggedIn(program.origin)
+  const former = visitor.cookie ?? ''
+  const live = new TestSocket(`${program.origin}/ws/live`, { cookie: former, origin: program.origin })
+  await live.messageOf('nodes')
+  expect((await visitor.logIn()).status).toBe(204)
+  expect((await live.closed).code).toBe(4403)
+  expect(visitor.cookie).not.toBe(former)
+  expect(await me(new Visitor(program.origin, former))).toBe(401)
+  expect([await me(visitor), await me(other)]).toEqual([200, 200])
+  expect(await list(visitor)).toHaveLength(2)
+})
+
+// Ten wrong guesses from an address that is not known, as behind a tunnel, locked the owner out.
+it('knows a browser again that was here before, and lets it in while strangers are locked out', async () => {
+  const owner = new Visitor(program.origin)
+  const device = ((await owner.logIn()).header('set-cookie') ?? '').split('\n')[1] ?? ''
+  expect(device).toMatch(
+    /^__Host-gateway_device=1\.1\.\w{12}\.[\w-]{43}; Max-Age=31536000; Path=\/; HttpOnly; Secure; SameSite=Strict$/,
+  )
+  const stranger = new Visitor(program.origin)
+  const guess = { email: 'ada@example.com', password: 'a wrong password' }
+  for (let n = 0; n < 10; n++) expect((await stranger.logIn(guess)).status).toBe(401)
+  const text = async (cookie?: string) => {
+    const answer = await new Visitor(program.origin, cookie).logIn()
+    return [answer.status, answer.header('retry-after'), answer.text.replaceAll(/\b(59|60)\b/g, 'sixty')]
+  }
+  const [cookie = ''] = device.split(';')
+  const refusal = await text()
+  expect(refusal[0]).toBe(429)
+  expect(refusal[2]).toContain(
+    'Failures of others do not hold up a browser that logged in to the account before: use that one.',
+  )
+  expect((await text(`${cookie.slice(0, -1)}_`))[2]).toBe(refusal[2])
+  const back = new Visitor(program.origin, cookie)
+  expect((await back.logIn()).status).toBe(204)
+  // It keeps its cookie; nothing is opened by it.
+  expect(await me(new Visitor(program.origin, cookie))).toBe(401)
+  expect(await me(back)).toBe(200)
+
+  const lines = (await back.get('/api/audit')).json().lines as Record<string, string>[]
+  expect(lines.find(({ event, reason }) => event === 'login_failed' && reason === 'throttled')).toMatchObject(
+    {
+      browser: 'new',
+      locked: 'pair',
+      detail: 'This account is locked for this address.',
+    },
+  )
+  expect(lines.find(({ event }) => event === 'logged_in')).toMatchObject({ browser: 'known' })
+  const page = await back.get('/audit')
+  expect(page.text).toContain('This account is locked for this address.')
+
+  // Ten wrong passwords of its own, and it is a stranger.
+  for (let n = 0; n < 10; n++)
+    expect((await new Visitor(program.origin, cookie).logIn(guess)).status).toBe(401)
+  expect((await text(cookie))[0]).toBe(429)
+  expect(program.output()).toContain('"event":"browser_distrusted"')
+  const signature = cookie.split('.')[3] ?? ''
+  expect(program.output()).not.toContain(signature)
+}, 60_000)
+
+it('forgets the other browsers when all others are revoked', async () => {
+  const cookies: string[] = []
+  for (let n = 0; n < 2; n++) {
+    const visitor = new Visitor(program.origin)
+    const set = ((await visitor.logIn()).header('set-cookie') ?? '').split('\n')
+    cookies.push(set.map((one) => one.split(';')[0]).join('; '))
+  }
+  const [here = '', there = ''] = cookies
+  expect((await new Visitor(program.origin, here).delete('/api/sessions/others')).status).toBe(204)
+  const stranger = new Visitor(program.origin)
+  const guess = { email: 'ada@example.com', password: 'a wrong password' }
+  for (let n = 0; n < 10; n++) await stranger.logIn(guess)
+  expect((await new Visitor(program.origin, there).logIn()).status).toBe(429)
+  expect((await new Visitor(program.origin, here).logIn()).status).toBe(204)
+}, 60_000)

@@ -146,15 +146,32 @@ describe('set-up', () => {
     expect(restarted.output()).not.toContain('Setup code')
   })
 
-  it('takes no more than ten wrong codes', async () => {
+  it('prints a new code after ten wrong ones, and goes on', async () => {
     const program = await startProgram({ dataDir: data.path, env: noAdmin })
     const [, code = ''] = await program.printed(/^Setup code: (\S+)/m)
     const visitor = new Visitor(program.origin)
     for (let count = 0; count < 10; count++) {
-      expect((await visitor.post('/api/auth/setup', { ...admin, code: `WRONG${count}` })).status).toBe(403)
+      const answer = await visitor.post('/api/auth/setup', { ...admin, code: `WRONG${count}` })
+      expect([answer.status, answer.json().action]).toEqual([
+        403,
+        'Type the last code that the gateway printed. After ten wrong ones it prints another.',
+      ])
     }
+    const [, next = ''] = await program.printed(/^Setup code: ([A-Z2-9]{12}) \(valid for 30 minutes, once; /m)
     const late = await visitor.post('/api/auth/setup', { ...admin, code })
-    expect([late.status, late.json().code]).toEqual([410, 'setup_code_expired'])
+    expect([late.status, late.json().code]).toEqual([403, 'wrong_setup_code'])
+    // Ten more, within the minute: the code stays, or nobody could type it in time.
+    for (let count = 0; count < 20; count++)
+      await visitor.post('/api/auth/setup', { ...admin, code: 'WRONG' })
+    expect(program.output().match(/^Setup code: /gm)).toHaveLength(2)
+    expect((await visitor.post('/api/auth/setup', { ...admin, code: next })).status).toBe(204)
+    // On the console, and not among the events.
+    const events = program
+      .output()
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+    expect(events.filter((line) => line.includes('"setup_code_replaced"'))).toHaveLength(1)
+    expect(events.join('\n')).not.toContain(next)
   })
 
   it('does not change the password of an admin who exists', async () => {

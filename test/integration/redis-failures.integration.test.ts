@@ -75,7 +75,7 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
     test('go by the clock of the server, whatever those of the instances say', async () => {
       const [one, other] = [await open(), await open()]
       for (const store of [one, other]) expect(await fail(store, [{ key: 'k', limit: 2 }])).toBe(true)
-      expect(await one.begin([{ key: 'k', limit: 2 }])).toEqual({ allowed: false, retryAfter: 60 })
+      expect(await one.begin([{ key: 'k', limit: 2 }])).toEqual({ allowed: false, retryAfter: 60, count: 0 })
     })
 
     test('expire by themselves, every key, soon after they matter', async () => {

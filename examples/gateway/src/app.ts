@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import express, { type Express, type RequestHandler } from 'express'
 import helmet from 'helmet'
@@ -22,16 +23,22 @@ export interface AppOptions {
   /** Origins of the pages, for the Content Security Policy. */
   readonly origins: readonly string[]
   log(message: string): void
+  /** Sees every request before anything else does. */
+  watch(request: IncomingMessage): void
 }
 
 /** The Express application. */
-export function createApp({ context, guard, origins, log }: AppOptions): Express {
+export function createApp({ context, guard, origins, log, watch }: AppOptions): Express {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
   // Paths mean the same to the router as to the rules.
   app.enable('case sensitive routing')
   app.enable('strict routing')
+  app.use((request, _response, next) => {
+    watch(request)
+    next()
+  })
   app.use(guard)
   app.use(securityHeaders(origins))
   app.use(

@@ -14,7 +14,7 @@ export function summarise(line: AuditLine): AuditSummary {
 }
 
 function groupOf(event: string): AuditSummary['group'] {
-  if (/refused|failed|wrong/.test(event)) return 'refusals'
+  if (/refused|failed|wrong|distrusted/.test(event)) return 'refusals'
   return /^(socket|deferred)/.test(event) ? 'sockets' : 'changes'
 }
 

@@ -19,7 +19,9 @@ export interface OwnEvent {
     | 'logged_in'
     | 'login_failed'
     | 'logged_out'
+    | 'browser_distrusted'
     | 'setup_code_wrong'
+    | 'setup_code_replaced'
     | 'device_created'
     | 'device_revoked'
     | 'key_created'
@@ -61,6 +63,7 @@ const ofStrangers = new Set([
   'deferred',
   'socket_refused',
   'login_failed',
+  'browser_distrusted',
   'setup_code_wrong',
   'pairing_requested',
   'pairing_full',

@@ -1,5 +1,12 @@
 import type { Request, Response } from 'express'
-import type { IssuedSession, LoginConfiguration, Principal, Services } from 'upgate'
+import type {
+  DeviceCookie,
+  IssuedSession,
+  LoginConfiguration,
+  Principal,
+  Services,
+  SessionCookieScheme,
+} from 'upgate'
 import type { Audit } from './audit.ts'
 import type { ClientAddresses } from './client-address.ts'
 import type { Live } from './live.ts'
@@ -26,6 +33,8 @@ export interface Context {
   /** Begins the session in the browser. */
   setCookie(response: Response, issued: IssuedSession): void
   removeCookie(response: Response): void
+  /** What a login reads of a browser, and gives it: its session, and the cookie by which it is known again. */
+  readonly cookies: { readonly session: Pick<SessionCookieScheme, 'read'>; readonly device: DeviceCookie }
 }
 
 /** Who a request is from, on a path that nobody enters anonymously. */

@@ -7,6 +7,7 @@ import {
   cookieMayBeSecure,
   createGate,
   createServices,
+  deviceCookie,
   deviceKey,
   deviceToken,
   type Logger,
@@ -23,6 +24,7 @@ import { createClientAddresses } from './client-address.ts'
 import { type Config, originsOf } from './config.ts'
 import type { Context } from './context.ts'
 import { createFirstAdmin } from './first-admin.ts'
+import { watchForProxy } from './hidden-visitors.ts'
 import { jsonLine } from './json-line.ts'
 import { createLive } from './live.ts'
 import { nodeHandshake } from './node-handshake.ts'
@@ -84,7 +86,16 @@ export async function startGateway(config: Config, surroundings: Surroundings): 
   try {
     const audit = createAudit({ now, write })
     await createFirstAdmin(config, services, audit)
-    const setupCode = (await services.accounts.any()) ? undefined : createSetupCode({ now })
+    const setupCode = (await services.accounts.any())
+      ? undefined
+      : createSetupCode({
+          now,
+          show(code) {
+            audit.record({ event: 'setup_code_replaced' })
+            // On the console and nowhere else: it is no part of the audit trail.
+            write(`Setup code: ${code} (valid for 30 minutes, once; the one before does not count any more)`)
+          },
+        })
     const { database } = config
     presence = database
       ? await sharedPresence({ connectionString: database.url, nodes, log })
@@ -99,6 +110,7 @@ export async function startGateway(config: Config, surroundings: Surroundings): 
       clock,
       logger,
       log,
+      write,
       now,
       audit,
       services,
@@ -135,6 +147,8 @@ interface Parts {
   readonly clock: Clock | undefined
   readonly logger: Logger
   log(message: string): void
+  /** Writes one line to the console. */
+  write(line: string): void
   now(): number
   readonly audit: Audit
   readonly services: Services
@@ -148,7 +162,7 @@ interface Parts {
 
 /** Puts gate, application and sockets together; returns how to take them down. */
 function assemble(parts: Parts): () => Promise<void> {
-  const { config, clock, logger, log, now, audit, services, server, origins } = parts
+  const { config, clock, logger, log, write, now, audit, services, server, origins } = parts
   const { nodes, presence, setupCode, acquaintances } = parts
   const session = sessionCookie({
     sessions: services.sessions,
@@ -157,17 +171,18 @@ function assemble(parts: Parts): () => Promise<void> {
     secure: origins.every(cookieMayBeSecure),
     logger,
   })
+  const device = deviceCookie({ name: 'gateway_device', secure: origins.every(cookieMayBeSecure) })
   const access = config.access && createAccess({ config: config.access, services, logger, clock })
-  const device = deviceToken({ devices: services.devices })
+  const token = deviceToken({ devices: services.devices })
   const key = deviceKey({ pairing: services.pairing, devices: services.devices })
   const gate = createGate({
     name: 'gateway',
     origins,
     trustedProxies: config.trustedProxies,
-    schemes: [access ?? session, apiKey({ keys: services.keys }), device, key],
+    schemes: [access ?? session, apiKey({ keys: services.keys }), token, key],
     rules: createRules(nodeHandshake(), {
       login: (access ?? session).name,
-      device: device.name,
+      device: token.name,
       deviceKey: key.name,
     }),
     ...(access && { externalLogin }),
@@ -209,8 +224,10 @@ function assemble(parts: Parts): () => Promise<void> {
     principalOf: (request) => gate.principalOf(request),
     setCookie: (response, issued) => void response.append('set-cookie', session.setCookie(issued)),
     removeCookie: (response) => void response.append('set-cookie', session.removeCookie()),
+    cookies: { session, device },
   }
-  server.on('request', createApp({ context, guard: expressGate(gate), origins, log }))
+  const watch = watchForProxy(config, write)
+  server.on('request', createApp({ context, guard: expressGate(gate), origins, log, watch }))
   const guarded = guardServer(server, gate, {
     sockets,
     deadline: config.handshakeTimeout,

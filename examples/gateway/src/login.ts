@@ -1,5 +1,5 @@
 import type { Request, Response } from 'express'
-import type { Verification } from 'upgate'
+import type { LoginAnswer } from 'upgate'
 import { passwordMaximum, passwordMinimum } from './config.ts'
 import type { Context } from './context.ts'
 import type { Problem } from './http/problem.ts'
@@ -17,25 +17,38 @@ export async function logIn(
   if (!(await services.accounts.any())) return setupRequired
   const clientAddress = context.addresses.counted(request)
   const address = context.addresses.shown(request)
-  const verification = await services.accounts.login(email, password, { clientAddress })
-  if (verification.outcome !== 'authenticated') {
+  const { device, session } = context.cookies
+  const deviceCookie = device.read(request)
+  const answer = await services.accounts.login(email, password, {
+    clientAddress,
+    deviceCookie,
+    origin: request.get('origin'),
+  })
+  if (answer.outcome !== 'authenticated') {
     // The address that was tried is left out: people type their password there by mistake.
-    audit.record({ event: 'login_failed', address, reason: reasonOf(verification) })
-    return problemOf(verification)
+    audit.record({ event: 'login_failed', address, ...failureOf(answer) })
+    if (answer.deviceCookie === 'spent')
+      audit.record({ event: 'browser_distrusted', address, detail: distrusted })
+    return problemOf(answer)
   }
-  const { principal } = verification
+  const { principal } = answer
   const issued = await services.sessions.create(principal.id, {
     label: request.get('user-agent'),
     clientAddress,
+    // The browser forgets it for the new one: what is left of it must open nothing.
+    replaces: session.read(request),
   })
   if (issued === undefined) return wrongLogin
   context.setCookie(response, issued)
+  const known = await services.deviceCookies.issue(principal.id, deviceCookie)
+  if (known !== undefined) response.append('set-cookie', device.setCookie(known))
   audit.record({
     event: 'logged_in',
     principal: principal.id,
     name: principal.displayName,
     session: issued.session.id,
     address,
+    browser: answer.known ? 'known' : 'new',
   })
   return undefined
 }
@@ -70,16 +83,15 @@ export async function setUp(
       status: 403,
       code: 'wrong_setup_code',
       detail: 'This is not the setup code.',
-      action: 'Type the eight characters that the gateway printed when it started.',
+      action: 'Type the last code that the gateway printed. After ten wrong ones it prints another.',
     }
   }
-  if (answer !== 'right') {
+  if (answer === 'expired') {
     return {
       status: 410,
       code: 'setup_code_expired',
-      detail:
-        answer === 'expired' ? 'The setup code has expired.' : 'The setup code was typed wrong too often.',
-      action: 'Restart the gateway; it prints a new one.',
+      detail: 'The setup code has expired.',
+      action: 'Type the one that the gateway has just printed.',
     }
   }
   const result = await services.accounts.createFirst({
@@ -134,12 +146,13 @@ function busy(retryAfter: number): Problem {
     status: 503,
     code: 'unavailable',
     detail: 'The login could not be checked right now.',
-    action: 'Try again in a moment; the password was not judged.',
+    action:
+      'Try again in a moment; the password was not judged. A browser that logged in to the account before goes first.',
     retryAfter,
   }
 }
 
-type Failed = Exclude<Verification, { outcome: 'authenticated' }>
+type Failed = Exclude<LoginAnswer, { outcome: 'authenticated' }>
 
 function problemOf(verification: Failed): Problem {
   switch (verification.outcome) {
@@ -152,12 +165,34 @@ function problemOf(verification: Failed): Problem {
         status: 429,
         code: 'too_many_failures',
         detail: 'Too many failed logins.',
-        action: `Wait ${Math.ceil(verification.retryAfter)} seconds, then try again with the right password.`,
+        // The same for everybody: whether there is such an account, and whose failures these were, is not told.
+        action: `Wait ${Math.ceil(verification.retryAfter)} seconds, then try again with the right password. Failures of others do not hold up a browser that logged in to the account before: use that one.`,
         retryAfter: Math.ceil(verification.retryAfter),
       }
   }
 }
 
-function reasonOf(verification: Failed): string {
-  return verification.outcome === 'rejected' ? verification.code : verification.outcome
+const distrusted =
+  'Ten wrong passwords came from a browser that logged in to the account before: it counts as a stranger until it logs in again.'
+
+/** What is locked, in words for the audit page. */
+const lockedOut = {
+  pair: 'This account is locked for this address.',
+  address: 'This address is locked, whatever account it tries.',
+  account: 'This account is locked for browsers that never logged in to it; those that did are let in.',
+} as const
+
+/** What the operator is told, and the client is not. */
+function failureOf(answer: Failed): { reason: string; browser: string; locked?: string; detail?: string } {
+  const browser = answer.known ? 'known' : 'new'
+  switch (answer.outcome) {
+    case 'rejected':
+      return { reason: answer.code, browser }
+    case 'unavailable':
+      return { reason: answer.outcome, browser, detail: answer.reason }
+    case 'throttled': {
+      const { locked = 'pair' } = answer
+      return { reason: answer.outcome, browser, locked, detail: lockedOut[locked] }
+    }
+  }
 }

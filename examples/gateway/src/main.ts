@@ -1,5 +1,6 @@
 import { ConfigError, readConfig } from './config.ts'
 import type { Gateway } from './gateway.ts'
+import { warnOfHiddenVisitors } from './hidden-visitors.ts'
 
 // Database files are for their owner only, wherever DATA_DIR is.
 process.umask(0o077)
@@ -25,6 +26,8 @@ try {
   else if (/^(0\.0\.0\.0|::)$/.test(config.host)) {
     write('Other machines cannot log in yet: set PUBLIC_URL to the address that their browsers use.')
   }
+  const hidden = warnOfHiddenVisitors(config)
+  if (hidden !== undefined) write(hidden)
   if (config.database !== undefined) {
     const own =
       config.database.redis === undefined

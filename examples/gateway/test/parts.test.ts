@@ -1,9 +1,11 @@
 import { EventEmitter } from 'node:events'
+import type { IncomingMessage } from 'node:http'
 import { describe, expect, it, vi } from 'vitest'
 import type { WebSocket } from 'ws'
 import { createAudit } from '../src/audit.ts'
 import { ConfigError, originsOf, readConfig } from '../src/config.ts'
 import { watchHeartbeat } from '../src/heartbeat.ts'
+import { warnOfHiddenVisitors, watchForProxy } from '../src/hidden-visitors.ts'
 import { jsonLine } from '../src/json-line.ts'
 import { pageAfterLogin } from '../src/next.ts'
 import { html } from '../src/pages/html.ts'
@@ -48,21 +50,83 @@ it('lines of the log steer no terminal', () => {
 })
 
 describe('the setup code', () => {
-  it('counts for 30 minutes', () => {
+  const minutes = 60_000
+
+  it('counts for 30 minutes; then whatever is typed shows another', () => {
     let now = 0
-    const code = createSetupCode({ now: () => now })
-    expect(code.value).toMatch(/^[A-HJ-NP-Z2-9]{8}$/)
-    expect(code.check(` ${code.value.slice(0, 4)}-${code.value.slice(4).toLowerCase()} `)).toBe('right')
-    now = 30 * 60_000 - 1
-    expect(code.check(code.value)).toBe('right')
+    const shown: string[] = []
+    const code = createSetupCode({ now: () => now, show: (next) => shown.push(next) })
+    const first = code.value
+    expect(first).toMatch(/^[A-HJ-NP-Z2-9]{8}$/)
+    expect(code.check(` ${first.slice(0, 4)}-${first.slice(4).toLowerCase()} `)).toBe('right')
+    now = 30 * minutes - 1
+    expect(code.check(first)).toBe('right')
+    expect(shown).toEqual([])
     now += 1
-    expect(code.check(code.value)).toBe('expired')
+    expect(code.check(first)).toBe('expired')
+    expect(shown).toEqual([code.value])
+    expect(code.value).toMatch(/^[A-HJ-NP-Z2-9]{12}$/)
+    expect([code.check(first), code.check(code.value)]).toEqual(['wrong', 'right'])
   })
 
-  it('survives ten wrong ones, also when the eleventh is right', () => {
-    const code = createSetupCode({ now: () => 0 })
-    for (let count = 0; count < 10; count++) expect(code.check('')).toBe('wrong')
-    expect(code.check(code.value)).toBe('exhausted')
+  // Ten wrong codes of a stranger ended the set-up until a restart.
+  it('is followed by another after ten wrong ones, slower each time, and counts until then', () => {
+    let now = 0
+    const shown: [number, string][] = []
+    const code = createSetupCode({ now: () => now, show: (next) => shown.push([now / minutes, next]) })
+    const guess = (times: number): void => {
+      for (let count = 0; count < times; count++) expect(code.check('')).toMatch(/^(wrong|expired)$/)
+    }
+    const first = code.value
+    guess(9)
+    expect([code.check(first), shown.length]).toEqual(['right', 0])
+    guess(1)
+    expect([code.check(first), shown.length]).toEqual(['wrong', 1])
+    // A stranger who goes on and on must not end it before anybody can type it.
+    for (; now < 240 * minutes; now += 10_000) {
+      guess(50)
+      expect(code.check(code.value)).toBe('right')
+    }
+    expect(shown.map(([at]) => at)).toEqual([0, 1, 3, 7, 15, 31, 61, 91, 121, 151, 181, 211])
+    expect(new Set(shown.map(([, next]) => next)).size).toBe(shown.length)
+  })
+})
+
+describe('a proxy that hides who visits', () => {
+  const env = { PUBLIC_URL: 'https://gateway.example.com' }
+  const request = (headers: Record<string, string>, remoteAddress = '127.0.0.1') =>
+    ({ headers, socket: { remoteAddress } }) as unknown as IncomingMessage
+  const remedy =
+    'All visitors who come through it look like one: a stranger who guesses passwords locks out every browser that has not logged in before. Set TRUST_PROXY=loopback, and let the proxy append to X-Forwarded-For.'
+
+  it('is named at the start, where nothing else can be in front', () => {
+    expect(warnOfHiddenVisitors(readConfig(env))).toBe(
+      `Warning: PUBLIC_URL is set and TRUST_PROXY is not, so a proxy or tunnel on this machine is in front of the gateway. ${remedy}`,
+    )
+    for (const HOST of ['::1', '[::1]', 'localhost', '127.0.0.2']) {
+      expect(warnOfHiddenVisitors(readConfig({ ...env, HOST })), HOST).toContain('TRUST_PROXY=loopback')
+    }
+    for (const other of [{}, { ...env, TRUST_PROXY: 'loopback' }, { ...env, HOST: '0.0.0.0' }]) {
+      expect(warnOfHiddenVisitors(readConfig(other))).toBeUndefined()
+    }
+  })
+
+  it('is named with the first request that it forwards, once', () => {
+    const lines: string[] = []
+    const watch = watchForProxy(readConfig({ ...env, HOST: '0.0.0.0' }), (line) => lines.push(line))
+    watch(request({}))
+    watch(request({ 'x-forwarded-for': '192.0.2.1' }, '192.0.2.1'))
+    expect(lines).toEqual([])
+    watch(request({ 'cf-connecting-ip': '192.0.2.1' }, '::ffff:127.0.0.1'))
+    watch(request({ 'x-forwarded-for': '192.0.2.1' }))
+    expect(lines).toEqual([
+      `Warning: a proxy or tunnel on this machine forwarded a request (cf-connecting-ip), and TRUST_PROXY is not set. ${remedy}`,
+    ])
+    for (const other of [{}, { ...env, TRUST_PROXY: 'loopback' }]) {
+      watchForProxy(readConfig(other), () => expect.unreachable())(
+        request({ 'x-forwarded-for': '192.0.2.1' }),
+      )
+    }
   })
 })
 

@@ -2,6 +2,17 @@ import { goToLogin } from './api.js'
 
 const waits = [1000, 2000, 4000, 8000, 15_000]
 
+/** Whether this browser has a session: by now it may be another one. */
+async function isLoggedIn() {
+  // A login ends the session before its answer, and the cookie in it, has arrived.
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  try {
+    return (await fetch('/api/me')).ok
+  } catch {
+    return false
+  }
+}
+
 /**
  * Keeps a socket to the gateway open, shows its state in the page's head, and hands over its messages.
  *
@@ -38,13 +49,13 @@ export function openSocket(path, onMessage) {
         console.error('A message of the gateway could not be used.', error)
       }
     })
-    socket.addEventListener('close', (event) => {
+    socket.addEventListener('close', async (event) => {
       if (leaving) return
-      // The session was refused or has ended: only a new login helps.
       if (event.code === 4401 || event.code === 4403) {
         show('lost', 'Session ended')
-        goToLogin()
-        return
+        // The session was refused or has ended: only a new login helps, unless another page has just logged in.
+        if (!(await isLoggedIn())) return goToLogin()
+        if (leaving) return
       }
       const least = event.code === 4429 ? 30_000 : 0
       const wait = Math.max(least, waits[Math.min(failures, waits.length - 1)]) * (0.75 + Math.random() / 2)

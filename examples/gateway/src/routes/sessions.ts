@@ -49,6 +49,9 @@ export function addSessionRoutes(app: Express, context: Context): void {
   app.delete('/api/sessions/others', async (request, response) => {
     const others = (await listSessions(context, request)).filter((session) => !session.current)
     for (const session of others) await end(request, session)
+    // Those browsers are strangers from now on; this one stays known.
+    const except = context.cookies.device.read(request)
+    await services.deviceCookies.revokeAll(callerOf(context, request).id, { except })
     response.sendStatus(204)
   })
 

@@ -3,6 +3,7 @@ import type { Credential, MaybePromise, Scheme, TokenCredential, Verification } 
 import { checkBooleans, checkMethods, checkPorts, readOptions } from '../core/options.ts'
 import type { Logger } from '../core/ports/logger.ts'
 import type { RevocationFeed } from '../core/ports/revocations.ts'
+import type { HeaderRecord } from '../core/request.ts'
 import type { IssuedSession } from '../services/types.ts'
 import { notOfThisForm } from './bearer.ts'
 import { verifyCandidates } from './candidates.ts'
@@ -30,6 +31,8 @@ export interface SessionCookieOptions {
 export interface SessionCookieScheme extends Scheme {
   /** The whole name, prefix included. */
   readonly cookieName: string
+  /** The token of a request, or several, unverified; for `sessions.create` of a login, where it ends that session. */
+  read(request: { readonly headers: HeaderRecord }): string | readonly string[] | undefined
   /** Value of the `Set-Cookie` header that begins a session in a browser. */
   setCookie(issued: IssuedSession): string
   /** Value of the `Set-Cookie` header that removes it. */
@@ -84,6 +87,11 @@ export function sessionCookie(options: SessionCookieOptions): SessionCookieSchem
   const attributes = { name: cookieName, path: '/', httpOnly: true, secure, sameSite } as const
   const removal = stringifySetCookie({ ...attributes, value: '', maxAge: 0 })
 
+  function read({ headers }: { readonly headers: HeaderRecord }): string | readonly string[] | undefined {
+    const header = headers.cookie
+    return typeof header === 'string' ? readCookie(header, cookieName) : undefined
+  }
+
   return {
     name: 'session',
     ambient: true,
@@ -94,10 +102,9 @@ export function sessionCookie(options: SessionCookieOptions): SessionCookieSchem
     },
     removeCookie: () => removal,
     clearCookie: () => removal,
+    read,
     extract(request) {
-      const header = request.headers.cookie
-      if (typeof header !== 'string') return undefined
-      const found = readCookie(header, cookieName)
+      const found = read(request)
       if (found === undefined) return undefined
       if (typeof found === 'string') {
         return { credential: { type: 'token', source: 'cookie', value: found }, location: cookieName }

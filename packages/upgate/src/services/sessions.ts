@@ -78,7 +78,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       const now = clock.now()
       await purge(now)
       // Before the new one is added, which may push out an account's oldest: this one makes room for it.
-      if (details.replaces !== undefined) await endFormer(details.replaces, now)
+      for (const token of [details.replaces ?? []].flat().slice(0, 4)) await endFormer(token, now)
       const id = createId(randomBytes)
       const token = createToken('ugs', id, randomBytes)
       const record: SessionRecord = {

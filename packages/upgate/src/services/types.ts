@@ -139,10 +139,10 @@ export interface NewSession {
   readonly label?: string | undefined
   readonly clientAddress?: string | undefined
   /**
-   * The session token that the browser sent with the login: that session ends, with its live sockets, since the browser
-   * forgets it for the new one. What is no valid token is ignored.
+   * The session token that the browser sent with the login, or several of one name: those sessions end, with their live
+   * sockets, since the browser forgets them for the new one. What is no valid token is ignored, and what is beyond four.
    */
-  readonly replaces?: string | undefined
+  readonly replaces?: string | readonly string[] | undefined
 }
 
 /** Logins. Management rejects with `StoreUnavailable` when the store cannot answer. */

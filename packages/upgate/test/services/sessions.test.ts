@@ -103,6 +103,52 @@ describe('a session', () => {
     expect(await setup.sessions.list(id)).toHaveLength(2)
   })
 
+  // Logging in again left the browser's former session valid: out of the browser's reach, and in that of a copy.
+  test('takes the place of the one that the browser came with, whose sockets end', async () => {
+    const setup = setUp({ limits: { sessionsPerAccount: 2 } })
+    const { id } = await person(setup)
+    const other = await login(setup, id)
+    const former = await login(setup, id)
+    expect(await outcomeOf(setup.sessions.verify(former.token))).toBe('authenticated')
+    const ended: unknown[] = []
+    setup.sessions.revocations.subscribe(({ selector, reason }) => ended.push([selector, reason]))
+    const now = await setup.sessions.create(id, { replaces: former.token })
+    expect(ended).toEqual([[{ sessionId: former.session.id }, 'rotated']])
+    expect(await outcomeOf(setup.sessions.verify(former.token))).toBe('invalid_credential')
+    expect(await outcomeOf(setup.sessions.verify(now?.token ?? ''))).toBe('authenticated')
+    // It made room for the new one: no other browser lost its session for it.
+    expect(await outcomeOf(setup.sessions.verify(other.token))).toBe('authenticated')
+    // Also where somebody else logs in.
+    const bob = await person(setup, 'bob@example.com')
+    await setup.sessions.create(bob.id, { replaces: now?.token })
+    expect(await outcomeOf(setup.sessions.verify(now?.token ?? ''))).toBe('invalid_credential')
+  })
+
+  test('takes no place of one whose token is not known, nor for an account that gets none', async () => {
+    const setup = setUp()
+    const { id } = await person(setup)
+    const { token, session } = await login(setup, id)
+    const foreign = await login(setup, id)
+    const forged = `${token.slice(0, 17)}${foreign.token.slice(17)}`
+    for (const replaces of [forged, session.id, '', 'x'.repeat(66), `${token}x`, token.toLowerCase()]) {
+      await setup.sessions.create(id, { replaces })
+    }
+    expect(await setup.sessions.create('nobody', { replaces: token })).toBeUndefined()
+    expect(await outcomeOf(setup.sessions.verify(token))).toBe('authenticated')
+    // A token from before a rotation counts until its grace ends, and ends nothing afterwards.
+    const rotated = await setup.sessions.rotate(session.id)
+    if (rotated.outcome !== 'done') throw new Error(rotated.reason)
+    setup.clock.advance(10_000)
+    await setup.sessions.create(id, { replaces: token })
+    expect(await outcomeOf(setup.sessions.verify(rotated.token))).toBe('authenticated')
+    await setup.sessions.create(id, { replaces: rotated.token })
+    expect(await outcomeOf(setup.sessions.verify(rotated.token))).toBe('invalid_credential')
+    const within = await login(setup, id)
+    await setup.sessions.rotate(within.session.id)
+    await setup.sessions.create(id, { replaces: within.token })
+    expect((await setup.sessions.list(id)).some((one) => one.id === within.session.id)).toBe(false)
+  })
+
   test('can be ended alone, once', async () => {
     const setup = setUp()
     const { id } = await person(setup)
