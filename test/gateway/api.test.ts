@@ -24,7 +24,7 @@ describe('login', () => {
     const answer = await new Visitor(program.origin).logIn()
     expect([answer.status, answer.text]).toEqual([204, ''])
     expect(answer.header('set-cookie')).toMatch(
-      /^__Host-gateway_session=ugs_\w+; Max-Age=\d+; Path=\/; HttpOnly; Secure; SameSite=Strict$/,
+      /^__Host-gateway_session=ugs_\w+; Max-Age=\d+; Path=\/; HttpOnly; Secure; SameSite=Strict\n__Host-gateway_device=/,
     )
     expect((await visitor.get('/api/me')).json()).toMatchObject({
       kind: 'user',

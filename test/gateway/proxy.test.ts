@@ -78,7 +78,7 @@ it('believes no X-Forwarded-For without TRUST_PROXY, and warns of a cookie witho
   const visitor = new Visitor(local)
   const login = await visitor.post('/api/auth/login', admin, { headers })
   expect(login.header('set-cookie')).toMatch(
-    /^gateway_session=[^;]+; Max-Age=\d+; Path=\/; HttpOnly; SameSite=Strict$/,
+    /^gateway_session=[^;]+; Max-Age=\d+; Path=\/; HttpOnly; SameSite=Strict\ngateway_device=[^;]+; Max-Age=\d+; Path=\/; HttpOnly; SameSite=Strict$/,
   )
   expect(login.header('strict-transport-security')).toBeUndefined()
   visitor.cookie = login.header('set-cookie')?.split(';')[0]

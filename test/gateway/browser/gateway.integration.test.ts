@@ -143,12 +143,15 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
         .waitFor()
 
       const cookies = await context.cookies()
-      expect(cookies).toMatchObject([
-        { name: '__Host-gateway_session', httpOnly: true, secure: true, sameSite: 'Strict' },
+      const strict = { httpOnly: true, secure: true, sameSite: 'Strict' }
+      expect(cookies.sort((one, other) => (one.name < other.name ? -1 : 1))).toMatchObject([
+        { name: '__Host-gateway_device', ...strict },
+        { name: '__Host-gateway_session', ...strict },
       ])
       await page.getByRole('button', { name: 'Log out' }).click()
       await page.waitForURL('**/login')
-      expect(await context.cookies()).toEqual([])
+      // It is known again when it comes back, and logged in to nothing.
+      expect(await context.cookies()).toMatchObject([{ name: '__Host-gateway_device' }])
     })
 
     it('shows a node live, from its device to its end', async () => {
