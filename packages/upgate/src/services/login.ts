@@ -116,7 +116,8 @@ export function createLogin(options: {
         locked,
       }
     }
-    const known = attempt.known === true
+    // Where the address is unknown, it says nothing of who came: a place of its own would tell everybody who logged in.
+    const known = attempt.known === true && clientAddress !== undefined
     return {
       party: known ? { known, shares: [share] } : { known, shares: sharesOfClient(clientAddress, origin) },
       deviceCookie,

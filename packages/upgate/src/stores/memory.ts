@@ -102,8 +102,11 @@ function memoryAccounts({ run, append }: Shared): AccountStore {
     addFirst: (record) => run(() => records.size === 0 && add(record)),
     replace: (record, drafts) =>
       run(() => {
-        if (records.get(record.id)?.version !== record.version - 1) return undefined
+        const stored = records.get(record.id)
+        if (stored?.version !== record.version - 1) return undefined
         records.set(record.id, frozen(record))
+        ids.delete(stored.email)
+        ids.set(record.email, record.id)
         return drafts.map(append)
       }),
   }
