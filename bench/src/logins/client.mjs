@@ -13,25 +13,30 @@ const agent = new Agent({ keepAlive: true, maxSockets: 1000 })
  * @param {string} method
  * @param {string} path
  * @param {{ body?: object, address: string, cookie?: string | undefined }} options
- * @returns {Promise<{ status: number, cookies: string, took: number }>}
+ * @returns {Promise<{ status: number, cookies: string, took: number }>} Status 0: it was not answered
  */
-function ask(method, path, { body, address, cookie }) {
+function ask(method, path, options) {
+  const { body, address, cookie } = options
   const content = body === undefined ? '' : JSON.stringify(body)
   const began = performance.now()
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
     const headers = {
       'x-forwarded-for': address,
       ...(body && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(content) }),
       ...(cookie && { cookie }),
     }
-    request({ host: '127.0.0.1', port, agent, method, path, headers }, (response) => {
+    const sent = request({ host: '127.0.0.1', port, agent, method, path, headers }, (response) => {
       response.resume().once('end', () => {
         const cookies = (response.headers['set-cookie'] ?? []).map((one) => one.split(';')[0]).join('; ')
         resolve({ status: response.statusCode ?? 0, cookies, took: performance.now() - began })
       })
     })
-      .once('error', reject)
-      .end(content)
+    sent.once('error', () => {
+      // A server may close an idle connection at the moment in which it is used again: that was no answer.
+      if (sent.reusedSocket) resolve(ask(method, path, options))
+      else resolve({ status: 0, cookies: '', took: performance.now() - began })
+    })
+    sent.end(content)
   })
 }
 

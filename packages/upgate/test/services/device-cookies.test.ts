@@ -392,6 +392,23 @@ describe('a device cookie', () => {
     expect(await standing(setup, cookie)).toBe('good')
   })
 
+  test('of which many had failures is remembered while there is room, the latest longest', async () => {
+    const setup = setUp({ limits: { failureEntries: 100 } })
+    const cookies: [string, string][] = []
+    for (let n = 0; n < 200; n++) {
+      const { id } = await person(setup, `user${n}@example.com`)
+      cookies.push([`user${n}@example.com`, await issue(setup, id)])
+    }
+    const failWith = async (n: number, times: number): Promise<string> => {
+      const [who, deviceCookie] = cookies[n] as [string, string]
+      for (let i = 0; i < times; i++) await setup.accounts.login(who, wrong, { deviceCookie })
+      return standing(setup, deviceCookie, who)
+    }
+    for (let n = 0; n < 200; n++) expect(await failWith(n, 9)).toBe('good')
+    expect(await failWith(199, 1)).toBe('void')
+    expect(await failWith(0, 1)).toBe('good')
+  })
+
   test('of 10,000 accounts count each for itself, in bounded memory', async () => {
     const setup = setUp({ limits: { failureEntries: 1000 } })
     const password = goodPassword

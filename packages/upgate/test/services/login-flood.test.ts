@@ -218,6 +218,37 @@ test('strangers take half of the places at most, and no more than 16 of them wai
   }
 })
 
+test('one account never takes all places from the others', async () => {
+  for (const [hashesInFlight, places] of [
+    [1, 1],
+    [2, 1],
+    [4, 3],
+  ] as const) {
+    const setup = setUpSlow({ limits: { hashesInFlight } })
+    const { id } = await person(setup)
+    const logins: Promise<string>[] = []
+    for (let n = 0; n < 8; n++) {
+      const deviceCookie = await cookieOf(setup, id)
+      logins.push(outcomeOf(setup.accounts.login(email, goodPassword, { deviceCookie })))
+    }
+    await pass(setup, 10_000)
+    expect(await Promise.all(logins)).toEqual(Array.from({ length: 8 }, () => 'authenticated'))
+    expect(setup.hasher.mostRunning).toBe(places)
+  }
+})
+
+test('an address that is not known makes none known: who answers sooner would tell who has an account', async () => {
+  const setup = setUp()
+  await person(setup)
+  for (const context of [{}, { origin: 'http://localhost:8787' }]) {
+    await setup.accounts.login(email, goodPassword, context)
+    expect(await setup.accounts.login(email, goodPassword, context)).toMatchObject({ known: false })
+  }
+  const home = { clientAddress: '198.51.100.7' }
+  expect(await setup.accounts.login(email, goodPassword, home)).toMatchObject({ known: false })
+  expect(await setup.accounts.login(email, goodPassword, home)).toMatchObject({ known: true })
+})
+
 test('what is pushed out of the queue counts nowhere', async () => {
   const setup = setUpSlow()
   await person(setup)
