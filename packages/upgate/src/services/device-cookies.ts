@@ -118,7 +118,8 @@ export function createDeviceCookies(options: {
 
   async function sign(email: string, generation: string, id: string): Promise<string> {
     // The address is signed and not in the cookie: one of another account is like any that is forged.
-    const text = `${sha256(email)}.${generation}.${id}`
+    // And what it is for, since the key may serve other purposes, too.
+    const text = `upgate device cookie ${sha256(email)}.${generation}.${id}`
     return createHmac('sha256', await keyOf())
       .update(text)
       .digest('base64url')
