@@ -1,8 +1,8 @@
-import { createGateWith } from './core/create-gate.ts'
-import type { PrincipalOf, Scheme } from './core/credential.ts'
-import type { Gate, GateOptions } from './core/gate.ts'
+import type { PrincipalOf, Scheme } from './core/contract/credential.ts'
+import type { Gate, GateOptions } from './core/contract/gate.ts'
+import { createGateWith } from './core/decide/create-gate.ts'
 import type { Logger } from './core/ports/logger.ts'
-import { systemClock } from './services/system-clock.ts'
+import { systemClock } from './platform/system-clock.ts'
 
 /** Warnings go where Node's own go: `process.on('warning')` sees them, `--no-warnings` silences them. */
 const processWarnings: Logger = {

@@ -1,6 +1,7 @@
 export { memoryBus } from './bus/memory.ts'
-export { type RefusalCode, refusalCodes } from './core/codes.ts'
-export type { Connections, LiveConnection } from './core/connections.ts'
+export { type RenderedResponse, refusalHeader } from './core/answer/render.ts'
+export { safeNext } from './core/answer/safe-next.ts'
+export { type RefusalCode, refusalCodes } from './core/contract/codes.ts'
 export type {
   Credential,
   CredentialSource,
@@ -16,7 +17,7 @@ export type {
   TokenCredential,
   Verification,
   VerifyContext,
-} from './core/credential.ts'
+} from './core/contract/credential.ts'
 export type {
   Allow,
   Challenge,
@@ -31,10 +32,9 @@ export type {
   Resumption,
   Throttle,
   Unavailable,
-} from './core/decision.ts'
-export { type DeviceProof, type DeviceWish, deviceCredential } from './core/device-proof.ts'
-export type { AuditEvent, AuditEvents, EventPlace } from './core/events.ts'
-export type { Explanation } from './core/explain.ts'
+} from './core/contract/decision.ts'
+export { type DeviceProof, type DeviceWish, deviceCredential } from './core/contract/device-proof.ts'
+export type { AuditEvent, AuditEvents, EventPlace } from './core/contract/events.ts'
 export type {
   Decider,
   ExternalLoginOptions,
@@ -43,7 +43,7 @@ export type {
   LoginConfiguration,
   RequireOptions,
   SetupOptions,
-} from './core/gate.ts'
+} from './core/contract/gate.ts'
 export type {
   Acceptance,
   Declared,
@@ -55,7 +55,12 @@ export type {
   HandshakeStep,
   Refusal,
   RefusalFrames,
-} from './core/handshake.ts'
+} from './core/contract/handshake.ts'
+export type { Principal, PrincipalKind } from './core/contract/principal.ts'
+export type { AuthRequest, HeaderRecord } from './core/contract/request.ts'
+export type { Access, CompiledRule, RuleOptions } from './core/contract/rules.ts'
+export type { Explanation } from './core/decide/explain.ts'
+export type { Connections, LiveConnection } from './core/live/connections.ts'
 export type { AcquaintanceRecord, AcquaintanceStore } from './core/ports/acquaintances.ts'
 export type { RevocationBus } from './core/ports/bus.ts'
 export type { Clock, Timer } from './core/ports/clock.ts'
@@ -86,12 +91,7 @@ export {
   StoreUnavailable,
 } from './core/ports/stores.ts'
 export type { TicketRecord, TicketStore } from './core/ports/tickets.ts'
-export type { Principal, PrincipalKind } from './core/principal.ts'
-export { type RenderedResponse, refusalHeader } from './core/render.ts'
-export type { AuthRequest, HeaderRecord } from './core/request.ts'
-export type { ListedRule, RuleOverlap } from './core/rule-listing.ts'
-export type { Access, CompiledRule, RuleOptions } from './core/rules.ts'
-export { safeNext } from './core/safe-next.ts'
+export type { ListedRule, RuleOverlap } from './core/rules/rule-listing.ts'
 export { createGate } from './create-gate.ts'
 export { type PasswordHasher, type ScryptOptions, scryptHasher } from './crypto/password.ts'
 export { type ApiKeyOptions, apiKey } from './schemes/api-key.ts'
@@ -114,8 +114,12 @@ export {
 } from './schemes/session-cookie.ts'
 export { type SharedTokenOptions, sharedToken } from './schemes/shared-token.ts'
 export { type TicketSchemeOptions, ticket } from './schemes/ticket.ts'
+export type {
+  DeviceCookies,
+  DeviceCookieValue,
+  IssuedDeviceCookie,
+} from './services/accounts/device-cookies.ts'
 export { createServices } from './services/create-services.ts'
-export type { DeviceCookies, DeviceCookieValue, IssuedDeviceCookie } from './services/device-cookies.ts'
 export type {
   Approval,
   BootstrapResult,
@@ -129,7 +133,7 @@ export type {
   PairingRefusalCode,
   PairingRequest,
 } from './services/pairing/types.ts'
-export type { IssuedTicket, NewTicket, TicketOptions, Tickets } from './services/tickets.ts'
+export type { IssuedTicket, NewTicket, TicketOptions, Tickets } from './services/tokens/tickets.ts'
 export type {
   Account,
   AccountRefusalCode,
@@ -170,4 +174,4 @@ export {
   type StoreParts,
   type TicketPart,
 } from './stores/compose.ts'
-export { memoryStore } from './stores/memory.ts'
+export { memoryStore } from './stores/memory/memory.ts'

@@ -1,4 +1,4 @@
-import { type RefusalCode, refusalCodes } from './core/codes.ts'
+import { type RefusalCode, refusalCodes } from './core/contract/codes.ts'
 
 export { type RefusalCode, refusalCodes }
 

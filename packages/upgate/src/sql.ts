@@ -1,4 +1,4 @@
 export { type PostgresBusOptions, postgresBus } from './bus/postgres.ts'
 export type { RememberingStore } from './core/ports/stores.ts'
-export { type PostgresStoreOptions, postgresStore } from './stores/postgres.ts'
-export { type SqliteStoreOptions, sqliteStore } from './stores/sqlite.ts'
+export { type PostgresStoreOptions, postgresStore } from './stores/sql/postgres.ts'
+export { type SqliteStoreOptions, sqliteStore } from './stores/sql/sqlite.ts'

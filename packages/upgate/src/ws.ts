@@ -1,6 +1,5 @@
-export type { Refused } from './core/decision.ts'
-export type { AcquaintanceOptions } from './ws/acquaintances.ts'
-export { type GuardedServer, type GuardServerOptions, guardServer } from './ws/guard-server.ts'
+export type { Refused } from './core/contract/decision.ts'
+export { type GuardedServer, type GuardServerOptions, guardServer } from './ws/guard/guard-server.ts'
 export { type ConnectFrameOptions, connectFrame } from './ws/handshakes/connect-frame.ts'
 export {
   type JsonFrameOptions,
@@ -9,7 +8,8 @@ export {
   jsonFrame,
 } from './ws/handshakes/json-frame.ts'
 export { type UpgateHandshakeOptions, upgateHandshake } from './ws/handshakes/upgate.ts'
-export { createQuarantine } from './ws/quarantine.ts'
+export type { AcquaintanceOptions } from './ws/quarantine/acquaintances.ts'
+export { createQuarantine } from './ws/quarantine/quarantine.ts'
 export type {
   AcceptedAs,
   Admission,
@@ -23,4 +23,4 @@ export type {
   SocketServers,
   WebSocketLike,
   WebSocketServerLike,
-} from './ws/types.ts'
+} from './ws/socket/types.ts'

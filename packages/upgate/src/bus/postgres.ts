@@ -2,8 +2,8 @@ import { checkPorts, readOptions } from '../core/options.ts'
 import type { RevocationBus } from '../core/ports/bus.ts'
 import type { Clock } from '../core/ports/clock.ts'
 import type { Logger } from '../core/ports/logger.ts'
-import { systemClock } from '../services/system-clock.ts'
-import { peer } from '../stores/peer.ts'
+import { peer } from '../platform/optional-peer.ts'
+import { systemClock } from '../platform/system-clock.ts'
 import { reconnectingBus } from './reconnecting.ts'
 
 export interface PostgresBusOptions {

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { Gate } from '../core/gate.ts'
+import type { Gate } from '../core/contract/gate.ts'
 import { nameOf } from '../core/options.ts'
 import { assertGate } from './http-gate.ts'
 import { NodeRequest } from './request.ts'

@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http'
-import type { MaybePromise } from '../core/credential.ts'
-import type { Allow, Decision } from '../core/decision.ts'
-import type { Decider } from '../core/gate.ts'
-import { isPromiseLike } from '../core/maybe-promise.ts'
-import type { Principal } from '../core/principal.ts'
-import { refuse } from '../core/refusals.ts'
-import type { RenderedResponse } from '../core/render.ts'
+import type { RenderedResponse } from '../core/answer/render.ts'
+import { isPromiseLike } from '../core/async/maybe-promise.ts'
+import type { MaybePromise } from '../core/contract/credential.ts'
+import type { Allow, Decision } from '../core/contract/decision.ts'
+import type { Decider } from '../core/contract/gate.ts'
+import type { Principal } from '../core/contract/principal.ts'
+import { refuse } from '../core/decide/refusals.ts'
 import type { NodeRequest } from './request.ts'
 
 /** What an HTTP adapter does next: let it through, or write an answer. */

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { LiveConnection } from '../core/connections.ts'
-import type { Gate } from '../core/gate.ts'
-import { isPromiseLike } from '../core/maybe-promise.ts'
+import { isPromiseLike } from '../core/async/maybe-promise.ts'
+import type { Gate } from '../core/contract/gate.ts'
+import type { Principal } from '../core/contract/principal.ts'
+import type { LiveConnection } from '../core/live/connections.ts'
 import { assertKnownOptions, checkFunctions, nameOf } from '../core/options.ts'
 import type { RevocationReason } from '../core/ports/revocations.ts'
-import type { Principal } from '../core/principal.ts'
-import { pathOf } from '../core/target.ts'
+import { pathOf } from '../core/request/target.ts'
 import { assertGate } from './http-gate.ts'
 
 /** Why a streamed response is ended. */

@@ -1,6 +1,6 @@
 import { type IncomingMessage, METHODS } from 'node:http'
-import type { AuthRequest, HeaderRecord } from '../core/request.ts'
-import { pathOf } from '../core/target.ts'
+import type { AuthRequest, HeaderRecord } from '../core/contract/request.ts'
+import { pathOf } from '../core/request/target.ts'
 
 const knownMethods: ReadonlySet<string> = new Set(METHODS)
 

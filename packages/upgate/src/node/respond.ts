@@ -1,8 +1,8 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { HeaderList } from '../core/decision.ts'
+import type { RenderedResponse } from '../core/answer/render.ts'
+import type { HeaderList } from '../core/contract/decision.ts'
 import type { Clock } from '../core/ports/clock.ts'
-import type { RenderedResponse } from '../core/render.ts'
 
 /** What an adapter writes headers to; Node's response, and what frameworks make of it. */
 type Headers = Pick<ServerResponse, 'getHeader' | 'setHeader' | 'appendHeader'>

@@ -1,7 +1,7 @@
 import { checkPorts, isCallable, readOptions } from '../core/options.ts'
 import type { Clock, Timer } from '../core/ports/clock.ts'
 import { sha256 } from '../crypto/sha256.ts'
-import { systemClock } from '../services/system-clock.ts'
+import { systemClock } from '../platform/system-clock.ts'
 
 /** An authorization code that nobody redeemed in time. */
 export interface CodeNotRedeemed {

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { checkFunctions, checkMethods, readOptions } from '../core/options.ts'
-import { pathOf } from '../core/target.ts'
+import { pathOf } from '../core/request/target.ts'
 import type { CodeWatch } from './code-watch.ts'
 
 export interface WatchCodesOptions {

@@ -1,4 +1,4 @@
-import type { Scheme } from '../core/credential.ts'
+import type { Scheme } from '../core/contract/credential.ts'
 import { checkBooleans, checkMethods, readOptions } from '../core/options.ts'
 import type { Keys } from '../services/types.ts'
 import type { ForeignTokens } from './bearer.ts'

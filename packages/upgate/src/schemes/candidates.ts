@@ -1,6 +1,6 @@
-import type { MaybePromise, Verification } from '../core/credential.ts'
-import { andThen } from '../core/maybe-promise.ts'
-import type { Principal } from '../core/principal.ts'
+import { andThen } from '../core/async/maybe-promise.ts'
+import type { MaybePromise, Verification } from '../core/contract/credential.ts'
+import type { Principal } from '../core/contract/principal.ts'
 
 /**
  * Verifies several cookies of one name, and says whose they are together.

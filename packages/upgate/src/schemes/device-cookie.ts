@@ -1,7 +1,7 @@
 import { stringifySetCookie } from 'cookie'
+import type { HeaderRecord } from '../core/contract/request.ts'
 import { assertKnownOptions, checkBooleans } from '../core/options.ts'
-import type { HeaderRecord } from '../core/request.ts'
-import type { IssuedDeviceCookie } from '../services/device-cookies.ts'
+import type { IssuedDeviceCookie } from '../services/accounts/device-cookies.ts'
 import { readCookie } from './cookie-header.ts'
 
 export interface DeviceCookieOptions {

@@ -1,12 +1,12 @@
-import type { Scheme, Verification, VerifyContext } from '../core/credential.ts'
+import type { Scheme, Verification, VerifyContext } from '../core/contract/credential.ts'
 import {
   type DeviceProof,
   deviceClaimCredential,
   deviceKeyCredential,
   deviceProofOf,
-} from '../core/device-proof.ts'
+} from '../core/contract/device-proof.ts'
+import type { Principal } from '../core/contract/principal.ts'
 import { checkMethods, readOptions, wrongOption } from '../core/options.ts'
-import type { Principal } from '../core/principal.ts'
 import type { Pairing } from '../services/pairing/types.ts'
 import type { Devices } from '../services/types.ts'
 import { notOfThisForm } from './bearer.ts'

@@ -1,4 +1,4 @@
-import type { Scheme } from '../core/credential.ts'
+import type { Scheme } from '../core/contract/credential.ts'
 import { checkMethods, readOptions } from '../core/options.ts'
 import type { Devices } from '../services/types.ts'
 import type { ForeignTokens } from './bearer.ts'

@@ -1,4 +1,4 @@
-import type { MaybePromise, Scheme } from '../core/credential.ts'
+import type { MaybePromise, Scheme } from '../core/contract/credential.ts'
 import { assertKnownOptions, checkFunctions, isCallable, nameOf } from '../core/options.ts'
 import {
   type Found,

@@ -1,5 +1,7 @@
 import type { IncomingMessage } from 'node:http'
-import type { MaybePromise, Scheme, Verification } from '../core/credential.ts'
+import type { MaybePromise, Scheme, Verification } from '../core/contract/credential.ts'
+import type { Principal, PrincipalKind } from '../core/contract/principal.ts'
+import type { AuthRequest } from '../core/contract/request.ts'
 import {
   assertKnownOptions,
   checkBooleans,
@@ -10,9 +12,7 @@ import {
 } from '../core/options.ts'
 import type { Clock } from '../core/ports/clock.ts'
 import type { RevocationFeed } from '../core/ports/revocations.ts'
-import type { Principal, PrincipalKind } from '../core/principal.ts'
-import type { AuthRequest } from '../core/request.ts'
-import { systemClock } from '../services/system-clock.ts'
+import { systemClock } from '../platform/system-clock.ts'
 import { headerName, notOfThisForm } from './bearer.ts'
 import { verifyCandidates } from './candidates.ts'
 import { cookieAlternatives, withCookies } from './cookie-alternatives.ts'

@@ -5,9 +5,9 @@ import type {
   Scheme,
   TokenCredential,
   Verification,
-} from '../core/credential.ts'
+} from '../core/contract/credential.ts'
+import type { AuthRequest } from '../core/contract/request.ts'
 import type { RevocationFeed } from '../core/ports/revocations.ts'
-import type { AuthRequest } from '../core/request.ts'
 import { bearerOf, compileForeign, type ForeignTokens, headerName, notOfThisForm } from './bearer.ts'
 
 export interface HeaderTokenOptions {

@@ -1,4 +1,4 @@
-import type { Scheme } from '../core/credential.ts'
+import type { Scheme } from '../core/contract/credential.ts'
 import { checkMethods, checkStrings, readOptions } from '../core/options.ts'
 import type { Accounts, LoginAnswer, LoginContext } from '../services/types.ts'
 import { notOfThisForm } from './bearer.ts'

@@ -1,9 +1,15 @@
 import { stringifySetCookie } from 'cookie'
-import type { Credential, MaybePromise, Scheme, TokenCredential, Verification } from '../core/credential.ts'
+import type {
+  Credential,
+  MaybePromise,
+  Scheme,
+  TokenCredential,
+  Verification,
+} from '../core/contract/credential.ts'
+import type { HeaderRecord } from '../core/contract/request.ts'
 import { checkBooleans, checkMethods, checkPorts, readOptions } from '../core/options.ts'
 import type { Logger } from '../core/ports/logger.ts'
 import type { RevocationFeed } from '../core/ports/revocations.ts'
-import type { HeaderRecord } from '../core/request.ts'
 import type { IssuedSession } from '../services/types.ts'
 import { notOfThisForm } from './bearer.ts'
 import { verifyCandidates } from './candidates.ts'

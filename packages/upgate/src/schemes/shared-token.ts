@@ -1,4 +1,5 @@
 import { timingSafeEqual } from 'node:crypto'
+import { andThen } from '../core/async/maybe-promise.ts'
 import type {
   Credential,
   Extraction,
@@ -6,8 +7,9 @@ import type {
   Scheme,
   Verification,
   VerifyContext,
-} from '../core/credential.ts'
-import { andThen } from '../core/maybe-promise.ts'
+} from '../core/contract/credential.ts'
+import type { Principal, PrincipalKind } from '../core/contract/principal.ts'
+import type { AuthRequest } from '../core/contract/request.ts'
 import {
   assertKnownOptions,
   checkFunctions,
@@ -16,8 +18,6 @@ import {
   nameOf,
   readOptions,
 } from '../core/options.ts'
-import type { Principal, PrincipalKind } from '../core/principal.ts'
-import type { AuthRequest } from '../core/request.ts'
 import { sha256 } from '../crypto/sha256.ts'
 import { checkNames } from '../services/record-input.ts'
 import { bearerOf, headerName, notOfThisForm } from './bearer.ts'

@@ -1,8 +1,8 @@
-import type { Extraction, Scheme } from '../core/credential.ts'
+import type { Extraction, Scheme } from '../core/contract/credential.ts'
+import type { AuthRequest } from '../core/contract/request.ts'
 import { checkMethods, readOptions } from '../core/options.ts'
-import type { AuthRequest } from '../core/request.ts'
-import { asksForWebSocket } from '../core/upgrade-request.ts'
-import type { Tickets } from '../services/tickets.ts'
+import { asksForWebSocket } from '../core/request/upgrade-request.ts'
+import type { Tickets } from '../services/tokens/tickets.ts'
 import { notOfThisForm } from './bearer.ts'
 
 export interface TicketSchemeOptions {

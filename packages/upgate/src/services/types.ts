@@ -1,4 +1,4 @@
-import type { MaybePromise, Verification } from '../core/credential.ts'
+import type { MaybePromise, Verification } from '../core/contract/credential.ts'
 import type { RevocationBus } from '../core/ports/bus.ts'
 import type { Clock } from '../core/ports/clock.ts'
 import type { Logger } from '../core/ports/logger.ts'
@@ -10,9 +10,9 @@ import type {
 } from '../core/ports/revocations.ts'
 import type { Store } from '../core/ports/stores.ts'
 import type { PasswordHasher } from '../crypto/password.ts'
-import type { DeviceCookies, DeviceCookieValue } from './device-cookies.ts'
+import type { DeviceCookies, DeviceCookieValue } from './accounts/device-cookies.ts'
 import type { Pairing, PairingOptions } from './pairing/types.ts'
-import type { TicketOptions, Tickets } from './tickets.ts'
+import type { TicketOptions, Tickets } from './tokens/tickets.ts'
 
 /** An account as services show it: without the password hash. */
 export interface Account {

@@ -1,7 +1,7 @@
-import type { Gate } from '../core/gate.ts'
+import type { Gate } from '../core/contract/gate.ts'
 import { assertKnownOptions } from '../core/options.ts'
-import type { ListedRule } from '../core/rule-listing.ts'
-import { guardingGates } from '../ws/guards.ts'
+import type { ListedRule } from '../core/rules/rule-listing.ts'
+import { guardingGates } from '../ws/guard/guards.ts'
 
 /** Options of {@link assertGuarded}. */
 export interface AssertGuardedOptions {

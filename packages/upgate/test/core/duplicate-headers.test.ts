@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createDuplicateFinder } from '../../src/core/duplicate-headers.ts'
+import { createDuplicateFinder } from '../../src/core/request/duplicate-headers.ts'
 
 describe('headers that may occur once', () => {
   const find = createDuplicateFinder(['host', 'origin', 'authorization', '_token', 'x-api-key', 'host'])

@@ -15,7 +15,7 @@ import { cloudflareAccess } from 'upgate/cloudflare-access'
 import { type ManualClock, manualClock } from 'upgate/testing'
 import { describe, expect, it } from 'vitest'
 import { createServices } from '../../src/services/create-services.ts'
-import { memoryStore } from '../../src/stores/memory.ts'
+import { memoryStore } from '../../src/stores/memory/memory.ts'
 import { current, signToken, team } from '../cloudflare-access/team.ts'
 import { cookieScheme, handshake, keyScheme, origin, person, request, upgrade } from './fixtures.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { isPromiseLike } from '../../src/core/maybe-promise.ts'
+import { isPromiseLike } from '../../src/core/async/maybe-promise.ts'
 import { manualClock } from '../../src/testing/manual-clock.ts'
 import { keyScheme, makeGate, person, request } from './fixtures.ts'
 

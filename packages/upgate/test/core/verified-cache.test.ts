@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import type { Principal } from '../../src/core/contract/principal.ts'
+import { createVerifiedCache } from '../../src/core/live/verified-cache.ts'
 import type { RevocationSelector } from '../../src/core/ports/revocations.ts'
-import type { Principal } from '../../src/core/principal.ts'
-import { createVerifiedCache } from '../../src/core/verified-cache.ts'
 
 /** Four credentials, the last one in the younger generation. */
 function filled() {

@@ -2,7 +2,7 @@ import type { Verification } from 'upgate'
 import { jsonFrame, upgateHandshake } from 'upgate/ws'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { WebSocket } from 'ws'
-import { validCloseCode, validCloseReason } from '../../src/ws/close-frame.ts'
+import { validCloseCode, validCloseReason } from '../../src/ws/socket/close-frame.ts'
 import {
   auth,
   closeAll,

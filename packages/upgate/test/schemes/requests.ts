@@ -1,5 +1,5 @@
-import type { Credential, Scheme, VerifyContext } from '../../src/core/credential.ts'
-import type { AuthRequest } from '../../src/core/request.ts'
+import type { Credential, Scheme, VerifyContext } from '../../src/core/contract/credential.ts'
+import type { AuthRequest } from '../../src/core/contract/request.ts'
 
 export const context: VerifyContext = {
   clientAddress: '192.0.2.1',

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Verification } from '../../src/core/credential.ts'
+import type { Verification } from '../../src/core/contract/credential.ts'
 import { apiKey } from '../../src/schemes/api-key.ts'
 import { deviceToken } from '../../src/schemes/device-token.ts'
 import { sharedToken } from '../../src/schemes/shared-token.ts'

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { sqliteStore } from '../../src/stores/sqlite.ts'
+import { sqliteStore } from '../../src/stores/sql/sqlite.ts'
 import { goodPassword, login, outcomeOf, person, settle, setUp } from './setup.ts'
 
 const email = 'ada@example.com'

@@ -1,7 +1,7 @@
 import { type FailureStore, memoryStore, password, type Services, type Store, StoreUnavailable } from 'upgate'
 import { manualClock } from 'upgate/testing'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { createFailureTable, type FailureTable } from '../../src/services/failures.ts'
+import { createFailureTable, type FailureTable } from '../../src/services/accounts/failures.ts'
 import { closeAll, connect, DeviceIdentity, dial, startGateway } from '../pairing/stage.ts'
 import { fakeHasher, goodPassword, outcomeOf, person, type Setup, settle, setUp } from './setup.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { memoryStore } from '../../src/stores/memory.ts'
+import { memoryStore } from '../../src/stores/memory/memory.ts'
 import { login, outcomeOf, person, type Setup, settle, setUp } from './setup.ts'
 
 const day = 24 * 3_600_000

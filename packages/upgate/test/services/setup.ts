@@ -1,9 +1,9 @@
-import type { Verification } from '../../src/core/credential.ts'
+import type { Verification } from '../../src/core/contract/credential.ts'
 import { type Store, StoreUnavailable } from '../../src/core/ports/stores.ts'
 import type { PasswordHasher } from '../../src/crypto/password.ts'
 import { createServices } from '../../src/services/create-services.ts'
 import type { Services, ServicesOptions } from '../../src/services/types.ts'
-import { memoryStore } from '../../src/stores/memory.ts'
+import { memoryStore } from '../../src/stores/memory/memory.ts'
 import { type ManualClock, manualClock } from '../../src/testing/manual-clock.ts'
 
 export const goodPassword = 'correct horse battery staple'

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { memoryStore } from '../../src/stores/memory.ts'
+import { memoryStore } from '../../src/stores/memory/memory.ts'
 import { login, outcomeOf, person, settle, setUp } from './setup.ts'
 
 describe('a token', () => {

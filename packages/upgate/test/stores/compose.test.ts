@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { composeStores } from '../../src/stores/compose.ts'
-import { memoryStore } from '../../src/stores/memory.ts'
+import { memoryStore } from '../../src/stores/memory/memory.ts'
 
 test('closes every part and the store, also when one of them cannot be closed', async () => {
   const closed: string[] = []

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'vitest'
 import type { Store } from '../../src/core/ports/stores.ts'
-import { createFailureTable } from '../../src/services/failures.ts'
-import { storeContract } from '../../src/stores/contract.ts'
-import { failureContract } from '../../src/stores/contract-failures.ts'
-import { memoryStore } from '../../src/stores/memory.ts'
-import { sqliteStore } from '../../src/stores/sqlite.ts'
+import { createFailureTable } from '../../src/services/accounts/failures.ts'
+import { memoryStore } from '../../src/stores/memory/memory.ts'
+import { sqliteStore } from '../../src/stores/sql/sqlite.ts'
+import { failureContract } from '../../src/testing/contracts/failure-contract.ts'
+import { storeContract } from '../../src/testing/contracts/store-contract.ts'
 
 storeContract(
   'memory',

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import Libsql from 'libsql'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
-import { sqliteStore } from '../../src/stores/sqlite.ts'
+import { sqliteStore } from '../../src/stores/sql/sqlite.ts'
 import { type Compiled, compile } from './compiled.ts'
 import { firstSchema } from './first-schema.ts'
 
@@ -145,7 +145,7 @@ describe('a missing package', () => {
     vi.doMock('libsql', () => {
       throw new Error('Cannot find package')
     })
-    const { sqliteStore: withoutDriver } = await import('../../src/stores/sqlite.ts')
+    const { sqliteStore: withoutDriver } = await import('../../src/stores/sql/sqlite.ts')
     await expect(withoutDriver({ file })).rejects.toThrow(
       /needs the package `libsql`.*npm install kysely libsql/,
     )

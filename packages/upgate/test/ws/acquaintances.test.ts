@@ -2,7 +2,7 @@ import { memoryStore, type Store, StoreUnavailable } from 'upgate'
 import { type AcquaintanceOptions, createQuarantine, type QuarantineOptions } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
 import { manualClock } from '../../src/testing/manual-clock.ts'
-import { Acquaintances } from '../../src/ws/acquaintances.ts'
+import { Acquaintances } from '../../src/ws/quarantine/acquaintances.ts'
 import {
   auth,
   type Client,

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
-import { createConnections, type LiveConnection } from '../../src/core/connections.ts'
-import type { Principal } from '../../src/core/principal.ts'
+import type { Principal } from '../../src/core/contract/principal.ts'
+import { createConnections, type LiveConnection } from '../../src/core/live/connections.ts'
 import { manualClock } from '../../src/testing/manual-clock.ts'
 
 let counter = 0

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { manualClock } from '../../src/testing/manual-clock.ts'
-import { Deadlines } from '../../src/ws/deadlines.ts'
+import { Deadlines } from '../../src/ws/quarantine/deadlines.ts'
 
 /** A clock whose time of day can be set, as that of a machine can; its timers go on as they would. */
 function settableClock() {

@@ -1,4 +1,4 @@
-import type { MaybePromise } from '../credential.ts'
+import type { MaybePromise } from '../contract/credential.ts'
 
 /** One count of failures that an attempt is reserved in. */
 export interface FailureCount {

@@ -1,4 +1,4 @@
-import type { Principal } from '../principal.ts'
+import type { Principal } from '../contract/principal.ts'
 
 /**
  * Why something stopped counting; becomes the close reason of live sockets.

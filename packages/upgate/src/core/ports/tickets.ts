@@ -1,4 +1,4 @@
-import type { Principal } from '../principal.ts'
+import type { Principal } from '../contract/principal.ts'
 
 /** A ticket for one WebSocket. Times are milliseconds since the epoch. */
 export interface TicketRecord {

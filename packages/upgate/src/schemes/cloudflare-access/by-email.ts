@@ -1,5 +1,5 @@
-import type { MaybePromise } from '../../core/credential.ts'
-import { andThen } from '../../core/maybe-promise.ts'
+import { andThen } from '../../core/async/maybe-promise.ts'
+import type { MaybePromise } from '../../core/contract/credential.ts'
 import { lowerAscii } from './claims.ts'
 import type { Identify } from './types.ts'
 

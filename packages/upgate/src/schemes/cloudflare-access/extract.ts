@@ -1,5 +1,5 @@
-import type { Extraction, TokenCredential } from '../../core/credential.ts'
-import type { AuthRequest } from '../../core/request.ts'
+import type { Extraction, TokenCredential } from '../../core/contract/credential.ts'
+import type { AuthRequest } from '../../core/contract/request.ts'
 
 /** The header Access puts the assertion into. */
 export const assertionHeader = 'cf-access-jwt-assertion'

@@ -1,6 +1,6 @@
 import type { CryptoKey } from 'jose'
-import type { MaybePromise } from '../../core/credential.ts'
-import { andThen } from '../../core/maybe-promise.ts'
+import { andThen } from '../../core/async/maybe-promise.ts'
+import type { MaybePromise } from '../../core/contract/credential.ts'
 import { type KeySet, losesKey, readKeySet } from './key-set.ts'
 import { fetchJson } from './limited-fetch.ts'
 import { MissingIds } from './missing-ids.ts'

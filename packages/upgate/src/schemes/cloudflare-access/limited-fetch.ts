@@ -1,4 +1,4 @@
-import { inTime } from '../../core/in-time.ts'
+import { inTime } from '../../core/async/in-time.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import type { CloudflareAccessOptions } from './types.ts'
 

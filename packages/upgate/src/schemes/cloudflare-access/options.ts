@@ -9,7 +9,7 @@ import {
 } from '../../core/options.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import type { Logger } from '../../core/ports/logger.ts'
-import { systemClock } from '../../services/system-clock.ts'
+import { systemClock } from '../../platform/system-clock.ts'
 import type { AccessServiceGrant, CloudflareAccessOptions, Identify } from './types.ts'
 
 const where = 'cloudflareAccess'

@@ -1,4 +1,4 @@
-import type { RejectionCode, Verification } from '../../core/credential.ts'
+import type { RejectionCode, Verification } from '../../core/contract/credential.ts'
 import type { AccessPrincipal } from './types.ts'
 
 /** Any answer about a token but yes. */

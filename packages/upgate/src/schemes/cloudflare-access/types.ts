@@ -1,8 +1,8 @@
-import type { MaybePromise, Scheme } from '../../core/credential.ts'
+import type { MaybePromise, Scheme } from '../../core/contract/credential.ts'
+import type { Principal } from '../../core/contract/principal.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import type { Logger } from '../../core/ports/logger.ts'
 import type { RevocationFeed } from '../../core/ports/revocations.ts'
-import type { Principal } from '../../core/principal.ts'
 
 /** All claims of a verified token, frozen. */
 export type AccessClaims = Readonly<Record<string, unknown>>

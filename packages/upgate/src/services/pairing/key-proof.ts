@@ -1,5 +1,5 @@
 import { createHash, createPublicKey, verify } from 'node:crypto'
-import type { DeviceProof } from '../../core/device-proof.ts'
+import type { DeviceProof } from '../../core/contract/device-proof.ts'
 
 type KeyProof = Extract<DeviceProof, { by: 'key' }>
 

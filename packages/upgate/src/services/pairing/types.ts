@@ -1,6 +1,7 @@
-import type { Verification, VerifyContext } from '../../core/credential.ts'
-import type { DeviceProof } from '../../core/device-proof.ts'
-import type { AuditEvents } from '../../core/events.ts'
+import type { Verification, VerifyContext } from '../../core/contract/credential.ts'
+import type { DeviceProof } from '../../core/contract/device-proof.ts'
+import type { AuditEvents } from '../../core/contract/events.ts'
+import type { Principal } from '../../core/contract/principal.ts'
 import type {
   PairingGrant,
   PairingIntroduction,
@@ -8,7 +9,6 @@ import type {
   PairingState,
 } from '../../core/ports/pairings.ts'
 import type { RevocationFeed } from '../../core/ports/revocations.ts'
-import type { Principal } from '../../core/principal.ts'
 
 /**
  * Who approves, rejects or invites: the principal of the request, or whoever runs the machine. `unbounded` names

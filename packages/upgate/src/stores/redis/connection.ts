@@ -1,9 +1,9 @@
-import { inTime } from '../../core/in-time.ts'
+import { inTime } from '../../core/async/in-time.ts'
 import { checkPorts } from '../../core/options.ts'
 import type { Clock, Timer } from '../../core/ports/clock.ts'
 import { type StoreErrorCode, StoreUnavailable } from '../../core/ports/stores.ts'
-import { systemClock } from '../../services/system-clock.ts'
-import { peer } from '../peer.ts'
+import { peer } from '../../platform/optional-peer.ts'
+import { systemClock } from '../../platform/system-clock.ts'
 
 /** Which Redis, and how long to wait for it. */
 export interface RedisPartOptions {

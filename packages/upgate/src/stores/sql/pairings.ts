@@ -5,7 +5,7 @@ import type {
   PairingState,
   PairingStore,
 } from '../../core/ports/pairings.ts'
-import { isUnderWay } from '../memory-pairings.ts'
+import { isUnderWay } from '../memory/memory-pairings.ts'
 import { orNull, wide } from './rows.ts'
 import type { Database, Tables } from './tables.ts'
 import { insertToken } from './tokens.ts'

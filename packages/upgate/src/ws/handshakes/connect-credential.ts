@@ -1,4 +1,4 @@
-import type { Credential, TokenCredential } from '../../core/credential.ts'
+import type { Credential, TokenCredential } from '../../core/contract/credential.ts'
 import { type JsonObject, missing, optionalString, type Read } from './read-frame.ts'
 
 /** Fields of `auth` that carry a token, with what each says about it. `token` may be any sort. */

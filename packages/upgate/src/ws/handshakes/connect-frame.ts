@@ -1,5 +1,5 @@
-import type { RefusalCode } from '../../core/codes.ts'
-import type { Credential } from '../../core/credential.ts'
+import type { RefusalCode } from '../../core/contract/codes.ts'
+import type { Credential } from '../../core/contract/credential.ts'
 import type {
   Acceptance,
   Declared,
@@ -8,7 +8,7 @@ import type {
   HandshakeContext,
   HandshakeStep,
   Refusal,
-} from '../../core/handshake.ts'
+} from '../../core/contract/handshake.ts'
 import { assertKnownOptions, checkBooleans, checkFunctions } from '../../core/options.ts'
 import { connectCredential } from './connect-credential.ts'
 import { type ChallengeState, challengeResponse, connectDevice } from './connect-device.ts'

@@ -1,5 +1,11 @@
-import type { Credential } from '../../core/credential.ts'
-import type { Acceptance, Declared, Handshake, HandshakeStep, Refusal } from '../../core/handshake.ts'
+import type { Credential } from '../../core/contract/credential.ts'
+import type {
+  Acceptance,
+  Declared,
+  Handshake,
+  HandshakeStep,
+  Refusal,
+} from '../../core/contract/handshake.ts'
 import {
   assertKnownOptions,
   checkBooleans,

@@ -1,4 +1,4 @@
-import type { Frame, HandshakeStep } from '../../core/handshake.ts'
+import type { Frame, HandshakeStep } from '../../core/contract/handshake.ts'
 
 /** A refusal of what a frame is or holds. */
 export type Rejection = Extract<HandshakeStep, { step: 'reject' }>

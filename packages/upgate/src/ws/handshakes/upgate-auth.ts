@@ -1,5 +1,5 @@
-import type { PasswordCredential, TokenCredential } from '../../core/credential.ts'
-import type { Acceptance, Declared, Refusal } from '../../core/handshake.ts'
+import type { PasswordCredential, TokenCredential } from '../../core/contract/credential.ts'
+import type { Acceptance, Declared, Refusal } from '../../core/contract/handshake.ts'
 import type { AuthErrorFrame, AuthOkFrame } from '../../protocol.ts'
 import { type JsonObject, optionalString, optionalStrings, type Read } from './read-frame.ts'
 

@@ -1,6 +1,6 @@
-import type { PasswordCredential, TokenCredential } from '../../core/credential.ts'
-import { type DeviceProof, deviceCredential } from '../../core/device-proof.ts'
-import type { Declared, HandshakeContext, HandshakeStep } from '../../core/handshake.ts'
+import type { PasswordCredential, TokenCredential } from '../../core/contract/credential.ts'
+import { type DeviceProof, deviceCredential } from '../../core/contract/device-proof.ts'
+import type { Declared, HandshakeContext, HandshakeStep } from '../../core/contract/handshake.ts'
 import { deviceAuthText } from '../../protocol.ts'
 import { bad, isObject, type JsonObject, optionalString, own, type Rejection } from './read-frame.ts'
 

@@ -1,4 +1,4 @@
-import type { HandshakeRefresh } from '../../core/handshake.ts'
+import type { HandshakeRefresh } from '../../core/contract/handshake.ts'
 import { authExpiringFrame, authRefreshedFrame, authRefreshFailedFrame } from '../../protocol.ts'
 import { isObject, missing, own } from './read-frame.ts'
 import { accepted, readAuth, refused } from './upgate-auth.ts'

@@ -1,4 +1,4 @@
-import type { Handshake, HandshakeContext, HandshakeStep } from '../../core/handshake.ts'
+import type { Handshake, HandshakeContext, HandshakeStep } from '../../core/contract/handshake.ts'
 import { assertKnownOptions, checkBooleans } from '../../core/options.ts'
 import { authChallengeFrame, authErrorFrame, authOkFrame, closeCodeFor } from '../../protocol.ts'
 import { bad, missing, own, readObject } from './read-frame.ts'

@@ -1,0 +1,190 @@
+import type { RefusalCode } from '../contract/codes.ts'
+import type { Decision, HeaderList, Refused } from '../contract/decision.ts'
+import type { LoginConfiguration } from '../contract/gate.ts'
+import { type AuthRequest, headerOf } from '../contract/request.ts'
+import { corsHeaders, judgeOrigin, type OriginPolicy } from '../request/origin.ts'
+import { asksForWebSocket } from '../request/upgrade-request.ts'
+import { safeNext } from './safe-next.ts'
+
+/** An answer ready to be written: status, header lines, body. */
+export interface RenderedResponse {
+  readonly status: number
+  readonly headers: HeaderList
+  /** Empty for HEAD, redirects and 204. `Content-Length` is already among the headers. */
+  readonly body: string
+}
+
+/** What rendering needs to know of a gate. */
+export interface RenderOptions {
+  readonly name: string
+  readonly loginPage: string | undefined
+  readonly setupPage: string | undefined
+  /** Where an external login is left; its own pages say so to whom no account belongs. */
+  readonly externalLogin: LoginConfiguration | undefined
+  readonly originPolicy: OriginPolicy
+  /** Challenges of the schemes, for example `Bearer`, without parameters. */
+  readonly challenges: readonly string[]
+}
+
+const statusTexts: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  426: 'Upgrade Required',
+  429: 'Too Many Requests',
+  503: 'Service Unavailable',
+}
+
+/** Names the header that says which gate refused, and why. */
+export const refusalHeader = 'Upgate-Refusal'
+
+/**
+ * Creates the one place where decisions become answers.
+ *
+ * Navigations of browsers are led to the login page (303) or get a small page; everything else gets a problem
+ * document (RFC 9457) with a stable `code`. Every refusal carries {@link refusalHeader}.
+ */
+export function createRenderer(
+  options: RenderOptions,
+): (decision: Exclude<Decision, { outcome: 'allow' | 'defer' }>, request: AuthRequest) => RenderedResponse {
+  const { loginPage, setupPage, externalLogin, originPolicy, challenges } = options
+  const marker = `gate="${options.name}"`
+  return (decision, request) => {
+    if (decision.outcome === 'preflight') return { status: 204, headers: decision.headers, body: '' }
+    const upgrade = asksForWebSocket(request)
+    const headers: [string, string][] = [
+      ['Cache-Control', 'no-store'],
+      [refusalHeader, `${decision.code}; ${marker}`],
+      ...corsHeaders(request, judgeOrigin(originPolicy, request, upgrade)).map(
+        ([name, value]) => [name, value] as [string, string],
+      ),
+      ...(decision.headers ?? []).map(([name, value]) => [name, value] as [string, string]),
+    ]
+    const page = isNavigation(request) && !upgrade && decision.rule?.challenge !== 'api'
+    const place = page ? pageFor(decision, loginPage, setupPage) : undefined
+    if (place !== undefined) {
+      const next =
+        request.method === 'GET' || request.method === 'HEAD' ? safeNext(request.target) : undefined
+      const query =
+        next === undefined || decision.code === 'setup_required' ? '' : `?next=${encodeURIComponent(next)}`
+      headers.push(['Location', `${place}${query}`], ['Content-Length', '0'])
+      return { status: 303, headers, body: '' }
+    }
+    if (decision.status === 401)
+      headers.push(['WWW-Authenticate', challengeFor(decision, options.name, challenges)])
+    if (decision.code === 'insufficient_scope' && challenges.includes('Bearer')) {
+      const scope =
+        decision.rule?.scopes.filter((name) => /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(name)).join(' ') ?? ''
+      headers.push([
+        'WWW-Authenticate',
+        `Bearer realm="${options.name}", error="insufficient_scope", scope="${scope}"`,
+      ])
+    }
+    if (decision.retryAfter !== undefined)
+      headers.push(['Retry-After', String(Math.max(1, Math.ceil(decision.retryAfter)))])
+    const body = page ? pageBody(decision, externalLogin) : problemBody(decision)
+    headers.push(
+      ['Content-Type', page ? 'text/html; charset=utf-8' : 'application/problem+json'],
+      ['Content-Length', String(utf8Length(body))],
+      ['X-Content-Type-Options', 'nosniff'],
+    )
+    if (page)
+      headers.push([
+        'Content-Security-Policy',
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+      ])
+    return { status: decision.status, headers, body: request.method === 'HEAD' ? '' : body }
+  }
+}
+
+/** Where a browser is led instead of being refused. Only those who sent nothing explicit are. */
+function pageFor(
+  decision: Refused,
+  loginPage: string | undefined,
+  setupPage: string | undefined,
+): string | undefined {
+  if (decision.code === 'setup_required') return setupPage
+  return decision.code === 'auth_required' ? loginPage : undefined
+}
+
+/** Whether a browser is navigating: its own word where it gives one, else what it accepts. */
+function isNavigation(request: AuthRequest): boolean {
+  if (request.method !== 'GET' && request.method !== 'HEAD') return false
+  const mode = headerOf(request, 'sec-fetch-mode')
+  if (mode !== undefined) return mode === 'navigate'
+  if (headerOf(request, 'x-requested-with') !== undefined) return false
+  return (headerOf(request, 'accept') ?? '').includes('text/html')
+}
+
+/** RFC 6750 section 3 and RFC 9110 section 11.6.1: a 401 always carries a challenge. */
+function challengeFor(decision: Refused, name: string, challenges: readonly string[]): string {
+  const realm = `realm="${name}"`
+  const metadata = decision.rule?.resourceMetadata
+  // RFC 9728 section 5.1: the parameter goes with any scheme; OAuth clients look at Bearer.
+  const bearer = metadata === undefined ? '' : `, resource_metadata="${metadata}"`
+  if (metadata !== undefined && !challenges.includes('Bearer')) return `Bearer ${realm}${bearer}`
+  if (challenges.length === 0) return `Upgate ${realm}`
+  // Nothing was sent: no error code then (RFC 6750 section 3.1).
+  const none = decision.code === 'auth_required' || decision.code === 'setup_required'
+  return challenges
+    .map(
+      (challenge) =>
+        `${challenge} ${realm}${challenge !== 'Bearer' ? '' : none ? bearer : `, error="invalid_token"${bearer}`}`,
+    )
+    .join(', ')
+}
+
+function problemBody(decision: Refused): string {
+  return `${JSON.stringify({
+    // First, so that no fact can take the place of what every document has.
+    ...decision.facts,
+    type: `urn:problem-type:upgate:${decision.code}`,
+    title: statusTexts[decision.status] ?? 'Refused',
+    status: decision.status,
+    code: decision.code,
+    detail: decision.detail,
+    action: decision.action,
+    ...(decision.retryAfter === undefined ? {} : { retryAfter: decision.retryAfter }),
+  })}\n`
+}
+
+/** Whoever is refused for who they are can only leave: the external login would bring the same identity again. */
+const leaving: ReadonlySet<RefusalCode> = new Set([
+  'unknown_identity',
+  'account_disabled',
+  'revoked_credential',
+])
+
+function pageBody(decision: Refused, external: LoginConfiguration | undefined): string {
+  const leave = leaving.has(decision.code) ? external?.logoutUrl : undefined
+  const title = statusTexts[decision.status] ?? 'Refused'
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${title}</title>
+<style>body{font:1.05rem/1.6 system-ui,sans-serif;max-width:34rem;margin:18vh auto 0;padding:0 1.5rem}h1{font-size:1.4rem}a{color:inherit}code{opacity:.7}</style>
+<h1>${title}</h1>
+<p>${escapeHtml(decision.detail)}</p>
+<p>${escapeHtml(decision.action)}</p>
+${leave === undefined ? '' : `<p><a href="${escapeHtml(leave)}">Log out of ${escapeHtml(external?.name ?? '')}</a></p>\n`}<p><code>${decision.code}</code></p>
+</html>
+`
+}
+
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+}
+
+function utf8Length(text: string): number {
+  let length = text.length
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code >= 0x800) length += code >= 0xd800 && code < 0xe000 ? 1 : 2
+    else if (code >= 0x80) length++
+  }
+  return length
+}

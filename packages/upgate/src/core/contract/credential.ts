@@ -1,0 +1,160 @@
+import type { RevocationFeed } from '../ports/revocations.ts'
+import type { AuditEvent } from './events.ts'
+import type { Principal } from './principal.ts'
+import type { AuthRequest } from './request.ts'
+
+/** A value, or a promise of it: the decision stays synchronous where nothing must be awaited. */
+export type MaybePromise<T> = T | PromiseLike<T>
+
+/** Where a credential was found. Cookies are ambient: the browser sends them by itself. */
+export type CredentialSource = 'header' | 'cookie' | 'subprotocol' | 'query' | 'middleware' | 'frame' | 'edge'
+
+/**
+ * Something a client offered, before anybody says whose it is.
+ *
+ * Built by a scheme's `extract` from a request, or by a handshake from a frame.
+ */
+export type Credential = TokenCredential | PasswordCredential | OpaqueCredential
+
+/** A bearer-like secret in one string: API key, session id, device token, shared token, ticket, JWT. */
+export interface TokenCredential {
+  readonly type: 'token'
+  readonly source: CredentialSource
+  readonly value: string
+  /**
+   * Which field of the protocol carried it, where the protocol says what it is (`deviceToken`, `apiKey`);
+   * a scheme claims by format, the hint only narrows.
+   */
+  readonly hint?: 'device' | 'api-key' | 'shared' | 'session' | 'ticket' | undefined
+}
+
+/** A password, with the account it is for where the protocol names one. */
+export interface PasswordCredential {
+  readonly type: 'password'
+  readonly source: CredentialSource
+  readonly value: string
+  readonly account?: string | undefined
+}
+
+/** Anything else a custom scheme and its own handshake agree on. */
+export interface OpaqueCredential {
+  readonly type: 'opaque'
+  readonly source: CredentialSource
+  readonly name: string
+  readonly value: unknown
+}
+
+/** Why a credential was rejected. `expired` and `revoked` are said only after the secret verified. */
+export type RejectionCode =
+  | 'invalid_credential'
+  | 'expired_credential'
+  | 'revoked_credential'
+  | 'account_disabled'
+  | 'unknown_identity'
+  /** The device is genuine and waits for somebody's approval; `details` say how to compare. */
+  | 'pairing_required'
+  | 'pairing_rejected'
+  /** No further pairing request can be kept. */
+  | 'pairing_full'
+
+/** Facts that go out with a refusal. Never a secret of somebody else's. */
+export type RefusalFacts = Readonly<Record<string, string | number | boolean>>
+
+/** A credential handed out while accepting. */
+export interface IssuedCredential {
+  /** Shown once, not stored. */
+  readonly deviceToken: string
+}
+
+/** A scheme's answer about one credential: never a boolean. */
+export type Verification<P extends Principal = Principal> =
+  | {
+      readonly outcome: 'authenticated'
+      readonly principal: P
+      /** Whether this identity is ambient, where a scheme (Cloudflare Access) knows ambient and explicit ones. Default: the scheme's. */
+      readonly ambient?: boolean
+      /** A credential made on this occasion, to be handed to the client once, in the protocol's answer. */
+      readonly issued?: IssuedCredential
+      /**
+       * In band: called once the rule admits the principal, for what must not be used up in vain. Its answer is the
+       * final one; it must be about the same principal.
+       */
+      readonly issue?: () => MaybePromise<Verification<P>>
+    }
+  /** `reason` is for `explain` and the audit log; it never holds any part of the secret. */
+  | {
+      readonly outcome: 'rejected'
+      readonly code: RejectionCode
+      readonly reason: string
+      /** Facts the client needs to go on, shown to it as they are: a comparison code, an expiry. */
+      readonly details?: RefusalFacts
+      /** Seconds after which trying again makes sense. */
+      readonly retryAfter?: number
+      /** False: the cookie stays in the browser, because another of its name may be good. Default: it is removed. */
+      readonly clear?: boolean
+    }
+  /** The store, JWKS or hash pool could not answer. Never 401, never open. */
+  | {
+      readonly outcome: 'unavailable'
+      readonly reason: string
+      /** Seconds. */
+      readonly retryAfter?: number | undefined
+      /** What was thrown, where something was. The gate logs it, with credentials replaced, and shows it to no client. */
+      readonly cause?: unknown
+    }
+  /** Too many failures of a guessable credential. `retryAfter` in seconds. */
+  | { readonly outcome: 'throttled'; readonly reason: string; readonly retryAfter: number }
+
+/** What a scheme's `extract` found in a request: nothing (`undefined`), or a credential it claims. */
+export interface Extraction {
+  readonly credential: Credential
+  /** Where exactly, for "two explicit credentials" and for `explain`: a header's or cookie's name. */
+  readonly location: string
+}
+
+/** What a verification may know about its circumstances. */
+export interface VerifyContext {
+  /** Client address in canonical form (IPv4-mapped folded), absent when it is unknown or not trustworthy. */
+  readonly clientAddress: string | undefined
+  /** True for `explain`: change nothing, count nothing, consume nothing. */
+  readonly dryRun: boolean
+  /** Path of the request or upgrade, without query, as received; tickets are bound to it. */
+  readonly path: string
+  /** The `Origin` header, where there was one. */
+  readonly origin: string | undefined
+  /** In band: whom HTTP proved, where that did not satisfy the rule by itself. */
+  readonly httpPrincipal?: Principal | undefined
+}
+
+/**
+ * One kind of credential, in two halves: find it, and say whose it is.
+ *
+ * The order of schemes given to `createGate` is the order of trial, never the order of headers.
+ */
+export interface Scheme<P extends Principal = Principal> {
+  /** Name in rules (`schemes: ['api-key']`), in `principal.scheme` and in `explain`. */
+  readonly name: string
+  /** True when the browser attaches the credential by itself: it then counts only with a proper Origin. */
+  readonly ambient: boolean
+  /** True for an identity of the edge (Cloudflare Access): kept beside the protocol principal, never merged into it. */
+  readonly edge?: boolean
+  /** Lower-case names of the headers this scheme reads explicit credentials from, besides `authorization`. */
+  readonly headers?: readonly string[]
+  /** Challenge for `WWW-Authenticate` without parameters, for example `Bearer` (RFC 9110 section 11.6.1). */
+  readonly challenge?: string
+  /** `Set-Cookie` value that removes the ambient credential, sent when its verification really failed. */
+  clearCookie?(request: AuthRequest): string | undefined
+  /** Finds a credential in a request by its format, without verifying anything. */
+  extract?(request: AuthRequest): Extraction | undefined
+  /** Whether an in-band credential is of this scheme's format. Absent = the scheme is not usable in band. */
+  claims?(credential: Credential): boolean
+  /** Says whose the credential is. Synchronous where nothing must be awaited. */
+  verify(credential: Credential, context: VerifyContext): MaybePromise<Verification<P>>
+  /** The revocations that end this scheme's principals; the gate subscribes to each distinct feed once. */
+  readonly revocations?: RevocationFeed
+  /** Audit events of its own; the gate passes them on to whoever listens to it. */
+  readonly events?: { subscribe(listener: (event: AuditEvent) => void): () => void }
+}
+
+/** The union of the principals a list of schemes can produce. */
+export type PrincipalOf<S extends readonly Scheme[]> = S[number] extends Scheme<infer P> ? P : never

@@ -1,0 +1,110 @@
+import type { Revocation } from '../ports/revocations.ts'
+import type { RefusalCode } from './codes.ts'
+import type { Principal } from './principal.ts'
+
+/** What the audit log may know about where something happened. Query strings are left out. */
+export interface EventPlace {
+  readonly method: string
+  /** Path without query, at most 256 characters. */
+  readonly path: string
+  readonly clientAddress: string | undefined
+}
+
+/** Something worth an audit line. Never holds a secret. `at` is milliseconds since the epoch. */
+export type AuditEvent = { readonly at: number } & (
+  | {
+      readonly type: 'allowed'
+      readonly place: EventPlace
+      readonly principal: Principal | undefined
+      readonly rule: string
+    }
+  | { readonly type: 'deferred'; readonly place: EventPlace; readonly rule: string }
+  | {
+      readonly type: 'refused'
+      readonly place: EventPlace
+      readonly code: RefusalCode
+      readonly status: number
+      readonly detail: string
+      readonly principal: Principal | undefined
+      readonly rule: string | undefined
+      /** The scheme that could not answer (503). */
+      readonly scheme?: string | undefined
+      /** What the operator should know and the client is not told. */
+      readonly note?: string | undefined
+    }
+  | {
+      readonly type: 'socket_accepted'
+      readonly place: EventPlace
+      readonly principal: Principal
+      readonly connectionId: string
+    }
+  | {
+      readonly type: 'socket_refused'
+      readonly place: EventPlace
+      readonly code: RefusalCode
+      readonly detail: string
+      readonly closeCode: number
+      /** The scheme that could not answer. */
+      readonly scheme?: string | undefined
+      /** What the operator should know and the client is not told. */
+      readonly note?: string | undefined
+    }
+  /** A newer credential of the same principal counts on this socket from now on. */
+  | {
+      readonly type: 'socket_refreshed'
+      readonly principal: Principal
+      readonly connectionId: string
+    }
+  /** It did not, and the socket goes on with what it has, unless `socket_closed` follows. */
+  | {
+      readonly type: 'socket_refresh_refused'
+      readonly code: RefusalCode
+      readonly detail: string
+      /** Whom the socket belongs to. */
+      readonly principal: Principal
+      readonly connectionId: string
+      /** The scheme that could not answer. */
+      readonly scheme?: string | undefined
+      /** What the operator should know and the client is not told. */
+      readonly note?: string | undefined
+    }
+  | {
+      readonly type: 'socket_closed'
+      readonly principal: Principal
+      readonly connectionId: string
+      /** Why the gate closed it; absent when the peer or the application did. */
+      readonly reason: string | undefined
+    }
+  | { readonly type: 'revoked'; readonly revocation: Revocation; readonly closed: number }
+  | {
+      readonly type: 'pairing'
+      /** `invited`, `window_opened` and `uninvited` concern codes and windows, the others a device's request. */
+      readonly step:
+        | 'requested'
+        | 'approved'
+        | 'rejected'
+        | 'expired'
+        | 'collected'
+        | 'full'
+        | 'invited'
+        | 'window_opened'
+        | 'uninvited'
+      /** Id of the request, code or window; absent where none was kept. */
+      readonly subjectId: string | undefined
+      /** Set from the approval on. */
+      readonly deviceId: string | undefined
+      /** Who did it; absent where the device did, or nobody. */
+      readonly by: string | undefined
+      readonly role: string
+      readonly scopes: readonly string[]
+      readonly clientAddress: string | undefined
+    }
+)
+
+/** Audit events to whoever listens. A listener that throws is reported to the logger, never to the caller. */
+export interface AuditEvents {
+  subscribe(listener: (event: AuditEvent) => void): () => void
+  emit(event: AuditEvent): void
+  /** False while nobody listens: lets the hot path skip building events. */
+  readonly active: boolean
+}

@@ -1,0 +1,130 @@
+import type { RenderedResponse } from '../answer/render.ts'
+import type { Explanation } from '../decide/explain.ts'
+import type { Connections } from '../live/connections.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Logger } from '../ports/logger.ts'
+import type { ListedRule } from '../rules/rule-listing.ts'
+import type { MaybePromise, Scheme } from './credential.ts'
+import type { Decision, Defer, InBand, Resumption } from './decision.ts'
+import type { AuditEvents } from './events.ts'
+import type { Principal } from './principal.ts'
+import type { AuthRequest } from './request.ts'
+import type { RuleOptions } from './rules.ts'
+
+/** The state before the first account exists. */
+export interface SetupOptions {
+  /** Path of the setup page; a public rule must let browsers see it. */
+  readonly page: string
+  /** Whether there is no account yet. Asked until it answers false once; a failure is 503, never setup. */
+  required(): MaybePromise<boolean>
+}
+
+/** Somebody else does the login (Cloudflare Access, an identity-aware proxy): ours is closed meanwhile. */
+export interface ExternalLoginOptions {
+  /** Its name, for people: `Cloudflare Access`. */
+  readonly name: string
+  /** Where a browser logs out. */
+  readonly logoutUrl: string
+  /** Paths of the built-in login and setup; patterns as in rules. They answer 403 `external_login`, whatever the rules say. */
+  readonly closes: readonly string[]
+}
+
+/** What a page needs to know about how people log in; public. */
+export interface LoginConfiguration {
+  readonly login: 'built-in' | 'external'
+  /** Only with an external login. */
+  readonly name?: string
+  /** Only with an external login. */
+  readonly logoutUrl?: string
+}
+
+/** Options of {@link createGate}. Unknown options throw. */
+export interface GateOptions<P extends Principal = Principal> {
+  /** Schemes in order of trial; at least one. */
+  readonly schemes: readonly Scheme<P>[]
+  /** Rules in order; the first that matches decides. Nothing matched = required, kind `user`. */
+  readonly rules?: readonly RuleOptions[]
+  /**
+   * Origins of the pages that may use ambient credentials, exact (`https://gateway.example.com`).
+   * Required as soon as a scheme is ambient or a rule is deferred; never derived from `Host`.
+   */
+  readonly origins?: readonly string[]
+  /** Further values of `Host` that are ours, besides those of `origins` (DNS rebinding). */
+  readonly hosts?: readonly string[]
+  /** Proxies whose `X-Forwarded-For` counts: addresses, CIDR ranges, `loopback`, `private`. Default: none. */
+  readonly trustedProxies?: readonly string[]
+  /** Where browsers are sent to log in. Absent: pages get the problem document, too. */
+  readonly login?: { readonly page: string }
+  /** Setup state: pages go to `page` and APIs get `setup_required` until `required()` answers false once. */
+  readonly setup?: SetupOptions
+  /** Somebody else does the login; `login` and `setup` have no effect then. */
+  readonly externalLogin?: ExternalLoginOptions
+  /** Name in the marker header and in the realm, so that two gates can be told apart. Default: `upgate`. */
+  readonly name?: string
+  readonly clock?: Clock
+  readonly logger?: Logger
+}
+
+/** What a single route demands; see {@link Gate.require}. */
+export type RequireOptions = Omit<RuleOptions, 'path' | 'methods' | 'access' | 'upgrade' | 'handshake'>
+
+/** What an adapter needs: a decision, and its rendering. */
+export interface Decider<P extends Principal = Principal> {
+  /** A value where nothing must be awaited, else a promise. Never throws and never rejects. */
+  decide(request: AuthRequest): MaybePromise<Decision<P>>
+  /** Turns a refusal or preflight into status, headers and body; adapters only write that. */
+  render(
+    decision: Exclude<Decision<P>, { outcome: 'allow' | 'defer' }>,
+    request: AuthRequest,
+  ): RenderedResponse
+  /** Keeps a decision for {@link Gate.principalOf}, under the host's own request object. */
+  remember(native: object, decision: Decision<P>): void
+  /** The decision kept for a request object by this gate, if there is one. */
+  decisionOf(native: object): Decision<P> | undefined
+}
+
+/** What `createGate` returns. */
+export interface Gate<P extends Principal = Principal> extends Decider<P> {
+  /** Decides what an in-band credential yields, by the rule of the deferred decision. Never throws and never rejects. */
+  resume(deferred: Defer<P>, inBand: InBand): MaybePromise<Resumption<P>>
+  /** The whole trace for any request, redacted; consumes no ticket and counts no failure. */
+  explain(request: AuthRequest): Promise<Explanation>
+  /**
+   * Lists what is open to which principals, on which transport and for which methods, with what earlier rules take away
+   * left out: for a test that keeps it as a snapshot, and for people. Where an earlier rule decides some of a rule's
+   * paths and lets in more, as `/a/:x` does of `/:y/admin`, the line has it among its `overlaps`.
+   *
+   * HTTP requests on deferred paths are answered 426 and have no line.
+   *
+   * @example
+   * expect(gate.rules().filter((line) => line.openTo === 'anyone').map((line) => line.path)).toEqual(['/health'])
+   */
+  rules(): readonly ListedRule[]
+  /** A decider for a single route: same schemes, same checks, its own demands. */
+  require(options?: RequireOptions): Decider<P>
+  /**
+   * The client's address in canonical form, by `trustedProxies`; `undefined` where it is unknown: limits per
+   * address must not count such clients together.
+   */
+  clientAddressOf(request: AuthRequest): string | undefined
+  /** Who the request is from, as decided; `undefined` for anonymous or undecided requests. */
+  principalOf(native: object): P | undefined
+  /** How people log in here, to be served as a public document so that pages can show it. */
+  readonly loginConfiguration: LoginConfiguration
+  readonly connections: Connections
+  readonly events: AuditEvents
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly name: string
+  /** The path patterns of deferred rules: what must have an owner on a guarded server. */
+  readonly deferredPaths: readonly string[]
+  /**
+   * The label of the first rule that lets WebSockets in without a principal on some path of a pattern (`public` or
+   * `optional`, with `upgrade: true`); `undefined` where every socket there has a principal.
+   *
+   * @throws TypeError for what is no pattern
+   */
+  anonymousRuleFor(path: string): string | undefined
+  /** Unsubscribes from the revocation feeds and cancels timers. Live connections stay as they are. */
+  close(): void
+}

@@ -1,0 +1,68 @@
+import { atOnce } from '../async/maybe-promise.ts'
+import type { RefusalCode } from '../contract/codes.ts'
+import type { Declared, Dropped } from '../contract/handshake.ts'
+import type { Principal } from '../contract/principal.ts'
+import type { CompiledRule } from '../contract/rules.ts'
+
+/** Why a principal may not enter under a rule, or `undefined` when it may. Throws what `agreesWithEdge` throws. */
+export function whyNotAuthorized(
+  rule: CompiledRule,
+  principal: Principal,
+  edgePrincipal: Principal | undefined,
+): { readonly code: RefusalCode; readonly detail?: string } | undefined {
+  if (!rule.kinds.includes(principal.kind)) {
+    return {
+      code: 'kind_not_allowed',
+      detail: `A principal of kind ${principal.kind} may not enter here; admitted: ${rule.kinds.join(', ') || 'none'}.`,
+    }
+  }
+  if (rule.schemes !== undefined && !rule.schemes.includes(principal.scheme))
+    return { code: 'scheme_not_allowed' }
+  if (rule.rolesImpossible === true) return { code: 'role_required' }
+  if (rule.roles.length > 0 && !rule.roles.some((role) => principal.roles.includes(role)))
+    return { code: 'role_required' }
+  for (const scope of rule.scopes) {
+    if (principal.scopes.includes(scope)) continue
+    const missing = rule.scopes.filter((wanted) => !principal.scopes.includes(wanted))
+    return { code: 'insufficient_scope', detail: `The credential lacks: ${missing.join(', ')}.` }
+  }
+  if (rule.agreesWithEdge !== undefined) {
+    if (edgePrincipal === undefined) return { code: 'edge_mismatch' }
+    const agreed: unknown = atOnce('agreesWithEdge', rule.agreesWithEdge(edgePrincipal, principal))
+    // Only `true` is agreement: a forgotten `return` must not let anybody in.
+    if (agreed !== true) return { code: 'edge_mismatch' }
+  }
+  return undefined
+}
+
+/**
+ * Applies what a client says of itself: it can only narrow what its record holds.
+ *
+ * @returns the principal, narrowed, and what was asked for and not granted
+ */
+export function narrow<P extends Principal>(
+  principal: P,
+  declared: Declared | undefined,
+): { readonly principal: P; readonly dropped: Dropped | undefined } {
+  if (declared === undefined) return { principal, dropped: undefined }
+  const dropped: { role?: string; scopes?: readonly string[]; id?: string } = {}
+  let { scopes, roles } = principal
+  if (declared.role !== undefined) {
+    if (roles.includes(declared.role)) roles = [declared.role]
+    else dropped.role = declared.role
+  }
+  if (declared.scopes !== undefined) {
+    const asked = new Set(declared.scopes)
+    const refused = [...asked].filter((scope) => !principal.scopes.includes(scope))
+    if (refused.length > 0) dropped.scopes = refused
+    scopes = principal.scopes.filter((scope) => asked.has(scope))
+  }
+  if (declared.id !== undefined && declared.id !== principal.id) dropped.id = declared.id
+  const same = scopes === principal.scopes && roles === principal.roles
+  return {
+    principal: same
+      ? principal
+      : Object.freeze({ ...principal, scopes: Object.freeze([...scopes]), roles: Object.freeze([...roles]) }),
+    dropped: Object.keys(dropped).length === 0 ? undefined : dropped,
+  }
+}

@@ -1,0 +1,316 @@
+import { createRenderer } from '../answer/render.ts'
+import { isPromiseLike } from '../async/maybe-promise.ts'
+import type { MaybePromise, PrincipalOf, Scheme } from '../contract/credential.ts'
+import type { Decision } from '../contract/decision.ts'
+import type { EventPlace } from '../contract/events.ts'
+import type { Decider, Gate, GateOptions } from '../contract/gate.ts'
+import type { Principal } from '../contract/principal.ts'
+import type { AuthRequest } from '../contract/request.ts'
+import { createFaultLog } from '../faults/fault-log.ts'
+import { createAuditEvents } from '../live/audit-events.ts'
+import { createConnections } from '../live/connections.ts'
+import { assertKnownOptions, checkPorts, isCallable, nameOf, readOptions, wrongOption } from '../options.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Logger } from '../ports/logger.ts'
+import type { RevocationFeed } from '../ports/revocations.ts'
+import { compileClientAddresses } from '../request/client-address.ts'
+import { compileOriginPolicy } from '../request/origin.ts'
+import { pathOf } from '../request/target.ts'
+import { anonymousRuleFor } from '../rules/anonymous-sockets.ts'
+import { compileExternalLogin } from '../rules/closed-paths.ts'
+import { compileRule, compileRules } from '../rules/compile-rules.ts'
+import { reachOf } from '../rules/hidden-rules.ts'
+import { Matcher } from '../rules/matcher.ts'
+import { Reaches } from '../rules/reach.ts'
+import { listRules } from '../rules/rule-listing.ts'
+import { Engine } from './engine.ts'
+import { explain } from './explain.ts'
+import { Prover } from './prover.ts'
+import { SlowDown } from './slow-down.ts'
+
+/** What the surroundings provide where the options do not: the core has no clock and no console of its own. */
+export interface GateDefaults {
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+const optionNames = [
+  'schemes',
+  'rules',
+  'origins',
+  'hosts',
+  'trustedProxies',
+  'login',
+  'setup',
+  'externalLogin',
+  'name',
+  'clock',
+  'logger',
+]
+
+/** Creates a gate; see the exported `createGate`, which adds the defaults of the platform. */
+export function createGateWith<const S extends readonly Scheme[]>(
+  options: GateOptions<PrincipalOf<S>> & { readonly schemes: S },
+  defaults: GateDefaults,
+): Gate<PrincipalOf<S>> {
+  type P = PrincipalOf<S>
+  const {
+    rules = [],
+    login,
+    setup,
+    externalLogin,
+    name = 'upgate',
+    clock = defaults.clock,
+    logger = defaults.logger,
+    origins,
+    hosts,
+    trustedProxies,
+    schemes: givenSchemes,
+  } = readOptions('createGate', options, optionNames)
+  const schemes = checkSchemes<P>(givenSchemes as unknown as readonly Scheme<P>[])
+  checkPorts('createGate', { clock, logger })
+  if (typeof name !== 'string' || !/^[A-Za-z0-9._-]{1,64}$/.test(name)) {
+    throw new TypeError('createGate: `name` must be 1 to 64 letters, digits, dots, dashes or underscores.')
+  }
+  const schemeNames = schemes.map((scheme) => scheme.name)
+  const patterns = compileRules(rules, schemeNames)
+  checkOrigins({ origins, hosts, rules }, schemes)
+  const unmatched = compileRule({ access: 'required' }, -1, '(unmatched)', schemeNames, 'createGate')
+  const reaches = new Reaches(patterns)
+  const reached = reachOf(patterns, reaches)
+  const matcher = new Matcher(patterns, unmatched)
+  checkPage('login', login, ['page'], matcher)
+  checkPage('setup', setup, ['page', 'required'], matcher)
+  if (setup !== undefined && !isCallable(setup.required)) {
+    throw new TypeError(
+      'createGate: `setup.required` must be a function that says whether there is no account yet.',
+    )
+  }
+
+  const external = externalLogin === undefined ? undefined : compileExternalLogin(externalLogin, schemeNames)
+  const originPolicy = compileOriginPolicy(origins, hosts)
+  const clientAddresses = compileClientAddresses(trustedProxies, (message) => logger.warn(message))
+  const connections = createConnections({ clock })
+  const events = createAuditEvents(logger)
+  const slowDown = new SlowDown<P>(clock)
+  const faults = createFaultLog({ clock, logger })
+  const prover = new Prover<P>(schemes, connections, clock, faults)
+  const engine = new Engine<P>({
+    matcher,
+    closed: external?.closed,
+    prover,
+    schemes,
+    originPolicy,
+    clientAddresses,
+    setup: external === undefined ? setup : undefined,
+    faults,
+  })
+  const render = createRenderer({
+    name,
+    loginPage: external === undefined ? login?.page : undefined,
+    setupPage: external === undefined ? setup?.page : undefined,
+    externalLogin: external?.configuration,
+    originPolicy,
+    challenges: [...new Set(schemes.flatMap((scheme) => scheme.challenge ?? []))],
+  })
+  const decisions = new WeakMap<object, Decision<P>>()
+
+  const feeds = new Set(
+    schemes.flatMap((scheme): RevocationFeed[] =>
+      scheme.revocations === undefined ? [] : [scheme.revocations],
+    ),
+  )
+  const unsubscribe = [...feeds].map((feed) =>
+    feed.subscribe((revocation) => {
+      const closed = connections.close(revocation.selector, revocation.reason)
+      if (events.active) events.emit({ type: 'revoked', at: clock.now(), revocation, closed })
+    }),
+  )
+
+  // Two schemes over one service tell of the same things: once is enough.
+  for (const source of new Set(schemes.flatMap((scheme) => scheme.events ?? []))) {
+    unsubscribe.push(source.subscribe((event) => events.emit(event)))
+  }
+
+  const placeOf = (request: AuthRequest): EventPlace => ({
+    method: request.method,
+    path: pathOf(request.target).slice(0, 256),
+    clientAddress: clientAddresses.of(request),
+  })
+  const report = (request: AuthRequest, decision: Decision<P>): Decision<P> => {
+    if (!events.active) return decision
+    const at = clock.now()
+    const place = placeOf(request)
+    if (decision.outcome === 'allow') {
+      events.emit({ type: 'allowed', at, place, principal: decision.principal, rule: decision.rule.label })
+    } else if (decision.outcome === 'defer') {
+      events.emit({ type: 'deferred', at, place, rule: decision.rule.label })
+    } else if (decision.outcome !== 'preflight') {
+      const { code, status, detail, principal, rule, scheme, note } = decision
+      const refusal = { code, status, detail, principal, rule: rule?.label, scheme, note }
+      events.emit({ type: 'refused', at, place, ...refusal })
+    }
+    return decision
+  }
+  const reported = (request: AuthRequest, decision: MaybePromise<Decision<P>>): MaybePromise<Decision<P>> => {
+    return isPromiseLike(decision)
+      ? decision.then((settled) => report(request, settled))
+      : report(request, decision)
+  }
+  const slowed = (request: AuthRequest, decision: MaybePromise<Decision<P>>): MaybePromise<Decision<P>> => {
+    const told = events.active ? reported(request, decision) : decision
+    // Nothing is made for what is let in at once.
+    if ((told as Partial<Decision<P>>).outcome === 'allow') return told
+    return slowDown.pass(told, () => clientAddresses.of(request))
+  }
+  const shared = {
+    render,
+    remember(native: object, decision: Decision<P>) {
+      decisions.set(native, decision)
+    },
+    decisionOf: (native: object) => decisions.get(native),
+  }
+
+  return {
+    ...shared,
+    decide: (request) => slowed(request, engine.decide(request)),
+    resume: (deferred, inBand) => engine.resume(deferred, inBand),
+    rules: () => listRules(reached, reaches, unmatched),
+    explain: (request) => explain(engine, { patterns, clientAddresses }, request),
+    require(demands = {}): Decider<P> {
+      assertKnownOptions('gate.require', demands, [
+        'kinds',
+        'scopes',
+        'roles',
+        'schemes',
+        'challenge',
+        'dangerouslyAllowForeignOrigins',
+      ])
+      const rule = compileRule({ ...demands, access: 'required' }, -2, '(route)', schemeNames, 'gate.require')
+      return { ...shared, decide: (request) => slowed(request, engine.decideUnder(rule, request)) }
+    },
+    clientAddressOf: (request) => clientAddresses.of(request),
+    principalOf(native) {
+      const decision = decisions.get(native)
+      return decision?.outcome === 'allow' ? decision.principal : undefined
+    },
+    loginConfiguration: external?.configuration ?? { login: 'built-in' },
+    connections,
+    events,
+    clock,
+    logger,
+    name,
+    deferredPaths: patterns.flatMap(({ rule, pattern }) =>
+      rule.access === 'deferred' ? [pattern.source] : [],
+    ),
+    anonymousRuleFor: (path) => anonymousRuleFor(patterns, path, 'gate.anonymousRuleFor'),
+    close() {
+      for (const remove of unsubscribe) remove()
+      faults.close()
+    },
+  }
+}
+
+function checkSchemes<P extends Principal>(schemes: readonly Scheme<P>[]): readonly Scheme<P>[] {
+  if (!Array.isArray(schemes) || schemes.length === 0) {
+    const given = schemes === undefined || Array.isArray(schemes) ? '' : `, not ${nameOf(schemes)}`
+    throw new TypeError(
+      `createGate: \`schemes\` must hold at least one scheme, for example [apiKey({ keys })]${given}; without one nobody could ever enter.`,
+    )
+  }
+  const names = new Set<string>()
+  for (const [index, scheme] of schemes.entries()) {
+    if (typeof scheme?.name !== 'string' || scheme.name === '' || typeof scheme.verify !== 'function') {
+      throw new TypeError(
+        `createGate: \`schemes[${index}]\` is not a scheme but ${nameOf(scheme)}: it needs a \`name\` and a \`verify\` function.`,
+      )
+    }
+    checkScheme(scheme, index)
+    if (names.has(scheme.name)) {
+      throw new TypeError(
+        `createGate: \`schemes\` holds two schemes named ${JSON.stringify(scheme.name)}; give one another \`name\`.`,
+      )
+    }
+    names.add(scheme.name)
+  }
+  return schemes
+}
+
+/** A scheme of the application's own: what it lacks would fail at the first request, or never count. */
+function checkScheme<P extends Principal>(scheme: Scheme<P>, index: number): void {
+  const where = `createGate: \`schemes[${index}]\` (${scheme.name})`
+  if (typeof scheme.ambient !== 'boolean') {
+    throw new TypeError(
+      `${where}: \`ambient\` must be true or false: true if browsers send the credential by themselves, as they do cookies.`,
+    )
+  }
+  for (const method of ['extract', 'claims', 'clearCookie'] as const) {
+    if (scheme[method] !== undefined && typeof scheme[method] !== 'function') {
+      throw new TypeError(`${where}: \`${method}\` must be a function, not ${nameOf(scheme[method])}.`)
+    }
+  }
+  if (scheme.headers !== undefined && !Array.isArray(scheme.headers)) {
+    throw new TypeError(`${where}: \`headers\` must be a list of names, not ${nameOf(scheme.headers)}.`)
+  }
+  for (const feed of ['revocations', 'events'] as const) {
+    if (scheme[feed] !== undefined && typeof scheme[feed]?.subscribe !== 'function') {
+      throw new TypeError(
+        `${where}: \`${feed}\` must have the method \`subscribe\`, as those of the services have.`,
+      )
+    }
+  }
+}
+
+function checkOrigins(
+  options: { readonly [O in 'origins' | 'hosts' | 'rules']: GateOptions[O] | undefined },
+  schemes: readonly Scheme<never>[] | readonly Scheme[],
+): void {
+  for (const option of ['origins', 'hosts'] as const) {
+    const value = options[option]
+    if (value === undefined || Array.isArray(value)) continue
+    const example = option === 'origins' ? "['https://gateway.example.com']" : "['localhost:8787']"
+    throw wrongOption('createGate', option, `a list such as ${example}`, value)
+  }
+  if (options.origins !== undefined && options.origins.length > 0) return
+  const ambient = schemes.find((scheme) => scheme.ambient)
+  if (ambient !== undefined) {
+    throw new TypeError(
+      `createGate: \`origins\` is required, because the scheme ${JSON.stringify(ambient.name)} is sent by browsers on their own. List the origins of your pages, for example ['https://gateway.example.com'].`,
+    )
+  }
+  if (options.rules?.some((rule) => rule.access === 'deferred') === true) {
+    throw new TypeError(
+      "createGate: `origins` is required, because a rule is deferred and any web page can open a WebSocket. List the origins of your pages, for example ['https://gateway.example.com'].",
+    )
+  }
+}
+
+/** A login page that itself demands a login would send browsers round in circles. */
+function checkPage(
+  option: 'login' | 'setup',
+  value: { readonly page: string } | undefined,
+  known: readonly string[],
+  matcher: Matcher,
+): void {
+  if (value === undefined) return
+  if (typeof value !== 'object' || value === null) {
+    throw wrongOption('createGate', option, `an object, such as { page: '/${option}' }`, value)
+  }
+  assertKnownOptions(`createGate: \`${option}\``, value, known)
+  const { page } = value
+  const match =
+    typeof page === 'string' && page.startsWith('/')
+      ? matcher.match(page, undefined, 'GET', false)
+      : 'ambiguous'
+  if (
+    typeof match === 'string' ||
+    'malformed' in match ||
+    (match.access !== 'public' && match.access !== 'optional')
+  ) {
+    throw new TypeError(
+      typeof page === 'string'
+        ? `createGate: \`${option}.page\` ${JSON.stringify(page)} must be a path that a public rule lets in, or browsers would be redirected in circles. Add { path: ${JSON.stringify(page)}, access: 'public' } to \`rules\`.`
+        : `createGate: \`${option}.page\` must be the path of a page that a public rule lets in, not ${nameOf(page)}.`,
+    )
+  }
+}

@@ -1,0 +1,475 @@
+import { andThen, isPromiseLike } from '../async/maybe-promise.ts'
+import type { RefusalCode } from '../contract/codes.ts'
+import type { Credential, MaybePromise, Scheme, Verification, VerifyContext } from '../contract/credential.ts'
+import type { Allow, Decision, Defer, HeaderList, InBand, Refused, Resumption } from '../contract/decision.ts'
+import type { SetupOptions } from '../contract/gate.ts'
+import type { Principal } from '../contract/principal.ts'
+import { type AuthRequest, headerOf } from '../contract/request.ts'
+import type { CompiledRule } from '../contract/rules.ts'
+import type { FaultLog } from '../faults/fault-log.ts'
+import { whyNotCanonical } from '../request/canonical-form.ts'
+import type { ClientAddresses } from '../request/client-address.ts'
+import {
+  corsHeaders,
+  isOurHost,
+  isPreflight,
+  isSafeMethod,
+  judgeOrigin,
+  type OriginPolicy,
+  type OriginVerdict,
+  preflightHeaders,
+} from '../request/origin.ts'
+import { pathOf } from '../request/target.ts'
+import { asksForWebSocket, checkWebSocketHandshake } from '../request/upgrade-request.ts'
+import type { ClosedPaths } from '../rules/closed-paths.ts'
+import type { Matcher } from '../rules/matcher.ts'
+import { narrow, whyNotAuthorized } from './authorize.ts'
+import { type Proof, type Prover, secretsOf } from './prover.ts'
+import { type RefusalDetails, refuse } from './refusals.ts'
+import type { Trace } from './trace.ts'
+
+/** What an {@link Engine} is made of; compiled and checked by `createGate`. */
+export interface EngineParts<P extends Principal> {
+  readonly matcher: Matcher
+  /** Paths that an external login closes. */
+  readonly closed: ClosedPaths | undefined
+  readonly prover: Prover<P>
+  readonly schemes: readonly Scheme<P>[]
+  readonly originPolicy: OriginPolicy
+  readonly clientAddresses: ClientAddresses
+  readonly setup: SetupOptions | undefined
+  readonly faults: FaultLog
+}
+
+/** Circumstances of one request; what costs something is only worked out where somebody asks. */
+class Circumstances implements VerifyContext {
+  readonly dryRun: boolean
+  /** `connections.mark()` from before anything was verified. */
+  readonly since: number
+  // Not `#private`: those cost measurably more to set up, and one of these is made for every request.
+  private readonly request: AuthRequest
+  private readonly addresses: ClientAddresses
+
+  constructor(request: AuthRequest, addresses: ClientAddresses, dryRun: boolean, since: number) {
+    this.request = request
+    this.addresses = addresses
+    this.dryRun = dryRun
+    this.since = since
+  }
+
+  get clientAddress(): string | undefined {
+    return this.addresses.of(this.request)
+  }
+
+  get path(): string {
+    return pathOf(this.request.target)
+  }
+
+  get origin(): string | undefined {
+    return headerOf(this.request, 'origin')
+  }
+}
+
+/** Takes the decisions. Every way to a handler goes through here. */
+export class Engine<P extends Principal> {
+  readonly #parts: EngineParts<P>
+  /** Answers for exact public paths, made beforehand: nothing is allocated for them. */
+  readonly #open = new Map<string, Allow<P>>()
+  #setupDone = false
+
+  constructor(parts: EngineParts<P>) {
+    this.#parts = parts
+    for (const [path, rule] of parts.matcher.openPaths()) {
+      if (parts.closed?.has(path, undefined) !== true) this.#open.set(path, allow(rule))
+    }
+  }
+
+  decide(request: AuthRequest, trace?: Trace): MaybePromise<Decision<P>> {
+    if (
+      trace === undefined &&
+      request.kind === 'http' &&
+      (request.method === 'GET' || request.method === 'HEAD')
+    ) {
+      const open = this.#open.get(request.target)
+      if (open !== undefined && request.rewrittenTarget === undefined) {
+        const { headers } = request
+        if (headers.upgrade === undefined && headers.origin === undefined) return open
+      }
+    }
+    // Written out instead of shared as a closure: one fewer allocation on every request.
+    try {
+      const decision = this.#decide(request, trace)
+      return isPromiseLike(decision) ? this.#caught(decision, request) : decision
+    } catch (error) {
+      return this.#failed(error, request)
+    }
+  }
+
+  /** Decides under a given rule, whatever the path: for single routes. */
+  decideUnder(rule: CompiledRule, request: AuthRequest): MaybePromise<Decision<P>> {
+    try {
+      const method = refuseMethod(request.method)
+      const decision = method ?? this.#decideUnder(rule, request, asksForWebSocket(request), undefined)
+      return isPromiseLike(decision) ? this.#caught(decision, request) : decision
+    } catch (error) {
+      return this.#failed(error, request)
+    }
+  }
+
+  #caught(decision: PromiseLike<Decision<P>>, request: AuthRequest): PromiseLike<Decision<P>> {
+    return decision.then(undefined, (error: unknown) => this.#failed(error, request))
+  }
+
+  #failed(error: unknown, request: AuthRequest | undefined, credential?: Credential): Refused {
+    this.#parts.faults.report({
+      message: 'A decision failed; the request is refused.',
+      place: {},
+      error,
+      secrets: secretsOf(request, credential),
+    })
+    return refuse('unavailable')
+  }
+
+  /** Why a principal may not enter. An `agreesWithEdge` that breaks agrees to nothing. */
+  #whyNot(
+    rule: CompiledRule,
+    principal: Principal,
+    edgePrincipal: Principal | undefined,
+    request: AuthRequest | undefined,
+    credential?: Credential,
+  ): (RefusalDetails & { readonly code: RefusalCode }) | undefined {
+    try {
+      return whyNotAuthorized(rule, principal, edgePrincipal)
+    } catch (error) {
+      const { scheme } = principal
+      this.#parts.faults.report({
+        message: 'Whether a principal may enter could not be found out.',
+        place: { rule: rule.label, scheme },
+        error,
+        secrets: secretsOf(request, credential),
+      })
+      return {
+        code: 'unavailable',
+        scheme,
+        note: `The demands of the rule ${rule.label} could not be checked.`,
+      }
+    }
+  }
+
+  #decide(request: AuthRequest, trace: Trace | undefined): MaybePromise<Decision<P>> {
+    const refusedMethod = refuseMethod(request.method)
+    if (refusedMethod !== undefined) return refusedMethod
+    const upgrade = asksForWebSocket(request)
+    const { matcher } = this.#parts
+    const { target, rewrittenTarget, method } = request
+    let match = matcher.match(target, rewrittenTarget, method, upgrade)
+    // Where nothing took the socket over, a handler of HTTP answers it: the headers alone must not choose the rules.
+    if (upgrade && request.kind === 'http') {
+      match = matcher.stricter(match, matcher.match(target, rewrittenTarget, method, false))
+    }
+    if (this.#parts.closed?.has(request.target, request.rewrittenTarget) === true)
+      return refuse('external_login')
+    if (match === 'ambiguous') return refuse('ambiguous_target', { detail: describeAmbiguity(request) })
+    if ('malformed' in match) return refuse('malformed_target', { detail: match.malformed })
+    return this.#decideUnder(match, request, upgrade, trace)
+  }
+
+  #decideUnder(
+    rule: CompiledRule,
+    request: AuthRequest,
+    upgrade: boolean,
+    trace: Trace | undefined,
+  ): MaybePromise<Decision<P>> {
+    const { originPolicy, prover, clientAddresses } = this.#parts
+    if (upgrade) {
+      const malformed = checkWebSocketHandshake(request, rule)
+      if (malformed !== undefined) return malformed
+    } else if (rule.access === 'deferred') {
+      return refuse('upgrade_required', {
+        rule,
+        headers: [
+          ['Upgrade', 'websocket'],
+          ['Sec-WebSocket-Version', '13'],
+        ],
+      })
+    }
+
+    const safe = !upgrade && isSafeMethod(request.method)
+    const verdict = judgeOrigin(originPolicy, request, upgrade)
+    if (trace !== undefined) trace.add('origin', `${verdict}${describeOrigin(request)}`)
+    if (isPreflight(request) && !upgrade) {
+      if (verdict === 'allowed')
+        return { outcome: 'preflight', rule, headers: preflightHeaders(request, true) }
+      if (rule.allowForeignOrigins)
+        return { outcome: 'preflight', rule, headers: preflightHeaders(request, false) }
+      return refuseOrigin(request, rule)
+    }
+    if (verdict === 'foreign' && !safe && !rule.allowForeignOrigins) return refuseOrigin(request, rule)
+    if (rule.access === 'public')
+      return allow<P>(rule, undefined, undefined, allowHeaders(request, verdict, undefined))
+
+    if (!upgrade && !isOurHost(originPolicy, request)) return this.#refuseHost(request, rule, trace)
+
+    const duplicate = prover.duplicateHeader(request)
+    if (duplicate !== undefined && !(rule.access === 'deferred' && prover.carriesCredential(duplicate))) {
+      return refuse('duplicate_header', { rule, detail: `The header ${duplicate} was sent more than once.` })
+    }
+    // Which pages may use what the browser sends by itself. Reading is left to SameSite and CORS.
+    const ambientCounts = upgrade ? verdict === 'allowed' : safe || verdict !== 'foreign'
+    const context = new Circumstances(request, clientAddresses, trace !== undefined, prover.mark())
+    const proof: MaybePromise<Proof<P>> =
+      duplicate !== undefined
+        ? {
+            principal: undefined,
+            edgePrincipal: undefined,
+            failure: refuse('duplicate_header', { rule }),
+            clear: undefined,
+          }
+        : prover.prove(request, rule, ambientCounts, context, trace)
+    return isPromiseLike(proof)
+      ? proof.then((settled) => this.#judge(rule, request, verdict, settled, context))
+      : this.#judge(rule, request, verdict, proof, context)
+  }
+
+  /** The client is told what it sent; which hosts are ours is for the operator. */
+  #refuseHost(request: AuthRequest, rule: CompiledRule, trace: Trace | undefined): Refused {
+    const { originPolicy, faults } = this.#parts
+    const host = headerOf(request, 'host')
+    const sent = host === undefined ? undefined : printable(host)
+    const ours = originPolicy.hosts?.join(', ') ?? ''
+    const note = `Hosts of this gate are: ${ours}. If clients should use another one, add it to \`hosts\`, or its origin to \`origins\`.`
+    if (trace === undefined) faults.warn('A request was refused for its Host.', { host: sent, note })
+    else trace.add('host', `${sent ?? 'none'} is not ours`)
+    const detail =
+      sent === undefined
+        ? 'The request has no Host header.'
+        : `The Host header names ${sent}, which is not a host of this server.`
+    return refuse('host_refused', { rule, detail, note })
+  }
+
+  #judge(
+    rule: CompiledRule,
+    request: AuthRequest,
+    verdict: OriginVerdict,
+    proof: Proof<P>,
+    context: Circumstances,
+  ): MaybePromise<Decision<P>> {
+    if (rule.access === 'deferred') return this.#judgeDeferred(rule, request, verdict, proof, context)
+    const cleared: HeaderList | undefined = proof.clear?.map((line) => ['Set-Cookie', line] as const)
+    if (proof.failure !== undefined) return { ...proof.failure, rule, headers: cleared }
+    // The edge's identity is the login where nothing else was sent.
+    const principal = proof.principal ?? proof.edgePrincipal
+    if (principal === undefined) {
+      if (rule.access === 'optional')
+        return allow<P>(rule, undefined, undefined, allowHeaders(request, verdict, cleared))
+      return this.#challenge(rule, request, cleared)
+    }
+    const reason = this.#whyNot(rule, principal, proof.edgePrincipal, request)
+    if (reason !== undefined) return refuse(reason.code, { ...reason, rule, principal, headers: cleared })
+    return allow(rule, principal, proof.edgePrincipal, allowHeaders(request, verdict, cleared), context.since)
+  }
+
+  #judgeDeferred(
+    rule: CompiledRule,
+    request: AuthRequest,
+    verdict: OriginVerdict,
+    proof: Proof<P>,
+    context: Circumstances,
+  ): Decision<P> {
+    const cleared: HeaderList | undefined = proof.clear?.map((line) => ['Set-Cookie', line] as const)
+    const headers = allowHeaders(request, verdict, cleared)
+    const edge = proof.edgePrincipal
+    // The edge says who passed it, not who speaks the protocol, unless the rule names its scheme.
+    const sufficient =
+      proof.principal ?? (edge !== undefined && rule.schemes?.includes(edge.scheme) ? edge : undefined)
+    if (
+      proof.failure === undefined &&
+      sufficient !== undefined &&
+      this.#whyNot(rule, sufficient, edge, request) === undefined
+    ) {
+      return allow(rule, sufficient, edge, headers, context.since)
+    }
+    return {
+      outcome: 'defer',
+      rule,
+      // Compiled rules of this access always have one.
+      handshake: rule.handshake as NonNullable<CompiledRule['handshake']>,
+      httpPrincipal: proof.principal,
+      edgePrincipal: edge,
+      httpFailure: proof.failure?.code,
+      circumstances: {
+        clientAddress: context.clientAddress,
+        dryRun: context.dryRun,
+        path: context.path,
+        origin: context.origin,
+        httpPrincipal: proof.principal,
+      },
+      headers,
+    }
+  }
+
+  /** Nobody proved anything: the login, or the setup while there is no account yet. */
+  #challenge(
+    rule: CompiledRule,
+    request: AuthRequest,
+    headers: HeaderList | undefined,
+  ): MaybePromise<Refused> {
+    const { setup, faults } = this.#parts
+    const login = (): Refused =>
+      refuse('auth_required', { rule, headers, detail: describeStrictness(rule, request) })
+    if (setup === undefined || this.#setupDone) return login()
+    const unknown = (error: unknown): Refused => {
+      // A store that cannot answer is not a store without accounts.
+      faults.report({
+        message: 'Whether setup is required could not be found out.',
+        place: {},
+        error,
+        secrets: secretsOf(request),
+      })
+      return refuse('unavailable', { rule, headers, note: '`setup.required` failed.' })
+    }
+    try {
+      const required = setup.required()
+      const settle = (value: boolean): Refused => {
+        if (value === true) return refuse('setup_required', { rule, headers })
+        this.#setupDone = true
+        return login()
+      }
+      return isPromiseLike(required) ? Promise.resolve(required).then(settle, unknown) : settle(required)
+    } catch (error) {
+      return unknown(error)
+    }
+  }
+
+  resume(deferred: Defer<P>, inBand: InBand): MaybePromise<Resumption<P>> {
+    const failed = (error: unknown): Refused => this.#failed(error, undefined, inBand?.credential)
+    try {
+      const resumption = this.#resume(deferred, inBand)
+      return isPromiseLike(resumption) ? resumption.then(undefined, failed) : resumption
+    } catch (error) {
+      return failed(error)
+    }
+  }
+
+  #resume(deferred: Defer<P>, inBand: InBand): MaybePromise<Resumption<P>> {
+    const { rule, circumstances } = deferred
+    const { prover, schemes } = this.#parts
+    const { credential } = inBand
+    for (const scheme of schemes) {
+      if (scheme.claims === undefined) continue
+      if (rule.schemes !== undefined && !rule.schemes.includes(scheme.name)) continue
+      const claimed = prover.claims(scheme, credential, rule)
+      if (claimed === false) continue
+      if (claimed !== true) return claimed
+      return andThen(prover.verify(scheme, credential, circumstances), (verification) =>
+        this.#admit(deferred, scheme, verification, inBand),
+      )
+    }
+    return refuse('invalid_credential', { rule })
+  }
+
+  #admit(
+    deferred: Defer<P>,
+    scheme: Scheme<P>,
+    verification: Verification<P>,
+    inBand: InBand,
+  ): MaybePromise<Resumption<P>> {
+    const { rule, httpPrincipal, circumstances } = deferred
+    const { prover } = this.#parts
+    const refused = prover.refusalOf(verification, rule, scheme)
+    if (refused !== undefined || verification.outcome !== 'authenticated')
+      return refused ?? refuse('unavailable', { rule })
+    const { principal: verified, issued, issue } = verification
+    if (
+      httpPrincipal !== undefined &&
+      (httpPrincipal.id !== verified.id || httpPrincipal.kind !== verified.kind)
+    ) {
+      return refuse('principal_mismatch', { rule, principal: verified })
+    }
+    const reason = this.#whyNot(rule, verified, deferred.edgePrincipal, undefined, inBand.credential)
+    if (reason !== undefined) return refuse(reason.code, { ...reason, rule, principal: verified })
+    if (issue !== undefined) {
+      return andThen(prover.issue(scheme, issue, inBand.credential, circumstances), (final) => {
+        // Judged once more as it is now: what was checked before must be what is let in.
+        const settled = final.outcome === 'authenticated' ? withoutIssue(final) : final
+        return this.#admit(deferred, scheme, settled, inBand)
+      })
+    }
+    const { principal, dropped } = narrow(verified, inBand.declared)
+    return { outcome: 'allow', principal, edgePrincipal: deferred.edgePrincipal, dropped, issued }
+  }
+}
+
+function withoutIssue<P extends Principal>(
+  verification: Extract<Verification<P>, { outcome: 'authenticated' }>,
+): Verification<P> {
+  const { issue: _, ...settled } = verification
+  return settled
+}
+
+function allow<P extends Principal>(
+  rule: CompiledRule,
+  principal?: P,
+  edgePrincipal?: Principal,
+  headers?: HeaderList,
+  since?: number,
+): Allow<P> {
+  return { outcome: 'allow', principal, edgePrincipal, rule, headers, since }
+}
+
+function refuseMethod(method: string): Refused | undefined {
+  if (method === 'GET') return undefined
+  const tunnels = method === 'CONNECT' || method === 'TRACE'
+  // Methods are case-sensitive (RFC 9110 section 9.1), and rules name them so; routers take `post` for POST.
+  if (!tunnels && /^[A-Z][A-Z-]*$/.test(method)) return undefined
+  return refuse('method_refused', {
+    detail: tunnels ? undefined : 'The method is no HTTP method in upper case.',
+    headers: [['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS']],
+  })
+}
+
+function unusualIn(request: AuthRequest): string | undefined {
+  return whyNotCanonical(request.target) ?? whyNotCanonical(request.rewrittenTarget ?? '/')
+}
+
+function describeAmbiguity(request: AuthRequest): string | undefined {
+  const unusual = unusualIn(request)
+  return unusual === undefined
+    ? undefined
+    : `The request target can be read in ways that meet different rules: its path holds ${unusual}.`
+}
+
+/** Without it, a public file named `50%25.png` would ask for a login and not say why. */
+function describeStrictness(rule: CompiledRule, request: AuthRequest): string | undefined {
+  // Demands of a single route have nothing to do with its path.
+  const unusual = rule.index < -1 ? undefined : unusualIn(request)
+  return unusual === undefined
+    ? undefined
+    : `No credential was sent, or none that counts here. The path holds ${unusual}, which routers read in more than one way: such a path is not let in without a credential.`
+}
+
+function refuseOrigin(request: AuthRequest, rule: CompiledRule): Refused {
+  return refuse('origin_refused', { rule, detail: `The origin${describeOrigin(request)} is not allowed.` })
+}
+
+/** The Origin as sent, cut and without anything unprintable: users need to see what was refused. */
+function describeOrigin(request: AuthRequest): string {
+  const origin = headerOf(request, 'origin')
+  if (origin === undefined)
+    return headerOf(request, 'sec-fetch-site') === undefined ? '' : ' (another site, says the browser)'
+  return ` ${printable(origin)}`
+}
+
+function printable(text: string): string {
+  return JSON.stringify(text.slice(0, 100).replace(/[^\x20-\x7e]/g, '?'))
+}
+
+function allowHeaders(
+  request: AuthRequest,
+  verdict: OriginVerdict,
+  cleared: HeaderList | undefined,
+): HeaderList | undefined {
+  if (verdict === 'absent' || request.headers.origin === undefined) return cleared
+  const cors = corsHeaders(request, verdict)
+  return cleared === undefined ? cors : [...cors, ...cleared]
+}

@@ -1,0 +1,255 @@
+import type { Principal } from '../contract/principal.ts'
+import type { Clock, Timer } from '../ports/clock.ts'
+import { type RevocationReason, type RevocationSelector, selects } from '../ports/revocations.ts'
+import { PrincipalIndex } from './principal-index.ts'
+import { createSlices } from './slices.ts'
+
+/** An accepted socket or streamed response, as the register sees it. */
+export interface LiveConnection {
+  /** Unique in this process, safe to log. */
+  readonly id: string
+  readonly principal: Principal
+  /** Milliseconds since the epoch at which it was accepted. */
+  readonly acceptedAt: number
+  /** The path it was accepted on, without query. */
+  readonly path: string
+  /**
+   * Stops hearing it. Called at once for every connection that is to be closed, however many they are; `close`
+   * follows, for all but the first ones in a later turn of the event loop. Without it `close` is called at once.
+   */
+  mute?(reason: RevocationReason): void
+  /** Ends it. Must not throw and may be called more than once. */
+  close(reason: RevocationReason): void
+}
+
+/** The register of live connections: what revocation and expiry act on. */
+export interface Connections {
+  /** Adds one and returns its removal. One that has already expired is closed at once. */
+  add(connection: LiveConnection): () => void
+  /**
+   * Closes what the selector concerns; returns how many that were. From then on none of them is in the register, nor
+   * heard; where they are very many, the close frames of the later ones follow within some turns of the event loop.
+   */
+  close(selector: RevocationSelector, reason: RevocationReason): number
+  /** A point in time, for {@link Connections.closedSince}. */
+  mark(): number
+  /**
+   * Why a principal's connections were closed since a mark, if they were: a connection accepted after an
+   * asynchronous verification asks this, because it was not yet in the register when the revocation came.
+   */
+  closedSince(mark: number, principal: Principal): RevocationReason | undefined
+  /** What is live now, in order of acceptance. */
+  list(): IterableIterator<LiveConnection>
+  readonly size: number
+}
+
+/** Options of {@link createConnections}. */
+export interface ConnectionsOptions {
+  readonly clock: Clock
+}
+
+/** Timers take a signed 32-bit number of milliseconds; beyond it they would fire at once. */
+const longestDelay = 2 ** 31 - 1
+
+/** How many closings are remembered; when more happened since a mark, the answer is `revoked`: fail closed. */
+const remembered = 1024
+
+/** Live; no longer so, and about to be closed; or over. */
+type Stage = 'live' | 'ending' | 'over'
+
+interface Entry {
+  readonly connection: LiveConnection
+  readonly principal: Principal
+  /** Place in the heap of expiries; -1 when it does not expire or has left. */
+  place: number
+  stage: Stage
+}
+
+/**
+ * Creates the register of live connections of one process.
+ *
+ * Lookups by principal, session and credential do not depend on how many connections there are; all expiries
+ * share one timer. A connection that the register closes has left it by the time its `close` is called, and closing
+ * very many holds nobody up.
+ */
+export function createConnections(options: ConnectionsOptions): Connections {
+  const { clock } = options
+  const entries = new Set<Entry>()
+  const index = new PrincipalIndex<Entry>()
+  const heap: Entry[] = []
+  const closings: { readonly selector: RevocationSelector; readonly reason: RevocationReason }[] = []
+  const slice = createSlices(clock)
+  let closingCount = 0
+  let size = 0
+  let timer: Timer | undefined
+  let armedFor = Number.POSITIVE_INFINITY
+
+  function unlist(entry: Entry): void {
+    entries.delete(entry)
+    index.delete(entry)
+    if (entry.place >= 0) takeFromHeap(heap, entry)
+    if (heap.length === 0) disarm()
+  }
+
+  /** All stop counting now; taking them off the lists and closing them is what takes time. */
+  function end(concerned: readonly Entry[], reason: RevocationReason): void {
+    const since = clock.now()
+    size -= concerned.length
+    for (const entry of concerned) entry.stage = 'ending'
+    for (const { connection } of concerned) mute(connection, reason)
+    const close = (entry: Entry): void => {
+      if (entry.stage === 'over') return
+      entry.stage = 'over'
+      unlist(entry)
+      if (entry.connection.mute !== undefined) closeNow(entry.connection, reason)
+    }
+    slice(concerned, close, since)
+  }
+
+  function disarm(): void {
+    timer?.cancel()
+    timer = undefined
+    armedFor = Number.POSITIVE_INFINITY
+  }
+
+  // A timer that is early because its connection has left costs one call: cheaper than re-arming at every removal.
+  function arm(): void {
+    const first = heap[0]
+    if (first === undefined) {
+      disarm()
+      return
+    }
+    const at = expiryOf(first)
+    if (timer !== undefined && armedFor <= at) return
+    timer?.cancel()
+    armedFor = at
+    timer = clock.setTimer(Math.min(Math.max(at - clock.now(), 0), longestDelay), expire)
+  }
+
+  function expire(): void {
+    timer = undefined
+    armedFor = Number.POSITIVE_INFINITY
+    const now = clock.now()
+    const due: Entry[] = []
+    for (let first = heap[0]; first !== undefined && expiryOf(first) <= now; first = heap[0]) {
+      takeFromHeap(heap, first)
+      if (first.stage === 'live') due.push(first)
+    }
+    end(due, 'expired')
+    arm()
+  }
+
+  return {
+    add(connection) {
+      const { principal } = connection
+      const entry: Entry = { connection, principal, place: -1, stage: 'live' }
+      if (principal.expiresAt !== undefined && !(principal.expiresAt > clock.now())) {
+        closeNow(connection, 'expired')
+        return () => {}
+      }
+      size++
+      entries.add(entry)
+      index.add(entry)
+      if (principal.expiresAt !== undefined && Number.isFinite(principal.expiresAt)) {
+        entry.place = heap.length
+        heap.push(entry)
+        rise(heap, entry)
+        arm()
+      }
+      return () => {
+        if (entry.stage === 'over') return
+        if (entry.stage === 'live') size--
+        entry.stage = 'over'
+        unlist(entry)
+      }
+    },
+    close(selector, reason) {
+      closings[closingCount++ % remembered] = { selector, reason }
+      const concerned = index.concernedBy(selector, entries).filter(({ stage }) => stage === 'live')
+      end(concerned, reason)
+      return concerned.length
+    },
+    mark: () => closingCount,
+    closedSince(mark, principal) {
+      if (closingCount - mark > remembered) return 'revoked'
+      for (let i = mark; i < closingCount; i++) {
+        const closing = closings[i % remembered]
+        if (closing !== undefined && selects(closing.selector, principal)) return closing.reason
+      }
+      return undefined
+    },
+    *list() {
+      for (const { connection, stage } of entries) if (stage === 'live') yield connection
+    },
+    get size() {
+      return size
+    },
+  }
+}
+
+/** One connection that throws must not keep the others, which are revoked as well, open. */
+function closeNow(connection: LiveConnection, reason: RevocationReason): void {
+  try {
+    connection.close(reason)
+  } catch {}
+}
+
+/** One that cannot be silenced is closed at once. */
+function mute(connection: LiveConnection, reason: RevocationReason): void {
+  try {
+    if (connection.mute === undefined) connection.close(reason)
+    else connection.mute(reason)
+  } catch {
+    closeNow(connection, reason)
+  }
+}
+
+function expiryOf(entry: Entry): number {
+  return entry.principal.expiresAt ?? Number.POSITIVE_INFINITY
+}
+
+function put(heap: Entry[], place: number, entry: Entry): void {
+  heap[place] = entry
+  entry.place = place
+}
+
+function rise(heap: Entry[], entry: Entry): void {
+  let place = entry.place
+  while (place > 0) {
+    const above = (place - 1) >> 1
+    const parent = heap[above] as Entry
+    if (expiryOf(parent) <= expiryOf(entry)) break
+    put(heap, place, parent)
+    place = above
+  }
+  put(heap, place, entry)
+}
+
+function sink(heap: Entry[], entry: Entry): void {
+  let place = entry.place
+  for (;;) {
+    let below = 2 * place + 1
+    const left = heap[below]
+    if (left === undefined) break
+    const right = heap[below + 1]
+    let child = left
+    if (right !== undefined && expiryOf(right) < expiryOf(left)) {
+      below++
+      child = right
+    }
+    if (expiryOf(entry) <= expiryOf(child)) break
+    put(heap, place, child)
+    place = below
+  }
+  put(heap, place, entry)
+}
+
+function takeFromHeap(heap: Entry[], entry: Entry): void {
+  const place = entry.place
+  entry.place = -1
+  const last = heap.pop() as Entry
+  if (last === entry) return
+  put(heap, place, last)
+  sink(heap, last)
+  rise(heap, last)
+}

@@ -1,0 +1,145 @@
+import type { HeaderList } from '../contract/decision.ts'
+import { type AuthRequest, headerOf } from '../contract/request.ts'
+import { nameOf } from '../options.ts'
+
+/** The pages and hosts a gate calls its own. */
+export interface OriginPolicy {
+  readonly origins: ReadonlySet<string>
+  /** Lower-case `Host` values that are ours; `undefined` when nothing is configured and nothing is checked. */
+  readonly hosts: readonly string[] | undefined
+}
+
+/**
+ * What the Origin of a request says:
+ * `absent` (no browser, or a safe request), `allowed`, `same-origin` (the browser's word, without an Origin),
+ * or `foreign`.
+ */
+export type OriginVerdict = 'absent' | 'allowed' | 'same-origin' | 'foreign'
+
+// As browsers send them: what is looser would never be equal to what they send, and so never count.
+const hostPart = '(?:[A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(?::[1-9][0-9]{0,4})?'
+const originForm = new RegExp(`^([a-z][a-z0-9+.-]*)://(${hostPart})$`)
+const hostForm = new RegExp(`^${hostPart}$`)
+
+/** Parses `origins` and `hosts`; throws a `TypeError` naming the bad entry. */
+export function compileOriginPolicy(
+  origins: readonly string[] | undefined,
+  hosts: readonly string[] | undefined,
+): OriginPolicy {
+  const allowed = new Set<string>()
+  const known = new Set<string>()
+  for (const origin of origins ?? []) {
+    const parts = typeof origin === 'string' ? originForm.exec(origin) : null
+    if (parts === null || origin !== origin.toLowerCase()) {
+      throw new TypeError(
+        `createGate: \`origins\` has ${shown(origin)}; write scheme, host and port as a browser sends them, in lower case, without a path or a wildcard, and names in other scripts as punycode: 'https://gateway.example.com' or 'http://localhost:8787'.`,
+      )
+    }
+    if (
+      (parts[1] === 'https' && origin.endsWith(':443')) ||
+      (parts[1] === 'http' && origin.endsWith(':80'))
+    ) {
+      throw new TypeError(
+        `createGate: \`origins\` has ${JSON.stringify(origin)}; browsers leave the default port out, so it would never match.`,
+      )
+    }
+    allowed.add(origin)
+    known.add(parts[2] as string)
+  }
+  for (const host of hosts ?? []) {
+    if (typeof host !== 'string' || !hostForm.test(host)) {
+      throw new TypeError(
+        `createGate: \`hosts\` has ${shown(host)}; write a host with its port where it is not the default, without a wildcard: 'localhost:8787'.`,
+      )
+    }
+    // As it is compared: clients leave the default port out.
+    known.add(host.toLowerCase().replace(/:(?:80|443)$/, ''))
+  }
+  return { origins: allowed, hosts: known.size === 0 ? undefined : [...known] }
+}
+
+function shown(entry: unknown): string {
+  return typeof entry === 'string' ? JSON.stringify(entry) : nameOf(entry)
+}
+
+/** Whether the `Host` header names us. True where nothing is configured. */
+export function isOurHost(policy: OriginPolicy, request: AuthRequest): boolean {
+  if (policy.hosts === undefined) return true
+  const host = request.headers.host
+  if (typeof host !== 'string') return false
+  // They are few: comparing is faster than hashing a name that has just come from the wire.
+  if (policy.hosts.includes(host)) return true
+  const lower = host.toLowerCase()
+  return policy.hosts.includes(lower) || policy.hosts.includes(lower.replace(/:(?:80|443)$/, ''))
+}
+
+/** Methods that change nothing (RFC 9110 section 9.2.1). */
+export function isSafeMethod(method: string): boolean {
+  return method === 'GET' || method === 'HEAD' || method === 'OPTIONS'
+}
+
+/**
+ * Judges the Origin of a request. Exact comparison of scheme, host and port; `null` and lists are foreign.
+ */
+export function judgeOrigin(policy: OriginPolicy, request: AuthRequest, upgrade: boolean): OriginVerdict {
+  const origin = request.headers.origin
+  const site = request.headers['sec-fetch-site']
+  if (origin !== undefined && origin !== '') {
+    if (typeof origin === 'string' && policy.origins.has(origin)) return 'allowed'
+    // A form of our own page under `Referrer-Policy: no-referrer` says `null`; the browser's own word on where
+    // it comes from counts then, but only together with a Host of ours: a rebound name is same-origin with itself.
+    if (
+      origin === 'null' &&
+      !upgrade &&
+      site === 'same-origin' &&
+      policy.hosts !== undefined &&
+      isOurHost(policy, request)
+    ) {
+      return 'same-origin'
+    }
+    return 'foreign'
+  }
+  if (site === undefined || site === '') return 'absent'
+  return site === 'same-origin' || site === 'none' ? 'same-origin' : 'foreign'
+}
+
+/** Headers that let a page of an allowed origin read an answer (Fetch standard, CORS protocol). */
+export function corsHeaders(request: AuthRequest, verdict: OriginVerdict): HeaderList {
+  const origin = headerOf(request, 'origin')
+  if (verdict !== 'allowed' || origin === undefined) return vary
+  return [
+    ['Access-Control-Allow-Origin', origin],
+    ['Access-Control-Allow-Credentials', 'true'],
+    ['Access-Control-Expose-Headers', 'Retry-After, Upgate-Refusal, WWW-Authenticate'],
+    ['Vary', 'Origin'],
+  ]
+}
+
+const vary: HeaderList = [['Vary', 'Origin']]
+
+/** Whether a request is a CORS preflight. */
+export function isPreflight(request: AuthRequest): boolean {
+  return (
+    request.method === 'OPTIONS' &&
+    request.headers.origin !== undefined &&
+    request.headers['access-control-request-method'] !== undefined
+  )
+}
+
+/** The answer to a preflight of an allowed origin; nothing is echoed that is not a list of header names. */
+export function preflightHeaders(request: AuthRequest, credentials: boolean): HeaderList {
+  const method = headerOf(request, 'access-control-request-method')
+  const wanted = headerOf(request, 'access-control-request-headers')
+  const headers: [string, string][] = [
+    ['Access-Control-Allow-Origin', headerOf(request, 'origin') ?? ''],
+    ['Access-Control-Max-Age', '600'],
+    ['Vary', 'Origin, Access-Control-Request-Method, Access-Control-Request-Headers'],
+  ]
+  if (credentials) headers.push(['Access-Control-Allow-Credentials', 'true'])
+  if (method !== undefined && /^[A-Za-z]{1,32}$/.test(method))
+    headers.push(['Access-Control-Allow-Methods', method])
+  if (wanted !== undefined && wanted.length <= 1024 && /^[A-Za-z0-9!#$%&'*+.^_`|~, -]+$/.test(wanted)) {
+    headers.push(['Access-Control-Allow-Headers', wanted])
+  }
+  return headers
+}

@@ -1,0 +1,89 @@
+import type { Handshake, HandshakeRefresh, HandshakeStep, RefusalFrames } from '../contract/handshake.ts'
+import { assertKnownOptions, isLate, nameOf } from '../options.ts'
+
+const stepKeys: Readonly<Record<HandshakeStep['step'], readonly string[]>> = {
+  credential: ['step', 'credential', 'declared', 'replay'],
+  send: ['step', 'frames'],
+  ignore: ['step'],
+  reject: ['step', 'code', 'detail'],
+}
+
+/**
+ * Puts a check behind a handshake: what it answers that is no such answer throws a `TypeError` that names it, at once.
+ *
+ * Else a key that is spelt wrong, or a promise where frames were expected, would be a socket that waits for a frame
+ * which never comes, or is closed without a word.
+ */
+export function checkedHandshake(handshake: Handshake): Handshake {
+  const where = `The handshake ${JSON.stringify(handshake.name)}`
+  const { open, claims, refresh } = handshake
+  // Every method by its name, so that one that is added to the contract cannot be forgotten here.
+  const checked: { readonly [Part in keyof Required<Handshake>]: Handshake[Part] | undefined } = {
+    name: handshake.name,
+    open: open && ((context) => frames(`${where}: \`open\``, open.call(handshake, context))),
+    receive: (frame, context) => step(`${where}: \`receive\``, handshake.receive(frame, context)),
+    claims: claims && ((frame) => yesOrNo(`${where}: \`claims\``, claims.call(handshake, frame))),
+    accept: (acceptance, context) => frames(`${where}: \`accept\``, handshake.accept(acceptance, context)),
+    reject: (refusal, context) => refusalFrames(`${where}: \`reject\``, handshake.reject(refusal, context)),
+    refresh: refresh && checkedRefresh(`${where}: \`refresh.`, refresh),
+  }
+  return Object.fromEntries(Object.entries(checked).filter(([, part]) => part !== undefined)) as never
+}
+
+/** A promise would be neither: a frame that was to be verified would pass as data. */
+function yesOrNo(where: string, value: unknown): boolean {
+  if (typeof value === 'boolean') return value
+  isLate(value)
+  throw new TypeError(`${where} must return true or false, not ${nameOf(value)}.`)
+}
+
+function checkedRefresh(where: string, refresh: HandshakeRefresh): HandshakeRefresh {
+  return {
+    marker: refresh.marker,
+    receive(frame) {
+      const answer = refresh.receive(frame)
+      return answer === undefined ? undefined : step(`${where}receive\``, answer)
+    },
+    accept: (acceptance) => frames(`${where}accept\``, refresh.accept(acceptance)),
+    reject: (refusal) => frames(`${where}reject\``, refresh.reject(refusal)),
+    ...(refresh.expiring !== undefined && {
+      expiring: (expiresAt, now) => frames(`${where}expiring\``, refresh.expiring?.(expiresAt, now)),
+    }),
+  }
+}
+
+function frames(where: string, value: unknown): readonly string[] {
+  if (isLate(value) || !Array.isArray(value))
+    throw new TypeError(`${where} must return a list of frames, not ${nameOf(value)}.`)
+  const strange = value.findIndex((frame) => typeof frame !== 'string')
+  if (strange !== -1) {
+    throw new TypeError(
+      `${where} must return frames as strings (JSON.stringify() them), not ${nameOf(value[strange])}.`,
+    )
+  }
+  return value as readonly string[]
+}
+
+function step<S extends HandshakeStep>(where: string, value: S): S {
+  if (isLate(value)) throw new TypeError(`${where} must return a step at once, not a promise.`)
+  const keys = Object.hasOwn(stepKeys, String(value?.step)) ? stepKeys[value.step] : undefined
+  if (keys === undefined) {
+    throw new TypeError(
+      `${where} must return a step: { step: ${Object.keys(stepKeys)
+        .map((name) => `'${name}'`)
+        .join(' | ')}, ... }.`,
+    )
+  }
+  assertKnownOptions(`${where} returned a step`, value, keys)
+  if (value.step === 'send') frames(where, value.frames)
+  return value
+}
+
+function refusalFrames(where: string, value: RefusalFrames): RefusalFrames {
+  if (isLate(value) || typeof value !== 'object' || value === null) {
+    throw new TypeError(`${where} must return { frames, closeCode, closeReason }, not ${nameOf(value)}.`)
+  }
+  assertKnownOptions(`${where} returned`, value, ['frames', 'closeCode', 'closeReason'])
+  frames(`${where}: \`frames\``, value.frames)
+  return value
+}

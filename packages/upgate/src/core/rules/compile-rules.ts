@@ -1,0 +1,194 @@
+import type { PrincipalKind } from '../contract/principal.ts'
+import type { CompiledRule, RuleOptions } from '../contract/rules.ts'
+import { assertKnownOptions, checkBooleans, isCallable, nameOf } from '../options.ts'
+import { checkedHandshake } from './checked-handshake.ts'
+import type { RulePattern } from './matcher.ts'
+import { type Pattern, parsePattern } from './pattern.ts'
+
+const ruleOptionNames = [
+  'path',
+  'methods',
+  'access',
+  'kinds',
+  'scopes',
+  'roles',
+  'schemes',
+  'handshake',
+  'upgrade',
+  'challenge',
+  'agreesWithEdge',
+  'resourceMetadata',
+  'dangerouslyAllowForeignOrigins',
+]
+const kinds: readonly PrincipalKind[] = ['user', 'device', 'service']
+const neverDecided: readonly string[] = ['HEAD', 'CONNECT', 'TRACE']
+const tokenPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+
+/** Checks the application's rules and fills in the defaults; throws a `TypeError` naming rule and option. */
+export function compileRules(rules: readonly RuleOptions[], schemeNames: readonly string[]): RulePattern[] {
+  if (!Array.isArray(rules)) {
+    throw new TypeError(`createGate: \`rules\` must be an array of rules, not ${nameOf(rules)}.`)
+  }
+  return rules.flatMap((options, index) => {
+    const where = `createGate: \`rules[${index}]\``
+    if (typeof options !== 'object' || options === null) {
+      throw new TypeError(`${where} must be an object, such as { path: '/health', access: 'public' }.`)
+    }
+    assertKnownOptions(where, options, ruleOptionNames)
+    const sources: readonly unknown[] = Array.isArray(options.path) ? options.path : [options.path]
+    if (sources.length === 0)
+      throw new TypeError(`${where}: \`path\` is an empty list; the rule can never match.`)
+    const patterns: Pattern[] = sources.map((source) => parsePattern(source, where))
+    const rule = compileRule(
+      options,
+      index,
+      patterns.map((pattern) => pattern.source).join(', '),
+      schemeNames,
+      where,
+    )
+    return patterns.map((pattern) => ({ rule, pattern }))
+  })
+}
+
+/** Compiles what one rule demands, apart from its path. */
+export function compileRule(
+  options: Omit<RuleOptions, 'path'>,
+  index: number,
+  label: string,
+  schemeNames: readonly string[],
+  where: string,
+): CompiledRule {
+  const { access, methods, handshake, schemes, upgrade, agreesWithEdge, resourceMetadata } = options
+  const { challenge = resourceMetadata === undefined ? 'auto' : 'api' } = options
+  const {
+    kinds: admitted = ['user'],
+    scopes = [],
+    roles = [],
+    dangerouslyAllowForeignOrigins = false,
+  } = options
+  if (!['public', 'optional', 'required', 'deferred'].includes(access)) {
+    throw new TypeError(`${where}: \`access\` must be 'public', 'optional', 'required' or 'deferred'.`)
+  }
+  if (methods !== undefined) {
+    assertNames(methods, 'methods', where, tokenPattern)
+    const lower = methods.find((method) => method !== method.toUpperCase())
+    if (lower !== undefined)
+      throw new TypeError(`${where}: \`methods\` has ${JSON.stringify(lower)}; write methods in upper case.`)
+    if ((access === 'deferred' || upgrade === 'only') && !methods.includes('GET')) {
+      throw new TypeError(
+        `${where}: a ${access} rule for upgrades without the method GET can never match, because upgrades are GET requests.`,
+      )
+    }
+    if (methods.every((method) => neverDecided.includes(method))) {
+      throw new TypeError(
+        `${where}: \`methods\` has ${methods.join(', ')} only, so the rule can never match: HEAD follows the rules of GET (write GET), CONNECT and TRACE are always refused.`,
+      )
+    }
+  }
+  assertNames(admitted, 'kinds', where)
+  const strange = admitted.find((kind) => !kinds.includes(kind))
+  if (strange !== undefined)
+    throw new TypeError(
+      `${where}: \`kinds\` has ${JSON.stringify(strange)}; known kinds: ${kinds.join(', ')}.`,
+    )
+  if (options.scopes !== undefined) assertNames(scopes, 'scopes', where)
+  if (options.roles !== undefined) assertNames(roles, 'roles', where)
+  if (schemes !== undefined) {
+    assertNames(schemes, 'schemes', where)
+    const unknown = schemes.find((name) => !schemeNames.includes(name))
+    if (unknown !== undefined) {
+      throw new TypeError(
+        `${where}: \`schemes\` names ${JSON.stringify(unknown)}, which is not among this gate's schemes: ${schemeNames.join(', ')}.`,
+      )
+    }
+  }
+  if (access === 'deferred') {
+    if (handshake === undefined) {
+      throw new TypeError(
+        `${where}: a deferred rule needs a \`handshake\`: how the protocol says who it is, for example \`jsonFrame({ credential })\`.`,
+      )
+    }
+    if (typeof handshake !== 'object' || handshake === null || 'then' in handshake) {
+      throw new TypeError(
+        `${where}: \`handshake\` must be a handshake, such as upgateHandshake(), not ${nameOf(handshake)}.`,
+      )
+    }
+    for (const method of ['receive', 'accept', 'reject'] as const) {
+      if (typeof handshake[method] !== 'function')
+        throw new TypeError(`${where}: \`handshake.${method}\` must be a function.`)
+    }
+    if (handshake.claims !== undefined && typeof handshake.claims !== 'function') {
+      throw new TypeError(`${where}: \`handshake.claims\` must be a function, or left out.`)
+    }
+  } else if (handshake !== undefined) {
+    throw new TypeError(`${where}: \`handshake\` belongs to \`access: 'deferred'\` only.`)
+  }
+  if (upgrade !== undefined && access === 'deferred') {
+    throw new TypeError(`${where}: a deferred rule concerns upgrades anyway; leave \`upgrade\` out.`)
+  }
+  if (upgrade !== undefined && upgrade !== true && upgrade !== false && upgrade !== 'only') {
+    throw new TypeError(
+      `${where}: \`upgrade\` must be true (HTTP and upgrades), false (HTTP alone) or 'only' (upgrades alone).`,
+    )
+  }
+  if (
+    access === 'public' &&
+    (options.kinds ?? options.scopes ?? options.roles ?? options.schemes) !== undefined
+  ) {
+    throw new TypeError(
+      `${where}: a public rule demands nothing; \`kinds\`, \`scopes\`, \`roles\` and \`schemes\` have no meaning there.`,
+    )
+  }
+  checkBooleans(where, { dangerouslyAllowForeignOrigins })
+  if (challenge !== 'auto' && challenge !== 'api')
+    throw new TypeError(`${where}: \`challenge\` must be 'auto' or 'api'.`)
+  if (agreesWithEdge !== undefined && !isCallable(agreesWithEdge)) {
+    throw new TypeError(
+      `${where}: \`agreesWithEdge\` must be a function of the edge's and the own principal.`,
+    )
+  }
+  if (agreesWithEdge !== undefined && (access === 'public' || access === 'optional')) {
+    throw new TypeError(`${where}: \`agreesWithEdge\` belongs to required and deferred rules.`)
+  }
+  if (
+    resourceMetadata !== undefined &&
+    !(typeof resourceMetadata === 'string' && /^https?:\/\/[\x21\x23-\x5b\x5d-\x7e]+$/.test(resourceMetadata))
+  ) {
+    throw new TypeError(`${where}: \`resourceMetadata\` must be an absolute URL, as RFC 9728 wants it.`)
+  }
+  if (resourceMetadata !== undefined && challenge !== 'api') {
+    throw new TypeError(
+      `${where}: a path with \`resourceMetadata\` answers 401, so \`challenge\` can only be 'api'.`,
+    )
+  }
+  return Object.freeze({
+    index,
+    label,
+    access,
+    methods: methods === undefined ? undefined : new Set(methods),
+    kinds: admitted,
+    scopes,
+    roles,
+    schemes,
+    handshake: handshake === undefined ? undefined : checkedHandshake(handshake),
+    http: upgrade !== 'only',
+    upgrade: upgrade === undefined ? access === 'required' || access === 'deferred' : upgrade !== false,
+    challenge,
+    agreesWithEdge,
+    resourceMetadata,
+    allowForeignOrigins: dangerouslyAllowForeignOrigins,
+  })
+}
+
+function assertNames(values: unknown, option: string, where: string, pattern?: RegExp): void {
+  const good =
+    Array.isArray(values) &&
+    values.length > 0 &&
+    values.every(
+      (value) => typeof value === 'string' && value !== '' && (pattern === undefined || pattern.test(value)),
+    )
+  if (!good)
+    throw new TypeError(
+      `${where}: \`${option}\` must be a non-empty list of names${Array.isArray(values) ? '' : `, not ${nameOf(values)}`}; leave the option out for its default.`,
+    )
+}

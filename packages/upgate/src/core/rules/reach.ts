@@ -1,0 +1,106 @@
+import type { CompiledRule } from '../contract/rules.ts'
+import type { RulePattern } from './matcher.ts'
+
+/** How a request comes: as an HTTP request, or as a WebSocket upgrade. */
+export type Transport = 'http' | 'upgrade'
+
+/**
+ * Methods over both transports as a set of bits: one for each method that some rule names and one for all others, first
+ * for HTTP, then for upgrades.
+ */
+export type Reach = bigint
+
+/** Methods as people read them; `except` only where every other method is meant. */
+export interface Methods {
+  readonly only?: readonly string[]
+  readonly except?: readonly string[]
+}
+
+/** Reckons with what rules take of the methods and transports of a path. */
+export class Reaches {
+  readonly #names: readonly string[]
+  readonly #width: bigint
+  readonly #all: Reach
+  readonly #of = new Map<CompiledRule, { readonly own: Reach; readonly taken: Reach }>()
+
+  constructor(patterns: readonly RulePattern[]) {
+    const names = new Set<string>(['GET'])
+    const rules = new Set(patterns.map(({ rule }) => rule))
+    for (const rule of rules)
+      for (const method of rule.methods ?? []) if (method !== 'HEAD') names.add(method)
+    this.#names = [...names]
+    this.#width = BigInt(this.#names.length + 1)
+    this.#all = (1n << this.#width) - 1n
+    for (const rule of rules) {
+      const methods = this.#bits(rule)
+      const both = this.#over(rule.http ? methods : 0n, rule.upgrade ? methods : 0n)
+      // Where a rule is for upgrades alone, GET is all that there is. A deferred rule answers HTTP with 426: it takes
+      // that from later rules, and misses nothing where an earlier one has it.
+      const alone = rule.access === 'deferred' || !rule.http
+      this.#of.set(rule, { own: alone ? this.#over(0n, methods & 1n) : both, taken: both })
+    }
+  }
+
+  /** What a rule is for, as its author means it. */
+  own(rule: CompiledRule): Reach {
+    return this.#of.get(rule)?.own ?? 0n
+  }
+
+  /** What a rule takes from the rules behind it. */
+  taken(rule: CompiledRule): Reach {
+    return this.#of.get(rule)?.taken ?? 0n
+  }
+
+  /** The part of one transport. */
+  on(transport: Transport, reach: Reach): Reach {
+    return reach & (transport === 'http' ? this.#all : this.#all << this.#width)
+  }
+
+  /** The methods on one transport; `undefined` where there are none. */
+  methods(transport: Transport, reach: Reach): Methods | undefined {
+    const bits = transport === 'http' ? reach & this.#all : reach >> this.#width
+    if (bits === 0n) return undefined
+    const others = (bits >> (this.#width - 1n)) & 1n
+    const names = this.#names.filter((_, at) => ((bits >> BigInt(at)) & 1n) !== others)
+    return others === 1n ? { except: names } : { only: names }
+  }
+
+  /** For messages: `GET, POST over HTTP, and upgrades`. */
+  describe(reach: Reach): string {
+    const http = this.methods('http', reach)
+    const parts: string[] = []
+    if (http?.only !== undefined) parts.push(`${http.only.join(', ')} over HTTP`)
+    else if (http !== undefined) parts.push('HTTP requests')
+    if (this.methods('upgrade', reach) !== undefined) parts.push('WebSocket upgrades')
+    return parts.join(' and ')
+  }
+
+  #over(http: Reach, upgrade: Reach): Reach {
+    return http | (upgrade << this.#width)
+  }
+
+  #bits({ methods }: CompiledRule): Reach {
+    if (methods === undefined) return this.#all
+    let bits = 0n
+    for (const [at, name] of this.#names.entries()) if (methods.has(name)) bits |= 1n << BigInt(at)
+    return bits
+  }
+}
+
+const ranks = { public: 0, optional: 1, deferred: 2, required: 3 } as const
+
+/** Whether a rule lets in what another one would not. */
+export function letsInMore(one: CompiledRule, other: CompiledRule): boolean {
+  if (one.access !== other.access) return ranks[one.access] < ranks[other.access]
+  if (one.allowForeignOrigins && !other.allowForeignOrigins) return true
+  if (one.access === 'public') return false
+  const within = (names: readonly string[] | undefined, limits: readonly string[] | undefined): boolean =>
+    limits === undefined || (names?.every((name) => limits.includes(name)) ?? false)
+  return !(
+    within(one.kinds, other.kinds) &&
+    within(one.schemes, other.schemes) &&
+    other.scopes.every((scope) => one.scopes.includes(scope)) &&
+    (other.roles.length === 0 || (one.roles.length > 0 && within(one.roles, other.roles))) &&
+    (other.agreesWithEdge === undefined || one.agreesWithEdge === other.agreesWithEdge)
+  )
+}

@@ -1,0 +1,82 @@
+import { isPromiseLike } from '../../core/async/maybe-promise.ts'
+import type { Clock } from '../../core/ports/clock.ts'
+import type { Attempt, FailureCount, FailureStore } from '../../core/ports/failures.ts'
+import type { Logger } from '../../core/ports/logger.ts'
+import { createFailureTable } from './failures.ts'
+
+/** Counts of failures as the services use them. Never rejects. */
+export interface Failures {
+  /** `undefined` = too many attempts wait for the shared counts already. */
+  begin(counts: readonly FailureCount[], dryRun?: boolean): Promise<Attempt | undefined>
+}
+
+/** Milliseconds between one loss of the shared counts and the next that is worth a line. */
+const quiet = 60_000
+
+/**
+ * Counts in the shared store, where there is one, and in this process while that cannot answer.
+ *
+ * Neither of the two other ways out would do: refusing everybody makes an outage of the counts one of the login, and
+ * letting everybody through makes it the time to guess. So an outage gives each instance limits of its own.
+ */
+export function createFailures(options: {
+  readonly shared: FailureStore | undefined
+  readonly clock: Clock
+  readonly logger: Logger | undefined
+  readonly maxEntries: number
+  /** Attempts that may wait for the shared store. */
+  readonly waiting: number
+}): Failures {
+  const { shared, clock, logger, maxEntries, waiting } = options
+  const own = createFailureTable({ clock, maxEntries })
+  let asking = 0
+  /** Whether the log says that this instance counts by itself, and when it last began to say so. */
+  let saidAlone = false
+  let saidAt = Number.NEGATIVE_INFINITY
+
+  function isAlone(error: unknown): void {
+    // Shared counts that answer every other time must not fill the log.
+    if (saidAlone || Math.abs(clock.now() - saidAt) < quiet) return
+    saidAlone = true
+    saidAt = clock.now()
+    const message =
+      'The shared counts of failed attempts cannot be reached: this instance counts by itself until they can.'
+    logger?.warn(message, { error: String(error) })
+  }
+
+  function isTogether(): void {
+    if (!saidAlone) return
+    saidAlone = false
+    logger?.warn('The counts of failed attempts are shared with other instances again.')
+  }
+
+  return {
+    async begin(counts, dryRun) {
+      if (shared === undefined) return own.begin(counts, dryRun)
+      if (asking >= waiting) return undefined
+      asking += 1
+      try {
+        const attempt = await shared.begin(counts, dryRun)
+        isTogether()
+        return attempt.allowed ? { ...attempt, end: (result) => end(attempt, result) } : attempt
+      } catch (error) {
+        isAlone(error)
+        return own.begin(counts, dryRun)
+      } finally {
+        asking -= 1
+      }
+
+      function end(attempt: Attempt & { allowed: true }, result: Parameters<typeof attempt.end>[0]): void {
+        // Whom this instance knows, it must know without the others, too.
+        if (result === 'succeeded' && dryRun !== true && counts[0] !== undefined) own.remember(counts[0].key)
+        try {
+          const ending = attempt.end(result)
+          // What is lost counts as a failure: the safe side.
+          if (isPromiseLike(ending)) ending.then(undefined, () => {})
+        } catch {
+          // Likewise.
+        }
+      }
+    },
+  }
+}

@@ -1,0 +1,44 @@
+import { assertKnownOptions } from '../../core/options.ts'
+import type { RotationRefusal, RotationRefusalCode } from '../types.ts'
+
+const reasons: Readonly<Record<RotationRefusalCode, string>> = {
+  unknown_credential: 'There is none of that id.',
+  revoked_credential:
+    'It was revoked: what was taken away is not given back by rotating it. Issue a new one.',
+  expired_credential: 'It has expired. Issue a new one.',
+  account_disabled: 'The account is disabled.',
+  rotation_pending:
+    'It was rotated a short time ago, and the token before still counts. Wait until that ends, or end it at once by rotating without overlap.',
+}
+
+/** The refusals, by code. */
+export const refused = Object.fromEntries(
+  Object.entries(reasons).map(([code, reason]) => [
+    code,
+    Object.freeze({ outcome: 'refused', code, reason }),
+  ]),
+) as { readonly [C in RotationRefusalCode]: RotationRefusal }
+
+/** Whether rotating with an overlap would end the token before the last rotation early, unasked. */
+export function rotationPending(
+  record: { readonly previousUntil?: number | undefined },
+  now: number,
+  overlap: number,
+): boolean {
+  return overlap > 0 && record.previousUntil !== undefined && now < record.previousUntil
+}
+
+/** A time of overlap out of options, checked. Throws a `TypeError`. */
+export function checkOverlap<N extends string>(
+  name: N,
+  options: { readonly [K in N]?: number },
+  standard: number,
+  most: number,
+): number {
+  assertKnownOptions('rotate', options, [name])
+  const value: number = options[name] ?? standard
+  if (!Number.isInteger(value) || value < 0 || value > most) {
+    throw new TypeError(`rotate: \`${name}\` must be 0 to ${most} milliseconds`)
+  }
+  return value
+}

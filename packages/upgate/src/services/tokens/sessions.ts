@@ -1,0 +1,180 @@
+import type { Verification } from '../../core/contract/credential.ts'
+import type { Clock } from '../../core/ports/clock.ts'
+import {
+  type AccountStore,
+  type SessionRecord,
+  type SessionStore,
+  StoreUnavailable,
+} from '../../core/ports/stores.ts'
+import { equalDigests } from '../../crypto/equal.ts'
+import { sha256 } from '../../crypto/sha256.ts'
+import { createId, createToken, parseToken } from '../../crypto/tokens.ts'
+import type { OwnAccounts } from '../accounts/accounts.ts'
+import { inOneLine } from '../record-input.ts'
+import type { OwnRevocations } from '../revocations/revocations.ts'
+import type { Session, Sessions } from '../types.ts'
+import { checkOverlap, refused, rotationPending } from './rotation.ts'
+import { rejected, type TokenVerifier } from './token-verifier.ts'
+import type { Touches } from './touches.ts'
+
+const purgeInterval = 60_000
+const maxLabel = 200
+const standardGrace = 10_000
+const maxGrace = 60_000
+
+export interface SessionLifetimes {
+  /** Milliseconds without use after which a session ends. */
+  readonly idle: number
+  /** Milliseconds after which it ends in any case. */
+  readonly absolute: number
+}
+
+export interface SessionsOptions extends SessionLifetimes {
+  readonly sessions: SessionStore
+  readonly accounts: AccountStore
+  readonly accountService: OwnAccounts
+  readonly clock: Clock
+  readonly revocations: OwnRevocations
+  readonly verifier: TokenVerifier
+  readonly perAccount: number
+  readonly randomBytes: (size: number) => Uint8Array
+}
+
+export function createSessions(options: SessionsOptions): Sessions {
+  const { sessions, accounts, clock, revocations, verifier, perAccount, randomBytes, idle, absolute } =
+    options
+  let purgedAt = Number.NEGATIVE_INFINITY
+
+  async function purge(now: number): Promise<void> {
+    if (Math.abs(now - purgedAt) < purgeInterval) return
+    purgedAt = now
+    await sessions.purge(now, now - idle)
+  }
+
+  function shown(record: SessionRecord): Session {
+    const { id, accountId, createdAt, lastSeenAt, label, clientAddress } = record
+    const endsAt = record.expiresAt
+    const expiresAt = Math.min(endsAt, lastSeenAt + idle)
+    return { id, accountId, createdAt, lastSeenAt, expiresAt, endsAt, label, clientAddress }
+  }
+
+  /** Ends the session of a token that is its latest one: an old copy must not log its owner out. */
+  async function endFormer(token: string, now: number): Promise<void> {
+    const parsed = parseToken('ugs', token)
+    const record = 'id' in parsed ? await sessions.get(parsed.id) : undefined
+    if (record === undefined) return
+    const digest = sha256(token)
+    const previous = now < (record.previousUntil ?? 0) ? (record.previousDigest ?? '') : ''
+    if (!equalDigests(record.digest, digest) && !equalDigests(previous, digest)) return
+    const selector = { sessionId: record.id }
+    const entry = await sessions.remove(record.id, { at: now, selector, reason: 'rotated' })
+    if (entry !== undefined) await revocations.publish([entry])
+  }
+
+  return {
+    async create(accountId, details = {}) {
+      const account = await accounts.get(accountId)
+      if (account === undefined || account.disabledAt !== undefined) return undefined
+      const now = clock.now()
+      await purge(now)
+      // Before the new one is added, which may push out an account's oldest: this one makes room for it.
+      for (const token of [details.replaces ?? []].flat().slice(0, 4)) await endFormer(token, now)
+      const id = createId(randomBytes)
+      const token = createToken('ugs', id, randomBytes)
+      const record: SessionRecord = {
+        id,
+        digest: sha256(token),
+        accountId,
+        generation: account.sessionGeneration,
+        createdAt: now,
+        lastSeenAt: now,
+        expiresAt: now + absolute,
+        label: details.label === undefined ? undefined : inOneLine(details.label.slice(0, maxLabel)),
+        clientAddress: details.clientAddress,
+      }
+      const evicted = await sessions.add(record, perAccount)
+      if (evicted === undefined) throw new StoreUnavailable('store_corrupt', 'A random id was taken already.')
+      await revocations.publish(evicted)
+      return { token, session: shown(record) }
+    },
+    async list(accountId) {
+      const generation = (await accounts.get(accountId))?.sessionGeneration
+      const now = clock.now()
+      const all = (await sessions.list(accountId)).filter((record) => record.generation === generation)
+      return all.map(shown).filter((session) => session.expiresAt > now)
+    },
+    async revoke(id, reason = 'logged_out') {
+      const entry = await sessions.remove(id, { at: clock.now(), selector: { sessionId: id }, reason })
+      if (entry === undefined) return false
+      await revocations.publish([entry])
+      return true
+    },
+    async rotate(id, rotation = {}) {
+      const grace = checkOverlap('grace', rotation, standardGrace, maxGrace)
+      const token = createToken('ugs', id, randomBytes)
+      const record = await sessions.get(id)
+      if (record === undefined) return refused.unknown_credential
+      const account = await accounts.get(record.accountId)
+      const now = clock.now()
+      if (account === undefined || account.sessionGeneration !== record.generation) {
+        return refused.revoked_credential
+      }
+      if (account.disabledAt !== undefined) return refused.account_disabled
+      if (now >= Math.min(record.expiresAt, record.lastSeenAt + idle)) return refused.expired_credential
+      if (rotationPending(record, now, grace)) return refused.rotation_pending
+      const digests = { digest: sha256(token), previousDigest: record.digest, previousUntil: now + grace }
+      const draft = { at: now, selector: { sessionId: id }, reason: 'rotated' } as const
+      const entry = await sessions.rotate(id, record.digest, digests, draft)
+      // Somebody else was faster, and has the new token; or the session has just ended.
+      if (entry === undefined)
+        return (await sessions.get(id)) ? refused.rotation_pending : refused.unknown_credential
+      await revocations.publish([entry])
+      return { outcome: 'done', token, session: shown({ ...record, ...digests }) }
+    },
+    revokeAll: (accountId, reason = 'revoked') => options.accountService.endSessions(accountId, reason),
+    verify: verifier.verify,
+    claims: verifier.claims,
+    revocations,
+  }
+}
+
+/** Says what a session whose secret was right is worth now. */
+export function createSessionJudge(options: {
+  readonly accounts: AccountStore
+  readonly clock: Clock
+  readonly touches: Touches
+  readonly lifetimes: SessionLifetimes
+  /** Milliseconds that a recorded use may be old before it is written anew. */
+  readonly touchAge: number
+}): (record: SessionRecord) => Promise<Verification> {
+  const { accounts, clock, touches, lifetimes, touchAge } = options
+  return async (record) => {
+    const account = await accounts.get(record.accountId)
+    const now = clock.now()
+    if (account === undefined) return rejected('revoked_credential', 'the account is gone')
+    if (account.disabledAt !== undefined) return rejected('account_disabled', 'the account is disabled')
+    if (account.sessionGeneration !== record.generation) {
+      return rejected('revoked_credential', 'the session was ended with all others of the account')
+    }
+    if (now >= record.expiresAt) return rejected('expired_credential', 'the session reached its end')
+    if (now >= record.lastSeenAt + lifetimes.idle) {
+      return rejected('expired_credential', 'the session was not used for too long')
+    }
+    if (now - record.lastSeenAt >= touchAge) touches.note(record.id, now)
+    return Object.freeze({
+      outcome: 'authenticated',
+      principal: Object.freeze({
+        kind: 'user',
+        id: account.id,
+        scheme: 'session',
+        credentialId: record.id,
+        sessionId: record.id,
+        scopes: Object.freeze([...account.scopes]),
+        roles: Object.freeze([...account.roles]),
+        expiresAt: Math.min(record.expiresAt, now + lifetimes.idle),
+        displayName: account.email,
+        attributes: Object.freeze({}),
+      }),
+    })
+  }
+}

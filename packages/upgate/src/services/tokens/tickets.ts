@@ -1,0 +1,207 @@
+import type { Verification, VerifyContext } from '../../core/contract/credential.ts'
+import type { Principal } from '../../core/contract/principal.ts'
+import { assertKnownOptions } from '../../core/options.ts'
+import type { Clock } from '../../core/ports/clock.ts'
+import { type RevocationFeed, selects } from '../../core/ports/revocations.ts'
+import { type Store, StoreUnavailable } from '../../core/ports/stores.ts'
+import type { TicketRecord } from '../../core/ports/tickets.ts'
+import { equalDigests } from '../../crypto/equal.ts'
+import { sha256 } from '../../crypto/sha256.ts'
+import { createId, createToken, parseToken } from '../../crypto/tokens.ts'
+import type { OwnRevocations } from '../revocations/revocations.ts'
+import { rejected, storeFailed, unavailable } from './token-verifier.ts'
+
+/** What a ticket is bound to. */
+export interface NewTicket {
+  /** Path of the WebSocket, without query, exactly as the client will ask for it. */
+  readonly path: string
+  /** `Origin` of the page that will open it; `undefined` where that is no browser. */
+  readonly origin: string | undefined
+}
+
+/** A ticket just made. */
+export interface IssuedTicket {
+  readonly id: string
+  /** The secret. It is not stored and cannot be shown again. */
+  readonly ticket: string
+  /** Milliseconds since the epoch. */
+  readonly expiresAt: number
+}
+
+/** Tickets: for clients that can send neither a header nor a first frame with their credential. */
+export interface Tickets {
+  /**
+   * Makes a ticket for a principal that was just decided: 30 seconds, single use, at most 20 at a time.
+   *
+   * @throws TypeError for a path that is none, or a principal that has expired
+   */
+  create(principal: Principal, ticket: NewTicket): Promise<IssuedTicket>
+  /** Says whose a ticket is, and uses it up. Never rejects. */
+  verify(ticket: string, context: VerifyContext): Promise<Verification>
+  /** Whether a string has the form of a ticket; looks at nothing but the form. */
+  claims(ticket: string): boolean
+  readonly revocations: RevocationFeed
+}
+
+/** Options of tickets, given to `createServices({ tickets })`. */
+export interface TicketOptions {
+  /** Milliseconds for which a ticket counts. Default: 30,000; at most 120,000. */
+  readonly lifetime?: number
+  /** Tickets of one principal at a time; the oldest go. Default: 20. */
+  readonly perPrincipal?: number
+}
+
+interface TicketParts {
+  readonly store: Store
+  readonly clock: Clock
+  readonly revocations: OwnRevocations
+  readonly randomBytes: (size: number) => Uint8Array
+  readonly options: TicketOptions | undefined
+}
+
+/** Revocations that may come during a ticket's life and still be looked through. */
+const mostRevocations = 10_000
+/** A path that an upgrade can ask for: absolute, visible ASCII, no query. */
+const pathForm = /^\/[\x21\x22\x24-\x3e\x40-\x7e]{0,511}$/
+
+/** Creates the tickets service. */
+export function createTickets(parts: TicketParts): Tickets {
+  const { store, clock, revocations, randomBytes } = parts
+  const { lifetime, perPrincipal } = resolve(parts.options)
+  let purgedAt = Number.NEGATIVE_INFINITY
+
+  async function verify(token: string, context: VerifyContext): Promise<Verification> {
+    const parsed = parseToken('ugt', token)
+    if ('problem' in parsed) return rejected('invalid_credential', `the ticket ${parsed.problem}`)
+    const digest = sha256(token)
+    const seen = await store.tickets.get(parsed.id)
+    // The id is public: who knows it alone must not be able to use the ticket up.
+    if (seen === undefined || !equalDigests(seen.digest, digest)) return unknown
+    const record = context.dryRun ? seen : await store.tickets.take(parsed.id)
+    if (record === undefined || !equalDigests(record.digest, digest)) return unknown
+    if (record.expiresAt <= clock.now()) return rejected('expired_credential', 'the ticket has expired')
+    if (record.path !== context.path) return rejected('invalid_credential', 'the ticket is for another path')
+    if (record.origin !== context.origin) {
+      return rejected('invalid_credential', 'the ticket is for a page of another origin')
+    }
+    return judge(record)
+  }
+
+  async function judge(record: TicketRecord): Promise<Verification> {
+    const { principal } = record
+    await revocations.ready()
+    // From the entry on that was the newest then, to see that it is still there.
+    const since = await store.revocations.since(Math.max(0, record.sequence - 1), mostRevocations)
+    if (record.sequence > 0 && since[0]?.sequence !== record.sequence) return goneBack
+    if (since.length >= mostRevocations) return unavailable('too much was revoked meanwhile', 1)
+    const full: Principal = { ...principal, attributes: {} }
+    if (since.some(({ sequence, selector }) => sequence > record.sequence && selects(selector, full)))
+      return ended
+    const session =
+      principal.sessionId === undefined || principal.scheme !== 'session'
+        ? undefined
+        : ((await store.sessions.get(principal.sessionId)) ?? null)
+    if (session === null) return ended
+    const account = principal.kind === 'user' ? await store.accounts.get(principal.id) : undefined
+    if (account?.disabledAt !== undefined) return rejected('account_disabled', 'the account is disabled')
+    if (
+      session !== undefined &&
+      (account === undefined || session.generation !== account.sessionGeneration)
+    ) {
+      return ended
+    }
+    const token = await tokenOf(principal)
+    const now = clock.now()
+    if (token?.revokedAt !== undefined || (token?.expiresAt ?? Number.POSITIVE_INFINITY) <= now) return ended
+    // The records as they are now bound it, also where the principal was read before they were narrowed.
+    let { scopes, roles } = principal
+    for (const holder of [account, token]) {
+      if (holder === undefined) continue
+      scopes = scopes.filter((scope) => holder.scopes.includes(scope))
+      roles = roles.filter((role) => holder.roles.includes(role))
+    }
+    return Object.freeze({
+      outcome: 'authenticated',
+      principal: Object.freeze({
+        ...principal,
+        scopes: Object.freeze([...scopes]),
+        roles: Object.freeze([...roles]),
+        attributes: Object.freeze({}),
+      }),
+    })
+  }
+
+  async function tokenOf({ scheme, credentialId }: TicketRecord['principal']) {
+    if (credentialId === undefined) return undefined
+    if (scheme === 'api-key') return store.keys.get(credentialId)
+    if (scheme === 'device-token' || scheme === 'device-key') return store.devices.get(credentialId)
+    return undefined
+  }
+
+  return {
+    async create(principal, { path, origin }) {
+      if (typeof path !== 'string' || !pathForm.test(path)) {
+        throw new TypeError(
+          'tickets.create: `path` must be the path of a WebSocket, such as /ws, without a query',
+        )
+      }
+      if (origin !== undefined && (typeof origin !== 'string' || origin.length > 512)) {
+        throw new TypeError('tickets.create: `origin` must be the Origin header of the page, or undefined')
+      }
+      const now = clock.now()
+      const expiresAt = Math.min(now + lifetime, principal.expiresAt ?? Number.POSITIVE_INFINITY)
+      if (expiresAt <= now) throw new TypeError('tickets.create: the principal has expired')
+      if (Math.abs(now - purgedAt) >= lifetime) {
+        purgedAt = now
+        await store.tickets.purge(now)
+      }
+      const id = createId(randomBytes)
+      const ticket = createToken('ugt', id, randomBytes)
+      const { attributes: _, expiresAt: ends, ...rest } = principal
+      // Stores keep JSON, which has no infinity.
+      const kept =
+        ends === undefined || ends === Number.POSITIVE_INFINITY ? rest : { ...rest, expiresAt: ends }
+      await revocations.ready()
+      // What was not heard of yet was no reason yet to refuse the principal, and becomes one with the ticket.
+      const heard = revocations.sequence()
+      const sequence = Math.min(heard, await store.revocations.head())
+      const record: TicketRecord = {
+        id,
+        digest: sha256(ticket),
+        principal: kept,
+        path,
+        origin,
+        sequence,
+        createdAt: now,
+        expiresAt,
+      }
+      if (!(await store.tickets.add(record, perPrincipal))) {
+        throw new StoreUnavailable('store_corrupt', 'A random id was taken already.')
+      }
+      return { id, ticket, expiresAt }
+    },
+    verify: (token, context) => verify(token, context).catch(storeFailed),
+    claims: (token) => token.startsWith('ugt_'),
+    revocations,
+  }
+}
+
+/** Unknown, used up and wrong are one answer: what exists is not told to who cannot prove it. */
+const unknown = rejected('invalid_credential', 'no such ticket, or it was used already')
+const goneBack = rejected(
+  'revoked_credential',
+  'the log of revocations does not reach back to the ticket, or was restored from before it',
+)
+const ended = rejected('revoked_credential', 'what the ticket was made from does not count any more')
+
+function resolve(options: TicketOptions = {}): Required<TicketOptions> {
+  assertKnownOptions('createServices({ tickets })', options, ['lifetime', 'perPrincipal'])
+  const { lifetime = 30_000, perPrincipal = 20 } = options
+  if (!Number.isInteger(lifetime) || lifetime < 1000 || lifetime > 120_000) {
+    throw new TypeError('createServices({ tickets }): `lifetime` must be 1,000 to 120,000 milliseconds')
+  }
+  if (!Number.isInteger(perPrincipal) || perPrincipal < 1 || perPrincipal > 1000) {
+    throw new TypeError('createServices({ tickets }): `perPrincipal` must be 1 to 1,000')
+  }
+  return { lifetime, perPrincipal }
+}

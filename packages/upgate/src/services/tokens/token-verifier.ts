@@ -1,0 +1,163 @@
+import type { MaybePromise, Verification } from '../../core/contract/credential.ts'
+import { createVerifiedCache, type VerifiedEntry } from '../../core/live/verified-cache.ts'
+import type { Clock } from '../../core/ports/clock.ts'
+import type { RevocationSelector } from '../../core/ports/revocations.ts'
+import { isStoreUnavailable } from '../../core/ports/stores.ts'
+import { equalDigests } from '../../crypto/equal.ts'
+import { sha256 } from '../../crypto/sha256.ts'
+import { parseToken, type TokenPrefix, tokenLength } from '../../crypto/tokens.ts'
+import { watchRevocations } from '../revocations/revocation-watch.ts'
+import type { OwnRevocations } from '../revocations/revocations.ts'
+
+/** What a record is found to be valid by. */
+interface Digests {
+  readonly digest: string
+  readonly previousDigest?: string | undefined
+  readonly previousUntil?: number | undefined
+}
+
+export interface TokenVerifierOptions<R extends Digests> {
+  readonly prefix: TokenPrefix
+  /** What people call it, for reasons: `API key`. */
+  readonly noun: string
+  readonly clock: Clock
+  readonly revocations: OwnRevocations
+  readonly cacheEntries: number
+  readonly cacheAge: number
+  readonly lookupsInFlight: number
+  readonly lookupTimeout: number
+  find(id: string): Promise<R | undefined>
+  /** Called only when the secret was right: may say that it expired or was revoked. */
+  judge(record: R): MaybePromise<Verification>
+}
+
+export interface TokenVerifier {
+  claims(token: string): boolean
+  verify(token: string): MaybePromise<Verification>
+  /** Forgets what was verified, so that a wider record takes effect; ends nothing. */
+  forget(selector: RevocationSelector): void
+}
+
+/** A token that verified, with its answer. */
+interface RememberedToken extends VerifiedEntry {
+  readonly verification: Verification
+}
+
+/** Retries of a look-up that a revocation overtook. */
+const maxLookups = 3
+
+/** Verifies tokens of one kind: cache, then one store look-up for all who wait for the same answer. */
+export function createTokenVerifier<R extends Digests>(options: TokenVerifierOptions<R>): TokenVerifier {
+  const { prefix, noun, clock, revocations, cacheEntries, cacheAge, lookupsInFlight, lookupTimeout } = options
+  const cache = createVerifiedCache<RememberedToken>(cacheEntries)
+  const watch = watchRevocations(revocations, (revocation) => cache.drop(revocation.selector))
+  const pending = new Map<string, Promise<Verification>>()
+  let inFlight = 0
+  const start = `${prefix}_`
+
+  // Unknown id and wrong secret are one answer: what exists is not told to who cannot prove it.
+  const invalid: Verification = rejected('invalid_credential', `no such ${noun}`)
+  const wrongLength = rejected('invalid_credential', `the ${noun} does not have the length of one`)
+  const superseded = rejected('revoked_credential', `the ${noun} was replaced by a new one`)
+  const crowded = unavailable('too many look-ups are in flight', 1)
+  const slow = unavailable('the store did not answer in time', 1)
+  const overtaken = unavailable('revocations kept arriving during the verification', 1)
+
+  async function lookUp(id: string, digest: string): Promise<Verification> {
+    await revocations.ready()
+    for (let i = 0; i < maxLookups; i++) {
+      const epoch = watch.epoch()
+      const record = await options.find(id)
+      if (record === undefined) return invalid
+      const replaced = !equalDigests(record.digest, digest)
+      if (replaced && !equalDigests(record.previousDigest ?? '', digest)) return invalid
+      const judged = await options.judge(record)
+      const answer = replaced ? withinOverlap(judged, record.previousUntil ?? 0) : judged
+      if (answer.outcome !== 'authenticated') return answer
+      const { principal } = answer
+      // A revocation that arrived while the store was asked wins: what was read may be older than it.
+      if (watch.touchedSince(epoch, principal)) continue
+      const since = clock.now()
+      const until = Math.min(since + cacheAge, principal.expiresAt ?? Number.POSITIVE_INFINITY)
+      if (until > since) cache.set({ digest, verification: answer, principal, since, until })
+      return answer
+    }
+    return overtaken
+  }
+
+  /** What the token before the last rotation is worth: as much as the new one, and only until the overlap ends. */
+  function withinOverlap(answer: Verification, until: number): Verification {
+    if (answer.outcome !== 'authenticated') return answer
+    if (clock.now() >= until) return superseded
+    const expiresAt = Math.min(until, answer.principal.expiresAt ?? Number.POSITIVE_INFINITY)
+    return Object.freeze({ ...answer, principal: Object.freeze({ ...answer.principal, expiresAt }) })
+  }
+
+  function miss(token: string, digest: string): MaybePromise<Verification> {
+    const running = pending.get(digest)
+    if (running !== undefined) return running
+    const parsed = parseToken(prefix, token)
+    if ('problem' in parsed) return rejected('invalid_credential', `the ${noun} ${parsed.problem}`)
+    if (inFlight >= lookupsInFlight) return crowded
+    inFlight++
+    const answer = new Promise<Verification>((resolve) => {
+      const forget = (): void => {
+        if (pending.get(digest) === answer) pending.delete(digest)
+      }
+      const timer = clock.setTimer(lookupTimeout, () => {
+        forget()
+        resolve(slow)
+      })
+      // Whatever went wrong, it is no verdict on the credential.
+      const settle = (verification: Verification): void => {
+        inFlight--
+        timer.cancel()
+        forget()
+        resolve(verification)
+      }
+      lookUp(parsed.id, digest).then(settle, (error: unknown) => settle(storeFailed(error)))
+    })
+    pending.set(digest, answer)
+    return answer
+  }
+
+  return {
+    claims: (token) => token.startsWith(start),
+    verify(token) {
+      if (token.length !== tokenLength) {
+        const parsed = parseToken(prefix, token)
+        return 'problem' in parsed
+          ? rejected('invalid_credential', `the ${noun} ${parsed.problem}`)
+          : wrongLength
+      }
+      const digest = sha256(token)
+      const entry = cache.get(digest)
+      if (entry !== undefined) {
+        const now = clock.now()
+        if (now < entry.until && now >= entry.since) return entry.verification
+        cache.delete(digest)
+      }
+      return miss(token, digest)
+    },
+    forget: (selector) => cache.drop(selector),
+  }
+}
+
+/** A rejection, frozen: answers are shared. */
+export function rejected(
+  code: Extract<Verification, { outcome: 'rejected' }>['code'],
+  reason: string,
+): Verification {
+  return Object.freeze({ outcome: 'rejected', code, reason })
+}
+
+/** "Cannot answer", frozen. `retryAfter` in seconds. */
+export function unavailable(reason: string, retryAfter?: number): Verification {
+  return Object.freeze({ outcome: 'unavailable', reason, retryAfter })
+}
+
+/** What an exception of a store amounts to. One that is down says so itself; anything else is handed on to be logged. */
+export function storeFailed(error: unknown): Verification {
+  const failed = { outcome: 'unavailable', reason: 'the store cannot answer', retryAfter: 5 } as const
+  return isStoreUnavailable(error) ? failed : { ...failed, cause: error }
+}

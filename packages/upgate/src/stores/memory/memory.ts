@@ -1,0 +1,204 @@
+import type { Revocation } from '../../core/ports/revocations.ts'
+import {
+  type AccountRecord,
+  type AccountStore,
+  type RevocationDraft,
+  type RevocationLog,
+  type SessionRecord,
+  type SessionStore,
+  type Store,
+  StoreUnavailable,
+  type TokenRecord,
+  type TokenStore,
+  type Touch,
+} from '../../core/ports/stores.ts'
+import { memoryAcquaintances } from './memory-acquaintances.ts'
+import { memoryPairings, memoryTickets } from './memory-pairings.ts'
+
+/** Entries of the log that are kept: one process writes and reads it, and reads it at once. */
+const logLength = 10_000
+
+interface Shared {
+  /** Rejects when the store was closed: what runs after it is one synchronous step, and so atomic. */
+  run<T>(operation: () => T): Promise<T>
+  append(draft: RevocationDraft): Revocation
+}
+
+/**
+ * A store in the memory of this process: for tests, and for tools whose records live elsewhere.
+ *
+ * Everything in it ends with the process.
+ *
+ * @example
+ * const services = createServices({ store: memoryStore() })
+ */
+export function memoryStore(): Store {
+  let closed = false
+  let head = 0
+  const log: Revocation[] = []
+  const shared: Shared = {
+    run: async (operation) => {
+      if (closed) throw new StoreUnavailable('store_closed', 'The store was closed.')
+      return operation()
+    },
+    append(draft) {
+      head += 1
+      const revocation: Revocation = Object.freeze({ sequence: head, ...draft })
+      log.push(revocation)
+      if (log.length > 2 * logLength) log.splice(0, logLength)
+      return revocation
+    },
+  }
+  const revocations: RevocationLog = {
+    append: (drafts) => shared.run(() => drafts.map((draft) => shared.append(draft))),
+    head: () => shared.run(() => head),
+    since: (sequence, limit) =>
+      shared.run(() => {
+        const start = Math.max(0, sequence + 1 - (log[0]?.sequence ?? 1))
+        return log.slice(start, start + limit)
+      }),
+  }
+  const devices = memoryTokens(shared)
+  const secrets = new Map<string, string>()
+  return {
+    accounts: memoryAccounts(shared),
+    sessions: memorySessions(shared),
+    keys: memoryTokens(shared),
+    devices,
+    revocations,
+    pairings: memoryPairings(shared.run, devices),
+    tickets: memoryTickets(shared.run),
+    acquaintances: memoryAcquaintances(shared.run),
+    secrets: {
+      keep: (name, value) =>
+        shared.run(() => {
+          const kept = secrets.get(name) ?? value
+          secrets.set(name, kept)
+          return kept
+        }),
+    },
+    close: async () => {
+      closed = true
+    },
+  }
+}
+
+function memoryAccounts({ run, append }: Shared): AccountStore {
+  const records = new Map<string, AccountRecord>()
+  const ids = new Map<string, string>()
+  const byEmail = (email: string) => records.get(ids.get(email) ?? '')
+  const add = (record: AccountRecord): boolean => {
+    if (records.has(record.id) || ids.has(record.email)) return false
+    records.set(record.id, frozen(record))
+    ids.set(record.email, record.id)
+    return true
+  }
+  return {
+    any: () => run(() => records.size > 0),
+    get: (id) => run(() => records.get(id)),
+    byEmail: (email) => run(() => byEmail(email)),
+    list: () => run(() => [...records.values()]),
+    add: (record) => run(() => add(record)),
+    addFirst: (record) => run(() => records.size === 0 && add(record)),
+    replace: (record, drafts) =>
+      run(() => {
+        const stored = records.get(record.id)
+        if (stored?.version !== record.version - 1) return undefined
+        records.set(record.id, frozen(record))
+        ids.delete(stored.email)
+        ids.set(record.email, record.id)
+        return drafts.map(append)
+      }),
+  }
+}
+
+function memorySessions({ run, append }: Shared): SessionStore {
+  const records = new Map<string, SessionRecord>()
+  const newestFirst = (accountId: string): SessionRecord[] =>
+    [...records.values()].filter((record) => record.accountId === accountId).reverse()
+  const removeIf = (concerned: (record: SessionRecord) => boolean): number => {
+    let removed = 0
+    for (const record of records.values()) {
+      if (concerned(record) && records.delete(record.id)) removed += 1
+    }
+    return removed
+  }
+  return {
+    get: (id) => run(() => records.get(id)),
+    list: (accountId) => run(() => newestFirst(accountId)),
+    add: (record, atMost) =>
+      run(() => {
+        if (records.has(record.id)) return undefined
+        records.set(record.id, Object.freeze({ ...record }))
+        return newestFirst(record.accountId)
+          .slice(atMost)
+          .map(({ id }) => {
+            records.delete(id)
+            return append({ at: record.createdAt, selector: { sessionId: id }, reason: 'revoked' })
+          })
+      }),
+    rotate: (id, from, to, draft) =>
+      run(() => {
+        const stored = records.get(id)
+        if (stored?.digest !== from) return undefined
+        records.set(id, Object.freeze({ ...stored, ...to }))
+        return append(draft)
+      }),
+    remove: (id, draft) => run(() => (records.delete(id) ? append(draft) : undefined)),
+    removeOf: (accountId, generation) =>
+      run(() => removeIf((record) => record.accountId === accountId && record.generation < generation)),
+    purge: (expiredAt, lastSeenBefore) =>
+      run(() => removeIf((record) => record.expiresAt <= expiredAt || record.lastSeenAt < lastSeenBefore)),
+    touch: (touches) =>
+      run(() =>
+        forTouched(records, touches, (record, at) => {
+          if (at > record.lastSeenAt) records.set(record.id, Object.freeze({ ...record, lastSeenAt: at }))
+        }),
+      ),
+  }
+}
+
+function memoryTokens({ run, append }: Shared): TokenStore {
+  const records = new Map<string, TokenRecord>()
+  return {
+    get: (id) => run(() => records.get(id)),
+    list: () => run(() => [...records.values()]),
+    add: (record) =>
+      run(() => {
+        if (records.has(record.id)) return false
+        records.set(record.id, frozen(record))
+        return true
+      }),
+    replace: (record, drafts) =>
+      run(() => {
+        const stored = records.get(record.id)
+        if (stored?.version !== record.version - 1) return undefined
+        records.set(record.id, frozen({ ...record, lastUsedAt: stored.lastUsedAt }))
+        return drafts.map(append)
+      }),
+    touch: (touches) =>
+      run(() =>
+        forTouched(records, touches, (record, at) => {
+          if (at > (record.lastUsedAt ?? 0)) records.set(record.id, frozen({ ...record, lastUsedAt: at }))
+        }),
+      ),
+  }
+}
+
+function forTouched<R>(
+  records: ReadonlyMap<string, R>,
+  touches: readonly Touch[],
+  apply: (record: R, at: number) => void,
+): void {
+  for (const { id, at } of touches) {
+    const record = records.get(id)
+    if (record !== undefined) apply(record, at)
+  }
+}
+
+/** A copy that nobody outside can change: records are handed out by reference. */
+function frozen<R extends AccountRecord | TokenRecord>(record: R): R {
+  const scopes = Object.freeze([...record.scopes])
+  const roles = Object.freeze([...record.roles])
+  return Object.freeze<R>({ ...record, scopes, roles })
+}

@@ -1,0 +1,187 @@
+import type { Kysely, Transaction } from 'kysely'
+import { inTime } from '../../core/async/in-time.ts'
+import { checkMethods, checkPorts, readOptions } from '../../core/options.ts'
+import type { Clock } from '../../core/ports/clock.ts'
+import { type RememberingStore, StoreUnavailable } from '../../core/ports/stores.ts'
+import { peer } from '../../platform/optional-peer.ts'
+import { systemClock } from '../../platform/system-clock.ts'
+import { boundedPool } from './bounded-pool.ts'
+import { isBusy, toStoreUnavailable } from './errors.ts'
+import { isMigrated, migrate } from './migrations.ts'
+import type { PgPool } from './pg-pool.ts'
+import { sqlStore } from './sql-store.ts'
+import type { Database, Tables } from './tables.ts'
+
+export interface PostgresStoreOptions {
+  /** `postgres://user:password@host:5432/database`. Either this or `pool`. */
+  readonly connectionString?: string
+  /** A pool of the package `pg` that you make, and end after the store was closed. Either this or `connectionString`. */
+  readonly pool?: PgPool
+  /** Schema that holds the tables; made when missing. Default: the first one of the connection's search path. */
+  readonly schema?: string
+  /** Milliseconds in which the database has to have answered, waiting for a connection included. Default: 5,000. */
+  readonly timeout?: number
+  /** Connections, when the pool is the store's own. Default: 10. */
+  readonly maxConnections?: number
+  /** What time-outs go by. Default: the clock of the machine. */
+  readonly clock?: Clock
+}
+
+const install = 'kysely pg'
+/** Times that something is tried which the database undid because of others. */
+const attempts = 5
+
+/**
+ * Opens a store in PostgreSQL (12 or newer): records and the log of revocations, for any number of instances.
+ *
+ * Tables are prefixed `upgate_`. The schema is migrated by itself, forward only; of instances that start together one
+ * migrates and the others wait. A database that does not answer within `timeout` rejects with `StoreUnavailable`, and
+ * connections are made anew when it is back. Needs the packages `kysely` and `pg`. The settings of a `pool` are its
+ * maker's: give it a `statement_timeout` and an `idle_in_transaction_session_timeout`, so that an instance that hangs
+ * does not keep the others waiting.
+ *
+ * @throws TypeError for a bad option or a missing package
+ * @throws StoreUnavailable when the database cannot be reached; `store_too_new` where a newer version wrote it
+ * @example
+ * import { postgresStore } from 'upgate/sql'
+ * const store = await postgresStore({ connectionString: process.env.DATABASE_URL })
+ */
+export async function postgresStore(options: PostgresStoreOptions): Promise<RememberingStore> {
+  const names = ['connectionString', 'pool', 'schema', 'timeout', 'maxConnections', 'clock']
+  const {
+    connectionString,
+    pool: given,
+    schema,
+    timeout = 5000,
+    maxConnections = 10,
+    clock = systemClock,
+  } = readOptions('postgresStore', options, names)
+  checkPorts('postgresStore', { clock })
+  if ((given === undefined) === (connectionString === undefined)) {
+    throw new TypeError('postgresStore: give either `connectionString` or `pool`')
+  }
+  if (given !== undefined) {
+    checkMethods(
+      'postgresStore',
+      'pool',
+      given,
+      ['connect', 'on', 'off'],
+      'a pool of the package `pg`: new Pool(...)',
+    )
+  }
+  if (
+    connectionString !== undefined &&
+    !(typeof connectionString === 'string' && /^postgres(ql)?:\/\//.test(connectionString))
+  ) {
+    throw new TypeError('postgresStore: `connectionString` must begin with postgres://')
+  }
+  if (schema !== undefined && !(typeof schema === 'string' && /^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(schema))) {
+    throw new TypeError(
+      'postgresStore: `schema` must be a name of at most 63 letters, digits and underscores',
+    )
+  }
+  if (!Number.isInteger(timeout) || timeout < 10 || timeout > 60_000) {
+    throw new TypeError('postgresStore: `timeout` must be 10 to 60,000 milliseconds')
+  }
+  if (!Number.isInteger(maxConnections) || maxConnections < 1 || maxConnections > 1000) {
+    throw new TypeError('postgresStore: `maxConnections` must be 1 to 1,000')
+  }
+  const { Kysely, PostgresDialect, sql } = await peer(
+    'postgresStore',
+    'kysely',
+    install,
+    () => import('kysely'),
+  )
+
+  let pool: PgPool | undefined = given
+  if (pool === undefined) {
+    const { default: pg } = await peer('postgresStore', 'pg', install, () => import('pg'))
+    pool = new pg.Pool({
+      connectionString,
+      max: maxConnections,
+      connectionTimeoutMillis: timeout,
+      // The database ends by itself what we no longer wait for, and lets go of what a hanging instance holds.
+      statement_timeout: timeout,
+      idle_in_transaction_session_timeout: timeout,
+      keepAlive: true,
+      allowExitOnIdle: true,
+      application_name: 'upgate',
+    })
+  }
+  const own = pool
+  // A connection that breaks while nobody uses it: without a listener it would end the process.
+  const ignore = (): void => {}
+  own.on('error', ignore)
+  const bounded = boundedPool(own, timeout, clock)
+  const root = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: bounded }) })
+  const db: Kysely<Tables> = schema === undefined ? root : root.withSchema(schema)
+  const running = new Set<Promise<unknown>>()
+  let closed = false
+
+  const database: Database = {
+    read: (operation) => perform(() => operation(db)),
+    transact: (operation) =>
+      perform(() =>
+        // What others committed has to be seen by the statement after the lock, whatever the database's default is.
+        db.transaction().setIsolationLevel('read committed').execute(operation),
+      ),
+    async exclusively(db: Transaction<Tables>, name) {
+      const key = `upgate ${schema ?? ''} ${name}`
+      await sql`select pg_advisory_xact_lock(hashtextextended(${key}, 0))`.execute(db)
+    },
+    dialect: 'postgres',
+  }
+
+  async function attempt<T>(operation: () => Promise<T>): Promise<T> {
+    let late = false
+    const timer = clock.setTimer(timeout, () => {
+      late = true
+    })
+    try {
+      for (let i = 1; ; i++) {
+        try {
+          return await operation()
+        } catch (error) {
+          // A deadlock or the like was undone as a whole: trying again is safe.
+          if (!isBusy(error) || i === attempts || late) throw toStoreUnavailable(error)
+        }
+      }
+    } finally {
+      timer.cancel()
+    }
+  }
+
+  function perform<T>(operation: () => Promise<T>): Promise<T> {
+    if (closed) return Promise.reject(new StoreUnavailable('store_closed', 'The store was closed.'))
+    const result = attempt(operation).finally(() => running.delete(result))
+    running.add(result)
+    return result
+  }
+
+  async function close(): Promise<void> {
+    if (closed) return
+    closed = true
+    // What was begun is finished: its caller may have been promised nothing yet, but soon would be.
+    await Promise.allSettled(running)
+    await root.destroy()
+    // A server that went quiet does not say goodbye either.
+    if (given === undefined) await inTime(own.end(), timeout, clock, () => {})
+    own.off('error', ignore)
+  }
+
+  try {
+    if (!(await isMigrated(database))) {
+      if (schema !== undefined) {
+        await database.transact(async (db) => {
+          await database.exclusively(db, 'schema')
+          await db.schema.createSchema(schema).ifNotExists().execute()
+        })
+      }
+      await migrate(database)
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return sqlStore(database, close)
+}

@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict'
+import type { InvitationRecord, PairingRecord, PairingTerms } from '../../core/ports/pairings.ts'
+import type { Store, TokenRecord } from '../../core/ports/stores.ts'
+
+/** A check of one store, with a second connection to the same records. */
+export type Check = (
+  what: string,
+  run: (store: Store, fixture: { connect(): Promise<Store> }) => Promise<void>,
+) => void
+
+const at = 1_767_225_600_000
+const minute = 60_000
+const roomy: PairingTerms = { now: at, atMost: 100, perAddress: 100 }
+
+/** Registers what every store of pairings must pass, races included. */
+export function pairingContract(check: Check): void {
+  check('gives back pairings and invitations as they were put in', async ({ pairings }) => {
+    const record = pairing('a', { clientAddress: '192.0.2.1', limit: { role: 'node', scopes: ['x'] } })
+    assert.equal((await pairings.request(record, roomy)).outcome, 'added')
+    assert.deepEqual(defined(await pairings.get('a')), defined(record))
+    assert.deepEqual(defined(await pairings.bySubject('key:a')), defined(record))
+    assert.equal(await pairings.get('b'), undefined)
+    assert.equal(await pairings.deviceOfKey('a'), undefined)
+    assert.equal(await pairings.invite(invitation('i')), true)
+    assert.equal(await pairings.invite(invitation('i')), false)
+    assert.equal(await pairings.invite(invitation('j', { digest: 'digest of i' })), false)
+    assert.deepEqual(await pairings.invitation('digest of i', at), invitation('i'))
+    assert.equal(await pairings.invitation('digest of i', at + minute), undefined)
+    assert.deepEqual(await pairings.invitations(at), [invitation('i')])
+    assert.equal(await pairings.uninvite('i'), true)
+    assert.equal(await pairings.uninvite('i'), false)
+  })
+
+  check('keeps one request per subject, and takes another once it is over', async ({ pairings }) => {
+    await pairings.request(pairing('a'), roomy)
+    const again = await pairings.request(pairing('b', { subject: 'key:a' }), roomy)
+    assert.equal(again.outcome === 'existing' && again.record.id, 'a')
+    const later = { ...roomy, now: at + minute }
+    const renewed = pairing('c', { subject: 'key:a', expiresAt: at + 2 * minute })
+    assert.equal((await pairings.request(renewed, later)).outcome, 'added')
+    assert.equal(await pairings.get('a'), undefined)
+  })
+
+  check('counts quotas apart, and uses up no code for what is refused', async ({ pairings }) => {
+    await pairings.invite(invitation('i'))
+    const terms = { ...roomy, atMost: 1, code: 'digest of i' }
+    await pairings.request(pairing('a'), roomy)
+    assert.equal((await pairings.request(pairing('b'), terms)).outcome, 'full')
+    assert.equal(
+      (await pairings.request(pairing('c', { quota: 'open' }), { ...roomy, atMost: 1 })).outcome,
+      'added',
+    )
+    const address = { clientAddress: '192.0.2.1' }
+    await pairings.request(pairing('d', address), roomy)
+    assert.equal((await pairings.request(pairing('e', address), { ...roomy, perAddress: 1 })).outcome, 'full')
+    assert.equal((await pairings.request(pairing('b'), { ...terms, atMost: 9 })).outcome, 'added')
+    assert.equal((await pairings.request(pairing('f'), { ...terms, atMost: 9 })).outcome, 'no_invitation')
+  })
+
+  check('lets one of many use a code, fill a quota, or be a subject', async ({ pairings }, fixture) => {
+    const other = (await fixture.connect()).pairings
+    await pairings.invite(invitation('i'))
+    const names = ['a', 'b', 'c', 'd', 'e', 'f']
+    const race = (prefix: string, terms: PairingTerms, extra: (id: string) => Partial<PairingRecord>) =>
+      Promise.all(
+        names.map(async (name, i) => {
+          const id = prefix + name
+          return (await (i % 2 === 0 ? pairings : other).request(pairing(id, extra(id)), terms)).outcome
+        }),
+      )
+    const coded = await race('code', { ...roomy, code: 'digest of i' }, () => ({}))
+    assert.equal(coded.filter((outcome) => outcome === 'added').length, 1)
+    const counted = await race('open', { ...roomy, atMost: 2 }, () => ({ quota: 'open' }))
+    assert.equal(counted.filter((outcome) => outcome === 'added').length, 2)
+    const same = await race('same', roomy, () => ({ subject: 'key:same' }))
+    assert.deepEqual([...same].sort(), ['added', ...Array(5).fill('existing')])
+  })
+
+  check('compares and sets pairings; one collects, with device and key at once', async (store, fixture) => {
+    const other = await fixture.connect()
+    await store.pairings.request(pairing('a'), roomy)
+    const approved = pairing('a', { version: 2, state: 'approved' })
+    const decided = await Promise.all([
+      store.pairings.replace(approved),
+      other.pairings.replace({ ...approved, state: 'rejected' }),
+    ])
+    assert.deepEqual([...decided].sort(), [false, true])
+    const collected = pairing('a', { version: 3, state: 'collected' })
+    const won = await Promise.all([
+      store.pairings.collect(collected, device('one'), 'k'),
+      other.pairings.collect(collected, device('two'), 'k'),
+      other.pairings.collect(collected, device('three'), undefined),
+    ])
+    assert.equal(won.filter(Boolean).length, 1)
+    const devices = await store.devices.list()
+    assert.equal(devices.length, 1)
+    if (won[0] || won[1]) assert.equal(await store.pairings.deviceOfKey('k'), devices[0]?.id)
+    await store.pairings.request(pairing('b'), roomy)
+    assert.equal(await store.pairings.collect(pairing('b', { version: 2 }), device('new'), 'k'), true)
+    assert.equal(await other.pairings.deviceOfKey('k'), 'new')
+  })
+
+  check('expires each request once, and forgets', async ({ pairings }, fixture) => {
+    const other = (await fixture.connect()).pairings
+    for (const id of ['a', 'b']) await pairings.request(pairing(id), roomy)
+    await pairings.request(pairing('c', { expiresAt: at + 5 * minute }), roomy)
+    await pairings.invite(invitation('i'))
+    assert.deepEqual(await pairings.expire(at + minute - 1, at), [])
+    const over = await Promise.all([pairings.expire(at + minute, at), other.expire(at + minute, at)])
+    assert.deepEqual(
+      over
+        .flat()
+        .map(({ id, state }) => [id, state])
+        .sort(),
+      [
+        ['a', 'expired'],
+        ['b', 'expired'],
+      ],
+    )
+    assert.deepEqual(
+      (await pairings.list('pending')).map(({ id }) => id),
+      ['c'],
+    )
+    assert.equal(await pairings.uninvite('i'), false)
+    assert.equal((await pairings.get('a'))?.state, 'expired')
+    await pairings.expire(at + 2 * minute, at + minute)
+    assert.equal(await pairings.get('a'), undefined)
+  })
+}
+
+function pairing(id: string, extra: Partial<PairingRecord> = {}): PairingRecord {
+  return {
+    id,
+    version: 1,
+    subject: `key:${id}`,
+    state: 'pending',
+    quota: 'invited',
+    introduction: 'code',
+    name: 'kitchen',
+    role: 'node',
+    scopes: ['node.run'],
+    createdAt: at,
+    expiresAt: at + minute,
+    ...extra,
+  }
+}
+
+function invitation(id: string, extra: Partial<InvitationRecord> = {}): InvitationRecord {
+  const digest = `digest of ${id}`
+  const times = { createdAt: at, expiresAt: at + minute }
+  return { id, kind: 'code', digest, role: 'node', scopes: ['x'], createdBy: 'ada', ...times, ...extra }
+}
+
+function device(id: string): TokenRecord {
+  return { id, version: 1, digest: `digest of ${id}`, name: id, scopes: [], roles: ['node'], createdAt: at }
+}
+
+/** Without what is undefined: a database does not tell it from what is absent. */
+function defined(record: object | undefined): object | undefined {
+  return record && Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined))
+}

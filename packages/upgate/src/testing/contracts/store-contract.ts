@@ -1,0 +1,386 @@
+import assert from 'node:assert/strict'
+import { isCallable, wrongOption } from '../../core/options.ts'
+import {
+  type AccountRecord,
+  isStoreUnavailable,
+  type RevocationDraft,
+  type SessionRecord,
+  type Store,
+  type TokenRecord,
+} from '../../core/ports/stores.ts'
+import { acquaintanceContract } from './acquaintance-contract.ts'
+import { pairingContract } from './pairing-contract.ts'
+import { ticketContract } from './ticket-contract.ts'
+
+/** One place where records are kept, for one test. */
+export interface StoreFixture {
+  /** Another connection to the same records; for memory the same store again. */
+  connect(): Promise<Store>
+  /** Closes and removes everything. */
+  dispose(): Promise<void>
+}
+
+/** Throws where a contract could not register its tests, or would register none that runs. */
+export function assertContract(where: string, name: unknown, make: unknown, test: unknown): void {
+  if (typeof name !== 'string' || name === '') throw wrongOption(where, 'name', 'a name for the tests', name)
+  if (!isCallable(make)) throw wrongOption(where, 'make', 'a function that makes an empty place', make)
+  if (!isCallable(test)) throw wrongOption(where, 'test', "the test runner's function", test)
+}
+
+/** `test` of vitest, node:test, jest and others. */
+export type TestFunction = (name: string, run: () => Promise<void>) => unknown
+
+const at = 1_767_225_600_000
+
+/**
+ * Registers the tests that every store must pass, races included.
+ *
+ * @param name - what the tests are called
+ * @param make - makes an empty place; called once a test
+ * @param test - the test runner's function
+ * @example
+ * storeContract('memory', async () => {
+ *   const store = memoryStore()
+ *   return { connect: async () => store, dispose: () => store.close() }
+ * }, test)
+ */
+export function storeContract(name: string, make: () => Promise<StoreFixture>, test: TestFunction): void {
+  assertContract('storeContract', name, make, test)
+  const check = (what: string, run: (store: Store, fixture: StoreFixture) => Promise<void>): void => {
+    test(`${name}: ${what}`, async () => {
+      const fixture = await make()
+      try {
+        await run(await fixture.connect(), fixture)
+      } finally {
+        await fixture.dispose()
+      }
+    })
+  }
+
+  check('is empty at first', async (store) => {
+    assert.equal(await store.accounts.any(), false)
+    assert.equal(await store.accounts.get('nobody'), undefined)
+    assert.equal(await store.accounts.byEmail('nobody@example.com'), undefined)
+    assert.deepEqual(await store.accounts.list(), [])
+    assert.deepEqual(await store.keys.list(), [])
+    assert.deepEqual(await store.sessions.list('nobody'), [])
+    assert.equal(await store.revocations.head(), 0)
+    assert.deepEqual(await store.revocations.since(0, 10), [])
+  })
+
+  check('gives back what was put in', async (store) => {
+    const person = account('a', {
+      passwordHash: '$scrypt$',
+      roles: ['admin'],
+      disabledAt: at,
+      notBefore: at + 1,
+      deviceCookies: ['one', 'two'],
+    })
+    assert.equal(await store.accounts.add(person), true)
+    assert.deepEqual(defined(await store.accounts.get('a')), defined(person))
+    assert.deepEqual(defined(await store.accounts.byEmail('a@example.com')), defined(person))
+    const before = { previousDigest: 'before', previousUntil: at + 5 }
+    const login = session('s', { label: 'Firefox', clientAddress: '192.0.2.1', ...before })
+    assert.deepEqual(await store.sessions.add(login, 5), [])
+    assert.deepEqual(defined(await store.sessions.get('s')), defined(login))
+    const key = token('k', { accountId: 'a', createdBy: 'a', expiresAt: at + 1, lastUsedAt: at, ...before })
+    assert.equal(await store.keys.add(key), true)
+    assert.deepEqual(defined(await store.keys.get('k')), defined(key))
+    assert.equal(await store.devices.get('k'), undefined)
+  })
+
+  check('keeps text as it is', async (store) => {
+    const name = `'; DROP TABLE upgate_keys; -- "\u{1f510}\u0007\\ ${'x'.repeat(60)}`
+    assert.equal(await store.keys.add(token('k', { name })), true)
+    assert.equal((await store.keys.get('k'))?.name, name)
+    assert.equal(await store.keys.get("k' OR '1'='1"), undefined)
+  })
+
+  check('lists in order of creation, sessions newest first', async (store) => {
+    for (const id of ['c', 'a', 'b']) {
+      await store.accounts.add(account(id))
+      await store.devices.add(token(id))
+    }
+    for (const id of ['3', '1', '2']) await store.sessions.add(session(id), 5)
+    assert.deepEqual(ids(await store.accounts.list()), ['c', 'a', 'b'])
+    assert.deepEqual(ids(await store.devices.list()), ['c', 'a', 'b'])
+    assert.deepEqual(ids(await store.sessions.list('a')), ['2', '1', '3'])
+  })
+
+  check('adds only if absent, by id and by email', async (store) => {
+    assert.equal(await store.accounts.add(account('a')), true)
+    assert.equal(await store.accounts.add(account('a', { email: 'other@example.com' })), false)
+    assert.equal(await store.accounts.add(account('b', { email: 'a@example.com' })), false)
+    assert.equal(await store.keys.add(token('k')), true)
+    assert.equal(await store.keys.add(token('k', { digest: 'other' })), false)
+    assert.equal((await store.keys.get('k'))?.digest, 'digest of k')
+    assert.deepEqual(await store.sessions.add(session('s'), 5), [])
+    assert.equal(await store.sessions.add(session('s'), 5), undefined)
+  })
+
+  check('of concurrent adders of the same one gets true', async (store, fixture) => {
+    const other = await fixture.connect()
+    const answers = await Promise.all(
+      range(10).flatMap((n) => [
+        store.accounts.add(account('a', { scopes: [`${n}`] })),
+        other.accounts.add(account(`b${n}`, { email: 'a@example.com' })),
+      ]),
+    )
+    assert.equal(answers.filter(Boolean).length, 1)
+    assert.equal((await store.accounts.list()).length, 1)
+  })
+
+  check('of concurrent set-ups one gets true', async (store, fixture) => {
+    const other = await fixture.connect()
+    const answers = await Promise.all(
+      range(10).flatMap((n) => [
+        store.accounts.addFirst(account(`a${n}`)),
+        other.accounts.addFirst(account(`b${n}`)),
+      ]),
+    )
+    assert.equal(answers.filter(Boolean).length, 1)
+    assert.equal((await other.accounts.list()).length, 1)
+    assert.equal(await store.accounts.addFirst(account('late')), false)
+    assert.equal(await other.accounts.any(), true)
+  })
+
+  check('compares and sets', async (store, fixture) => {
+    const other = await fixture.connect()
+    await store.keys.add(token('k'))
+    const answers = await Promise.all(
+      range(10).flatMap((n) => [
+        store.keys.replace(token('k', { version: 2, name: `s${n}` }), [draft('k')]),
+        other.keys.replace(token('k', { version: 2, name: `o${n}` }), [draft('k')]),
+      ]),
+    )
+    const won = answers.filter((entries) => entries !== undefined)
+    assert.equal(won.length, 1)
+    assert.equal((await other.keys.get('k'))?.version, 2)
+    // Who was too late has left no trace in the log either.
+    assert.equal(await store.revocations.head(), 1)
+    assert.equal(await store.keys.replace(token('nobody', { version: 2 }), [draft('k')]), undefined)
+    assert.equal(await store.revocations.head(), 1)
+  })
+
+  check('clears optional fields', async (store) => {
+    await store.accounts.add(account('a', { disabledAt: at, notBefore: at, passwordHash: 'x' }))
+    await store.accounts.replace(account('a', { version: 2 }), [])
+    const changed = await store.accounts.get('a')
+    assert.equal(changed?.disabledAt, undefined)
+    assert.equal(changed?.notBefore, undefined)
+    assert.equal(changed?.passwordHash, undefined)
+  })
+
+  check('numbers the log without gaps, whoever writes', async (store, fixture) => {
+    const other = await fixture.connect()
+    await store.accounts.add(account('a'))
+    for (const n of range(20)) await store.sessions.add(session(`${n}`), 50)
+    await Promise.all(range(20).map((n) => (n % 2 ? store : other).sessions.remove(`${n}`, draft(`${n}`))))
+    const log = await other.revocations.since(0, 100)
+    assert.deepEqual(
+      log.map((entry) => entry.sequence),
+      range(20).map((n) => n + 1),
+    )
+    assert.equal(await store.revocations.head(), 20)
+    assert.equal(log[0]?.at, at)
+    assert.equal(log[0]?.reason, 'revoked')
+    assert.deepEqual(ids(await store.revocations.since(5, 3), 'sequence'), [6, 7, 8])
+  })
+
+  check('takes entries of the log by themselves', async (store, fixture) => {
+    const other = await fixture.connect()
+    assert.deepEqual(await store.revocations.append([]), [])
+    const answers = await Promise.all(
+      range(6).map((n) => (n % 2 ? store : other).revocations.append([draft(`${n}a`), draft(`${n}b`)])),
+    )
+    const log = await other.revocations.since(0, 100)
+    assert.deepEqual(
+      ids(log, 'sequence'),
+      range(12).map((n) => n + 1),
+    )
+    for (const entries of answers) {
+      // Those of one call stand together.
+      assert.deepEqual(log.slice((entries[0]?.sequence ?? 0) - 1, entries[1]?.sequence), entries)
+    }
+  })
+
+  check('consumes a session once', async (store, fixture) => {
+    const other = await fixture.connect()
+    await store.accounts.add(account('a'))
+    await store.sessions.add(session('s'), 5)
+    const answers = await Promise.all(
+      range(10).flatMap(() => [
+        store.sessions.remove('s', draft('s')),
+        other.sessions.remove('s', draft('s')),
+      ]),
+    )
+    const entries = answers.filter((entry) => entry !== undefined)
+    assert.equal(entries.length, 1)
+    assert.deepEqual(entries[0], { sequence: 1, ...draft('s') })
+    assert.equal(await store.revocations.head(), 1)
+    assert.equal(await other.sessions.get('s'), undefined)
+  })
+
+  check('gives a session another token once', async (store, fixture) => {
+    const other = await fixture.connect()
+    await store.accounts.add(account('a'))
+    await store.sessions.add(session('s'), 5)
+    const to = (n: number) => ({ digest: `new ${n}`, previousDigest: 'digest of s', previousUntil: at + n })
+    const answers = await Promise.all(
+      range(10).map((n) => (n % 2 ? store : other).sessions.rotate('s', 'digest of s', to(n), draft('s'))),
+    )
+    const entries = answers.filter((entry) => entry !== undefined)
+    assert.deepEqual(entries, [{ sequence: 1, ...draft('s') }])
+    const winner = answers.findIndex((entry) => entry !== undefined)
+    assert.deepEqual(defined(await other.sessions.get('s')), defined(session('s', to(winner))))
+    assert.equal(await store.sessions.rotate('gone', 'x', to(1), draft('gone')), undefined)
+    await store.sessions.remove('s', draft('s'))
+    assert.equal(await store.sessions.rotate('s', `new ${winner}`, to(1), draft('s')), undefined)
+    assert.equal(await store.revocations.head(), 2)
+  })
+
+  check('keeps at most so many sessions per account', async (store) => {
+    await store.accounts.add(account('a'))
+    await store.accounts.add(account('b'))
+    await store.sessions.add(session('of b', { accountId: 'b' }), 2)
+    for (const id of ['1', '2']) assert.deepEqual(await store.sessions.add(session(id), 2), [])
+    const evicted = await store.sessions.add(session('3'), 2)
+    assert.deepEqual(
+      evicted?.map((entry) => [entry.sequence, entry.selector, entry.reason]),
+      [[1, { sessionId: '1' }, 'revoked']],
+    )
+    assert.deepEqual(ids(await store.sessions.list('a')), ['3', '2'])
+    assert.deepEqual(ids(await store.sessions.list('b')), ['of b'])
+  })
+
+  check('never has more sessions than allowed, whoever logs in at once', async (store, fixture) => {
+    const other = await fixture.connect()
+    await store.accounts.add(account('a'))
+    await Promise.all(range(20).map((n) => (n % 2 ? store : other).sessions.add(session(`${n}`), 3)))
+    assert.equal((await store.sessions.list('a')).length, 3)
+    assert.equal(await store.revocations.head(), 17)
+  })
+
+  check('tidies sessions up by generation and by age', async (store) => {
+    await store.accounts.add(account('a'))
+    await store.sessions.add(session('old', { generation: 1 }), 9)
+    await store.sessions.add(session('new', { generation: 2 }), 9)
+    assert.equal(await store.sessions.removeOf('a', 2), 1)
+    assert.deepEqual(ids(await store.sessions.list('a')), ['new'])
+    await store.sessions.add(session('ended', { expiresAt: at }), 9)
+    await store.sessions.add(session('idle', { lastSeenAt: at - 1 }), 9)
+    assert.equal(await store.sessions.purge(at, at), 2)
+    assert.deepEqual(ids(await store.sessions.list('a')), ['new'])
+  })
+
+  check('touches forward only, and no record that changed meanwhile', async (store) => {
+    await store.accounts.add(account('a'))
+    await store.sessions.add(session('s'), 9)
+    await store.sessions.touch([
+      { id: 's', at: at + 10 },
+      { id: 'gone', at },
+    ])
+    await store.sessions.touch([{ id: 's', at: at + 5 }])
+    assert.equal((await store.sessions.get('s'))?.lastSeenAt, at + 10)
+    await store.devices.add(token('d'))
+    await store.devices.touch([{ id: 'd', at: at + 7 }])
+    assert.equal((await store.devices.get('d'))?.version, 1)
+    assert.deepEqual(await store.devices.replace(token('d', { version: 2, name: 'new' }), []), [])
+    const device = await store.devices.get('d')
+    assert.deepEqual([device?.name, device?.lastUsedAt], ['new', at + 7])
+  })
+
+  check('hands out records that cannot change what is stored', async (store) => {
+    const scopes = ['a']
+    await store.keys.add(token('k', { scopes }))
+    scopes.push('b')
+    const record = await store.keys.get('k')
+    try {
+      const list = record?.scopes as string[] | undefined
+      list?.push('c')
+    } catch {
+      // Frozen is right, too.
+    }
+    assert.deepEqual((await store.keys.get('k'))?.scopes, ['a'])
+  })
+
+  pairingContract(check)
+  ticketContract(check)
+  acquaintanceContract(check)
+
+  check('keeps one secret of a name, whichever of concurrent callers was first', async (store, fixture) => {
+    const other = await fixture.connect()
+    // A store without them is complete: such keys are then given as options.
+    if (store.secrets === undefined || other.secrets === undefined) return
+    const { secrets } = store
+    const { secrets: same } = other
+    const kept = await Promise.all(
+      range(10).flatMap((n) => [secrets.keep('key', `a${n}`), same.keep('key', `b${n}`)]),
+    )
+    assert.equal(new Set(kept).size, 1)
+    assert.equal(await same.keep('key', 'later'), kept[0])
+    assert.equal(await secrets.keep('other', 'another'), 'another')
+  })
+
+  check('replaces and removes the device cookies of an account', async (store) => {
+    await store.accounts.add(account('a'))
+    assert.deepEqual((await store.accounts.get('a'))?.deviceCookies ?? [], [])
+    await store.accounts.replace(account('a', { version: 2, deviceCookies: ['one', 'two'] }), [])
+    assert.deepEqual((await store.accounts.get('a'))?.deviceCookies, ['one', 'two'])
+    await store.accounts.replace(account('a', { version: 3 }), [])
+    assert.deepEqual((await store.accounts.get('a'))?.deviceCookies ?? [], [])
+  })
+
+  check('says so when it is closed', async (store) => {
+    await store.close()
+    await store.close()
+    for (const operation of [
+      () => store.accounts.any(),
+      () => store.sessions.get('s'),
+      () => store.keys.add(token('k')),
+      () => store.accounts.replace(account('a'), []),
+      () => store.revocations.head(),
+      () => store.pairings.get('p'),
+      () => store.tickets.take('t'),
+    ]) {
+      const error: unknown = await operation().then(
+        () => undefined,
+        (reason: unknown) => reason,
+      )
+      assert.ok(isStoreUnavailable(error), `rejects with StoreUnavailable, not ${String(error)}`)
+      assert.equal(error.code, 'store_closed')
+    }
+  })
+}
+
+function account(id: string, changes: Partial<AccountRecord> = {}): AccountRecord {
+  const email = `${id}@example.com`
+  return { id, version: 1, email, scopes: [], roles: [], createdAt: at, sessionGeneration: 1, ...changes }
+}
+
+function session(id: string, changes: Partial<SessionRecord> = {}): SessionRecord {
+  const times = { createdAt: at, lastSeenAt: at, expiresAt: at + 1000 }
+  return { id, digest: `digest of ${id}`, accountId: 'a', generation: 1, ...times, ...changes }
+}
+
+function token(id: string, changes: Partial<TokenRecord> = {}): TokenRecord {
+  const digest = `digest of ${id}`
+  return { id, version: 1, digest, name: id, scopes: ['read'], roles: [], createdAt: at, ...changes }
+}
+
+function draft(credentialId: string): RevocationDraft {
+  return { at, selector: { credentialId }, reason: 'revoked' }
+}
+
+function range(length: number): number[] {
+  return Array.from({ length }, (_, n) => n)
+}
+
+function ids<R, K extends keyof R>(records: readonly R[], key: K = 'id' as K): R[K][] {
+  return records.map((record) => record[key])
+}
+
+/** Without the fields that are there and undefined: absent is the same. */
+function defined(record: object | undefined): object | undefined {
+  return record && Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined))
+}

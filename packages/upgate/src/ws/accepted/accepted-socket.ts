@@ -1,0 +1,280 @@
+import type { IncomingMessage } from 'node:http'
+import type { Allow } from '../../core/contract/decision.ts'
+import type { Principal } from '../../core/contract/principal.ts'
+import { describeFault } from '../../core/faults/fault-log.ts'
+import type { LiveConnection } from '../../core/live/connections.ts'
+import type { RevocationReason } from '../../core/ports/revocations.ts'
+import type { Keeper, Leaving } from '../quarantine/keeper.ts'
+import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
+import { emitAsUsual, intercept, isOpen, type OwnedSocket, owner, release } from '../socket/owner.ts'
+import type { WebSocketLike, WebSocketServerLike } from '../socket/types.ts'
+
+/** A message as `ws` emits it. */
+export type Message = readonly [data: unknown, isBinary: boolean]
+
+/** Where a socket was accepted. */
+export interface Place {
+  readonly path: string
+  readonly clientAddress: string | undefined
+}
+
+/**
+ * A socket that the application has: what revocation, expiry and drain act on.
+ *
+ * Also those accepted without a principal, on public and optional paths, which are not in the register.
+ */
+export class AcceptedSocket<P extends Principal> implements Leaving {
+  readonly id: string
+  readonly acceptedAt: number
+  readonly path: string
+  readonly clientAddress: string | undefined
+  principal: P | undefined
+  since = 0
+  /** Why it is being ended by us. */
+  endReason: string | undefined
+  readonly #keeper: Keeper<P>
+  readonly #ws: WebSocketLike
+  #ended = false
+  #remove: (() => void) | undefined
+  #undelivered: Message[] | undefined
+  #undeliveredBytes = 0
+
+  constructor(keeper: Keeper<P>, ws: WebSocketLike, principal: P | undefined, place: Place) {
+    this.#keeper = keeper
+    this.#ws = ws
+    this.principal = principal
+    this.path = place.path
+    this.clientAddress = place.clientAddress
+    this.acceptedAt = keeper.now()
+    this.id = keeper.nextId()
+  }
+
+  /**
+   * Registers it, sends the acknowledgement, and hands it to the application with what came meanwhile.
+   *
+   * @param at101 - the decision, where HTTP let it in without its saying anything
+   */
+  start(
+    wss: WebSocketServerLike,
+    request: IncomingMessage,
+    frames: readonly string[],
+    messages: Message[],
+    at101?: Allow<P>,
+  ): void {
+    const ws = this.#ws as OwnedSocket<AcceptedSocket<P>>
+    ws[owner] = this
+    ws.on('close', onClose)
+    // A peer's protocol violation must not end the process because an application did not listen for it.
+    ws.on('error', ignore)
+    this.#list().add(this)
+    const { gate } = this.#keeper
+    if (this.principal !== undefined) {
+      this.#remove = gate.connections.add(this as LiveConnection)
+      // The register closes at once what has expired between verification and now.
+      if (this.endReason !== undefined) return
+      this.#keeper.succeeded(this.#keeper.addresses.of(this.clientAddress))
+      this.#keeper.refreshes.accepted(this, ws, request)
+      if (at101 !== undefined) this.#keeper.firstFrames.expect(this, ws, request, at101)
+      if (gate.events.active) {
+        const { principal, path, clientAddress, id: connectionId } = this as { principal: P } & this
+        const place = { method: 'GET', path: path.slice(0, 256), clientAddress }
+        gate.events.emit({ at: this.acceptedAt, type: 'socket_accepted', place, principal, connectionId })
+      }
+    }
+    for (const frame of frames) ws.send(frame)
+    if (this.#guarded(() => wss.emit('connection', ws, request, this.principal))) this.deliver(messages)
+  }
+
+  /** A newer credential of the same principal counts: expiry and revocation go by it from now on. */
+  renew(principal: P): void {
+    this.#remove?.()
+    this.principal = principal
+    this.#remove = this.#keeper.gate.connections.add(this as LiveConnection)
+  }
+
+  /** Whether a message was about the credential. */
+  hears(data: unknown, isBinary: boolean): boolean {
+    return this.#keeper.refreshes.hears(this, this.#ws, data, isBinary)
+  }
+
+  /** Whether a message is a credential that comes first, or has to wait for one. */
+  takesFirst(data: unknown, isBinary: boolean): boolean {
+    return this.#keeper.firstFrames.takes(this, this.#ws, data, isBinary)
+  }
+
+  /** Emits an event of ours on the application's socket. */
+  tell(event: string, ...values: unknown[]): void {
+    this.#guarded(() => this.#ws.emit(event, ...values))
+  }
+
+  /** Ends it because its credential stopped counting. */
+  close(reason: RevocationReason): void {
+    const { expiredCode, revokedCode } = this.#keeper.limits
+    const code = reason === 'expired' ? expiredCode : reason === 'unavailable' ? 1013 : revokedCode
+    this.end(code, endReasonOf(reason))
+  }
+
+  /** Its credential stopped counting: drops whatever the peer sends from now on; `close` follows. */
+  mute(reason: RevocationReason): void {
+    this.hush(endReasonOf(reason))
+  }
+
+  /** Drops whatever the peer sends from now on. */
+  hush(reason: string): void {
+    if (this.endReason !== undefined) return
+    this.endReason = reason
+    this.#undelivered = undefined
+    this.#keeper.unheard.delete(this)
+    // Messages arrive even after `close()`: a revoked peer must not be heard any more.
+    intercept(this.#ws, emitMuted)
+  }
+
+  /** Mutes it and sends the close frame; it is cut after the grace. */
+  end(code: number, reason: string): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.hush(reason)
+    const ws = this.#ws
+    if (ws.isPaused) ws.resume()
+    ws.close(validCloseCode(code), validCloseReason(reason))
+    this.#keeper.leaving.add(this)
+  }
+
+  terminate(): void {
+    this.#ws.terminate()
+  }
+
+  /** The application never listened: what came during verification is dropped, and the socket flows. */
+  giveUpDelivery(): void {
+    this.#stopHolding()
+    this.#undelivered = undefined
+    this.#keeper.gate.logger.warn('No `message` listener was attached in time: early messages are dropped.', {
+      connection: this.id,
+    })
+    this.#ws.resume()
+  }
+
+  /** Keeps a message that came while there is nobody to hear it. */
+  keep(data: unknown, isBinary: boolean): void {
+    if (this.#undelivered === undefined) return
+    const { maxQueuedMessages, maxQueuedBytes } = this.#keeper.limits
+    this.#undeliveredBytes += sizeOf(data)
+    if (this.#undelivered.length >= maxQueuedMessages || this.#undeliveredBytes > maxQueuedBytes) {
+      this.end(4429, 'too_many_frames')
+      return
+    }
+    this.#undelivered.push([data, isBinary])
+  }
+
+  /** The application is about to listen. */
+  heard(): void {
+    process.nextTick(() => {
+      const messages = this.#undelivered
+      if (messages === undefined) return
+      this.#stopHolding()
+      this.#undelivered = undefined
+      this.deliver(messages)
+    })
+  }
+
+  /** Hands out what came during a verification, before anything that comes later. */
+  deliver(messages: Message[], resume = true): void {
+    const ws = this.#ws
+    if (messages.length > 0 && this.endReason === undefined && ws.listenerCount('message') === 0) {
+      this.#undelivered = messages
+      this.#keeper.unheard.add(this)
+      ws.pause()
+      intercept(ws, emitHeld)
+      ws.on('newListener', onNewListener)
+      return
+    }
+    for (const [data, isBinary] of messages) {
+      if (this.endReason !== undefined || !isOpen(ws)) return
+      if (!this.#guarded(() => ws.emit('message', data, isBinary), data)) return
+    }
+    if (resume && ws.isPaused && isOpen(ws)) ws.resume()
+  }
+
+  #stopHolding(): void {
+    this.#keeper.unheard.delete(this)
+    this.#ws.removeListener('newListener', onNewListener)
+    release(this.#ws)
+    this.#keeper.refreshes.released(this, this.#ws)
+  }
+
+  /** An exception of the application's handler ends this socket, not the process with everybody else's. */
+  #guarded(call: () => unknown, data?: unknown): boolean {
+    try {
+      call()
+      return true
+    } catch (thrown) {
+      // The first message may be the frame with the credential, handed on.
+      const described = describeFault(thrown, (secrets) => {
+        if (data !== undefined) secrets.addText(String(data))
+      })
+      this.#keeper.gate.logger.error('A `connection` or `message` listener threw: the socket is closed.', {
+        connection: this.id,
+        ...described,
+      })
+      this.end(1011, 'internal_error')
+      return false
+    }
+  }
+
+  #list(): Set<AcceptedSocket<P>> {
+    return this.principal === undefined ? this.#keeper.anonymous : this.#keeper.accepted
+  }
+
+  /** The socket has gone. */
+  closed(): void {
+    const { addresses, firstFrames, gate, leaving, refreshes, unheard } = this.#keeper
+    this.#remove?.()
+    refreshes.closed(this)
+    firstFrames.closed(this)
+    leaving.delete(this)
+    unheard.delete(this)
+    this.#list().delete(this)
+    const bucket = addresses.of(this.clientAddress)
+    if (this.principal === undefined) {
+      addresses.add(bucket, 'anonymous', -1)
+    } else {
+      this.#keeper.succeeded(bucket)
+      if (gate.events.active) {
+        const { principal, id: connectionId, endReason: reason } = this as { principal: P } & this
+        gate.events.emit({ at: this.#keeper.now(), type: 'socket_closed', principal, connectionId, reason })
+      }
+    }
+    this.#keeper.gone()
+  }
+}
+
+function endReasonOf(reason: RevocationReason): string {
+  return reason === 'expired' ? 'auth_expired' : reason
+}
+
+function sizeOf(data: unknown): number {
+  if (Array.isArray(data)) return data.reduce<number>((sum, part) => sum + sizeOf(part), 0)
+  return (data as { byteLength?: number }).byteLength ?? 0
+}
+
+type Owned = OwnedSocket<AcceptedSocket<Principal>>
+
+function onClose(this: Owned): void {
+  this[owner]?.closed()
+}
+
+function ignore(): void {}
+
+function onNewListener(this: Owned, event: unknown): void {
+  if (event === 'message') this[owner]?.heard()
+}
+
+function emitMuted(this: Owned, event: string | symbol, a?: unknown, b?: unknown): boolean {
+  return event === 'message' ? false : emitAsUsual(this, event, a, b)
+}
+
+function emitHeld(this: Owned, event: string | symbol, a?: unknown, b?: unknown): boolean {
+  if (event !== 'message') return emitAsUsual(this, event, a, b)
+  this[owner]?.keep(a, b === true)
+  return true
+}

@@ -1,0 +1,241 @@
+import { atOnce } from '../../core/async/maybe-promise.ts'
+import type { Credential, IssuedCredential } from '../../core/contract/credential.ts'
+import type { Allow, Defer, Refused, Resumption } from '../../core/contract/decision.ts'
+import type {
+  Frame,
+  Handshake,
+  HandshakeContext,
+  HandshakeStep,
+  Refusal,
+} from '../../core/contract/handshake.ts'
+import type { Principal } from '../../core/contract/principal.ts'
+import { refuse } from '../../core/decide/refusals.ts'
+import type { Timer } from '../../core/ports/clock.ts'
+import { upgateHandshake } from '../handshakes/upgate.ts'
+import type { Bucket } from '../quarantine/addresses.ts'
+import { Attempt, type Claimant } from '../quarantine/attempt.ts'
+import { SocketContext } from '../quarantine/handshake-context.ts'
+import { codeOfRevocation, countsAsFailure, frameOf, framesOf, stepOf } from '../quarantine/judgements.ts'
+import type { Keeper } from '../quarantine/keeper.ts'
+import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
+import { isOpen } from '../socket/owner.ts'
+import type { WebSocketLike } from '../socket/types.ts'
+import type { AcceptedSocket } from './accepted-socket.ts'
+import { asDeferred } from './as-deferred.ts'
+
+/** Its first frame has not come yet, or is data. */
+const EXPECTED = 0
+/** The client was sent what it has to answer, such as a nonce. */
+const CHALLENGED = 1
+const VERIFYING = 2
+const DONE = 3
+
+type State = typeof EXPECTED | typeof CHALLENGED | typeof VERIFYING | typeof DONE
+
+/**
+ * The first frame of a socket that HTTP let in on a deferred path. Where it is a credential of the path's protocol, it
+ * is verified like any other: it has to be one of the socket's own principal. Any other first frame is data.
+ */
+export class FirstFrame<P extends Principal> implements Claimant<P> {
+  readonly acquainted = true
+  readonly #keeper: Keeper<P>
+  readonly #socket: AcceptedSocket<P>
+  readonly #ws: WebSocketLike
+  readonly #deferred: Defer<P>
+  readonly #handshake: Handshake
+  readonly #context: HandshakeContext
+  #state: State = EXPECTED
+  #frames = 0
+  #attempt: Attempt<P> | undefined
+  /** Of the turn to be verified; later of the hold. */
+  #timer: Timer | undefined
+  #paused = false
+
+  constructor(
+    keeper: Keeper<P>,
+    socket: AcceptedSocket<P>,
+    ws: WebSocketLike,
+    decision: Allow<P>,
+    origin: string | undefined,
+  ) {
+    this.#keeper = keeper
+    this.#socket = socket
+    this.#ws = ws
+    this.#deferred = asDeferred(decision, socket, origin)
+    this.#handshake = this.#deferred.handshake
+    this.#context = new SocketContext(keeper, socket.principal)
+  }
+
+  get bucket(): Bucket {
+    return this.#keeper.addresses.of(this.#socket.clientAddress)
+  }
+
+  /** Nothing more is read while it is verified; an application that has paused the socket itself keeps it paused. */
+  pause(): void {
+    if (this.#ws.isPaused) return
+    this.#ws.pause()
+    this.#paused = true
+  }
+
+  /** Whether a message was taken; false: it is data, like all that follow. */
+  takes(data: unknown, isBinary: boolean): boolean {
+    if (this.#state === VERIFYING) {
+      if (this.#attempt?.enqueue(data, isBinary) === false) this.#refuse(this.#refusal('too_many_frames'))
+      return true
+    }
+    if (this.#state === DONE || !isFrame(data)) return false
+    const { limits } = this.#keeper
+    // Longer than any credential that the quarantine would have read.
+    if (this.#state === EXPECTED && lengthOf(data) > limits.maxBytes) return false
+    let step: HandshakeStep
+    let hook = 'claims'
+    const frame = frameOf(data, isBinary)
+    try {
+      if (this.#state === EXPECTED && atOnce(hook, this.#handshake.claims?.(frame)) !== true) return false
+      hook = 'receive'
+      step = stepOf(this.#handshake.receive(frame, this.#context))
+    } catch (error) {
+      this.#refuse(this.#refusal('bad_handshake', undefined, this.#threw(hook, error, frame)))
+      return true
+    }
+    if (++this.#frames > limits.maxDataFrames) {
+      this.#refuse(this.#refusal('too_many_frames'))
+    } else if (step.step === 'credential') {
+      this.#verify(step, data, isBinary)
+    } else if (step.step === 'reject') {
+      this.#refuse(this.#refusal(step.code, step.detail))
+    } else {
+      this.#state = CHALLENGED
+      if (step.step === 'send') this.#send(step.frames)
+    }
+    return true
+  }
+
+  #verify(step: HandshakeStep & { readonly step: 'credential' }, data: unknown, isBinary: boolean): void {
+    const { addresses, gate, limits } = this.#keeper
+    const attempt = new Attempt<P>(this.#keeper, this, this.#deferred, step, [data, isBinary])
+    this.#attempt = attempt
+    this.#state = VERIFYING
+    const wait = attempt.guessable ? addresses.wait(this.bucket, 'guesses', limits.maxRefusals) : 0
+    if (wait > 0) {
+      const retryAfter = Math.ceil(wait / 1000)
+      this.#refuse(refuse('too_many_failures', { rule: this.#deferred.rule, retryAfter }))
+      return
+    }
+    this.#timer = gate.clock.setTimer(limits.deadline, () => {
+      this.#refuse(this.#refusal('unavailable', 'The verification was not finished in time.'))
+    })
+    attempt.start()
+  }
+
+  settled(answer: Resumption<P>, attempt: Attempt<P>): void {
+    if (this.#state !== VERIFYING || this.#attempt !== attempt) return
+    if (this.#socket.endReason !== undefined || !isOpen(this.#ws)) {
+      this.#stop()
+      return
+    }
+    if (answer.outcome !== 'allow') {
+      this.#refuse(answer)
+      return
+    }
+    const revoked = this.#keeper.gate.connections.closedSince(attempt.mark, answer.principal)
+    if (revoked !== undefined) {
+      this.#refuse(this.#refusal(codeOfRevocation(revoked)))
+      return
+    }
+    const { dropped, issued } = answer
+    // The application was told of this principal at the 101, and goes by it: so does the answer.
+    const principal = this.#socket.principal as P
+    let frames: readonly string[]
+    try {
+      frames = framesOf('accept', this.#handshake.accept({ principal, dropped, issued }, this.#context))
+    } catch (error) {
+      this.#refuse(this.#refusal('unavailable', undefined, this.#threw('accept', error, issued)))
+      return
+    }
+    this.#stop()
+    this.#keeper.firstFrames.passed(this.#socket, this.#ws)
+    this.#send(frames)
+    this.#socket.deliver(attempt.messages, this.#paused)
+  }
+
+  #refuse(refusal: Refusal | Refused): void {
+    const { addresses, firstFrames, gate, limits } = this.#keeper
+    const credential = this.#attempt?.credential
+    const guessable = refusal.code === 'invalid_credential' && this.#attempt?.guessable === true
+    if (countsAsFailure(refusal.code)) addresses.refused(this.bucket, guessable)
+    this.#stop()
+    if (this.#socket.endReason !== undefined || !isOpen(this.#ws)) return
+    const { frames, closeCode, closeReason } = this.#rejection(refusal, credential)
+    const [code, reason] = [validCloseCode(closeCode), validCloseReason(closeReason)]
+    const { path, clientAddress } = this.#socket
+    this.#keeper.refusedEvent(path, clientAddress, refusal, code)
+    this.#send(frames)
+    // As in the quarantine: a client that is closed at once comes back at once.
+    if (!this.#keeper.mayHold()) {
+      this.#socket.end(code, reason)
+      return
+    }
+    this.#socket.hush(reason)
+    this.#ws.pause()
+    firstFrames.held.add(this)
+    this.#timer = gate.clock.setTimer(Math.round(limits.hold * this.#keeper.jitter()), () => {
+      firstFrames.held.delete(this)
+      this.#socket.end(code, reason)
+    })
+  }
+
+  #rejection(refusal: Refusal, credential: Credential | undefined): ReturnType<Handshake['reject']> {
+    try {
+      const rejection = atOnce('reject', this.#handshake.reject(refusal, this.#context))
+      framesOf('reject', rejection.frames)
+      return rejection
+    } catch (error) {
+      this.#threw('reject', error, credential)
+      return upgateHandshake().reject(refusal, this.#context)
+    }
+  }
+
+  #stop(): void {
+    this.#state = DONE
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#attempt?.cancel()
+    this.#attempt = undefined
+  }
+
+  /** The socket has gone. */
+  closed(): void {
+    this.#stop()
+    this.#keeper.firstFrames.held.delete(this)
+  }
+
+  #send(frames: readonly string[]): void {
+    for (const frame of frames) this.#ws.send(frame)
+  }
+
+  #refusal(code: Parameters<typeof refuse>[0], detail?: string, note?: string): ReturnType<typeof refuse> {
+    return refuse(code, { detail, note, rule: this.#deferred.rule })
+  }
+
+  /** Logs what the handshake threw, and says for the event that it did. */
+  #threw(hook: string, error: unknown, about?: Frame | IssuedCredential | Credential): string {
+    const credential = this.#attempt?.credential
+    this.#keeper.handshakeThrew(this.#handshake, hook, error, (secrets) => {
+      if (about !== undefined && 'text' in about) secrets.addText(about.text)
+      else if (about !== undefined && 'type' in about) secrets.addCredential(about)
+      else secrets.addData(about)
+      secrets.addCredential(credential).addData(this.#context.state)
+    })
+    return `The handshake ${this.#handshake.name} failed in \`${hook}\`.`
+  }
+}
+
+/** What `ws` hands out, but for a `Blob`, which cannot be read at once: no protocol of ours is in one. */
+function isFrame(data: unknown): data is Buffer | ArrayBuffer | Buffer[] {
+  return Buffer.isBuffer(data) || data instanceof ArrayBuffer || Array.isArray(data)
+}
+
+function lengthOf(data: Buffer | ArrayBuffer | Buffer[]): number {
+  return Array.isArray(data) ? data.reduce((sum, part) => sum + part.length, 0) : data.byteLength
+}

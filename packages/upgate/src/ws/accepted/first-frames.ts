@@ -1,0 +1,61 @@
+import type { IncomingMessage } from 'node:http'
+import type { Allow } from '../../core/contract/decision.ts'
+import type { Principal } from '../../core/contract/principal.ts'
+import type { Keeper } from '../quarantine/keeper.ts'
+import { emitAsUsual, intercept, type OwnedSocket, owner, release } from '../socket/owner.ts'
+import type { WebSocketLike } from '../socket/types.ts'
+import type { AcceptedSocket } from './accepted-socket.ts'
+import { FirstFrame } from './first-frame.ts'
+
+/**
+ * The sockets that HTTP let in on a deferred path and that have not said anything yet: a client of the path's protocol
+ * begins with its credential all the same, and that is not the application's. After the first frame they cost nothing.
+ */
+export class FirstFrames<P extends Principal> {
+  /** Refused, and held before the close frame. */
+  readonly held: Set<FirstFrame<P>> = new Set()
+  readonly #keeper: Keeper<P>
+  readonly #expected: WeakMap<AcceptedSocket<P>, FirstFrame<P>> = new WeakMap()
+
+  constructor(keeper: Keeper<P>) {
+    this.#keeper = keeper
+  }
+
+  /** A socket was accepted at the 101. */
+  expect(socket: AcceptedSocket<P>, ws: WebSocketLike, request: IncomingMessage, decision: Allow<P>): void {
+    const { rule } = decision
+    if (rule.handshake?.claims === undefined) return
+    const { origin } = request.headers
+    this.#expected.set(socket, new FirstFrame(this.#keeper, socket, ws, decision, origin))
+    intercept(ws, emitToFirst)
+  }
+
+  /** Whether a message was a credential, or has to wait for one; else it is data, and so is all that follows. */
+  takes(socket: AcceptedSocket<P>, ws: WebSocketLike, data: unknown, isBinary: boolean): boolean {
+    const first = this.#expected.get(socket)
+    if (first?.takes(data, isBinary) === true) return true
+    this.passed(socket, ws)
+    return false
+  }
+
+  /** Its messages are its own again. */
+  passed(socket: AcceptedSocket<P>, ws: WebSocketLike): void {
+    this.#expected.delete(socket)
+    release(ws)
+    this.#keeper.refreshes.released(socket, ws)
+  }
+
+  /** The socket has gone. */
+  closed(socket: AcceptedSocket<P>): void {
+    this.#expected.get(socket)?.closed()
+  }
+}
+
+type Owned = OwnedSocket<AcceptedSocket<Principal>>
+
+/** Stands in for `emit` until the first frame is known to be data, or was a credential that counts. */
+function emitToFirst(this: Owned, event: string | symbol, a?: unknown, b?: unknown): boolean {
+  if (event !== 'message') return emitAsUsual(this, event, a, b)
+  if (this[owner]?.takesFirst(a, b === true) === true) return true
+  return this.emit(event, a, b)
+}

@@ -1,0 +1,199 @@
+import type { IncomingMessage } from 'node:http'
+import type { Allow, InBand, Refused, Resumption } from '../../core/contract/decision.ts'
+import type { Refusal } from '../../core/contract/handshake.ts'
+import type { Principal } from '../../core/contract/principal.ts'
+import { refuse } from '../../core/decide/refusals.ts'
+import type { Bucket } from '../quarantine/addresses.ts'
+import { Attempt, type Claimant } from '../quarantine/attempt.ts'
+import { codeOfRevocation, countsAsFailure, framesOf } from '../quarantine/judgements.ts'
+import type { Keeper } from '../quarantine/keeper.ts'
+import { isOpen } from '../socket/owner.ts'
+import type { WebSocketLike } from '../socket/types.ts'
+import type { AcceptedSocket } from './accepted-socket.ts'
+import { asDeferred } from './as-deferred.ts'
+
+const minute = 60_000
+const anothers = 'The new credential is of another principal than this socket.'
+
+type Accepted<P extends Principal> = Resumption<P> & { readonly outcome: 'allow' }
+
+/** What comes of an attempt: the principal that counts from now on, or why it is as before. */
+export type Renewed<P extends Principal> = (answer: Resumption<P>) => void
+
+/** What is needed to renew the credential of one accepted socket; made for those alone that may ask for it. */
+export class Refreshable<P extends Principal> implements Claimant<P> {
+  readonly socket: AcceptedSocket<P>
+  readonly acquainted = true
+  readonly #keeper: Keeper<P>
+  readonly #ws: WebSocketLike
+  /** The application holds it, or nobody asks for its principal. */
+  readonly #request: WeakRef<IncomingMessage>
+  readonly #decision: Allow<P>
+  readonly #origin: string | undefined
+  #attempt: Attempt<P> | undefined
+  #done: Renewed<P> | undefined
+  /** Whoever asks knows that less may come of it. */
+  #mayLose = false
+  #windowStart = Number.NEGATIVE_INFINITY
+  #attempts = 0
+  #failures = 0
+
+  constructor(
+    keeper: Keeper<P>,
+    socket: AcceptedSocket<P>,
+    ws: WebSocketLike,
+    request: IncomingMessage,
+    decision: Allow<P>,
+  ) {
+    this.socket = socket
+    this.#keeper = keeper
+    this.#ws = ws
+    this.#request = new WeakRef(request)
+    this.#decision = decision
+    this.#origin = request.headers.origin
+  }
+
+  get bucket(): Bucket {
+    return this.#keeper.addresses.of(this.socket.clientAddress)
+  }
+
+  get handshake(): Allow<P>['rule']['handshake'] {
+    return this.#decision.rule.handshake
+  }
+
+  get refresh(): NonNullable<Allow<P>['rule']['handshake']>['refresh'] {
+    return this.handshake?.refresh
+  }
+
+  /** The socket goes on while its newer credential is verified: the old one still counts. */
+  pause(): void {}
+
+  /** Has a newer credential verified as strictly as the first one; `done` is called once. */
+  attempt(inBand: InBand, mayLose: boolean, done: Renewed<P>): void {
+    const problem = this.#whyNotNow()
+    if (problem !== undefined) {
+      done(problem)
+      return
+    }
+    this.#mayLose = mayLose
+    this.#done = done
+    const step = { step: 'credential', ...inBand } as const
+    const deferred = asDeferred(this.#decision, this.socket, this.#origin)
+    this.#attempt = new Attempt<P>(this.#keeper, this, deferred, step, [undefined, false])
+    this.#attempt.start()
+  }
+
+  /** Counts a frame that should have carried one. */
+  malformed(refusal: Refused): Refused {
+    const problem = this.#whyNotNow()
+    if (problem !== undefined) return problem
+    this.#failures++
+    this.#keeper.addresses.refused(this.bucket, false)
+    return refusal
+  }
+
+  /** The socket has gone: nobody waits for its turn any more. */
+  closed(): void {
+    if (this.#attempt === undefined || this.#attempt.isUnderWay) return
+    this.#attempt.cancel()
+    this.#finish(refuse('revoked_credential', { detail: 'The socket was closed meanwhile.' }))
+  }
+
+  #finish(answer: Resumption<P>): void {
+    const done = this.#done
+    this.#attempt = undefined
+    this.#done = undefined
+    done?.(answer)
+  }
+
+  #whyNotNow(): Refused | undefined {
+    const { maxRefreshes } = this.#keeper.limits
+    const { rule, edgePrincipal } = this.#decision
+    const now = this.#keeper.now()
+    if (!(now >= this.#windowStart && now - this.#windowStart < minute)) {
+      this.#windowStart = now
+      this.#attempts = 0
+    }
+    if (++this.#attempts > maxRefreshes) {
+      const retryAfter = Math.ceil((this.#windowStart + minute - now) / 1000)
+      return refuse('too_many_failures', { rule, retryAfter, detail: 'Too many credentials in a minute.' })
+    }
+    if (this.#attempt !== undefined) {
+      return refuse('too_many_frames', { rule, detail: 'The credential before is still being verified.' })
+    }
+    const edgeEnds = rule.agreesWithEdge === undefined ? undefined : edgePrincipal?.expiresAt
+    if (edgeEnds !== undefined && edgeEnds <= now) {
+      const detail = 'The identity that passed the edge has expired: open a new socket.'
+      return refuse('edge_mismatch', { rule, detail })
+    }
+    return undefined
+  }
+
+  settled(answer: Resumption<P>, attempt: Attempt<P>): void {
+    if (this.#attempt !== attempt) return
+    if (this.socket.endReason !== undefined || !isOpen(this.#ws)) {
+      this.#finish(refuse('revoked_credential', { detail: 'The socket was closed meanwhile.' }))
+      return
+    }
+    const problem = answer.outcome === 'allow' ? this.#whyNot(answer, attempt.mark) : answer
+    if (problem === undefined) {
+      this.#failures = 0
+    } else if (countsAsFailure(problem.code)) {
+      this.#failures++
+      this.#keeper.addresses.refused(this.bucket, attempt.guessable)
+    }
+    this.#finish(
+      problem?.code === 'principal_mismatch' ? { ...problem, detail: anothers } : (problem ?? answer),
+    )
+  }
+
+  #whyNot({ principal }: Accepted<P>, mark: number): Refused | undefined {
+    const { connections } = this.#keeper.gate
+    const { rule } = this.#decision
+    const old = this.socket.principal as P
+    // Whom a revocation meanwhile concerns, as the old one or as the new one, has to begin anew.
+    const revoked = connections.closedSince(mark, principal) ?? connections.closedSince(mark, old)
+    if (revoked !== undefined) return refuse(codeOfRevocation(revoked), { rule })
+    const holds = (now: readonly string[], before: readonly string[]): boolean =>
+      before.every((each) => now.includes(each))
+    if (!this.#mayLose && !(holds(principal.scopes, old.scopes) && holds(principal.roles, old.roles))) {
+      // The application was told of the old one and goes by it.
+      const detail = 'The new credential grants less than this socket was accepted with: open a new one.'
+      return refuse('insufficient_scope', { rule, detail })
+    }
+    return undefined
+  }
+
+  /** Puts the new principal in the old one's place. */
+  swap(principal: P): void {
+    const { gate } = this.#keeper
+    const { rule, edgePrincipal } = this.#decision
+    this.socket.renew(principal)
+    this.#keeper.succeeded(this.bucket)
+    const request = this.#request.deref()
+    if (request !== undefined) {
+      gate.remember(request, { outcome: 'allow', principal, edgePrincipal, rule, headers: undefined })
+    }
+  }
+
+  /** Says that the credential is about to expire. */
+  warn(now: number): void {
+    const { refresh, socket } = this
+    const expiresAt = socket.principal?.expiresAt
+    if (expiresAt === undefined || socket.endReason !== undefined || !isOpen(this.#ws)) return
+    try {
+      for (const frame of framesOf('expiring', refresh?.expiring?.(expiresAt, now) ?? []))
+        this.#ws.send(frame)
+    } catch (error) {
+      this.#keeper.handshakeThrew(this.#decision.rule.handshake, 'refresh.expiring', error, () => {})
+    }
+  }
+
+  /** Whether a refusal ends the socket: it is somebody else's, or does nothing but fail. */
+  isLast({ code }: Refusal): boolean {
+    const { maxRefreshes, maxRefreshFailures } = this.#keeper.limits
+    if (code === 'principal_mismatch') return true
+    // Told once that it is too much, and going on.
+    return this.#failures >= maxRefreshFailures || this.#attempts > maxRefreshes + 1
+  }
+}

@@ -1,0 +1,251 @@
+import type { IncomingMessage } from 'node:http'
+import type { InBand, Refused, Resumption } from '../../core/contract/decision.ts'
+import type { HandshakeRefresh, Refusal } from '../../core/contract/handshake.ts'
+import type { Principal } from '../../core/contract/principal.ts'
+import { refuse } from '../../core/decide/refusals.ts'
+import type { Timer } from '../../core/ports/clock.ts'
+import { framesOf, isReadable, stepOf } from '../quarantine/judgements.ts'
+import type { Keeper } from '../quarantine/keeper.ts'
+import { emitAsUsual, intercept, isOpen, type OwnedSocket, owner } from '../socket/owner.ts'
+import type { WebSocketLike } from '../socket/types.ts'
+import type { AcceptedSocket } from './accepted-socket.ts'
+import { Refreshable } from './refreshable.ts'
+
+/** Milliseconds before the expiry at which a client is told of it. */
+const noticeBefore = 60_000
+/** Milliseconds between two looks for whom to tell, and how many are told at a time. */
+const noticeInterval = 1_000
+const noticesAtOnce = 250
+/** Milliseconds until the next ones are told where these were not all. */
+const noticePause = 10
+/** Bytes: no credential is longer, and no more of the application's data is parsed. */
+const longestFrame = 16_384
+
+/** Renews the credentials of accepted sockets. Sockets that may not ask for it in band cost nothing. */
+export class Refreshes<P extends Principal> {
+  readonly #keeper: Keeper<P>
+  readonly #sockets: WeakMap<AcceptedSocket<P>, Refreshable<P>> = new WeakMap()
+  /** Those to be told before they expire. */
+  readonly #unnoticed: Set<Refreshable<P>> = new Set()
+  #timer: Timer | undefined
+  #armedFor = Number.POSITIVE_INFINITY
+
+  constructor(keeper: Keeper<P>) {
+    this.#keeper = keeper
+  }
+
+  /** A socket was accepted: where its protocol lets it, it may renew its credential from now on. */
+  accepted(socket: AcceptedSocket<P>, ws: WebSocketLike, request: IncomingMessage): void {
+    const decision = this.#keeper.gate.decisionOf(request)
+    if (decision?.outcome !== 'allow' || decision.rule.handshake?.refresh === undefined) return
+    const refreshable = new Refreshable(this.#keeper, socket, ws, request, decision)
+    this.#sockets.set(socket, refreshable)
+    intercept(ws, emitRefreshable)
+    this.#notice(refreshable)
+  }
+
+  /** Its messages are its own again. */
+  released(socket: AcceptedSocket<P>, ws: WebSocketLike): void {
+    if (this.#sockets.get(socket)?.refresh !== undefined) intercept(ws, emitRefreshable)
+  }
+
+  /** The socket has gone. */
+  closed(socket: AcceptedSocket<P>): void {
+    const refreshable = this.#sockets.get(socket)
+    if (refreshable === undefined) return
+    this.#unnoticed.delete(refreshable)
+    if (this.#unnoticed.size === 0) this.#disarm()
+    refreshable.closed()
+  }
+
+  /** Whether a message was one of ours; the application does not see it then. */
+  hears(socket: AcceptedSocket<P>, ws: WebSocketLike, data: unknown, isBinary: boolean): boolean {
+    const refreshable = this.#sockets.get(socket)
+    const refresh = refreshable?.refresh
+    if (refreshable === undefined || refresh === undefined || isBinary || !Buffer.isBuffer(data)) return false
+    if (data.length > longestFrame || !data.includes(refresh.marker)) return false
+    let step: ReturnType<HandshakeRefresh['receive']>
+    const text = data.toString()
+    try {
+      step = refresh.receive({ binary: false, text })
+      if (step !== undefined) stepOf(step)
+    } catch (error) {
+      this.#threw(refreshable, 'refresh.receive', error, text)
+      step = { step: 'reject', code: 'bad_handshake', detail: 'The message could not be read.' }
+    }
+    if (step === undefined) return false
+    // The application has closed it already: nobody needs to know any more.
+    if (!isOpen(ws)) return true
+    const answer = (resumption: Resumption<P>): void => {
+      this.#answerInBand(refreshable, refresh, ws, resumption, text)
+    }
+    if (step.step === 'reject') answer(refreshable.malformed(refuse(step.code, { detail: step.detail })))
+    // Whoever listens is told of what is less.
+    else refreshable.attempt(step, ws.listenerCount('refreshed') > 0, answer)
+    return true
+  }
+
+  #answerInBand(
+    refreshable: Refreshable<P>,
+    refresh: HandshakeRefresh,
+    ws: WebSocketLike,
+    answer: Resumption<P>,
+    text: string,
+  ): void {
+    const { socket } = refreshable
+    if (socket.endReason !== undefined || !isOpen(ws)) return
+    let frames: readonly string[]
+    const hook = answer.outcome === 'allow' ? 'refresh.accept' : 'refresh.reject'
+    try {
+      frames = framesOf(hook, answer.outcome === 'allow' ? refresh.accept(answer) : refresh.reject(answer))
+    } catch (error) {
+      // Nothing was swapped yet: what cannot be said does not happen.
+      this.#threw(refreshable, hook, error, text, answer.outcome === 'allow' ? answer.issued : undefined)
+      return
+    }
+    if (answer.outcome === 'allow') this.#renew(refreshable, ws, answer.principal, frames)
+    else this.#refused(refreshable, ws, answer, frames)
+  }
+
+  #renew(refreshable: Refreshable<P>, ws: WebSocketLike, principal: P, frames: readonly string[]): void {
+    const { socket } = refreshable
+    const { events } = this.#keeper.gate
+    const previous = socket.principal
+    refreshable.swap(principal)
+    // The register closes at once what has expired between verification and now.
+    if (socket.endReason !== undefined) return
+    for (const frame of frames) ws.send(frame)
+    if (refreshable.refresh !== undefined) this.#notice(refreshable)
+    if (events.active) {
+      events.emit({ at: this.#keeper.now(), type: 'socket_refreshed', principal, connectionId: socket.id })
+    }
+    socket.tell('refreshed', principal, previous)
+  }
+
+  #refused(
+    refreshable: Refreshable<P>,
+    ws: WebSocketLike,
+    refusal: Refused,
+    frames: readonly string[],
+  ): void {
+    const { gate } = this.#keeper
+    const { principal, id: connectionId } = refreshable.socket
+    for (const frame of frames) ws.send(frame)
+    if (gate.events.active && principal !== undefined) {
+      const { code, detail, scheme, note } = refusal
+      const at = this.#keeper.now()
+      const said = { code, detail, scheme, note }
+      gate.events.emit({ at, type: 'socket_refresh_refused', ...said, principal, connectionId })
+    }
+    this.#endAfter(refreshable, refusal)
+  }
+
+  #endAfter(refreshable: Refreshable<P>, refusal: Refusal): void {
+    if (!refreshable.isLast(refusal)) return
+    const { socket } = refreshable
+    if (refusal.code === 'principal_mismatch') socket.end(this.#keeper.limits.revokedCode, refusal.code)
+    else socket.end(4429, 'too_many_failures')
+  }
+
+  /**
+   * Renews with what an application has read out of a message of its own protocol. Never rejects.
+   *
+   * @throws TypeError for a socket or request of somebody else
+   */
+  renew(ws: WebSocketLike, request: IncomingMessage, inBand: InBand): Promise<Resumption<P>> {
+    const socket = (ws as OwnedSocket<AcceptedSocket<P>>)[owner]
+    const decision = this.#keeper.gate.decisionOf(request)
+    if (typeof socket?.renew !== 'function' || decision?.outcome !== 'allow') {
+      throw new TypeError(
+        'refresh: give it a socket that was accepted here, and the request that came with it in `connection`.',
+      )
+    }
+    const { rule, principal } = decision
+    if (principal === undefined || socket.principal !== principal) {
+      const detail = 'The socket was not accepted as the principal of this request.'
+      return Promise.resolve(refuse('principal_mismatch', { rule, detail }))
+    }
+    if (socket.endReason !== undefined || !isOpen(ws)) {
+      return Promise.resolve(refuse('revoked_credential', { rule, detail: 'The socket is closed.' }))
+    }
+    const known = this.#sockets.get(socket)
+    const refreshable = known ?? new Refreshable(this.#keeper, socket, ws, request, decision)
+    if (known === undefined) this.#sockets.set(socket, refreshable)
+    return new Promise((resolve) => {
+      if (!isReadable(inBand)) {
+        const detail = 'The message carries nothing that could be a credential.'
+        const answer = refreshable.malformed(refuse('bad_handshake', { rule, detail }))
+        resolve(answer)
+        setImmediate(() => this.#refused(refreshable, ws, answer, []))
+        return
+      }
+      refreshable.attempt(inBand, true, (answer) => {
+        if (answer.outcome === 'allow') {
+          this.#renew(refreshable, ws, answer.principal, [])
+          const ended = socket.endReason === 'auth_expired'
+          resolve(ended ? refuse('expired_credential', { rule }) : answer)
+          return
+        }
+        resolve(answer)
+        // The application may still say so in its own words.
+        setImmediate(() => this.#refused(refreshable, ws, answer, []))
+      })
+    })
+  }
+
+  #threw(refreshable: Refreshable<P>, hook: string, error: unknown, text: string, issued?: object): void {
+    this.#keeper.handshakeThrew(refreshable.handshake, hook, error, (secrets) =>
+      secrets.addText(text).addData(issued),
+    )
+  }
+
+  #notice(refreshable: Refreshable<P>): void {
+    this.#unnoticed.delete(refreshable)
+    const expiresAt = refreshable.socket.principal?.expiresAt
+    if (expiresAt === undefined || refreshable.refresh?.expiring === undefined) return
+    this.#unnoticed.add(refreshable)
+    this.#arm(expiresAt - noticeBefore, noticeInterval)
+  }
+
+  #arm(at: number, atLeast: number): void {
+    if (this.#timer !== undefined && this.#armedFor <= at) return
+    this.#disarm()
+    this.#armedFor = at
+    const wait = Math.max(at - this.#keeper.now(), atLeast)
+    // Timers take a signed 32-bit number of milliseconds; beyond it they would fire at once.
+    this.#timer = this.#keeper.gate.clock.setTimer(Math.min(wait, 2 ** 31 - 1), () => this.#look())
+  }
+
+  #disarm(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#armedFor = Number.POSITIVE_INFINITY
+  }
+
+  /** All are looked at, at most once a second: cheaper than keeping them in order, and one timer for all. */
+  #look(): void {
+    this.#disarm()
+    const now = this.#keeper.now()
+    let next = Number.POSITIVE_INFINITY
+    let told = 0
+    for (const refreshable of this.#unnoticed) {
+      const at = (refreshable.socket.principal?.expiresAt ?? Number.POSITIVE_INFINITY) - noticeBefore
+      if (at > now || told >= noticesAtOnce) {
+        next = Math.min(next, at)
+        continue
+      }
+      this.#unnoticed.delete(refreshable)
+      told++
+      refreshable.warn(now)
+    }
+    if (this.#unnoticed.size > 0) this.#arm(next, told >= noticesAtOnce ? noticePause : noticeInterval)
+  }
+}
+
+type Owned = OwnedSocket<AcceptedSocket<Principal>>
+
+/** Stands in for `emit`: what renews a credential is not the application's. */
+function emitRefreshable(this: Owned, event: string | symbol, a?: unknown, b?: unknown): boolean {
+  if (event === 'message' && this[owner]?.hears(a, b === true) === true) return true
+  return emitAsUsual(this, event, a, b)
+}

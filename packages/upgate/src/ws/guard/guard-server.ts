@@ -1,0 +1,319 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Server as TlsServer } from 'node:https'
+import type { Duplex } from 'node:stream'
+import { isPromiseLike } from '../../core/async/maybe-promise.ts'
+import type { Decision, Preflight, Refused } from '../../core/contract/decision.ts'
+import type { Gate } from '../../core/contract/gate.ts'
+import type { Principal } from '../../core/contract/principal.ts'
+import { refuse } from '../../core/decide/refusals.ts'
+import { assertKnownOptions } from '../../core/options.ts'
+import { pathOf } from '../../core/request/target.ts'
+import { settle } from '../../node/http-gate.ts'
+import { assertServer, intercept, type RequestEvent } from '../../node/intercept.ts'
+import { decideSafely, judge, markDecided } from '../../node/judge.ts'
+import { NodeRequest } from '../../node/request.ts'
+import { respondToSocket } from '../../node/respond.ts'
+import { checkAcquaintances } from '../quarantine/acquaintances.ts'
+import { quarantineOptionNames, resolveLimits } from '../quarantine/limits.ts'
+import { createQuarantine } from '../quarantine/quarantine.ts'
+import type {
+  DrainOptions,
+  Quarantine,
+  QuarantineCounts,
+  QuarantineOptions,
+  SocketOf,
+  SocketRequestOf,
+  SocketServers,
+} from '../socket/types.ts'
+import { claimServer } from './guards.ts'
+import { createListeners } from './listeners.ts'
+import { createOwners } from './owners.ts'
+import { passUpgradeOn } from './pass-upgrade-on.ts'
+
+/** Options of {@link guardServer}, together with those of the quarantine. Unknown options throw. */
+export interface GuardServerOptions<S extends SocketServers = SocketServers> extends QuarantineOptions {
+  /**
+   * Which `WebSocketServer` owns which path: made with `noServer`, or with `{ server, path }` and taken as it is.
+   * Paths are patterns as in rules. Exactly one owner a path; every deferred rule needs one.
+   */
+  readonly sockets?: S
+  /** Milliseconds until an upgrade that is not decided yet is answered 503. Default: 10,000. */
+  readonly decisionTimeout?: number
+  /** Upgrades being decided at a time; further ones are answered 503. Default: 1,000. */
+  readonly maxDeciding?: number
+}
+
+const guardServerOptionNames = ['sockets', 'decisionTimeout', 'maxDeciding', ...quarantineOptionNames]
+
+interface Upgrade {
+  readonly asked: NodeRequest
+  readonly socket: Duplex
+  readonly head: Buffer
+  /** `gate.connections.mark()` from before the decision, so that a revocation since then wins. */
+  readonly since: number
+}
+
+type Refusable = Refused | Preflight
+
+const shuttingDown = { detail: 'The server is shutting down.' }
+
+/** A guarded server. */
+export interface GuardedServer<P extends Principal = Principal, S extends SocketServers = SocketServers> {
+  /**
+   * Listens for the sockets that are accepted on a path of `sockets`, all of them with a principal: its type is the
+   * gate's, the socket's type that of the `WebSocketServer`.
+   *
+   * A listener that throws or rejects ends its socket with 1011. Sockets that came to the same `WebSocketServer` by
+   * another path or past this guard do not reach it.
+   *
+   * @param path - as in `sockets`
+   * @returns a function that takes the listener away; `close` does as well
+   * @throws TypeError for a path that is not in `sockets`, and where a rule lets sockets in without a principal
+   * @example
+   * const guard = guardServer(server, gate, { sockets: { '/ws': new WebSocketServer({ noServer: true }) } })
+   * guard.on('/ws', (socket, request, principal) => socket.send(`hello ${principal.id}`))
+   */
+  on<K extends keyof S & string>(
+    path: K,
+    listener: (socket: SocketOf<S[K]>, request: SocketRequestOf<S[K]>, principal: P) => unknown,
+  ): () => void
+  /**
+   * The same for every path, those included on which `public` and `optional` rules let sockets in without a principal:
+   * the listener gets `undefined` for them.
+   *
+   * @throws TypeError for a path that is not in `sockets`
+   */
+  onOptional<K extends keyof S & string>(
+    path: K,
+    listener: (socket: SocketOf<S[K]>, request: SocketRequestOf<S[K]>, principal: P | undefined) => unknown,
+  ): () => void
+  /**
+   * Refuses new upgrades, closes every socket with 1001 and resolves when all are gone; the server then has its
+   * own `emit` back. Close the server as well: from then on nothing guards it.
+   */
+  close(options?: DrainOptions): Promise<void>
+  /** Has a newer credential of an accepted socket verified; see {@link Quarantine.refresh}. */
+  readonly refresh: Quarantine<P>['refresh']
+  readonly counts: QuarantineCounts
+}
+
+/**
+ * Guards an existing `http` or `https` server: every request and every upgrade is decided before any listener sees
+ * it, whether the listener was there before, is added later, prepended or added with `once`.
+ *
+ * What is refused is answered here. What is allowed reaches the application, and `gate.principalOf(request)` says
+ * who it is. Upgrades on a path in `sockets` go to that `WebSocketServer`, through the quarantine where the rule is
+ * deferred; other allowed upgrades go to the server's own upgrade listeners, or are answered 404.
+ *
+ * It works by overriding `emit` on this one server.
+ *
+ * @throws TypeError when an option is wrong, a path has two owners, a deferred rule has none, or the same gate
+ * guards the server already
+ * @example
+ * const guard = guardServer(server, gate, { sockets: { '/ws': new WebSocketServer({ noServer: true }) } })
+ * guard.on('/ws', (socket, request, principal) => socket.send(`hello ${principal.id}`))
+ */
+export function guardServer<P extends Principal, S extends SocketServers = Record<never, never>>(
+  server: Server | TlsServer,
+  gate: Gate<P>,
+  options: GuardServerOptions<S> = {},
+): GuardedServer<P, S> {
+  assertServer(server, 'guardServer')
+  assertKnownOptions('guardServer', options, guardServerOptionNames)
+  const { sockets = {} as S, decisionTimeout = 10_000, maxDeciding = 1_000, ...limits } = options
+  if (typeof gate?.resume !== 'function') {
+    throw new TypeError(
+      'guardServer: the second argument must be a gate (createGate). What gate.require(...) returns decides single routes only.',
+    )
+  }
+  resolveLimits(limits, 'guardServer')
+  if (limits.acquaintances !== undefined) checkAcquaintances(limits.acquaintances, 'guardServer')
+  assertPositive(decisionTimeout, 'decisionTimeout')
+  assertPositive(maxDeciding, 'maxDeciding')
+  const owners = createOwners(sockets, server, 'guardServer')
+  const orphan = gate.deferredPaths.find((path) => !owners.cover(path))
+  if (orphan !== undefined) {
+    throw new TypeError(
+      `guardServer: the deferred rule for ${orphan} has no owner in \`sockets\`, so its sockets could never say who they are. ` +
+        `Add the WebSocketServer that serves it: sockets: { '${orphan}': wss }.`,
+    )
+  }
+  const quarantine = createQuarantine(gate, limits)
+  const claim = claimServer(server, gate, owners)
+  const listeners = createListeners(gate, owners, quarantine)
+  const { clock, logger } = gate
+  let deciding = 0
+  let warned = false
+  let closing: Promise<void> | undefined
+
+  const interception = intercept(server, { request: onRequest, upgrade: onUpgrade, connect: onConnect })
+
+  function onRequest(event: RequestEvent, request: IncomingMessage, response: ServerResponse): void {
+    const asked = new NodeRequest('http', request)
+    const proceed = (): void => {
+      markDecided(request, gate, asked.target)
+      interception.pass(event, request, response)
+    }
+    const verdict = judge(gate, asked)
+    if (!isPromiseLike(verdict)) settle(verdict, request, response, proceed)
+    else void verdict.then((settled) => settle(settled, request, response, proceed))
+  }
+
+  function onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    // First of all: without it, a reset while the decision is awaited would end the process.
+    socket.on('error', ignore)
+    if (hasUnfinishedAnswer(socket)) {
+      // An upgrade pipelined behind a request still being answered: whatever is written now lands inside that answer.
+      socket.destroy()
+      return
+    }
+    const asked = new NodeRequest('upgrade', request)
+    const upgrade: Upgrade = { asked, socket, head, since: gate.connections.mark() }
+    if (closing !== undefined) {
+      refuseUpgrade(upgrade, refuse('over_capacity', shuttingDown))
+      return
+    }
+    const decision = decideSafely(gate, asked)
+    if (!isPromiseLike(decision)) carryOut(upgrade, decision)
+    else if (deciding >= maxDeciding) refuseUpgrade(upgrade, refuse('over_capacity'))
+    else waitFor(upgrade, decision)
+  }
+
+  function waitFor(upgrade: Upgrade, decision: PromiseLike<Decision<P>>): void {
+    const { socket } = upgrade
+    let waiting = true
+    deciding++
+    const stop = (): boolean => {
+      if (!waiting) return false
+      waiting = false
+      deciding--
+      timer.cancel()
+      socket.removeListener('close', stop)
+      return true
+    }
+    const timer = clock.setTimer(decisionTimeout, () => {
+      if (stop()) refuseUpgrade(upgrade, refuse('unavailable'))
+    })
+    socket.once('close', stop)
+    void decision.then((settled) => {
+      if (stop()) carryOut(upgrade, settled)
+    })
+  }
+
+  function carryOut(upgrade: Upgrade, decision: Decision<P>): void {
+    if (upgrade.socket.destroyed) return
+    const refused = place(upgrade, decision)
+    if (refused === decision) respondToSocket(upgrade.socket, gate.render(refused, upgrade.asked), clock)
+    else if (refused !== undefined) refuseUpgrade(upgrade, refused)
+  }
+
+  /** Brings an upgrade to whom it belongs, or says why it does not get there. */
+  function place(upgrade: Upgrade, decision: Decision<P>): Refusable | undefined {
+    const { asked, socket, head, since } = upgrade
+    const request = asked.native
+    const { outcome } = decision
+    if (outcome === 'preflight' || outcome === 'invalid') return decision
+    if (closing !== undefined) return refuse('over_capacity', shuttingDown)
+    const wss = owners.of(asked.target)
+    if (wss !== undefined) {
+      markDecided(request, gate, asked.target)
+      const clientAddress = outcome === 'defer' ? undefined : gate.clientAddressOf(asked)
+      const refused = quarantine.admit({ wss, request, socket, head, decision, since, clientAddress })
+      if (refused === undefined) socket.removeListener('error', ignore)
+      return refused
+    }
+    if (outcome === 'defer') {
+      return refuse('unknown_path', {
+        rule: decision.rule,
+        detail: 'No WebSocketServer owns this deferred path.',
+      })
+    }
+    if (outcome !== 'allow') return decision
+    gate.remember(request, decision)
+    markDecided(request, gate, asked.target)
+    const { principal, rule } = decision
+    const taken = passUpgradeOn({
+      gate,
+      interception,
+      owners,
+      answered: claim.isOuter(),
+      request,
+      socket,
+      head,
+      since,
+      principal,
+      onRivals,
+    })
+    return taken ? undefined : refuse('unknown_path', { rule })
+  }
+
+  function onRivals(count: number): void {
+    if (warned) return
+    warned = true
+    logger.warn(
+      `guardServer: ${count} upgrade listeners of this server are handed the same upgrades. ` +
+        'Some destroy what they do not know: engine.io (socket.io) after a second, `ws` with 400 at once. ' +
+        'Give each path an owner in `sockets`; only its owner then sees its upgrades.',
+    )
+  }
+
+  function onConnect(request: IncomingMessage, socket: Duplex): void {
+    socket.on('error', ignore)
+    if (hasUnfinishedAnswer(socket)) {
+      socket.destroy()
+      return
+    }
+    const asked = new NodeRequest('http', request)
+    const decision = decideSafely(gate, asked)
+    // Gates refuse CONNECT; should one not, a tunnel is still nothing that any rule is about.
+    const refused = !isPromiseLike(decision) && 'code' in decision ? decision : refuse('method_refused')
+    respondToSocket(socket, gate.render(refused, asked), clock)
+  }
+
+  /** Refuses what the gate itself did not: its own refusals are in the audit log already. */
+  function refuseUpgrade({ asked, socket }: Upgrade, refused: Refusable): void {
+    if (gate.events.active && refused.outcome !== 'preflight') {
+      const { code, status, detail, principal, rule } = refused
+      const path = pathOf(asked.target).slice(0, 256)
+      const place = { method: asked.method, path, clientAddress: gate.clientAddressOf(asked) }
+      const at = clock.now()
+      gate.events.emit({ type: 'refused', at, place, code, status, detail, principal, rule: rule?.label })
+    }
+    respondToSocket(socket, gate.render(refused, asked), clock)
+  }
+
+  async function drain(how?: DrainOptions): Promise<void> {
+    await quarantine.close(how)
+    listeners.clear()
+    interception.release()
+    claim.release()
+    if (server.listening)
+      logger.warn('guardServer: closed, but the server still listens and is not guarded any more.')
+  }
+
+  return {
+    on: (path, listener) => listeners.add('on', path, listener),
+    onOptional: (path, listener) => listeners.add('onOptional', path, listener),
+    close(how) {
+      closing ??= drain(how)
+      return closing
+    },
+    refresh: quarantine.refresh,
+    get counts() {
+      return quarantine.counts
+    },
+  }
+}
+
+function ignore(): void {}
+
+/** Node keeps the response being written on its socket until it has been handed over completely. */
+function hasUnfinishedAnswer(socket: Duplex): boolean {
+  return (socket as { _httpMessage?: unknown })._httpMessage != null
+}
+
+function assertPositive(value: unknown, option: string): void {
+  if (typeof value !== 'number' || !(value > 0) || value > 2_147_483_647) {
+    throw new TypeError(`guardServer: \`${option}\` must be a positive number.`)
+  }
+}

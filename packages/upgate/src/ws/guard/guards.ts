@@ -1,0 +1,60 @@
+import { overlap, type Pattern } from '../../core/rules/pattern.ts'
+import type { Owners } from './owners.ts'
+
+interface Guard {
+  readonly gate: object
+  readonly patterns: readonly Pattern[]
+}
+
+/** Shared by all copies of the library, so that a second copy sees what the first one guards. */
+const guards: unique symbol = Symbol.for('upgate.guards') as never
+
+/** A note on a server that somebody guards it. */
+export interface Claim {
+  /** Takes the note back. */
+  release(): void
+  /** Whether another guard stands between this one and the server's listeners; it answers everything by itself. */
+  isOuter(): boolean
+}
+
+interface Guarded {
+  [guards]?: Guard[]
+}
+
+/**
+ * Notes on the server itself who guards it and which paths have an owner; throws where the same gate does already,
+ * or where another guard of this server owns one of the paths.
+ *
+ * @throws TypeError
+ */
+export function claimServer(server: object, gate: object, owners: Owners): Claim {
+  const noted = (server as Guarded)[guards] ?? []
+  for (const guard of noted) {
+    if (guard.gate === gate) {
+      throw new TypeError(
+        'guardServer: this gate guards this server already; name all paths in the `sockets` of one call.',
+      )
+    }
+    for (const pattern of owners.patterns) {
+      const other = guard.patterns.find((known) => overlap(known, pattern))
+      if (other === undefined) continue
+      throw new TypeError(
+        `guardServer: \`sockets['${pattern.source}']\` has an owner already: another guard of this server owns \`${other.source}\`.`,
+      )
+    }
+  }
+  const guard: Guard = { gate, patterns: owners.patterns }
+  Object.defineProperty(server, guards, { value: [...noted, guard], configurable: true, writable: true })
+  return {
+    release() {
+      const left = ((server as Guarded)[guards] ?? []).filter((known) => known !== guard)
+      ;(server as Guarded)[guards] = left
+    },
+    isOuter: () => noted.some((known) => (server as Guarded)[guards]?.includes(known)),
+  }
+}
+
+/** The gates that guard a server. */
+export function guardingGates(server: object): readonly object[] {
+  return (server as Guarded)[guards]?.map((guard) => guard.gate) ?? []
+}

@@ -1,0 +1,90 @@
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Gate } from '../../core/contract/gate.ts'
+import type { Principal } from '../../core/contract/principal.ts'
+import { pathOf } from '../../core/request/target.ts'
+import type { Interception } from '../../node/intercept.ts'
+import type { Owners } from './owners.ts'
+
+/** An allowed upgrade that no server given to `guardServer` owns. */
+export interface PassedUpgrade<P extends Principal> {
+  readonly gate: Gate<P>
+  readonly interception: Interception
+  readonly owners: Owners
+  /** True where another guard is next: whatever comes of it, it is answered there. */
+  readonly answered: boolean
+  readonly request: IncomingMessage
+  readonly socket: Duplex
+  readonly head: Buffer
+  /** `gate.connections.mark()` from before the decision. */
+  readonly since: number
+  readonly principal: P | undefined
+  /** Told when several listeners were handed the same upgrade. */
+  readonly onRivals: (count: number) => void
+}
+
+/** How many listeners were kept out of a request's upgrade. On the request, because guards may be nested. */
+const keptOut: unique symbol = Symbol.for('upgate.keptOut') as never
+
+interface Upgrading {
+  [keptOut]?: number
+}
+
+/**
+ * Hands an upgrade to the server's own upgrade listeners, those of an unmodified application.
+ *
+ * An owner made with `{ server, path }` listens as well and would answer 400 to any path but its own: it is kept
+ * out of this one event.
+ *
+ * @returns false when nobody was there to take it; nothing was written then
+ */
+export function passUpgradeOn<P extends Principal>(upgrade: PassedUpgrade<P>): boolean {
+  const { gate, interception, owners, answered, request, socket, head, principal, since } = upgrade
+  const present = interception.upgradeListeners()
+  if (present === 0 && !answered) return false
+  if (principal !== undefined) {
+    if (gate.connections.closedSince(since, principal) !== undefined) {
+      socket.destroy()
+      return true
+    }
+    track(gate, request, socket, principal)
+  }
+  const before = (request as Upgrading)[keptOut] ?? 0
+  const restore = owners.listening.map((wss) => {
+    const own = Object.getOwnPropertyDescriptor(wss, 'handleUpgrade')
+    wss.handleUpgrade = (handled) => {
+      ;(handled as Upgrading)[keptOut] = ((handled as Upgrading)[keptOut] ?? 0) + 1
+    }
+    return (): void => {
+      if (own === undefined) delete (wss as { handleUpgrade?: unknown }).handleUpgrade
+      else Object.defineProperty(wss, 'handleUpgrade', own)
+    }
+  })
+  try {
+    interception.pass('upgrade', request, socket, head)
+  } finally {
+    for (const undo of restore) undo()
+  }
+  if (answered) return true
+  const takers = present - (((request as Upgrading)[keptOut] ?? 0) - before)
+  if (takers > 1) upgrade.onRivals(takers)
+  return takers > 0
+}
+
+/** Revocation and expiry end the raw socket: what protocol it speaks by now is the application's affair. */
+function track<P extends Principal>(
+  gate: Gate<P>,
+  request: IncomingMessage,
+  socket: Duplex,
+  principal: P,
+): void {
+  const remove = gate.connections.add({
+    id: randomUUID(),
+    principal,
+    acceptedAt: gate.clock.now(),
+    path: pathOf(request.url ?? ''),
+    close: () => socket.destroy(),
+  })
+  socket.once('close', remove)
+}

@@ -1,0 +1,187 @@
+import { createHmac } from 'node:crypto'
+import { assertKnownOptions } from '../../core/options.ts'
+import type { AcquaintanceRecord, AcquaintanceStore } from '../../core/ports/acquaintances.ts'
+import type { Clock, Timer } from '../../core/ports/clock.ts'
+import type { Logger } from '../../core/ports/logger.ts'
+
+/** What remembers, beyond a restart, from which addresses sockets were accepted. */
+export interface AcquaintanceOptions {
+  /** Where they are kept: `store.acquaintances` of `sqliteStore`, `postgresStore` and `memoryStore`. */
+  readonly store: AcquaintanceStore
+  /**
+   * Secret of this installation, at least 32 characters, not kept in the store: what is stored tells no addresses
+   * without it. Several, the newest first: what was written under an older one still counts, so that it can be replaced.
+   */
+  readonly key: string | readonly string[]
+  /** For how long an address counts after a socket was accepted from it, in milliseconds. Default: 30 days. */
+  readonly lifetime?: number
+  /** Addresses kept; beyond, the one that was noted longest ago is forgotten. Default: 10,000. */
+  readonly atMost?: number
+}
+
+const day = 86_400_000
+/** Milliseconds from an acceptance to its being written, together with others. */
+const writeDelay = 1_000
+/** Milliseconds until a store that could not answer is asked again. */
+const retryDelay = 30_000
+/** Records in one write: an embedded store works in this thread. */
+const chunk = 100
+
+/**
+ * The addresses that are known beyond a restart: all of them in memory, by digest, read once and written behind.
+ */
+export class Acquaintances {
+  readonly #store: AcquaintanceStore
+  readonly #keys: readonly [string, ...string[]]
+  readonly #lifetime: number
+  readonly #atMost: number
+  readonly #clock: Clock
+  readonly #logger: Logger
+  /** Until when each counts; in the order in which they end. */
+  #known: Map<string, number> = new Map()
+  #unwritten: Map<string, number> = new Map()
+  #timer: Timer | undefined
+  #writing: Promise<void> | undefined
+  #closed = false
+
+  /** @throws TypeError for an unknown option, a missing store or key, or a limit out of range */
+  constructor(options: AcquaintanceOptions, clock: Clock, logger: Logger) {
+    const { store, keys, lifetime, atMost } = checkAcquaintances(options)
+    this.#store = store
+    this.#keys = keys
+    this.#lifetime = lifetime
+    this.#atMost = atMost
+    this.#clock = clock
+    this.#logger = logger
+    void this.#load()
+  }
+
+  /** Whether an address, or an IPv6 network, is known. */
+  knows(address: string): boolean {
+    if (this.#known.size === 0) return false
+    const now = this.#clock.now()
+    return this.#keys.some((key) => (this.#known.get(digestOf(address, key)) ?? 0) > now)
+  }
+
+  /** A principal was accepted from there. Written once, however often it comes back within a while. */
+  note(address: string): void {
+    const now = this.#clock.now()
+    const digest = digestOf(address, this.#keys[0])
+    const until = now + this.#lifetime
+    const before = this.#known.get(digest) ?? 0
+    if (before > until - this.#lifetime / 30 && before <= until) return
+    put(this.#known, digest, until, this.#atMost)
+    put(this.#unwritten, digest, until, this.#atMost)
+    this.#arm(writeDelay)
+  }
+
+  /** Writes what is not written yet; never rejects. Nothing is asked again after it. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#timer?.cancel()
+    await this.#writing
+    await this.#write()
+  }
+
+  async #load(): Promise<void> {
+    const now = this.#clock.now()
+    try {
+      const records = await this.#store.list(now, this.#atMost)
+      const known = new Map<string, number>()
+      // A clock that ran ahead must not have made any of them count for longer than they may.
+      for (const { digest, until } of [...records].reverse()) {
+        known.set(digest, Math.min(until, now + this.#lifetime))
+      }
+      for (const [digest, until] of this.#known) put(known, digest, until, this.#atMost)
+      this.#known = known
+    } catch (error) {
+      this.#logger.warn('Addresses known from before could not be read: they are strangers until then.', {
+        error: String(error),
+      })
+      this.#clock.setTimer(retryDelay, () => {
+        if (!this.#closed) void this.#load()
+      })
+    }
+  }
+
+  #arm(delay: number): void {
+    if (this.#closed) return
+    this.#timer ??= this.#clock.setTimer(delay, () => {
+      this.#timer = undefined
+      this.#writing ??= this.#write().finally(() => {
+        this.#writing = undefined
+        if (this.#unwritten.size > 0) this.#arm(retryDelay)
+      })
+    })
+  }
+
+  async #write(): Promise<void> {
+    const records: AcquaintanceRecord[] = [...this.#unwritten].map(([digest, until]) => ({ digest, until }))
+    for (let from = 0; from < records.length; from += chunk) {
+      if (from > 0) await new Promise((resolve) => setImmediate(resolve))
+      const some = records.slice(from, from + chunk)
+      try {
+        await this.#store.note(some, this.#clock.now(), this.#atMost)
+      } catch (error) {
+        this.#logger.warn('Addresses that were accepted could not be written.', { error: String(error) })
+        return
+      }
+      for (const { digest, until } of some) {
+        if (this.#unwritten.get(digest) === until) this.#unwritten.delete(digest)
+      }
+    }
+  }
+}
+
+/** Puts it last; beyond `atMost` the first one goes. */
+function put(map: Map<string, number>, digest: string, until: number, atMost: number): void {
+  map.delete(digest)
+  map.set(digest, until)
+  if (map.size <= atMost) return
+  for (const [first] of map) {
+    map.delete(first)
+    return
+  }
+}
+
+/** 128 bits, so that thousands of addresses do not meet by chance. The key may serve other purposes, too. */
+function digestOf(address: string, key: string): string {
+  const digest = createHmac('sha256', key).update(`upgate acquaintance ${address}`).digest()
+  return digest.subarray(0, 16).toString('base64url')
+}
+
+/** Checks the option `acquaintances` of `where`; throws a `TypeError` that names what is wrong. */
+export function checkAcquaintances(
+  options: AcquaintanceOptions,
+  where = 'createQuarantine',
+): {
+  readonly store: AcquaintanceStore
+  readonly keys: readonly [string, ...string[]]
+  readonly lifetime: number
+  readonly atMost: number
+} {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`${where}: \`acquaintances\` must be an object with \`store\` and \`key\`.`)
+  }
+  assertKnownOptions(`${where}: \`acquaintances\``, options, ['store', 'key', 'lifetime', 'atMost'])
+  const { store, key, lifetime = 30 * day, atMost = 10_000 } = options
+  if (typeof store?.list !== 'function' || typeof store.note !== 'function') {
+    throw new TypeError(
+      `${where}: \`acquaintances.store\` must be \`store.acquaintances\` of a store that has them, such as sqliteStore().`,
+    )
+  }
+  const [first, ...older] = Array.isArray(key) ? (key as readonly string[]) : [key as string]
+  const fits = (each: unknown) => typeof each === 'string' && each.length >= 32
+  if (first === undefined || ![first, ...older].every(fits) || older.length > 3) {
+    throw new TypeError(
+      `${where}: \`acquaintances.key\` must be a secret of at least 32 characters, or a list of up to four, the newest first.`,
+    )
+  }
+  if (!(Number.isInteger(lifetime) && lifetime >= 60_000 && lifetime <= 400 * day)) {
+    throw new TypeError(`${where}: \`acquaintances.lifetime\` must be 60,000 milliseconds to 400 days.`)
+  }
+  if (!(Number.isInteger(atMost) && atMost >= 1 && atMost <= 1_000_000)) {
+    throw new TypeError(`${where}: \`acquaintances.atMost\` must be 1 to 1,000,000.`)
+  }
+  return { store, keys: [first, ...older], lifetime, atMost }
+}

@@ -1,0 +1,137 @@
+import { isPromiseLike } from '../../core/async/maybe-promise.ts'
+import type { Credential } from '../../core/contract/credential.ts'
+import type { Defer, InBand, Resumption } from '../../core/contract/decision.ts'
+import type { HandshakeStep } from '../../core/contract/handshake.ts'
+import type { Principal } from '../../core/contract/principal.ts'
+import { refuse } from '../../core/decide/refusals.ts'
+import type { Message } from '../accepted/accepted-socket.ts'
+import type { Bucket } from './addresses.ts'
+import { isGuessable } from './judgements.ts'
+import type { Keeper } from './keeper.ts'
+import type { Verification } from './verifications.ts'
+
+/** Whose credential it is. */
+export interface Claimant<P extends Principal> {
+  readonly bucket: Bucket
+  /** Whether its address succeeded before: strangers leave it a share of the verifications. */
+  readonly acquainted: boolean
+  /** Nothing more is read from it until the answer is there. */
+  pause(): void
+  settled(answer: Resumption<P>, attempt: Attempt<P>): void
+}
+
+/** A credential being verified, and what its socket says meanwhile. */
+export class Attempt<P extends Principal> {
+  /** `connections.mark()` from before the verification, so that a revocation since then wins. */
+  readonly mark: number
+  readonly guessable: boolean
+  /** Messages for after the verification, in order: the frame with the credential where the handshake wants it replayed. */
+  readonly messages: Message[]
+  readonly #keeper: Keeper<P>
+  readonly #claimant: Claimant<P>
+  readonly #deferred: Defer<P>
+  readonly #inBand: InBand
+  readonly #replayed: number
+  #queuedBytes = 0
+  #cancelTurn: (() => void) | undefined
+  #verification: Verification | undefined
+
+  constructor(
+    keeper: Keeper<P>,
+    claimant: Claimant<P>,
+    deferred: Defer<P>,
+    step: HandshakeStep & { readonly step: 'credential' },
+    frame: Message,
+  ) {
+    const { credential, declared, replay } = step
+    this.mark = keeper.gate.connections.mark()
+    this.guessable = isGuessable(credential)
+    this.messages = replay ? [frame] : []
+    this.#replayed = this.messages.length
+    this.#keeper = keeper
+    this.#claimant = claimant
+    this.#deferred = deferred
+    this.#inBand = { credential, declared }
+  }
+
+  get credential(): Credential {
+    return this.#inBand.credential
+  }
+
+  /** Whether the verification has begun and has to be awaited. */
+  get isUnderWay(): boolean {
+    return this.#verification !== undefined
+  }
+
+  /** What came while it was being verified. */
+  get queued(): readonly Message[] {
+    return this.messages.slice(this.#replayed)
+  }
+
+  /** Keeps what came meanwhile; false when that is more than a socket may queue. */
+  enqueue(data: unknown, isBinary: boolean): boolean {
+    const { maxQueuedMessages, maxQueuedBytes } = this.#keeper.limits
+    this.#queuedBytes += (data as { byteLength?: number }).byteLength ?? 0
+    const full = this.messages.length - this.#replayed >= maxQueuedMessages
+    if (full || this.#queuedBytes > maxQueuedBytes) return false
+    this.messages.push([data, isBinary])
+    return true
+  }
+
+  /** Verifies now, or when it is this address's turn. */
+  start(): void {
+    const { verifications } = this.#keeper
+    if (verifications.mayStart(this.#claimant)) {
+      this.#resume()
+      return
+    }
+    this.#claimant.pause()
+    this.#cancelTurn = verifications.wait(this.#claimant, () => {
+      this.#cancelTurn = undefined
+      this.#resume()
+    })
+  }
+
+  /** Gives its turn up; a verification under way goes on without anybody who waits for it. */
+  cancel(): void {
+    this.#cancelTurn?.()
+  }
+
+  #resume(): void {
+    const { gate, verifications } = this.#keeper
+    let answer: ReturnType<typeof gate.resume>
+    try {
+      answer = gate.resume(this.#deferred, this.#inBand)
+    } catch (error) {
+      this.#threw(error)
+      this.#unavailable()
+      return
+    }
+    if (!isPromiseLike(answer)) {
+      this.#claimant.settled(answer, this)
+      return
+    }
+    this.#claimant.pause()
+    const verification = verifications.begin(this.#claimant, () => {
+      this.#unavailable('The verification took too long.')
+    })
+    this.#verification = verification
+    answer.then(
+      (resumption) => {
+        if (verifications.end(verification)) this.#claimant.settled(resumption, this)
+      },
+      (error: unknown) => {
+        this.#threw(error)
+        if (verifications.end(verification)) this.#unavailable()
+      },
+    )
+  }
+
+  #threw(error: unknown): void {
+    this.#keeper.verificationThrew(error, (secrets) => secrets.addCredential(this.credential))
+  }
+
+  #unavailable(detail?: string): void {
+    this.#claimant.settled(refuse('unavailable', { detail, rule: this.#deferred.rule }), this)
+  }
+}

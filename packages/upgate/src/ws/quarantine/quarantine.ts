@@ -1,0 +1,227 @@
+import type { Allow, Defer, InBand, Refused } from '../../core/contract/decision.ts'
+import type { Principal } from '../../core/contract/principal.ts'
+import { refuse } from '../../core/decide/refusals.ts'
+import { assertGate } from '../../node/http-gate.ts'
+import { AcceptedSocket, type Place } from '../accepted/accepted-socket.ts'
+import { type OwnedSocket, owner } from '../socket/owner.ts'
+import type {
+  Admission,
+  DrainOptions,
+  Quarantine,
+  QuarantineGate,
+  QuarantineOptions,
+} from '../socket/types.ts'
+import { upgrade } from '../socket/upgrade.ts'
+import type { Bucket } from './addresses.ts'
+import { Keeper } from './keeper.ts'
+import { resolveLimits } from './limits.ts'
+import { WaitingSocket } from './waiting-socket.ts'
+
+/**
+ * Creates the quarantine of one server: sockets wait in it, unauthenticated and tightly limited, until their first
+ * frames say who they are.
+ *
+ * `guardServer` makes one by itself; call this to wire the `upgrade` event by hand.
+ *
+ * @throws TypeError for unknown options and impossible limits.
+ * @example
+ * const quarantine = createQuarantine(gate)
+ * const refused = quarantine.admit({ wss, request, socket, head, decision })
+ * if (refused) writeRefusal(socket, gate.render(refused, asked))
+ */
+export function createQuarantine<P extends Principal>(
+  gate: QuarantineGate<P>,
+  options: QuarantineOptions = {},
+): Quarantine<P> {
+  assertGate(gate, 'createQuarantine', ['resume', 'remember'])
+  const limits = resolveLimits(options)
+  const keeper = new Keeper<P>(gate, limits, options.acquaintances)
+
+  function admitAllowed(admission: Admission<P>, decision: Allow<P>, place: Place): Refused | undefined {
+    const { principal, rule } = decision
+    const { wss, request, socket, head, since } = admission
+    // Looked up whenever it is needed: while nothing counts there, it may be forgotten and made anew.
+    const bucket = (): Bucket => keeper.addresses.of(place.clientAddress)
+    const over = (): boolean =>
+      principal === undefined &&
+      (keeper.anonymous.size >= limits.maxAnonymousSockets ||
+        !keeper.addresses.fits(bucket(), 'anonymous', limits.maxSocketsPerAddress))
+    const revoked = (): boolean =>
+      principal !== undefined &&
+      since !== undefined &&
+      gate.connections.closedSince(since, principal) !== undefined
+    if (over()) return refuse('too_many_sockets', { rule })
+    if (revoked()) return refuse('revoked_credential', { rule })
+
+    gate.remember(request, decision)
+    attempt(admission, () => {
+      upgrade(wss, request, socket, head, limits, true, (ws) => {
+        // Asked again: the server may have taken its time with `verifyClient`.
+        if (keeper.draining || over() || revoked()) {
+          ;(wss.clients as Set<unknown> | undefined)?.delete(ws)
+          ws.on('error', () => {})
+          ws.close(keeper.draining || over() ? 1013 : limits.revokedCode)
+          return ws.terminate()
+        }
+        keeper.born()
+        if (principal === undefined) keeper.addresses.add(bucket(), 'anonymous', 1)
+        new AcceptedSocket(keeper, ws, principal, place).start(wss, request, [], [], decision)
+      })
+    })
+    return undefined
+  }
+
+  /** Holds it until it has said who it is, or, refused already, until it has been told. */
+  function admitWaiting(
+    admission: Admission<P>,
+    decision: Defer<P> | Refused,
+    place: Place,
+  ): Refused | undefined {
+    const { wss, request, socket, head } = admission
+    const { rule } = decision
+    const { addresses } = keeper
+    const bucket = addresses.of(place.clientAddress)
+    const wait = addresses.wait(bucket, 'guesses', limits.maxRefusals)
+    if (wait > 0) return refuse('too_many_failures', { rule, retryAfter: Math.ceil(wait / 1000) })
+    const slowed = addresses.wait(bucket, 'others', limits.maxRefusals) > 0
+    const most = slowed
+      ? Math.min(limits.slowedSockets, limits.maxSocketsPerAddress)
+      : limits.maxSocketsPerAddress
+    if (!addresses.fits(bucket, 'sockets', most)) return refuse('too_many_sockets', { rule })
+    const acquainted = keeper.isAcquainted(bucket)
+    if (!keeper.room.make(acquainted, slowed)) return refuse('over_capacity', { rule })
+
+    keeper.watch(wss)
+    const waiting = new WaitingSocket(keeper, {
+      wss,
+      request,
+      raw: socket,
+      bucket,
+      acquainted,
+      place,
+      decision,
+    })
+    attempt(admission, () => {
+      const compression = limits.dangerouslyAllowCompression
+      upgrade(wss, request, socket, head, limits, compression, (ws) => waiting.opened(ws))
+    })
+    if (waiting.checking) {
+      // The server refused by itself, or asks `verifyClient` first: then it is still bounded by the deadline.
+      if (socket.closed) waiting.closed()
+      else socket.once('close', () => waiting.closed())
+    }
+    return undefined
+  }
+
+  const mute = new WeakSet<object>()
+
+  /** Refuses before 101 what no listener would ever hear of: the socket would be open and answered by nothing. */
+  function unheard({ wss, request, decision }: Admission<P>): Refused | undefined {
+    if (wss.listenerCount === undefined || wss.listenerCount('connection') > 0) return undefined
+    if (!mute.has(wss)) {
+      mute.add(wss)
+      gate.logger.error(
+        `The WebSocketServer that owns ${JSON.stringify(pathOf(request.url).slice(0, 256))} has no \`connection\` listener, so that its accepted sockets would hang: upgrades are answered 503. ` +
+          "Add wss.on('connection', (socket, request, principal) => ...) to it, or give the path to the server that has one; servers inside Fastify's and Hono's plugins have none.",
+      )
+    }
+    const rule = 'rule' in decision ? decision.rule : undefined
+    return refuse('unavailable', { rule, detail: 'Nothing here takes sockets on this path.' })
+  }
+
+  /** An exception of the application's server or its listeners ends this upgrade, not the process. */
+  function attempt({ socket }: Admission<P>, run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      gate.logger.error('The WebSocket server threw while it answered an upgrade: the socket is cut.', {
+        error,
+      })
+      socket.destroy()
+    }
+  }
+
+  return {
+    admit(admission) {
+      const { decision, request } = admission
+      if (keeper.draining) return refuse('over_capacity', { detail: 'The server is shutting down.' })
+      const path = pathOf(request.url)
+      switch (decision.outcome) {
+        case 'allow':
+          return (
+            unheard(admission) ??
+            admitAllowed(admission, decision, { path, clientAddress: admission.clientAddress })
+          )
+        case 'defer':
+          return unheard(admission) ?? admitWaiting(admission, decision, decision.circumstances)
+        default: {
+          if (!isForPage(decision) || request.headers.origin === undefined) return decision
+          const { clientAddress } = admission
+          return admitWaiting(admission, decision, { path, clientAddress }) && decision
+        }
+      }
+    },
+
+    async close(how: DrainOptions = {}) {
+      const { code = 1001, reason = code === 1012 ? 'restart' : 'shutdown' } = how
+      keeper.draining = true
+      for (const list of [keeper.strangers, keeper.acquainted, keeper.overdue, keeper.held]) {
+        for (const socket of [...list]) socket.leave(code, reason)
+      }
+      for (const list of [keeper.accepted, keeper.anonymous]) {
+        for (const socket of [...list]) socket.end(code, reason)
+      }
+      await new Promise<void>((resolve) => {
+        if (keeper.isEmpty) resolve()
+        const before = keeper.whenEmpty
+        keeper.whenEmpty = () => {
+          before?.()
+          resolve()
+        }
+      })
+      await keeper.acquaintances?.close()
+    },
+
+    refresh(socket, request, credential) {
+      const inBand: InBand =
+        typeof credential === 'string'
+          ? { credential: { type: 'token', source: 'frame', value: credential } }
+          : credential
+      return keeper.refreshes.renew(socket, request, inBand)
+    },
+
+    acceptedAs(socket) {
+      const accepted = (socket as OwnedSocket<AcceptedSocket<P>>)[owner]
+      if (accepted === undefined) return undefined
+      return keeper.accepted.has(accepted) || keeper.anonymous.has(accepted) ? accepted : undefined
+    },
+
+    get counts() {
+      const waiting = [...keeper.strangers, ...keeper.acquainted, ...keeper.overdue]
+      return {
+        quarantined: waiting.length,
+        verifying: waiting.filter((socket) => socket.verifying).length,
+        refused: keeper.room.slots - waiting.length,
+        accepted: keeper.accepted.size,
+        anonymous: keeper.anonymous.size,
+      }
+    },
+  }
+}
+
+/**
+ * Refusals that a page must be able to read: it sees neither status nor body of a refused upgrade, only frames and
+ * close codes. A foreign page gets nothing, and what is no proper upgrade cannot be answered with 101.
+ */
+function isForPage(decision: Refused): boolean {
+  if (decision.code === 'origin_refused' || decision.code === 'host_refused') return false
+  return (
+    decision.outcome === 'challenge' || decision.outcome === 'forbid' || decision.outcome === 'unavailable'
+  )
+}
+
+function pathOf(url: string | undefined): string {
+  const target = url ?? '/'
+  const query = target.indexOf('?')
+  return query === -1 ? target : target.slice(0, query)
+}

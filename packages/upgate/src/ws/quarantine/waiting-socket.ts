@@ -1,0 +1,490 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { atOnce } from '../../core/async/maybe-promise.ts'
+import type { RefusalCode } from '../../core/contract/codes.ts'
+import type { IssuedCredential } from '../../core/contract/credential.ts'
+import type { Defer, Refused, Resumption } from '../../core/contract/decision.ts'
+import type {
+  Frame,
+  Handshake,
+  HandshakeContext,
+  HandshakeStep,
+  Refusal,
+  RefusalFrames,
+} from '../../core/contract/handshake.ts'
+import type { Principal } from '../../core/contract/principal.ts'
+import { refuse } from '../../core/decide/refusals.ts'
+import type { Timer } from '../../core/ports/clock.ts'
+import { AcceptedSocket, type Message, type Place } from '../accepted/accepted-socket.ts'
+import { upgateHandshake } from '../handshakes/upgate.ts'
+import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
+import {
+  emitAsUsual,
+  intercept,
+  isOpen,
+  type OwnedSocket,
+  type OwnedStream,
+  owner,
+  release,
+} from '../socket/owner.ts'
+import type { WebSocketLike, WebSocketServerLike } from '../socket/types.ts'
+import type { Bucket } from './addresses.ts'
+import { Attempt, type Claimant } from './attempt.ts'
+import { SocketContext } from './handshake-context.ts'
+import {
+  codeOfRevocation,
+  codeOfSocketError,
+  countsAsFailure,
+  frameOf,
+  framesOf,
+  stepOf,
+} from './judgements.ts'
+import type { Keeper, Leaving } from './keeper.ts'
+import { packHeaders, unpackRequest } from './request-snapshot.ts'
+import type { Occupant } from './room.ts'
+
+/** The server has not answered 101 yet. */
+const CHECKING = 0
+/** Open, and owing its credential; challenged or not. */
+const AWAITING = 1
+const VERIFYING = 2
+/** Refused, and held before the close frame. */
+const REJECTING = 3
+/** The close frame is sent. */
+const CLOSING = 4
+/** Gone, or accepted and another's. */
+const DONE = 5
+
+type State =
+  | typeof CHECKING
+  | typeof AWAITING
+  | typeof VERIFYING
+  | typeof REJECTING
+  | typeof CLOSING
+  | typeof DONE
+
+/** What the quarantine knows of an upgrade before its socket is open. */
+export interface Arrival<P extends Principal> {
+  readonly wss: WebSocketServerLike
+  readonly request: IncomingMessage
+  readonly raw: Duplex
+  readonly bucket: Bucket
+  readonly acquainted: boolean
+  readonly place: Place
+  /** A refusal lets it in only to be told. */
+  readonly decision: Defer<P> | Refused
+}
+
+/** A socket between the upgrade and its acceptance or refusal. */
+export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>, Occupant {
+  readonly bucket: Bucket
+  readonly acquainted: boolean
+  since = 0
+  readonly #keeper: Keeper<P>
+  readonly #wss: WebSocketServerLike
+  readonly #raw: OwnedStream<WaitingSocket<P>>
+  readonly #place: Place
+  readonly #decision: Defer<P> | Refused
+  readonly #url: string
+  readonly #headerNames: readonly string[]
+  readonly #headerValues: string
+  #ws: WebSocketLike | undefined
+  #state: State = CHECKING
+  #slot = true
+  #bytes = 0
+  #dataFrames = 0
+  #controlFrames = 0
+  #attempts = 0
+  #context: HandshakeContext | undefined
+  #attempt: Attempt<P> | undefined
+  #hold: Timer | undefined
+  /** Close code and reason of a socket that is held. */
+  #farewell: readonly [code: number, reason: string] | undefined
+
+  constructor(keeper: Keeper<P>, arrival: Arrival<P>) {
+    const { names, values } = packHeaders(arrival.request, keeper.headerShapes)
+    this.#keeper = keeper
+    this.#wss = arrival.wss
+    this.#raw = arrival.raw as OwnedStream<WaitingSocket<P>>
+    this.#place = arrival.place
+    this.#decision = arrival.decision
+    this.#url = arrival.request.url ?? '/'
+    this.#headerNames = names
+    this.#headerValues = values
+    this.bucket = arrival.bucket
+    this.acquainted = arrival.acquainted
+    keeper.born()
+    keeper.takeSlot(this)
+  }
+
+  get #handshake(): Handshake {
+    const decision = this.#decision
+    if (decision.outcome === 'defer') return decision.handshake
+    return decision.rule?.handshake ?? upgateHandshake()
+  }
+
+  get checking(): boolean {
+    return this.#state === CHECKING
+  }
+
+  get verifying(): boolean {
+    return this.#state === VERIFYING
+  }
+
+  isOf(wss: WebSocketServerLike): boolean {
+    return this.#wss === wss
+  }
+
+  get underWay(): boolean {
+    return this.#attempt?.isUnderWay === true
+  }
+
+  /** The server has answered 101. From here on nobody else hears what the socket says. */
+  opened(ws: WebSocketLike): void {
+    // Out of `clients` before anything else can run: a broadcast must not reach who is not accepted.
+    ;(this.#wss.clients as Set<unknown> | undefined)?.delete(ws)
+    const owned = ws as OwnedSocket<WaitingSocket<P>>
+    owned[owner] = this
+    intercept(ws, emitToOwner)
+    this.#ws = ws
+    if (this.#state !== CHECKING) {
+      ws.terminate()
+      return
+    }
+    this.#state = AWAITING
+    this.#raw[owner] = this
+    this.#raw.prependListener('data', countBytes)
+    const decision = this.#decision
+    if (decision.outcome !== 'defer') {
+      this.refuse(decision)
+      return
+    }
+    const { handshake } = decision
+    if (handshake.open === undefined) return
+    try {
+      this.#send(framesOf('open', handshake.open(this.#contextOf())))
+    } catch (error) {
+      this.#handshakeThrew('open', error)
+    }
+  }
+
+  /** More bytes on the wire. */
+  received(length: number): void {
+    // Compared before adding: the chunk that reaches the limit may still hold the credential, with application
+    // data pipelined behind it.
+    if (this.#bytes >= this.#keeper.limits.maxBytes) {
+      if (this.#state >= REJECTING) this.terminate()
+      else this.refuse(this.#refusal('too_big'))
+    }
+    this.#bytes += length
+  }
+
+  /** A ping or a pong. `ws` has answered a ping already. */
+  control(): void {
+    if (++this.#controlFrames <= this.#keeper.limits.maxControlFrames) return
+    // Not held: only a closing socket answers no more of the pings that are left in this chunk.
+    this.refuse(this.#refusal('too_many_frames'), false)
+  }
+
+  /** A data message. They arrive even after `close()`: the state decides whether it is heard. */
+  message(data: unknown, isBinary: boolean): void {
+    if (this.#state === VERIFYING && this.#attempt?.enqueue(data, isBinary) === false) {
+      this.refuse(this.#refusal('too_many_frames'))
+    }
+    if (this.#state !== AWAITING) return
+    if (++this.#dataFrames > this.#keeper.limits.maxDataFrames) {
+      this.refuse(this.#refusal('too_many_frames'))
+      return
+    }
+    let step: HandshakeStep
+    const frame = frameOf(data, isBinary)
+    try {
+      step = stepOf(this.#handshake.receive(frame, this.#contextOf()))
+    } catch (error) {
+      this.#handshakeThrew('receive', error, frame)
+      return
+    }
+    switch (step.step) {
+      case 'ignore':
+        return
+      case 'send':
+        this.#send(step.frames)
+        return
+      case 'reject':
+        this.refuse(this.#refusal(step.code, step.detail))
+        return
+      case 'credential':
+        this.#verify(step, data, isBinary)
+    }
+  }
+
+  #verify(step: HandshakeStep & { readonly step: 'credential' }, data: unknown, isBinary: boolean): void {
+    const attempt = new Attempt<P>(this.#keeper, this, this.#decision as Defer<P>, step, [data, isBinary])
+    this.#state = VERIFYING
+    this.#attempts++
+    this.#attempt = attempt
+    attempt.start()
+  }
+
+  pause(): void {
+    this.#ws?.pause()
+  }
+
+  settled(answer: Resumption<P>, attempt: Attempt<P>): void {
+    // Refused, timed out or gone meanwhile: whatever the answer is, it comes too late.
+    if (this.#state !== VERIFYING || this.#attempt !== attempt) return
+    const ws = this.#ws as WebSocketLike
+    if (!isOpen(ws)) {
+      this.#leave(1000, '')
+      return
+    }
+    if (answer.outcome === 'allow') {
+      // The gate compares, too; but between its answer and this line others have run.
+      const reason = this.#keeper.gate.connections.closedSince(attempt.mark, answer.principal)
+      if (reason === undefined) this.#accept(answer, attempt.messages, ws)
+      else this.refuse(this.#refusal(codeOfRevocation(reason)))
+      return
+    }
+    const mayRetry = answer.outcome === 'challenge' && this.#attempts < this.#keeper.limits.maxAttempts
+    if (!mayRetry) {
+      this.refuse(answer)
+      return
+    }
+    this.#keeper.addresses.refused(this.bucket, attempt.guessable)
+    this.#attempt = undefined
+    this.#state = AWAITING
+    this.#keeper.room.waits(this)
+    this.#send(this.#rejection(answer).frames)
+    for (const [data, isBinary] of attempt.queued) this.message(data, isBinary)
+    if (this.#state === AWAITING && ws.isPaused) ws.resume()
+  }
+
+  #accept(
+    answer: Resumption<P> & { readonly outcome: 'allow' },
+    messages: Message[],
+    ws: WebSocketLike,
+  ): void {
+    const keeper = this.#keeper
+    const { principal, edgePrincipal, dropped, issued } = answer
+    const { rule, handshake } = this.#decision as Defer<P>
+    let frames: readonly string[]
+    try {
+      frames = framesOf('accept', handshake.accept({ principal, dropped, issued }, this.#contextOf()))
+    } catch (error) {
+      this.#handshakeThrew('accept', error, issued)
+      return
+    }
+    keeper.stopWaiting(this)
+    this.#releaseSlot()
+    this.#state = DONE
+    this.#attempt = undefined
+    this.#raw.removeListener('data', countBytes)
+    this.#raw[owner] = undefined
+    release(ws)
+    const packed = { names: this.#headerNames, values: this.#headerValues }
+    const request = unpackRequest(this.#url, packed, this.#raw)
+    keeper.gate.remember(request, { outcome: 'allow', principal, edgePrincipal, rule, headers: undefined })
+    ;(this.#wss.clients as Set<unknown> | undefined)?.add(ws)
+    new AcceptedSocket(keeper, ws, principal, this.#place).start(this.#wss, request, frames, messages)
+  }
+
+  /** Says no in the protocol's own words, holds the socket, then closes it. */
+  refuse(refusal: Refusal | Refused, hold = true): void {
+    if (this.#state >= REJECTING) return
+    const keeper = this.#keeper
+    const ws = this.#ws
+    if (countsAsFailure(refusal.code)) {
+      const guessable = refusal.code === 'invalid_credential' && this.#attempt?.guessable === true
+      keeper.addresses.refused(this.bucket, guessable)
+    }
+    if (ws === undefined || !isOpen(ws)) {
+      this.#leave(1000, '')
+      return
+    }
+    const { frames, closeCode, closeReason } = this.#rejection(refusal)
+    const code = validCloseCode(closeCode)
+    const reason = validCloseReason(closeReason)
+    this.#report(refusal, code)
+    this.#send(frames)
+    if (!hold || !keeper.mayHold()) {
+      this.#leave(code, reason)
+      return
+    }
+    // A client that is closed at once comes back at once: its backoff starts anew with every socket that opened.
+    this.#stop()
+    this.#state = REJECTING
+    ws.pause()
+    keeper.held.add(this)
+    keeper.room.refused(this)
+    this.#farewell = [code, reason]
+    this.#hold = keeper.gate.clock.setTimer(Math.round(keeper.limits.hold * keeper.jitter()), () => {
+      this.#leave(code, reason)
+    })
+  }
+
+  /** The deadline has passed, and no frame that was already here has changed anything. */
+  overdue(wasVerifying: boolean): void {
+    if (this.#state === CHECKING) this.terminate()
+    else if (this.#state === AWAITING) this.refuse(this.#refusal('handshake_timeout'), false)
+    else if (this.#state === VERIFYING && (wasVerifying || this.#attempt?.isUnderWay !== true)) {
+      this.refuse(this.#refusal('unavailable', 'The verification was not finished in time.'), false)
+    }
+  }
+
+  /** Refused, and told so: its place is another's at once, and the rest of the hold is left out. */
+  dismiss(): void {
+    const [code, reason] = this.#farewell ?? [1000, '']
+    this.#leave(code, reason)
+    this.#releaseSlot()
+    this.terminate()
+  }
+
+  /** Makes room for another at once. */
+  evict(): void {
+    const refusal = this.#refusal('over_capacity', 'Evicted: all places are taken.')
+    const { closeCode, closeReason } = this.#rejection(refusal)
+    this.#report(refusal, validCloseCode(closeCode))
+    this.leave(closeCode, closeReason)
+    this.#releaseSlot()
+    this.terminate()
+  }
+
+  /** Sends the close frame; the socket is cut after the grace. */
+  leave(code: number, reason: string): void {
+    this.#leave(validCloseCode(code), validCloseReason(reason))
+  }
+
+  #leave(code: number, reason: string): void {
+    if (this.#state >= CLOSING) return
+    this.#stop()
+    this.#state = CLOSING
+    this.#keeper.room.refused(this)
+    const ws = this.#ws
+    if (ws === undefined) {
+      this.#raw.destroy()
+      return
+    }
+    // Paused, the peer's answer to the close frame would never be read; but a flood stays unread to the end.
+    if (this.#bytes < this.#keeper.limits.maxBytes) ws.resume()
+    else ws.pause()
+    ws.close(code, reason)
+    this.#keeper.leaving.add(this)
+  }
+
+  /** Takes it off every list; what is being verified goes on without it. */
+  #stop(): void {
+    const keeper = this.#keeper
+    keeper.stopWaiting(this)
+    keeper.held.delete(this)
+    keeper.leaving.delete(this)
+    this.#hold?.cancel()
+    this.#hold = undefined
+    this.#attempt?.cancel()
+    this.#attempt = undefined
+  }
+
+  #releaseSlot(): void {
+    if (!this.#slot) return
+    this.#slot = false
+    this.#keeper.releaseSlot(this)
+  }
+
+  terminate(): void {
+    if (this.#ws === undefined) this.#raw.destroy()
+    else this.#ws.terminate()
+  }
+
+  /** The peer broke the WebSocket protocol; `ws` has sent the close frame. */
+  failed(error: unknown): void {
+    if (this.#state >= REJECTING) return
+    const code = codeOfSocketError(error)
+    this.#keeper.addresses.refused(this.bucket, false)
+    this.#report(
+      this.#refusal(code, 'The peer broke the WebSocket protocol.'),
+      code === 'too_big' ? 1009 : 1002,
+    )
+    this.#leave(1002, '')
+  }
+
+  #report(refusal: Refusal, closeCode: number): void {
+    this.#keeper.refusedEvent(this.#place.path, this.#place.clientAddress, refusal, closeCode)
+  }
+
+  /** The socket has gone. */
+  closed(): void {
+    if (this.#state === DONE) return
+    this.#stop()
+    this.#state = DONE
+    this.#releaseSlot()
+    this.#keeper.gone()
+  }
+
+  #send(frames: readonly string[]): void {
+    for (const frame of frames) this.#ws?.send(frame)
+  }
+
+  #contextOf(): HandshakeContext {
+    const decision = this.#decision
+    const httpPrincipal = decision.outcome === 'defer' ? decision.httpPrincipal : undefined
+    this.#context ??= new SocketContext(this.#keeper, httpPrincipal)
+    return this.#context
+  }
+
+  #refusal(code: RefusalCode, detail?: string, note?: string): ReturnType<typeof refuse> {
+    return refuse(code, { detail, note, rule: this.#decision.rule })
+  }
+
+  #rejection(refusal: Refusal): RefusalFrames {
+    try {
+      const rejection = atOnce('reject', this.#handshake.reject(refusal, this.#contextOf()))
+      framesOf('reject', rejection.frames)
+      return rejection
+    } catch (error) {
+      this.#logThrown('reject', error)
+      return upgateHandshake().reject(refusal, this.#contextOf())
+    }
+  }
+
+  /** A bug in the handshake, or a peer that found one: refused like any other frame it cannot read. */
+  #handshakeThrew(hook: string, error: unknown, about?: Frame | IssuedCredential): void {
+    this.#logThrown(hook, error, about)
+    const note = `The handshake ${this.#handshake.name} failed in \`${hook}\`.`
+    this.refuse(this.#refusal(hook === 'receive' ? 'bad_handshake' : 'unavailable', undefined, note))
+  }
+
+  #logThrown(hook: string, error: unknown, about?: Frame | IssuedCredential): void {
+    this.#keeper.handshakeThrew(this.#handshake, hook, error, (secrets) => {
+      if (about !== undefined && 'text' in about) secrets.addText(about.text)
+      else secrets.addData(about)
+      secrets.addCredential(this.#attempt?.credential).addData(this.#context?.state)
+    })
+  }
+}
+
+type Owned = OwnedSocket<WaitingSocket<Principal>>
+
+/** Stands in for `emit` while the socket waits: its events are for us, and the application cannot see them. */
+function emitToOwner(this: Owned, event: string | symbol, a?: unknown, b?: unknown): boolean {
+  const socket = this[owner]
+  switch (event) {
+    case 'message':
+      socket?.message(a, b === true)
+      return true
+    case 'ping':
+    case 'pong':
+      socket?.control()
+      return true
+    case 'error':
+      socket?.failed(a)
+      return true
+    case 'close':
+      socket?.closed()
+      return emitAsUsual(this, event, a, b)
+    default:
+      return emitAsUsual(this, event, a, b)
+  }
+}
+
+function countBytes(this: OwnedStream<WaitingSocket<Principal>>, chunk: Buffer): void {
+  this[owner]?.received(chunk.length)
+}
