@@ -525,13 +525,25 @@ describe('a stream', () => {
     for (const reader of readers) await reader.until('data: one')
     const ends: string[] = []
     const [principal] = [...t.gate.connections.list()].map((connection) => connection.principal)
-    t.gate.connections.add({
-      id: 'socket',
-      principal: principal as NonNullable<typeof principal>,
-      acceptedAt: 0,
-      path: '/ws',
-      close: (reason) => void ends.push(reason),
+    const decision = await t.gate.decide({
+      kind: 'http',
+      method: 'GET',
+      target: '/events',
+      headers: { host: 'gateway.example.com', authorization: 'Bearer ada' },
+      rawHeaders: ['Host', 'gateway.example.com', 'Authorization', 'Bearer ada'],
+      encrypted: false,
     })
+    if (decision.outcome !== 'allow') throw new Error(decision.outcome)
+    t.gate.connections.register(
+      {
+        id: 'socket',
+        principal: principal as NonNullable<typeof principal>,
+        acceptedAt: 0,
+        path: '/ws',
+        close: (reason) => void ends.push(reason),
+      },
+      decision.asOf,
+    )
     expect(endStreams(t.gate)).toBe(2)
     for (const reader of readers) expect(await reader.all()).not.toContain('0\r\n\r\n')
     await eventually(() => t.gate.connections.size === 1)

@@ -2,6 +2,7 @@ export { memoryBus } from './bus/memory.ts'
 export { type RenderedResponse, refusalHeader } from './core/answer/render.ts'
 export { safeNext } from './core/answer/safe-next.ts'
 export { type RefusalCode, refusalCodes } from './core/contract/codes.ts'
+export type { Connections, LiveConnection, Moment, Registration } from './core/contract/connections.ts'
 export type {
   Credential,
   CredentialSource,
@@ -60,7 +61,6 @@ export type { Principal, PrincipalKind } from './core/contract/principal.ts'
 export type { AuthRequest, HeaderRecord } from './core/contract/request.ts'
 export type { Access, CompiledRule, RuleOptions } from './core/contract/rules.ts'
 export type { Explanation } from './core/decide/explain.ts'
-export type { Connections, LiveConnection } from './core/live/connections.ts'
 export type { AcquaintanceRecord, AcquaintanceStore } from './core/ports/acquaintances.ts'
 export type { RevocationBus } from './core/ports/bus.ts'
 export type { Clock, Timer } from './core/ports/clock.ts'

@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { isPromiseLike } from '../core/async/maybe-promise.ts'
+import type { LiveConnection } from '../core/contract/connections.ts'
 import type { Gate } from '../core/contract/gate.ts'
 import type { Principal } from '../core/contract/principal.ts'
-import type { LiveConnection } from '../core/live/connections.ts'
 import { assertKnownOptions, checkFunctions, nameOf } from '../core/options.ts'
 import type { RevocationReason } from '../core/ports/revocations.ts'
 import { pathOf } from '../core/request/target.ts'
@@ -155,13 +155,12 @@ export function endWithCredential(
     )
   }
   if (response.destroyed || response.writableFinished) return false
-  const { principal, since } = decision
+  const { principal, asOf } = decision
   if (principal === undefined) return true
   const live = new LiveResponse(gate, principal, request, response, options.onEnd)
-  const { connections } = gate
-  const revoked = since === undefined ? undefined : connections.closedSince(since, principal)
-  if (revoked !== undefined) live.close(revoked)
-  else response.once('close', connections.add(live))
+  const registration = gate.connections.register(live, asOf)
+  if (registration.outcome === 'refused') live.close(registration.reason)
+  else response.once('close', registration.remove)
   return !response.destroyed && !response.writableEnded
 }
 

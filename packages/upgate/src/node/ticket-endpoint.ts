@@ -3,6 +3,7 @@ import type { Gate } from '../core/contract/gate.ts'
 import type { Principal } from '../core/contract/principal.ts'
 import { refuse } from '../core/decide/refusals.ts'
 import { checkMethods, readOptions } from '../core/options.ts'
+import type { RevocationReason } from '../core/ports/revocations.ts'
 import { isStoreUnavailable } from '../core/ports/stores.ts'
 import type { Tickets } from '../services/tokens/tickets.ts'
 import { assertGate } from './http-gate.ts'
@@ -43,6 +44,7 @@ export function ticketEndpoint<P extends Principal>(
     throw new TypeError("ticketEndpoint: `paths` must list the paths of WebSockets, such as ['/ws']")
   }
 
+  let made = 0
   return async (request, response) => {
     const asked = new NodeRequest('http', request)
     const refused = (code: Parameters<typeof refuse>[0], detail?: string): void =>
@@ -52,23 +54,40 @@ export function ticketEndpoint<P extends Principal>(
       return refused('method_refused', 'Tickets are asked for by POST.')
     }
     const decision = gate.decisionOf(request)
-    const principal = gate.principalOf(request)
-    const since = decision?.outcome === 'allow' ? decision.since : undefined
-    // A route that the gate lets anybody into must not hand out tickets for nobody.
-    if (principal === undefined) return refused('auth_required')
+    // A public route must not hand out tickets: there is no principal to make them for.
+    if (decision?.outcome !== 'allow' || decision.principal === undefined) return refused('auth_required')
+    const { principal, asOf } = decision
     const path = await pathOf(request)
     if (path === undefined || !paths.includes(path)) {
       return refused('unknown_path', 'The body must be JSON whose `path` is one that takes tickets.')
     }
     const { origin } = request.headers
-    // The client decides when its body arrives.
-    if (principal.expiresAt !== undefined && !(principal.expiresAt > gate.clock.now())) {
-      return refused('expired_credential')
-    }
+    const ended = (reason: RevocationReason): void =>
+      refused(
+        reason === 'unavailable'
+          ? reason
+          : reason === 'expired'
+            ? 'expired_credential'
+            : 'revoked_credential',
+      )
+    // In the register while the ticket is made, so that a revocation is heard: the client decides when its body arrives.
+    let revoked: RevocationReason | undefined
+    const registration = gate.connections.register(
+      {
+        id: `ticket-${(made++).toString(36)}`,
+        principal,
+        acceptedAt: gate.clock.now(),
+        path,
+        close: (reason) => {
+          revoked ??= reason
+        },
+      },
+      asOf,
+    )
+    if (registration.outcome === 'refused') return ended(registration.reason)
     try {
       const { ticket, expiresAt } = await tickets.create(principal, { path, origin })
-      const revoked = since === undefined ? undefined : gate.connections.closedSince(since, principal)
-      if (revoked !== undefined) return refused(revoked === 'unavailable' ? revoked : 'revoked_credential')
+      if (revoked !== undefined) return ended(revoked)
       const subprotocol = subprotocolPrefix + Buffer.from(ticket).toString('base64url')
       const body = JSON.stringify({ ticket, subprotocol, expiresAt })
       response.statusCode = 201
@@ -79,6 +98,8 @@ export function ticketEndpoint<P extends Principal>(
       if (!isStoreUnavailable(error))
         gate.logger.error('A ticket could not be made.', { error: String(error) })
       refused('unavailable')
+    } finally {
+      registration.remove()
     }
   }
 }

@@ -1,6 +1,9 @@
 import { describe, expect, it, vi } from 'vitest'
+import type { LiveConnection } from '../../src/core/contract/connections.ts'
 import type { Principal } from '../../src/core/contract/principal.ts'
-import { createConnections, type LiveConnection } from '../../src/core/live/connections.ts'
+import { createConnections } from '../../src/core/live/connections.ts'
+import { RevocationWindow } from '../../src/core/live/revocation-window.ts'
+import type { Clock } from '../../src/core/ports/clock.ts'
 import { manualClock } from '../../src/testing/manual-clock.ts'
 
 let counter = 0
@@ -26,9 +29,21 @@ function connection(
   }
 }
 
+/** A register, and its window: `add` registers as of now and returns the removal. */
+function registerOn(clock: Clock) {
+  const window = new RevocationWindow()
+  const connections = createConnections({ clock, window })
+  const add = (connection: LiveConnection): (() => void) => {
+    const registration = connections.register(connection, window.now())
+    if (registration.outcome === 'refused') throw new Error(`refused: ${registration.reason}`)
+    return registration.remove
+  }
+  return Object.assign(connections, { add, window })
+}
+
 describe('the register of live connections', () => {
   it('closes by credential, session, principal and kind, and nothing else', () => {
-    const connections = createConnections({ clock: manualClock() })
+    const connections = registerOn(manualClock())
     const a = connection({ id: 'a', credentialId: 'k1' })
     const a2 = connection({ id: 'a', credentialId: 'k2' })
     const b = connection({ id: 'b', sessionId: 's1', kind: 'user' })
@@ -44,7 +59,7 @@ describe('the register of live connections', () => {
   })
 
   it('closes every connection of one principal, even when one of them throws', () => {
-    const connections = createConnections({ clock: manualClock() })
+    const connections = registerOn(manualClock())
     const bad = connection(
       {},
       vi.fn(() => {
@@ -59,7 +74,7 @@ describe('the register of live connections', () => {
   })
 
   it('lists in order of acceptance and forgets what was removed', () => {
-    const connections = createConnections({ clock: manualClock() })
+    const connections = registerOn(manualClock())
     const all = [connection({}), connection({}), connection({})]
     const removals = all.map((each) => connections.add(each))
     removals[1]?.()
@@ -71,7 +86,7 @@ describe('the register of live connections', () => {
 
   it('closes each at its expiry with a single timer', () => {
     const clock = manualClock(0)
-    const connections = createConnections({ clock })
+    const connections = registerOn(clock)
     const order: number[] = []
     const times = Array.from({ length: 500 }, (_, i) => ((i * 7919) % 500) + 1)
     const removals = times.map((at) =>
@@ -92,22 +107,23 @@ describe('the register of live connections', () => {
     expect(clock.pending).toBe(0)
   })
 
-  it('closes one that has already expired at once, and keeps none of it', () => {
+  it('refuses a principal that has already expired', () => {
     const clock = manualClock(5000)
-    const connections = createConnections({ clock })
-    const late = connection({ expiresAt: 5000 })
-    connections.add(late)()
-    expect(late.close).toHaveBeenCalledWith('expired')
+    const connections = registerOn(clock)
+    for (const expiresAt of [5000, Number.NaN]) {
+      const late = connection({ expiresAt })
+      const registration = connections.register(late, connections.window.now())
+      expect(registration).toEqual({ outcome: 'refused', reason: 'expired' })
+      expect(late.close).not.toHaveBeenCalled()
+    }
     expect(connections.size).toBe(0)
-    const nonsense = connection({ expiresAt: Number.NaN })
-    connections.add(nonsense)
-    expect(nonsense.close).toHaveBeenCalledWith('expired')
+    expect(clock.pending).toBe(0)
   })
 
   // A delay over 2^31-1 ms fires at once in Node: a credential valid for a month would be cut off at acceptance.
   it('clamps the timer of a credential that is valid for longer than a timer can wait', () => {
     const clock = manualClock(0)
-    const connections = createConnections({ clock })
+    const connections = registerOn(clock)
     const far = connection({ expiresAt: 2 ** 31 + 5000 })
     connections.add(far)
     clock.advance(2 ** 31 - 1)
@@ -118,26 +134,54 @@ describe('the register of live connections', () => {
 
   it('leaves no timer when the last one that expires has gone', () => {
     const clock = manualClock(0)
-    const connections = createConnections({ clock })
+    const connections = registerOn(clock)
     const remove = connections.add(connection({ expiresAt: 1000 }))
     connections.add(connection({}))
     remove()
     expect(clock.pending).toBe(0)
   })
 
-  it('tells a verification that was under way what was closed meanwhile', () => {
-    const connections = createConnections({ clock: manualClock(0) })
-    const { principal } = connection({ id: 'a', credentialId: 'k1' })
+  it('refuses a principal that was revoked since the decision', () => {
+    const connections = registerOn(manualClock(0))
+    const late = connection({ id: 'a', credentialId: 'k1' })
+    const outcome = () => {
+      const registration = connections.register(late, decided)
+      if (registration.outcome === 'refused') return registration.reason
+      registration.remove()
+      return 'registered'
+    }
     connections.close({ principalId: 'a' }, 'disabled')
-    const mark = connections.mark()
-    expect(connections.closedSince(mark, principal)).toBeUndefined()
+    let decided = connections.window.now()
+    expect(outcome()).toBe('registered')
     connections.close({ principalId: 'b' }, 'disabled')
-    expect(connections.closedSince(mark, principal)).toBeUndefined()
+    expect(outcome()).toBe('registered')
     connections.close({ credentialId: 'k1' }, 'rotated')
-    expect(connections.closedSince(mark, principal)).toBe('rotated')
-    const before = connections.mark()
-    for (let i = 0; i < 2000; i++) connections.close({ principalId: 'b' }, 'revoked')
-    expect(connections.closedSince(before, principal)).toBe('revoked')
+    expect(outcome()).toBe('rotated')
+    decided = connections.window.now()
+    expect(outcome()).toBe('registered')
+  })
+
+  // With more revocations than the window keeps, whether the principal is among them is unknown. "Revoked" would tell
+  // a client with a good credential to stop for good, and "registered" could let a revoked one in.
+  it('answers that a decision has to be repeated where more revocations came than it keeps', () => {
+    const connections = registerOn(manualClock(0))
+    const decided = connections.window.now()
+    for (let i = 0; i < 1024; i++) connections.close({ principalId: 'b' }, 'revoked')
+    const kept = connections.register(connection({}), decided)
+    expect(kept.outcome).toBe('registered')
+    connections.close({ principalId: 'b' }, 'revoked')
+    expect(connections.register(connection({}), decided)).toEqual({
+      outcome: 'refused',
+      reason: 'unavailable',
+    })
+  })
+
+  it('cannot be asked to register without the moment of a decision', () => {
+    const connections = registerOn(manualClock(0))
+    // @ts-expect-error The moment is missing: whether the principal was revoked since then would not be asked.
+    expect(connections.register(connection({}))).toEqual({ outcome: 'refused', reason: 'unavailable' })
+    // @ts-expect-error A number is no moment: only decisions carry one.
+    connections.register(connection({}), 0)
   })
 })
 
@@ -176,7 +220,7 @@ describe('closing very many at once', () => {
   }
   function setUp(count: number, make: () => LiveConnection = mutable) {
     const { clock, ...rest } = turns()
-    const connections = createConnections({ clock })
+    const connections = registerOn(clock)
     const all = Array.from({ length: count }, make)
     const removals = all.map((each) => connections.add(each))
     return { ...rest, connections, all: all as Mutable[], removals }
@@ -184,10 +228,10 @@ describe('closing very many at once', () => {
 
   it('mutes all at once, and closes some of them in each turn of the event loop', () => {
     const { connections, all, turn } = setUp(1000)
-    const mark = connections.mark()
+    const before = connections.window.now()
     expect(connections.close({ principalId: 'node-1' }, 'revoked')).toBe(1000)
     expect([muted(all), connections.size, [...connections.list()].length]).toEqual([1000, 0, 0])
-    expect(connections.closedSince(mark, all[999]?.principal as Principal)).toBe('revoked')
+    expect(connections.window.since(before, all[999]?.principal as Principal)).toBe('revoked')
     const steps = [closed(all)]
     while (turn()) steps.push(closed(all))
     expect(steps.slice(0, 3)).toEqual([64, 128, 192])
@@ -249,7 +293,7 @@ describe('closing very many at once', () => {
 
   it('is the same for what expires together', () => {
     const clock = manualClock(0)
-    const connections = createConnections({ clock })
+    const connections = registerOn(clock)
     const all = Array.from({ length: 300 }, () => mutable({ expiresAt: 1000 }))
     for (const each of all) connections.add(each)
     // The first that is closed looks at the others.

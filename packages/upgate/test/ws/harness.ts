@@ -142,13 +142,12 @@ export async function start(options: Options = {}): Promise<Harness> {
   server.on('upgrade', async (request, socket, head) => {
     socket.on('error', () => {})
     const asked = new NodeRequest('upgrade', request)
-    const since = gate.connections.mark()
     const decision = await gate.decide(asked)
     await options.slowDecision?.()
     if (decision.outcome === 'preflight') throw new Error('an upgrade is no preflight')
     const forwarded = request.headers['x-forwarded-for']
     const clientAddress = typeof forwarded === 'string' ? forwarded : undefined
-    const refused = quarantine.admit({ wss, request, socket, head, decision, clientAddress, since })
+    const refused = quarantine.admit({ wss, request, socket, head, decision, clientAddress })
     if (refused) respondToSocket(socket, gate.render(refused, asked), clock)
   })
   server.listen(0, '127.0.0.1')

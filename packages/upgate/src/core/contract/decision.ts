@@ -1,4 +1,5 @@
 import type { RefusalCode } from './codes.ts'
+import type { Moment } from './connections.ts'
 import type { Credential, IssuedCredential, VerifyContext } from './credential.ts'
 import type { Declared, Dropped, Handshake, Refusal } from './handshake.ts'
 import type { Principal } from './principal.ts'
@@ -17,8 +18,8 @@ export interface Allow<P extends Principal = Principal> {
   readonly rule: CompiledRule
   /** To be added to whatever the application answers: CORS, a removed cookie. */
   readonly headers: HeaderList | undefined
-  /** `connections.mark()` from before it was decided: what is registered later asks what was revoked since then. */
-  readonly since?: number | undefined
+  /** From before anything was verified: `connections.register` takes it. */
+  readonly asOf: Moment
 }
 
 /** Let a WebSocket through, unauthenticated, into the quarantine: its first frames say who it is. */
@@ -95,6 +96,8 @@ export type Resumption<P extends Principal = Principal> =
       readonly outcome: 'allow'
       readonly principal: P
       readonly edgePrincipal: Principal | undefined
+      /** From before the credential was verified: `connections.register` takes it. */
+      readonly asOf: Moment
       /** What the client declared and did not get. */
       readonly dropped: Dropped | undefined
       /** A credential made on this occasion, to be handed on in the protocol's answer. */

@@ -9,6 +9,7 @@ import type { AuthRequest } from '../contract/request.ts'
 import { createFaultLog } from '../faults/fault-log.ts'
 import { createAuditEvents } from '../live/audit-events.ts'
 import { createConnections } from '../live/connections.ts'
+import { RevocationWindow } from '../live/revocation-window.ts'
 import { assertKnownOptions, checkPorts, isCallable, nameOf, readOptions, wrongOption } from '../options.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
@@ -90,11 +91,12 @@ export function createGateWith<const S extends readonly Scheme[]>(
   const external = externalLogin === undefined ? undefined : compileExternalLogin(externalLogin, schemeNames)
   const originPolicy = compileOriginPolicy(origins, hosts)
   const clientAddresses = compileClientAddresses(trustedProxies, (message) => logger.warn(message))
-  const connections = createConnections({ clock })
+  const window = new RevocationWindow()
+  const connections = createConnections({ clock, window })
   const events = createAuditEvents(logger)
   const slowDown = new SlowDown<P>(clock)
   const faults = createFaultLog({ clock, logger })
-  const prover = new Prover<P>(schemes, connections, clock, faults)
+  const prover = new Prover<P>(schemes, window, clock, faults)
   const engine = new Engine<P>({
     matcher,
     closed: external?.closed,

@@ -1,5 +1,6 @@
 import { andThen, isPromiseLike } from '../async/maybe-promise.ts'
 import type { RefusalCode } from '../contract/codes.ts'
+import type { Moment } from '../contract/connections.ts'
 import type { Credential, MaybePromise, Scheme, Verification, VerifyContext } from '../contract/credential.ts'
 import type { Allow, Decision, Defer, HeaderList, InBand, Refused, Resumption } from '../contract/decision.ts'
 import type { SetupOptions } from '../contract/gate.ts'
@@ -44,17 +45,17 @@ export interface EngineParts<P extends Principal> {
 /** Circumstances of one request; what costs something is only worked out where somebody asks. */
 class Circumstances implements VerifyContext {
   readonly dryRun: boolean
-  /** `connections.mark()` from before anything was verified. */
-  readonly since: number
+  /** From before anything was verified. */
+  readonly asOf: Moment
   // Not `#private`: those cost measurably more to set up, and one of these is made for every request.
   private readonly request: AuthRequest
   private readonly addresses: ClientAddresses
 
-  constructor(request: AuthRequest, addresses: ClientAddresses, dryRun: boolean, since: number) {
+  constructor(request: AuthRequest, addresses: ClientAddresses, dryRun: boolean, asOf: Moment) {
     this.request = request
     this.addresses = addresses
     this.dryRun = dryRun
-    this.since = since
+    this.asOf = asOf
   }
 
   get clientAddress(): string | undefined {
@@ -80,7 +81,7 @@ export class Engine<P extends Principal> {
   constructor(parts: EngineParts<P>) {
     this.#parts = parts
     for (const [path, rule] of parts.matcher.openPaths()) {
-      if (parts.closed?.has(path, undefined) !== true) this.#open.set(path, allow(rule))
+      if (parts.closed?.has(path, undefined) !== true) this.#open.set(path, allow(rule, parts.prover.now()))
     }
   }
 
@@ -206,7 +207,7 @@ export class Engine<P extends Principal> {
     }
     if (verdict === 'foreign' && !safe && !rule.allowForeignOrigins) return refuseOrigin(request, rule)
     if (rule.access === 'public')
-      return allow<P>(rule, undefined, undefined, allowHeaders(request, verdict, undefined))
+      return allow<P>(rule, prover.now(), undefined, undefined, allowHeaders(request, verdict, undefined))
 
     if (!upgrade && !isOurHost(originPolicy, request)) return this.#refuseHost(request, rule, trace)
 
@@ -216,7 +217,7 @@ export class Engine<P extends Principal> {
     }
     // Which pages may use what the browser sends by itself. Reading is left to SameSite and CORS.
     const ambientCounts = upgrade ? verdict === 'allowed' : safe || verdict !== 'foreign'
-    const context = new Circumstances(request, clientAddresses, trace !== undefined, prover.mark())
+    const context = new Circumstances(request, clientAddresses, trace !== undefined, prover.now())
     const proof: MaybePromise<Proof<P>> =
       duplicate !== undefined
         ? {
@@ -261,12 +262,12 @@ export class Engine<P extends Principal> {
     const principal = proof.principal ?? proof.edgePrincipal
     if (principal === undefined) {
       if (rule.access === 'optional')
-        return allow<P>(rule, undefined, undefined, allowHeaders(request, verdict, cleared))
+        return allow<P>(rule, context.asOf, undefined, undefined, allowHeaders(request, verdict, cleared))
       return this.#challenge(rule, request, cleared)
     }
     const reason = this.#whyNot(rule, principal, proof.edgePrincipal, request)
     if (reason !== undefined) return refuse(reason.code, { ...reason, rule, principal, headers: cleared })
-    return allow(rule, principal, proof.edgePrincipal, allowHeaders(request, verdict, cleared), context.since)
+    return allow(rule, context.asOf, principal, proof.edgePrincipal, allowHeaders(request, verdict, cleared))
   }
 
   #judgeDeferred(
@@ -287,7 +288,7 @@ export class Engine<P extends Principal> {
       sufficient !== undefined &&
       this.#whyNot(rule, sufficient, edge, request) === undefined
     ) {
-      return allow(rule, sufficient, edge, headers, context.since)
+      return allow(rule, context.asOf, sufficient, edge, headers)
     }
     return {
       outcome: 'defer',
@@ -354,6 +355,7 @@ export class Engine<P extends Principal> {
   #resume(deferred: Defer<P>, inBand: InBand): MaybePromise<Resumption<P>> {
     const { rule, circumstances } = deferred
     const { prover, schemes } = this.#parts
+    const asOf = prover.now()
     const { credential } = inBand
     for (const scheme of schemes) {
       if (scheme.claims === undefined) continue
@@ -362,7 +364,7 @@ export class Engine<P extends Principal> {
       if (claimed === false) continue
       if (claimed !== true) return claimed
       return andThen(prover.verify(scheme, credential, circumstances), (verification) =>
-        this.#admit(deferred, scheme, verification, inBand),
+        this.#admit(deferred, scheme, verification, inBand, asOf),
       )
     }
     return refuse('invalid_credential', { rule })
@@ -373,6 +375,7 @@ export class Engine<P extends Principal> {
     scheme: Scheme<P>,
     verification: Verification<P>,
     inBand: InBand,
+    asOf: Moment,
   ): MaybePromise<Resumption<P>> {
     const { rule, httpPrincipal, circumstances } = deferred
     const { prover } = this.#parts
@@ -392,11 +395,11 @@ export class Engine<P extends Principal> {
       return andThen(prover.issue(scheme, issue, inBand.credential, circumstances), (final) => {
         // Judged once more as it is now: what was checked before must be what is let in.
         const settled = final.outcome === 'authenticated' ? withoutIssue(final) : final
-        return this.#admit(deferred, scheme, settled, inBand)
+        return this.#admit(deferred, scheme, settled, inBand, asOf)
       })
     }
     const { principal, dropped } = narrow(verified, inBand.declared)
-    return { outcome: 'allow', principal, edgePrincipal: deferred.edgePrincipal, dropped, issued }
+    return { outcome: 'allow', principal, edgePrincipal: deferred.edgePrincipal, asOf, dropped, issued }
   }
 }
 
@@ -409,12 +412,12 @@ function withoutIssue<P extends Principal>(
 
 function allow<P extends Principal>(
   rule: CompiledRule,
+  asOf: Moment,
   principal?: P,
   edgePrincipal?: Principal,
   headers?: HeaderList,
-  since?: number,
 ): Allow<P> {
-  return { outcome: 'allow', principal, edgePrincipal, rule, headers, since }
+  return { outcome: 'allow', principal, edgePrincipal, rule, headers, asOf }
 }
 
 function refuseMethod(method: string): Refused | undefined {

@@ -1,4 +1,5 @@
 import { andThen, atOnce, isPromiseLike } from '../async/maybe-promise.ts'
+import type { Moment } from '../contract/connections.ts'
 import type {
   Credential,
   Extraction,
@@ -13,7 +14,7 @@ import type { AuthRequest } from '../contract/request.ts'
 import type { CompiledRule } from '../contract/rules.ts'
 import { type FaultLog, faultLine } from '../faults/fault-log.ts'
 import type { Secrets } from '../faults/secrets.ts'
-import type { Connections } from '../live/connections.ts'
+import type { RevocationWindow } from '../live/revocation-window.ts'
 import type { Clock } from '../ports/clock.ts'
 import { createDuplicateFinder } from '../request/duplicate-headers.ts'
 import { refuse } from './refusals.ts'
@@ -47,16 +48,11 @@ export class Prover<P extends Principal> {
   readonly #edgeSchemes: readonly Scheme<P>[]
   readonly #explicitHeaders: readonly string[]
   readonly #findDuplicate: (rawHeaders: readonly string[]) => string | undefined
-  readonly #connections: Pick<Connections, 'mark' | 'closedSince'>
+  readonly #window: RevocationWindow
   readonly #clock: Clock
   readonly #faults: FaultLog
 
-  constructor(
-    schemes: readonly Scheme<P>[],
-    connections: Pick<Connections, 'mark' | 'closedSince'>,
-    clock: Clock,
-    faults: FaultLog,
-  ) {
+  constructor(schemes: readonly Scheme<P>[], window: RevocationWindow, clock: Clock, faults: FaultLog) {
     this.#schemes = schemes.filter((scheme) => scheme.edge !== true)
     this.#edgeSchemes = schemes.filter((scheme) => scheme.edge === true)
     this.#explicitHeaders = [
@@ -68,14 +64,14 @@ export class Prover<P extends Principal> {
       ...this.#explicitHeaders,
       ...this.#edgeSchemes.flatMap((scheme) => scheme.headers ?? []),
     ])
-    this.#connections = connections
+    this.#window = window
     this.#clock = clock
     this.#faults = faults
   }
 
-  /** A point in time, before something is proved; see `Connections.mark`. */
-  mark(): number {
-    return this.#connections.mark()
+  /** The moment before something is proved. */
+  now(): Moment {
+    return this.#window.now()
   }
 
   /** The name of a header that may occur once and occurred more often. */
@@ -296,7 +292,7 @@ export class Prover<P extends Principal> {
     request?: AuthRequest,
     attempt = 0,
   ): MaybePromise<Verification<P>> {
-    const before = this.#connections.mark()
+    const before = this.#window.now()
     try {
       const answer = scheme.verify(credential, context)
       if (!isPromiseLike(answer)) return this.#checked(scheme, answer, credential, context, request)
@@ -306,7 +302,7 @@ export class Prover<P extends Principal> {
           const settled = this.#checked(scheme, value, credential, context, request)
           if (
             settled.outcome !== 'authenticated' ||
-            this.#connections.closedSince(before, settled.principal) === undefined
+            this.#window.since(before, settled.principal) === undefined
           )
             return settled
           if (attempt < maxReverifications)

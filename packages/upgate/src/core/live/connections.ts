@@ -1,58 +1,20 @@
+import type { Connections, LiveConnection } from '../contract/connections.ts'
 import type { Principal } from '../contract/principal.ts'
 import type { Clock, Timer } from '../ports/clock.ts'
-import { type RevocationReason, type RevocationSelector, selects } from '../ports/revocations.ts'
+import type { RevocationReason } from '../ports/revocations.ts'
 import { PrincipalIndex } from './principal-index.ts'
+import type { RevocationWindow } from './revocation-window.ts'
 import { createSlices } from './slices.ts'
-
-/** An accepted socket or streamed response, as the register sees it. */
-export interface LiveConnection {
-  /** Unique in this process, safe to log. */
-  readonly id: string
-  readonly principal: Principal
-  /** Milliseconds since the epoch at which it was accepted. */
-  readonly acceptedAt: number
-  /** The path it was accepted on, without query. */
-  readonly path: string
-  /**
-   * Stops hearing it. Called at once for every connection that is to be closed, however many they are; `close`
-   * follows, for all but the first ones in a later turn of the event loop. Without it `close` is called at once.
-   */
-  mute?(reason: RevocationReason): void
-  /** Ends it. Must not throw and may be called more than once. */
-  close(reason: RevocationReason): void
-}
-
-/** The register of live connections: what revocation and expiry act on. */
-export interface Connections {
-  /** Adds one and returns its removal. One that has already expired is closed at once. */
-  add(connection: LiveConnection): () => void
-  /**
-   * Closes what the selector concerns; returns how many that were. From then on none of them is in the register, nor
-   * heard; where they are very many, the close frames of the later ones follow within some turns of the event loop.
-   */
-  close(selector: RevocationSelector, reason: RevocationReason): number
-  /** A point in time, for {@link Connections.closedSince}. */
-  mark(): number
-  /**
-   * Why a principal's connections were closed since a mark, if they were: a connection accepted after an
-   * asynchronous verification asks this, because it was not yet in the register when the revocation came.
-   */
-  closedSince(mark: number, principal: Principal): RevocationReason | undefined
-  /** What is live now, in order of acceptance. */
-  list(): IterableIterator<LiveConnection>
-  readonly size: number
-}
 
 /** Options of {@link createConnections}. */
 export interface ConnectionsOptions {
   readonly clock: Clock
+  /** Where closings are recorded, and what a registration is checked against. */
+  readonly window: RevocationWindow
 }
 
 /** Timers take a signed 32-bit number of milliseconds; beyond it they would fire at once. */
 const longestDelay = 2 ** 31 - 1
-
-/** How many closings are remembered; when more happened since a mark, the answer is `revoked`: fail closed. */
-const remembered = 1024
 
 /** Live; no longer so, and about to be closed; or over. */
 type Stage = 'live' | 'ending' | 'over'
@@ -73,13 +35,11 @@ interface Entry {
  * very many holds nobody up.
  */
 export function createConnections(options: ConnectionsOptions): Connections {
-  const { clock } = options
+  const { clock, window } = options
   const entries = new Set<Entry>()
   const index = new PrincipalIndex<Entry>()
   const heap: Entry[] = []
-  const closings: { readonly selector: RevocationSelector; readonly reason: RevocationReason }[] = []
   const slice = createSlices(clock)
-  let closingCount = 0
   let size = 0
   let timer: Timer | undefined
   let armedFor = Number.POSITIVE_INFINITY
@@ -140,13 +100,14 @@ export function createConnections(options: ConnectionsOptions): Connections {
   }
 
   return {
-    add(connection) {
+    register(connection, decided) {
       const { principal } = connection
-      const entry: Entry = { connection, principal, place: -1, stage: 'live' }
+      const revoked = window.since(decided, principal)
+      if (revoked !== undefined) return { outcome: 'refused', reason: revoked }
       if (principal.expiresAt !== undefined && !(principal.expiresAt > clock.now())) {
-        closeNow(connection, 'expired')
-        return () => {}
+        return { outcome: 'refused', reason: 'expired' }
       }
+      const entry: Entry = { connection, principal, place: -1, stage: 'live' }
       size++
       entries.add(entry)
       index.add(entry)
@@ -156,27 +117,19 @@ export function createConnections(options: ConnectionsOptions): Connections {
         rise(heap, entry)
         arm()
       }
-      return () => {
+      const remove = (): void => {
         if (entry.stage === 'over') return
         if (entry.stage === 'live') size--
         entry.stage = 'over'
         unlist(entry)
       }
+      return { outcome: 'registered', remove }
     },
     close(selector, reason) {
-      closings[closingCount++ % remembered] = { selector, reason }
+      window.record(selector, reason)
       const concerned = index.concernedBy(selector, entries).filter(({ stage }) => stage === 'live')
       end(concerned, reason)
       return concerned.length
-    },
-    mark: () => closingCount,
-    closedSince(mark, principal) {
-      if (closingCount - mark > remembered) return 'revoked'
-      for (let i = mark; i < closingCount; i++) {
-        const closing = closings[i % remembered]
-        if (closing !== undefined && selects(closing.selector, principal)) return closing.reason
-      }
-      return undefined
     },
     *list() {
       for (const { connection, stage } of entries) if (stage === 'live') yield connection

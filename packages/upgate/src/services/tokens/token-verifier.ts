@@ -1,4 +1,5 @@
 import type { MaybePromise, Verification } from '../../core/contract/credential.ts'
+import { RevocationWindow } from '../../core/live/revocation-window.ts'
 import { createVerifiedCache, type VerifiedEntry } from '../../core/live/verified-cache.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import type { RevocationSelector } from '../../core/ports/revocations.ts'
@@ -6,7 +7,6 @@ import { isStoreUnavailable } from '../../core/ports/stores.ts'
 import { equalDigests } from '../../crypto/equal.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import { parseToken, type TokenPrefix, tokenLength } from '../../crypto/tokens.ts'
-import { watchRevocations } from '../revocations/revocation-watch.ts'
 import type { OwnRevocations } from '../revocations/revocations.ts'
 
 /** What a record is found to be valid by. */
@@ -50,7 +50,11 @@ const maxLookups = 3
 export function createTokenVerifier<R extends Digests>(options: TokenVerifierOptions<R>): TokenVerifier {
   const { prefix, noun, clock, revocations, cacheEntries, cacheAge, lookupsInFlight, lookupTimeout } = options
   const cache = createVerifiedCache<RememberedToken>(cacheEntries)
-  const watch = watchRevocations(revocations, (revocation) => cache.drop(revocation.selector))
+  const window = new RevocationWindow()
+  revocations.subscribe(({ selector, reason }) => {
+    window.record(selector, reason)
+    cache.drop(selector)
+  })
   const pending = new Map<string, Promise<Verification>>()
   let inFlight = 0
   const start = `${prefix}_`
@@ -66,7 +70,7 @@ export function createTokenVerifier<R extends Digests>(options: TokenVerifierOpt
   async function lookUp(id: string, digest: string): Promise<Verification> {
     await revocations.ready()
     for (let i = 0; i < maxLookups; i++) {
-      const epoch = watch.epoch()
+      const before = window.now()
       const record = await options.find(id)
       if (record === undefined) return invalid
       const replaced = !equalDigests(record.digest, digest)
@@ -76,7 +80,7 @@ export function createTokenVerifier<R extends Digests>(options: TokenVerifierOpt
       if (answer.outcome !== 'authenticated') return answer
       const { principal } = answer
       // A revocation that arrived while the store was asked wins: what was read may be older than it.
-      if (watch.touchedSince(epoch, principal)) continue
+      if (window.since(before, principal) !== undefined) continue
       const since = clock.now()
       const until = Math.min(since + cacheAge, principal.expiresAt ?? Number.POSITIVE_INFINITY)
       if (until > since) cache.set({ digest, verification: answer, principal, since, until })

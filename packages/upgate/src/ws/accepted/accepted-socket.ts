@@ -1,10 +1,11 @@
 import type { IncomingMessage } from 'node:http'
+import type { LiveConnection, Moment } from '../../core/contract/connections.ts'
 import type { Allow } from '../../core/contract/decision.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { describeFault } from '../../core/faults/fault-log.ts'
-import type { LiveConnection } from '../../core/live/connections.ts'
 import type { RevocationReason } from '../../core/ports/revocations.ts'
 import type { Keeper, Leaving } from '../quarantine/keeper.ts'
+import type { Limits } from '../quarantine/limits.ts'
 import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
 import { emitAsUsual, intercept, isOpen, type OwnedSocket, owner, release } from '../socket/owner.ts'
 import type { WebSocketLike, WebSocketServerLike } from '../socket/types.ts'
@@ -33,15 +34,15 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
   /** Why it is being ended by us. */
   endReason: string | undefined
   readonly #keeper: Keeper<P>
-  readonly #ws: WebSocketLike
+  /** Absent while the server has not answered 101 yet. */
+  #ws: WebSocketLike | undefined
   #ended = false
   #remove: (() => void) | undefined
   #undelivered: Message[] | undefined
   #undeliveredBytes = 0
 
-  constructor(keeper: Keeper<P>, ws: WebSocketLike, principal: P | undefined, place: Place) {
+  constructor(keeper: Keeper<P>, principal: P | undefined, place: Place) {
     this.#keeper = keeper
-    this.#ws = ws
     this.principal = principal
     this.path = place.path
     this.clientAddress = place.clientAddress
@@ -50,18 +51,40 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
   }
 
   /**
-   * Registers it, sends the acknowledgement, and hands it to the application with what came meanwhile.
+   * Puts it into the register, where it has a principal: from now on revocation and expiry end it. `start` or
+   * `abandon` follows.
+   *
+   * @returns why the principal stopped counting since the decision, if it did
+   */
+  register(decided: Moment): RevocationReason | undefined {
+    if (this.principal === undefined) return undefined
+    const registration = this.#keeper.gate.connections.register(this as LiveConnection, decided)
+    if (registration.outcome === 'refused') return registration.reason
+    this.#remove?.()
+    this.#remove = registration.remove
+    return undefined
+  }
+
+  /** Takes it off the register: the server never opened it, or not in time. */
+  abandon(): void {
+    this.#remove?.()
+  }
+
+  /**
+   * Sends the acknowledgement, and hands it to the application with the messages that came before.
    *
    * @param at101 - the decision, where HTTP let it in without its saying anything
    */
   start(
+    opened: WebSocketLike,
     wss: WebSocketServerLike,
     request: IncomingMessage,
     frames: readonly string[],
     messages: Message[],
     at101?: Allow<P>,
   ): void {
-    const ws = this.#ws as OwnedSocket<AcceptedSocket<P>>
+    const ws = opened as OwnedSocket<AcceptedSocket<P>>
+    this.#ws = ws
     ws[owner] = this
     ws.on('close', onClose)
     // A peer's protocol violation must not end the process because an application did not listen for it.
@@ -69,9 +92,6 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     this.#list().add(this)
     const { gate } = this.#keeper
     if (this.principal !== undefined) {
-      this.#remove = gate.connections.add(this as LiveConnection)
-      // The register closes at once what has expired between verification and now.
-      if (this.endReason !== undefined) return
       this.#keeper.succeeded(this.#keeper.addresses.of(this.clientAddress))
       this.#keeper.refreshes.accepted(this, ws, request)
       if (at101 !== undefined) this.#keeper.firstFrames.expect(this, ws, request, at101)
@@ -85,33 +105,37 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     if (this.#guarded(() => wss.emit('connection', ws, request, this.principal))) this.deliver(messages)
   }
 
-  /** A newer credential of the same principal counts: expiry and revocation go by it from now on. */
-  renew(principal: P): void {
-    this.#remove?.()
+  /**
+   * Lets a newer credential of the same principal count: expiry and revocation go by it from now on.
+   *
+   * @returns why it does not count, if it was revoked since it was verified; the old one then still does
+   */
+  renew(principal: P, decided: Moment): RevocationReason | undefined {
+    const old = this.principal
     this.principal = principal
-    this.#remove = this.#keeper.gate.connections.add(this as LiveConnection)
+    const refused = this.register(decided)
+    if (refused !== undefined) this.principal = old
+    return refused
   }
 
   /** Whether a message was about the credential. */
   hears(data: unknown, isBinary: boolean): boolean {
-    return this.#keeper.refreshes.hears(this, this.#ws, data, isBinary)
+    return this.#ws !== undefined && this.#keeper.refreshes.hears(this, this.#ws, data, isBinary)
   }
 
   /** Whether a message is a credential that comes first, or has to wait for one. */
   takesFirst(data: unknown, isBinary: boolean): boolean {
-    return this.#keeper.firstFrames.takes(this, this.#ws, data, isBinary)
+    return this.#ws !== undefined && this.#keeper.firstFrames.takes(this, this.#ws, data, isBinary)
   }
 
   /** Emits an event of ours on the application's socket. */
   tell(event: string, ...values: unknown[]): void {
-    this.#guarded(() => this.#ws.emit(event, ...values))
+    this.#guarded(() => this.#ws?.emit(event, ...values))
   }
 
   /** Ends it because its credential stopped counting. */
   close(reason: RevocationReason): void {
-    const { expiredCode, revokedCode } = this.#keeper.limits
-    const code = reason === 'expired' ? expiredCode : reason === 'unavailable' ? 1013 : revokedCode
-    this.end(code, endReasonOf(reason))
+    this.end(closeCodeOf(reason, this.#keeper.limits), endReasonOf(reason))
   }
 
   /** Its credential stopped counting: drops whatever the peer sends from now on; `close` follows. */
@@ -126,7 +150,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     this.#undelivered = undefined
     this.#keeper.unheard.delete(this)
     // Messages arrive even after `close()`: a revoked peer must not be heard any more.
-    intercept(this.#ws, emitMuted)
+    if (this.#ws !== undefined) intercept(this.#ws, emitMuted)
   }
 
   /** Mutes it and sends the close frame; it is cut after the grace. */
@@ -135,13 +159,14 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     this.#ended = true
     this.hush(reason)
     const ws = this.#ws
+    if (ws === undefined) return
     if (ws.isPaused) ws.resume()
     ws.close(validCloseCode(code), validCloseReason(reason))
     this.#keeper.leaving.add(this)
   }
 
   terminate(): void {
-    this.#ws.terminate()
+    this.#ws?.terminate()
   }
 
   /** The application never listened: what came during verification is dropped, and the socket flows. */
@@ -151,7 +176,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     this.#keeper.gate.logger.warn('No `message` listener was attached in time: early messages are dropped.', {
       connection: this.id,
     })
-    this.#ws.resume()
+    this.#ws?.resume()
   }
 
   /** Keeps a message that came while there is nobody to hear it. */
@@ -180,6 +205,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
   /** Hands out what came during a verification, before anything that comes later. */
   deliver(messages: Message[], resume = true): void {
     const ws = this.#ws
+    if (ws === undefined) return
     if (messages.length > 0 && this.endReason === undefined && ws.listenerCount('message') === 0) {
       this.#undelivered = messages
       this.#keeper.unheard.add(this)
@@ -196,10 +222,12 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
   }
 
   #stopHolding(): void {
+    const ws = this.#ws
     this.#keeper.unheard.delete(this)
-    this.#ws.removeListener('newListener', onNewListener)
-    release(this.#ws)
-    this.#keeper.refreshes.released(this, this.#ws)
+    if (ws === undefined) return
+    ws.removeListener('newListener', onNewListener)
+    release(ws)
+    this.#keeper.refreshes.released(this, ws)
   }
 
   /** An exception of the application's handler ends this socket, not the process with everybody else's. */
@@ -246,6 +274,15 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     }
     this.#keeper.gone()
   }
+}
+
+/** The close code for a credential that stopped counting. */
+function closeCodeOf(
+  reason: RevocationReason,
+  { expiredCode, revokedCode }: Pick<Limits, 'expiredCode' | 'revokedCode'>,
+): number {
+  if (reason === 'expired') return expiredCode
+  return reason === 'unavailable' ? 1013 : revokedCode
 }
 
 function endReasonOf(reason: RevocationReason): string {

@@ -138,12 +138,18 @@ export class FirstFrame<P extends Principal> implements Claimant<P> {
       this.#refuse(answer)
       return
     }
-    const revoked = this.#keeper.gate.connections.closedSince(attempt.mark, answer.principal)
-    if (revoked !== undefined) {
-      this.#refuse(this.#refusal(codeOfRevocation(revoked)))
+    const { dropped, issued, asOf } = answer
+    // Registered only to be asked: the socket stays in the register by the principal that HTTP proved.
+    const { id, acceptedAt, path } = this.#socket
+    const registration = this.#keeper.gate.connections.register(
+      { id, principal: answer.principal, acceptedAt, path, close: () => {} },
+      asOf,
+    )
+    if (registration.outcome === 'refused') {
+      this.#refuse(this.#refusal(codeOfRevocation(registration.reason)))
       return
     }
-    const { dropped, issued } = answer
+    registration.remove()
     // The application was told of this principal at the 101, and goes by it: so does the answer.
     const principal = this.#socket.principal as P
     let frames: readonly string[]

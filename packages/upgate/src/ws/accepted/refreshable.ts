@@ -15,7 +15,8 @@ import { asDeferred } from './as-deferred.ts'
 const minute = 60_000
 const anothers = 'The new credential is of another principal than this socket.'
 
-type Accepted<P extends Principal> = Resumption<P> & { readonly outcome: 'allow' }
+/** A verified newer credential. */
+export type Accepted<P extends Principal> = Resumption<P> & { readonly outcome: 'allow' }
 
 /** What comes of an attempt: the principal that counts from now on, or why it is as before. */
 export type Renewed<P extends Principal> = (answer: Resumption<P>) => void
@@ -135,7 +136,7 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
       this.#finish(refuse('revoked_credential', { detail: 'The socket was closed meanwhile.' }))
       return
     }
-    const problem = answer.outcome === 'allow' ? this.#whyNot(answer, attempt.mark) : answer
+    const problem = answer.outcome === 'allow' ? this.#whyNot(answer) : answer
     if (problem === undefined) {
       this.#failures = 0
     } else if (countsAsFailure(problem.code)) {
@@ -147,13 +148,9 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
     )
   }
 
-  #whyNot({ principal }: Accepted<P>, mark: number): Refused | undefined {
-    const { connections } = this.#keeper.gate
+  #whyNot({ principal }: Accepted<P>): Refused | undefined {
     const { rule } = this.#decision
     const old = this.socket.principal as P
-    // Whom a revocation meanwhile concerns, as the old one or as the new one, has to begin anew.
-    const revoked = connections.closedSince(mark, principal) ?? connections.closedSince(mark, old)
-    if (revoked !== undefined) return refuse(codeOfRevocation(revoked), { rule })
     const holds = (now: readonly string[], before: readonly string[]): boolean =>
       before.every((each) => now.includes(each))
     if (!this.#mayLose && !(holds(principal.scopes, old.scopes) && holds(principal.roles, old.roles))) {
@@ -164,16 +161,22 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
     return undefined
   }
 
-  /** Puts the new principal in the old one's place. */
-  swap(principal: P): void {
+  /**
+   * Puts the new principal in the old one's place.
+   *
+   * @returns a refusal where the new principal was revoked since it was verified; the old one then stays
+   */
+  swap({ principal, asOf }: Accepted<P>): Refused | undefined {
     const { gate } = this.#keeper
     const { rule, edgePrincipal } = this.#decision
-    this.socket.renew(principal)
+    const revoked = this.socket.renew(principal, asOf)
+    if (revoked !== undefined) return refuse(codeOfRevocation(revoked), { rule })
     this.#keeper.succeeded(this.bucket)
     const request = this.#request.deref()
     if (request !== undefined) {
-      gate.remember(request, { outcome: 'allow', principal, edgePrincipal, rule, headers: undefined })
+      gate.remember(request, { outcome: 'allow', principal, edgePrincipal, rule, headers: undefined, asOf })
     }
+    return undefined
   }
 
   /** Says that the credential is about to expire. */

@@ -9,7 +9,7 @@ import type { Keeper } from '../quarantine/keeper.ts'
 import { emitAsUsual, intercept, isOpen, type OwnedSocket, owner } from '../socket/owner.ts'
 import type { WebSocketLike } from '../socket/types.ts'
 import type { AcceptedSocket } from './accepted-socket.ts'
-import { Refreshable } from './refreshable.ts'
+import { type Accepted, Refreshable } from './refreshable.ts'
 
 /** Milliseconds before the expiry at which a client is told of it. */
 const noticeBefore = 60_000
@@ -103,23 +103,33 @@ export class Refreshes<P extends Principal> {
       this.#threw(refreshable, hook, error, text, answer.outcome === 'allow' ? answer.issued : undefined)
       return
     }
-    if (answer.outcome === 'allow') this.#renew(refreshable, ws, answer.principal, frames)
-    else this.#refused(refreshable, ws, answer, frames)
+    if (answer.outcome !== 'allow') {
+      this.#refused(refreshable, ws, answer, frames)
+      return
+    }
+    const revoked = this.#renew(refreshable, ws, answer, frames)
+    if (revoked !== undefined) this.#refused(refreshable, ws, revoked, refresh.reject(revoked))
   }
 
-  #renew(refreshable: Refreshable<P>, ws: WebSocketLike, principal: P, frames: readonly string[]): void {
+  #renew(
+    refreshable: Refreshable<P>,
+    ws: WebSocketLike,
+    answer: Accepted<P>,
+    frames: readonly string[],
+  ): Refused | undefined {
     const { socket } = refreshable
     const { events } = this.#keeper.gate
+    const { principal } = answer
     const previous = socket.principal
-    refreshable.swap(principal)
-    // The register closes at once what has expired between verification and now.
-    if (socket.endReason !== undefined) return
+    const revoked = refreshable.swap(answer)
+    if (revoked !== undefined) return revoked
     for (const frame of frames) ws.send(frame)
     if (refreshable.refresh !== undefined) this.#notice(refreshable)
     if (events.active) {
       events.emit({ at: this.#keeper.now(), type: 'socket_refreshed', principal, connectionId: socket.id })
     }
     socket.tell('refreshed', principal, previous)
+    return undefined
   }
 
   #refused(
@@ -180,15 +190,10 @@ export class Refreshes<P extends Principal> {
         return
       }
       refreshable.attempt(inBand, true, (answer) => {
-        if (answer.outcome === 'allow') {
-          this.#renew(refreshable, ws, answer.principal, [])
-          const ended = socket.endReason === 'auth_expired'
-          resolve(ended ? refuse('expired_credential', { rule }) : answer)
-          return
-        }
-        resolve(answer)
+        const refused = answer.outcome === 'allow' ? this.#renew(refreshable, ws, answer, []) : answer
+        resolve(refused ?? answer)
         // The application may still say so in its own words.
-        setImmediate(() => this.#refused(refreshable, ws, answer, []))
+        if (refused !== undefined) setImmediate(() => this.#refused(refreshable, ws, refused, []))
       })
     })
   }

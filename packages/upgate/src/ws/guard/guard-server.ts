@@ -49,8 +49,6 @@ interface Upgrade {
   readonly asked: NodeRequest
   readonly socket: Duplex
   readonly head: Buffer
-  /** `gate.connections.mark()` from before the decision, so that a revocation since then wins. */
-  readonly since: number
 }
 
 type Refusable = Refused | Preflight
@@ -168,7 +166,7 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
       return
     }
     const asked = new NodeRequest('upgrade', request)
-    const upgrade: Upgrade = { asked, socket, head, since: gate.connections.mark() }
+    const upgrade: Upgrade = { asked, socket, head }
     if (closing !== undefined) {
       refuseUpgrade(upgrade, refuse('over_capacity', shuttingDown))
       return
@@ -209,7 +207,7 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
 
   /** Brings an upgrade to whom it belongs, or says why it does not get there. */
   function place(upgrade: Upgrade, decision: Decision<P>): Refusable | undefined {
-    const { asked, socket, head, since } = upgrade
+    const { asked, socket, head } = upgrade
     const request = asked.native
     const { outcome } = decision
     if (outcome === 'preflight' || outcome === 'invalid') return decision
@@ -218,7 +216,7 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
     if (wss !== undefined) {
       markDecided(request, gate, asked.target)
       const clientAddress = outcome === 'defer' ? undefined : gate.clientAddressOf(asked)
-      const refused = quarantine.admit({ wss, request, socket, head, decision, since, clientAddress })
+      const refused = quarantine.admit({ wss, request, socket, head, decision, clientAddress })
       if (refused === undefined) socket.removeListener('error', ignore)
       return refused
     }
@@ -231,7 +229,6 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
     if (outcome !== 'allow') return decision
     gate.remember(request, decision)
     markDecided(request, gate, asked.target)
-    const { principal, rule } = decision
     const taken = passUpgradeOn({
       gate,
       interception,
@@ -240,11 +237,10 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
       request,
       socket,
       head,
-      since,
-      principal,
+      decision,
       onRivals,
     })
-    return taken ? undefined : refuse('unknown_path', { rule })
+    return taken ? undefined : refuse('unknown_path', { rule: decision.rule })
   }
 
   function onRivals(count: number): void {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
+import type { Allow } from '../../core/contract/decision.ts'
 import type { Gate } from '../../core/contract/gate.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { pathOf } from '../../core/request/target.ts'
@@ -17,9 +18,7 @@ export interface PassedUpgrade<P extends Principal> {
   readonly request: IncomingMessage
   readonly socket: Duplex
   readonly head: Buffer
-  /** `gate.connections.mark()` from before the decision. */
-  readonly since: number
-  readonly principal: P | undefined
+  readonly decision: Allow<P>
   /** Told when several listeners were handed the same upgrade. */
   readonly onRivals: (count: number) => void
 }
@@ -40,15 +39,12 @@ interface Upgrading {
  * @returns false when nobody was there to take it; nothing was written then
  */
 export function passUpgradeOn<P extends Principal>(upgrade: PassedUpgrade<P>): boolean {
-  const { gate, interception, owners, answered, request, socket, head, principal, since } = upgrade
+  const { gate, interception, owners, answered, request, socket, head, decision } = upgrade
   const present = interception.upgradeListeners()
   if (present === 0 && !answered) return false
-  if (principal !== undefined) {
-    if (gate.connections.closedSince(since, principal) !== undefined) {
-      socket.destroy()
-      return true
-    }
-    track(gate, request, socket, principal)
+  if (!register(gate, request, socket, decision)) {
+    socket.destroy()
+    return true
   }
   const before = (request as Upgrading)[keptOut] ?? 0
   const restore = owners.listening.map((wss) => {
@@ -72,19 +68,29 @@ export function passUpgradeOn<P extends Principal>(upgrade: PassedUpgrade<P>): b
   return takers > 0
 }
 
-/** Revocation and expiry end the raw socket: what protocol it speaks by now is the application's affair. */
-function track<P extends Principal>(
+/**
+ * Revocation and expiry end the raw socket: what protocol it speaks by now is the application's affair.
+ *
+ * @returns false where the principal stopped counting since the decision
+ */
+function register<P extends Principal>(
   gate: Gate<P>,
   request: IncomingMessage,
   socket: Duplex,
-  principal: P,
-): void {
-  const remove = gate.connections.add({
-    id: randomUUID(),
-    principal,
-    acceptedAt: gate.clock.now(),
-    path: pathOf(request.url ?? ''),
-    close: () => socket.destroy(),
-  })
-  socket.once('close', remove)
+  { principal, asOf }: Allow<P>,
+): boolean {
+  if (principal === undefined) return true
+  const registration = gate.connections.register(
+    {
+      id: randomUUID(),
+      principal,
+      acceptedAt: gate.clock.now(),
+      path: pathOf(request.url ?? ''),
+      close: () => socket.destroy(),
+    },
+    asOf,
+  )
+  if (registration.outcome === 'refused') return false
+  socket.once('close', registration.remove)
+  return true
 }

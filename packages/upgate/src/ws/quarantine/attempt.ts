@@ -22,8 +22,6 @@ export interface Claimant<P extends Principal> {
 
 /** A credential being verified, and what its socket says meanwhile. */
 export class Attempt<P extends Principal> {
-  /** `connections.mark()` from before the verification, so that a revocation since then wins. */
-  readonly mark: number
   readonly guessable: boolean
   /** Messages for after the verification, in order: the frame with the credential where the handshake wants it replayed. */
   readonly messages: Message[]
@@ -44,7 +42,6 @@ export class Attempt<P extends Principal> {
     frame: Message,
   ) {
     const { credential, declared, replay } = step
-    this.mark = keeper.gate.connections.mark()
     this.guessable = isGuessable(credential)
     this.messages = replay ? [frame] : []
     this.#replayed = this.messages.length

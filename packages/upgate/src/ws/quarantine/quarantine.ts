@@ -13,6 +13,7 @@ import type {
 } from '../socket/types.ts'
 import { upgrade } from '../socket/upgrade.ts'
 import type { Bucket } from './addresses.ts'
+import { codeOfRevocation } from './judgements.ts'
 import { Keeper } from './keeper.ts'
 import { resolveLimits } from './limits.ts'
 import { WaitingSocket } from './waiting-socket.ts'
@@ -39,35 +40,42 @@ export function createQuarantine<P extends Principal>(
 
   function admitAllowed(admission: Admission<P>, decision: Allow<P>, place: Place): Refused | undefined {
     const { principal, rule } = decision
-    const { wss, request, socket, head, since } = admission
+    const { wss, request, socket, head } = admission
     // Looked up whenever it is needed: while nothing counts there, it may be forgotten and made anew.
     const bucket = (): Bucket => keeper.addresses.of(place.clientAddress)
     const over = (): boolean =>
       principal === undefined &&
       (keeper.anonymous.size >= limits.maxAnonymousSockets ||
         !keeper.addresses.fits(bucket(), 'anonymous', limits.maxSocketsPerAddress))
-    const revoked = (): boolean =>
-      principal !== undefined &&
-      since !== undefined &&
-      gate.connections.closedSince(since, principal) !== undefined
     if (over()) return refuse('too_many_sockets', { rule })
-    if (revoked()) return refuse('revoked_credential', { rule })
+
+    const accepted = new AcceptedSocket(keeper, principal, place)
+    const revoked = accepted.register(decision.asOf)
+    if (revoked !== undefined) return refuse(codeOfRevocation(revoked), { rule })
 
     gate.remember(request, decision)
+    let opened = false
     attempt(admission, () => {
       upgrade(wss, request, socket, head, limits, true, (ws) => {
+        opened = true
         // Asked again: the server may have taken its time with `verifyClient`.
-        if (keeper.draining || over() || revoked()) {
+        const full = keeper.draining || over()
+        if (full || accepted.endReason !== undefined) {
+          accepted.abandon()
           ;(wss.clients as Set<unknown> | undefined)?.delete(ws)
           ws.on('error', () => {})
-          ws.close(keeper.draining || over() ? 1013 : limits.revokedCode)
+          ws.close(full ? 1013 : limits.revokedCode)
           return ws.terminate()
         }
         keeper.born()
         if (principal === undefined) keeper.addresses.add(bucket(), 'anonymous', 1)
-        new AcceptedSocket(keeper, ws, principal, place).start(wss, request, [], [], decision)
+        accepted.start(ws, wss, request, [], [], decision)
       })
     })
+    if (opened) return undefined
+    // The server refused by itself, or asks `verifyClient` first.
+    if (socket.closed) accepted.abandon()
+    else socket.once('close', () => accepted.abandon())
     return undefined
   }
 

@@ -239,10 +239,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
       return
     }
     if (answer.outcome === 'allow') {
-      // The gate compares, too; but between its answer and this line others have run.
-      const reason = this.#keeper.gate.connections.closedSince(attempt.mark, answer.principal)
-      if (reason === undefined) this.#accept(answer, attempt.messages, ws)
-      else this.refuse(this.#refusal(codeOfRevocation(reason)))
+      this.#accept(answer, attempt.messages, ws)
       return
     }
     const mayRetry = answer.outcome === 'challenge' && this.#attempts < this.#keeper.limits.maxAttempts
@@ -265,13 +262,19 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
     ws: WebSocketLike,
   ): void {
     const keeper = this.#keeper
-    const { principal, edgePrincipal, dropped, issued } = answer
+    const { principal, edgePrincipal, asOf, dropped, issued } = answer
     const { rule, handshake } = this.#decision as Defer<P>
     let frames: readonly string[]
     try {
       frames = framesOf('accept', handshake.accept({ principal, dropped, issued }, this.#contextOf()))
     } catch (error) {
       this.#handshakeThrew('accept', error, issued)
+      return
+    }
+    const accepted = new AcceptedSocket(keeper, principal, this.#place)
+    const revoked = accepted.register(asOf)
+    if (revoked !== undefined) {
+      this.refuse(this.#refusal(codeOfRevocation(revoked)))
       return
     }
     keeper.stopWaiting(this)
@@ -283,9 +286,16 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
     release(ws)
     const packed = { names: this.#headerNames, values: this.#headerValues }
     const request = unpackRequest(this.#url, packed, this.#raw)
-    keeper.gate.remember(request, { outcome: 'allow', principal, edgePrincipal, rule, headers: undefined })
+    keeper.gate.remember(request, {
+      outcome: 'allow',
+      principal,
+      edgePrincipal,
+      rule,
+      headers: undefined,
+      asOf,
+    })
     ;(this.#wss.clients as Set<unknown> | undefined)?.add(ws)
-    new AcceptedSocket(keeper, ws, principal, this.#place).start(this.#wss, request, frames, messages)
+    accepted.start(ws, this.#wss, request, frames, messages)
   }
 
   /** Says no in the protocol's own words, holds the socket, then closes it. */

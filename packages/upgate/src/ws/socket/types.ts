@@ -73,8 +73,6 @@ export interface Admission<P extends Principal = Principal> {
   readonly decision: Exclude<Decision<P>, Preflight>
   /** Canonical client address, where it is known; a deferred decision brings its own. Absent: only the limits over all sockets apply. */
   readonly clientAddress?: string | undefined
-  /** `gate.connections.mark()` taken before `gate.decide`, so that a revocation since then wins. */
-  readonly since?: number | undefined
 }
 
 /** How many sockets are where. */
