@@ -1,5 +1,5 @@
 export { memoryBus } from './bus/memory.ts'
-export { type RenderedResponse, refusalHeader } from './core/answer/render.ts'
+export { refusalHeader } from './core/answer/render.ts'
 export { safeNext } from './core/answer/safe-next.ts'
 export { type RefusalCode, refusalCodes } from './core/contract/codes.ts'
 export type { Connections, LiveConnection, Moment, Registration } from './core/contract/connections.ts'
@@ -36,6 +36,7 @@ export type {
 } from './core/contract/decision.ts'
 export { type DeviceProof, type DeviceWish, deviceCredential } from './core/contract/device-proof.ts'
 export type { AuditEvent, AuditEvents, EventPlace } from './core/contract/events.ts'
+export type { Explanation } from './core/contract/explanation.ts'
 export type {
   Decider,
   ExternalLoginOptions,
@@ -57,10 +58,11 @@ export type {
   Refusal,
   RefusalFrames,
 } from './core/contract/handshake.ts'
+export type { ListedRule, RuleOverlap } from './core/contract/listed-rule.ts'
 export type { Principal, PrincipalKind } from './core/contract/principal.ts'
+export type { RenderedResponse } from './core/contract/rendered-response.ts'
 export type { AuthRequest, HeaderRecord } from './core/contract/request.ts'
 export type { Access, CompiledRule, RuleOptions } from './core/contract/rules.ts'
-export type { Explanation } from './core/decide/explain.ts'
 export type { AcquaintanceRecord, AcquaintanceStore } from './core/ports/acquaintances.ts'
 export type { RevocationBus } from './core/ports/bus.ts'
 export type { Clock, Timer } from './core/ports/clock.ts'
@@ -91,7 +93,6 @@ export {
   StoreUnavailable,
 } from './core/ports/stores.ts'
 export type { TicketRecord, TicketStore } from './core/ports/tickets.ts'
-export type { ListedRule, RuleOverlap } from './core/rules/rule-listing.ts'
 export { createGate } from './create-gate.ts'
 export { type PasswordHasher, type ScryptOptions, scryptHasher } from './crypto/password.ts'
 export { type ApiKeyOptions, apiKey } from './schemes/api-key.ts'

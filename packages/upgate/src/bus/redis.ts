@@ -1,4 +1,4 @@
-import { checkPorts, readOptions } from '../core/options.ts'
+import { checkPorts, readOptions } from '../core/options/check-options.ts'
 import type { RevocationBus } from '../core/ports/bus.ts'
 import type { Clock } from '../core/ports/clock.ts'
 import type { Logger } from '../core/ports/logger.ts'

@@ -1,5 +1,5 @@
 import { randomBytes as nodeRandomBytes, scrypt, timingSafeEqual } from 'node:crypto'
-import { assertKnownOptions, checkFunctions } from '../core/options.ts'
+import { assertKnownOptions, checkFunctions } from '../core/options/check-options.ts'
 
 /**
  * How passwords are hashed: a port, so that argon2 or a hardware module can take the place of scrypt.

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Gate } from '../core/contract/gate.ts'
-import { nameOf } from '../core/options.ts'
+import { nameOf } from '../core/options/check-options.ts'
 import { assertGate } from './http-gate.ts'
 import { NodeRequest } from './request.ts'
 

@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http'
-import type { RenderedResponse } from '../core/answer/render.ts'
 import { isPromiseLike } from '../core/async/maybe-promise.ts'
 import type { MaybePromise } from '../core/contract/credential.ts'
 import type { Allow, Decision } from '../core/contract/decision.ts'
 import type { Decider } from '../core/contract/gate.ts'
 import type { Principal } from '../core/contract/principal.ts'
-import { refuse } from '../core/decide/refusals.ts'
+import { refuse } from '../core/contract/refusals.ts'
+import type { RenderedResponse } from '../core/contract/rendered-response.ts'
 import type { NodeRequest } from './request.ts'
 
 /** What an HTTP adapter does next: let it through, or write an answer. */

@@ -1,7 +1,7 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { RenderedResponse } from '../core/answer/render.ts'
 import type { HeaderList } from '../core/contract/decision.ts'
+import type { RenderedResponse } from '../core/contract/rendered-response.ts'
 import type { Clock } from '../core/ports/clock.ts'
 
 /** What an adapter writes headers to; Node's response, and what frameworks make of it. */

@@ -1,4 +1,4 @@
-import { checkPorts, isCallable, readOptions } from '../core/options.ts'
+import { checkPorts, isCallable, readOptions } from '../core/options/check-options.ts'
 import type { Clock, Timer } from '../core/ports/clock.ts'
 import { sha256 } from '../crypto/sha256.ts'
 import { systemClock } from '../platform/system-clock.ts'

@@ -1,5 +1,5 @@
 import type { RuleOptions } from '../core/contract/rules.ts'
-import { assertKnownOptions, nameOf, wrongOption } from '../core/options.ts'
+import { assertKnownOptions, nameOf, wrongOption } from '../core/options/check-options.ts'
 
 /** Paths of an authorization server that clients must reach without a login. */
 export interface OAuthPaths {

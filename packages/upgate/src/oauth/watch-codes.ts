@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { checkFunctions, checkMethods, readOptions } from '../core/options.ts'
+import { checkFunctions, checkMethods, readOptions } from '../core/options/check-options.ts'
 import { pathOf } from '../core/request/target.ts'
 import type { CodeWatch } from './code-watch.ts'
 

@@ -1,5 +1,5 @@
 import type { Scheme } from '../core/contract/credential.ts'
-import { checkBooleans, checkMethods, readOptions } from '../core/options.ts'
+import { checkBooleans, checkMethods, readOptions } from '../core/options/check-options.ts'
 import type { Keys } from '../services/types.ts'
 import type { ForeignTokens } from './bearer.ts'
 import { headerToken } from './header-token.ts'

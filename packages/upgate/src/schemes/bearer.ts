@@ -1,6 +1,6 @@
 import type { MaybePromise, Verification, VerifyContext } from '../core/contract/credential.ts'
 import type { AuthRequest } from '../core/contract/request.ts'
-import { assertKnownOptions } from '../core/options.ts'
+import { assertKnownOptions } from '../core/options/check-options.ts'
 
 /** The token after `Bearer` in `Authorization` (RFC 6750 section 2.1), or nothing. */
 export function bearerOf(request: AuthRequest): string | undefined {

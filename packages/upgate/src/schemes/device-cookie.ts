@@ -1,6 +1,6 @@
 import { stringifySetCookie } from 'cookie'
 import type { HeaderRecord } from '../core/contract/request.ts'
-import { assertKnownOptions, checkBooleans } from '../core/options.ts'
+import { assertKnownOptions, checkBooleans } from '../core/options/check-options.ts'
 import type { IssuedDeviceCookie } from '../services/accounts/device-cookies.ts'
 import { readCookie } from './cookie-header.ts'
 

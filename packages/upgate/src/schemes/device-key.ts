@@ -6,7 +6,7 @@ import {
   deviceProofOf,
 } from '../core/contract/device-proof.ts'
 import type { Principal } from '../core/contract/principal.ts'
-import { checkMethods, readOptions, wrongOption } from '../core/options.ts'
+import { checkMethods, readOptions, wrongOption } from '../core/options/check-options.ts'
 import type { Pairing } from '../services/pairing/types.ts'
 import type { Devices } from '../services/types.ts'
 import { notOfThisForm } from './bearer.ts'

@@ -1,5 +1,5 @@
 import type { Scheme } from '../core/contract/credential.ts'
-import { checkMethods, readOptions } from '../core/options.ts'
+import { checkMethods, readOptions } from '../core/options/check-options.ts'
 import type { Devices } from '../services/types.ts'
 import type { ForeignTokens } from './bearer.ts'
 import { headerToken } from './header-token.ts'

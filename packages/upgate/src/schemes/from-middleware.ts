@@ -1,5 +1,5 @@
 import type { MaybePromise, Scheme } from '../core/contract/credential.ts'
-import { assertKnownOptions, checkFunctions, isCallable, nameOf } from '../core/options.ts'
+import { assertKnownOptions, checkFunctions, isCallable, nameOf } from '../core/options/check-options.ts'
 import {
   type Found,
   type FromRequestOptions,

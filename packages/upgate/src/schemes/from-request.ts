@@ -9,7 +9,7 @@ import {
   checkStrings,
   isCallable,
   nameOf,
-} from '../core/options.ts'
+} from '../core/options/check-options.ts'
 import type { Clock } from '../core/ports/clock.ts'
 import type { RevocationFeed } from '../core/ports/revocations.ts'
 import { systemClock } from '../platform/system-clock.ts'

@@ -1,5 +1,5 @@
 import type { Scheme } from '../core/contract/credential.ts'
-import { checkMethods, checkStrings, readOptions } from '../core/options.ts'
+import { checkMethods, checkStrings, readOptions } from '../core/options/check-options.ts'
 import type { Accounts, LoginAnswer, LoginContext } from '../services/types.ts'
 import { notOfThisForm } from './bearer.ts'
 

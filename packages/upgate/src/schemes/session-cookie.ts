@@ -7,7 +7,7 @@ import type {
   Verification,
 } from '../core/contract/credential.ts'
 import type { HeaderRecord } from '../core/contract/request.ts'
-import { checkBooleans, checkMethods, checkPorts, readOptions } from '../core/options.ts'
+import { checkBooleans, checkMethods, checkPorts, readOptions } from '../core/options/check-options.ts'
 import type { Logger } from '../core/ports/logger.ts'
 import type { RevocationFeed } from '../core/ports/revocations.ts'
 import type { IssuedSession } from '../services/types.ts'

@@ -17,7 +17,7 @@ import {
   isCallable,
   nameOf,
   readOptions,
-} from '../core/options.ts'
+} from '../core/options/check-options.ts'
 import { sha256 } from '../crypto/sha256.ts'
 import { checkNames } from '../services/record-input.ts'
 import { bearerOf, headerName, notOfThisForm } from './bearer.ts'

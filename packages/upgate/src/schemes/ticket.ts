@@ -1,6 +1,6 @@
 import type { Extraction, Scheme } from '../core/contract/credential.ts'
 import type { AuthRequest } from '../core/contract/request.ts'
-import { checkMethods, readOptions } from '../core/options.ts'
+import { checkMethods, readOptions } from '../core/options/check-options.ts'
 import { asksForWebSocket } from '../core/request/upgrade-request.ts'
 import type { Tickets } from '../services/tokens/tickets.ts'
 import { notOfThisForm } from './bearer.ts'

@@ -1,5 +1,11 @@
 import { randomBytes as nodeRandomBytes } from 'node:crypto'
-import { checkBooleans, checkFunctions, checkMethods, checkPorts, readOptions } from '../core/options.ts'
+import {
+  checkBooleans,
+  checkFunctions,
+  checkMethods,
+  checkPorts,
+  readOptions,
+} from '../core/options/check-options.ts'
 import type { RevocationSelector } from '../core/ports/revocations.ts'
 import type { Store } from '../core/ports/stores.ts'
 import { scryptHasher } from '../crypto/password.ts'

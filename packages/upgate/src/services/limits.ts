@@ -1,4 +1,4 @@
-import { assertKnownOptions, nameOf } from '../core/options.ts'
+import { assertKnownOptions, nameOf } from '../core/options/check-options.ts'
 import type { ServiceLimits } from './types.ts'
 
 const minute = 60_000

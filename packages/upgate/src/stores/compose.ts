@@ -1,4 +1,4 @@
-import { checkMethods, readOptions } from '../core/options.ts'
+import { checkMethods, readOptions } from '../core/options/check-options.ts'
 import type { FailureStore } from '../core/ports/failures.ts'
 import type { RevocationLog, SessionStore, Store } from '../core/ports/stores.ts'
 import type { TicketStore } from '../core/ports/tickets.ts'

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Scheme } from '../core/contract/credential.ts'
 import type { Principal } from '../core/contract/principal.ts'
-import { assertKnownOptions } from '../core/options.ts'
+import { assertKnownOptions } from '../core/options/check-options.ts'
 
 const principalNames: readonly (keyof Principal)[] = [
   'kind',

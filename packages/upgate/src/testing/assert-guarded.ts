@@ -1,6 +1,6 @@
 import type { Gate } from '../core/contract/gate.ts'
-import { assertKnownOptions } from '../core/options.ts'
-import type { ListedRule } from '../core/rules/rule-listing.ts'
+import type { ListedRule } from '../core/contract/listed-rule.ts'
+import { assertKnownOptions } from '../core/options/check-options.ts'
 import { guardingGates } from '../ws/guard/guards.ts'
 
 /** Options of {@link assertGuarded}. */

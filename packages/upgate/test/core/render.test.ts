@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type RenderedResponse, refusalCodes } from 'upgate'
 import { describe, expect, it } from 'vitest'
-import { refusalCatalogue } from '../../src/core/decide/refusals.ts'
+import { refusalCatalogue } from '../../src/core/contract/refusals.ts'
 import { handshake, makeGate, origin, request, upgrade } from './fixtures.ts'
 
 const gate = makeGate({

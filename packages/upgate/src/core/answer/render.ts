@@ -1,18 +1,11 @@
 import type { RefusalCode } from '../contract/codes.ts'
-import type { Decision, HeaderList, Refused } from '../contract/decision.ts'
+import type { Decision, Refused } from '../contract/decision.ts'
 import type { LoginConfiguration } from '../contract/gate.ts'
+import type { RenderedResponse } from '../contract/rendered-response.ts'
 import { type AuthRequest, headerOf } from '../contract/request.ts'
 import { corsHeaders, judgeOrigin, type OriginPolicy } from '../request/origin.ts'
 import { asksForWebSocket } from '../request/upgrade-request.ts'
 import { safeNext } from './safe-next.ts'
-
-/** An answer ready to be written: status, header lines, body. */
-export interface RenderedResponse {
-  readonly status: number
-  readonly headers: HeaderList
-  /** Empty for HEAD, redirects and 204. `Content-Length` is already among the headers. */
-  readonly body: string
-}
 
 /** What rendering needs to know of a gate. */
 export interface RenderOptions {

@@ -10,7 +10,14 @@ import { createFaultLog } from '../faults/fault-log.ts'
 import { createAuditEvents } from '../live/audit-events.ts'
 import { createConnections } from '../live/connections.ts'
 import { RevocationWindow } from '../live/revocation-window.ts'
-import { assertKnownOptions, checkPorts, isCallable, nameOf, readOptions, wrongOption } from '../options.ts'
+import {
+  assertKnownOptions,
+  checkPorts,
+  isCallable,
+  nameOf,
+  readOptions,
+  wrongOption,
+} from '../options/check-options.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { RevocationFeed } from '../ports/revocations.ts'

@@ -5,6 +5,7 @@ import type { Credential, MaybePromise, Scheme, Verification, VerifyContext } fr
 import type { Allow, Decision, Defer, HeaderList, InBand, Refused, Resumption } from '../contract/decision.ts'
 import type { SetupOptions } from '../contract/gate.ts'
 import type { Principal } from '../contract/principal.ts'
+import { type RefusalDetails, refuse } from '../contract/refusals.ts'
 import { type AuthRequest, headerOf } from '../contract/request.ts'
 import type { CompiledRule } from '../contract/rules.ts'
 import type { FaultLog } from '../faults/fault-log.ts'
@@ -26,7 +27,6 @@ import type { ClosedPaths } from '../rules/closed-paths.ts'
 import type { Matcher } from '../rules/matcher.ts'
 import { narrow, whyNotAuthorized } from './authorize.ts'
 import { type Proof, type Prover, secretsOf } from './prover.ts'
-import { type RefusalDetails, refuse } from './refusals.ts'
 import type { Trace } from './trace.ts'
 
 /** What an {@link Engine} is made of; compiled and checked by `createGate`. */

@@ -1,4 +1,4 @@
-import type { Decision } from '../contract/decision.ts'
+import type { Explanation } from '../contract/explanation.ts'
 import type { Principal } from '../contract/principal.ts'
 import type { AuthRequest } from '../contract/request.ts'
 import type { ClientAddresses } from '../request/client-address.ts'
@@ -7,13 +7,6 @@ import { asksForWebSocket } from '../request/upgrade-request.ts'
 import { type RulePattern, whyNot } from '../rules/matcher.ts'
 import type { Engine } from './engine.ts'
 import { Trace } from './trace.ts'
-
-/** The whole trace of a decision, redacted: fit to be shown to an operator. */
-export interface Explanation<P extends Principal = Principal> {
-  readonly decision: Decision<P>
-  /** What was found, in the order in which it was found. */
-  readonly steps: readonly { readonly step: string; readonly detail: string }[]
-}
 
 /** What explaining needs besides the engine. */
 export interface ExplainParts {

@@ -10,6 +10,7 @@ import type {
 } from '../contract/credential.ts'
 import type { Refused } from '../contract/decision.ts'
 import type { Principal } from '../contract/principal.ts'
+import { refuse } from '../contract/refusals.ts'
 import type { AuthRequest } from '../contract/request.ts'
 import type { CompiledRule } from '../contract/rules.ts'
 import { type FaultLog, faultLine } from '../faults/fault-log.ts'
@@ -17,7 +18,6 @@ import type { Secrets } from '../faults/secrets.ts'
 import type { RevocationWindow } from '../live/revocation-window.ts'
 import type { Clock } from '../ports/clock.ts'
 import { createDuplicateFinder } from '../request/duplicate-headers.ts'
-import { refuse } from './refusals.ts'
 import type { Trace } from './trace.ts'
 
 /** What a request's credentials proved. */

@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js'
 import type { AuthRequest } from '../contract/request.ts'
-import { nameOf, wrongOption } from '../options.ts'
+import { nameOf, wrongOption } from '../options/check-options.ts'
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6
 type Range = readonly [Address, number]

@@ -1,6 +1,6 @@
 import type { HeaderList } from '../contract/decision.ts'
 import { type AuthRequest, headerOf } from '../contract/request.ts'
-import { nameOf } from '../options.ts'
+import { nameOf } from '../options/check-options.ts'
 
 /** The pages and hosts a gate calls its own. */
 export interface OriginPolicy {

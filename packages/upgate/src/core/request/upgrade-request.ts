@@ -1,7 +1,7 @@
 import type { Refused } from '../contract/decision.ts'
+import { refuse } from '../contract/refusals.ts'
 import type { AuthRequest } from '../contract/request.ts'
 import type { CompiledRule } from '../contract/rules.ts'
-import { refuse } from '../decide/refusals.ts'
 
 function hasToken(value: unknown, token: string): boolean {
   if (typeof value !== 'string') return false

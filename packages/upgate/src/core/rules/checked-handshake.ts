@@ -1,5 +1,5 @@
 import type { Handshake, HandshakeRefresh, HandshakeStep, RefusalFrames } from '../contract/handshake.ts'
-import { assertKnownOptions, isLate, nameOf } from '../options.ts'
+import { assertKnownOptions, isLate, nameOf } from '../options/check-options.ts'
 
 const stepKeys: Readonly<Record<HandshakeStep['step'], readonly string[]>> = {
   credential: ['step', 'credential', 'declared', 'replay'],

@@ -1,5 +1,5 @@
 import type { ExternalLoginOptions, LoginConfiguration } from '../contract/gate.ts'
-import { assertKnownOptions } from '../options.ts'
+import { assertKnownOptions } from '../options/check-options.ts'
 import { compileRule } from './compile-rules.ts'
 import { Matcher } from './matcher.ts'
 import { parsePattern } from './pattern.ts'

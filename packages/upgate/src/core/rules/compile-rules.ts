@@ -1,6 +1,6 @@
 import type { PrincipalKind } from '../contract/principal.ts'
 import type { CompiledRule, RuleOptions } from '../contract/rules.ts'
-import { assertKnownOptions, checkBooleans, isCallable, nameOf } from '../options.ts'
+import { assertKnownOptions, checkBooleans, isCallable, nameOf } from '../options/check-options.ts'
 import { checkedHandshake } from './checked-handshake.ts'
 import type { RulePattern } from './matcher.ts'
 import { type Pattern, parsePattern } from './pattern.ts'

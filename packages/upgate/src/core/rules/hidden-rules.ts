@@ -1,6 +1,7 @@
+import type { Transport } from '../contract/listed-rule.ts'
 import { isPermissive, type RulePattern } from './matcher.ts'
 import { covers, type Pattern } from './pattern.ts'
-import { letsInMore, type Reach, Reaches, type Transport } from './reach.ts'
+import { letsInMore, type Reach, Reaches } from './reach.ts'
 import { RuleIndex } from './rule-index.ts'
 
 /** A pattern of a rule, with what is left to it when the rules before it have taken theirs. */

@@ -1,4 +1,4 @@
-import { nameOf } from '../options.ts'
+import { nameOf } from '../options/check-options.ts'
 import { foldsOf } from '../request/fold.ts'
 import { analyseTarget, decodeOneReading } from '../request/target.ts'
 

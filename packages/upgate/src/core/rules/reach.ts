@@ -1,8 +1,6 @@
+import type { Transport } from '../contract/listed-rule.ts'
 import type { CompiledRule } from '../contract/rules.ts'
 import type { RulePattern } from './matcher.ts'
-
-/** How a request comes: as an HTTP request, or as a WebSocket upgrade. */
-export type Transport = 'http' | 'upgrade'
 
 /**
  * Methods over both transports as a set of bits: one for each method that some rule names and one for all others, first

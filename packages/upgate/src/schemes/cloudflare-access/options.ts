@@ -6,7 +6,7 @@ import {
   isPlain,
   readOptions,
   wrongOption,
-} from '../../core/options.ts'
+} from '../../core/options/check-options.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import type { Logger } from '../../core/ports/logger.ts'
 import { systemClock } from '../../platform/system-clock.ts'

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import { assertKnownOptions } from '../../core/options.ts'
+import { assertKnownOptions } from '../../core/options/check-options.ts'
 import type { Logger } from '../../core/ports/logger.ts'
 import {
   type AccountRecord,

@@ -1,4 +1,10 @@
-import { assertKnownOptions, checkBooleans, isPlain, nameOf, wrongOption } from '../../core/options.ts'
+import {
+  assertKnownOptions,
+  checkBooleans,
+  isPlain,
+  nameOf,
+  wrongOption,
+} from '../../core/options/check-options.ts'
 import { checkNames } from '../record-input.ts'
 import type { PairingOptions } from './types.ts'
 

@@ -1,4 +1,4 @@
-import { assertKnownOptions } from '../../core/options.ts'
+import { assertKnownOptions } from '../../core/options/check-options.ts'
 import type { RotationRefusal, RotationRefusalCode } from '../types.ts'
 
 const reasons: Readonly<Record<RotationRefusalCode, string>> = {

@@ -1,6 +1,6 @@
 import type { Verification, VerifyContext } from '../../core/contract/credential.ts'
 import type { Principal } from '../../core/contract/principal.ts'
-import { assertKnownOptions } from '../../core/options.ts'
+import { assertKnownOptions } from '../../core/options/check-options.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import { type RevocationFeed, selects } from '../../core/ports/revocations.ts'
 import { type Store, StoreUnavailable } from '../../core/ports/stores.ts'

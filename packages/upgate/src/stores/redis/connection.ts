@@ -1,5 +1,5 @@
 import { inTime } from '../../core/async/in-time.ts'
-import { checkPorts } from '../../core/options.ts'
+import { checkPorts } from '../../core/options/check-options.ts'
 import type { Clock, Timer } from '../../core/ports/clock.ts'
 import { type StoreErrorCode, StoreUnavailable } from '../../core/ports/stores.ts'
 import { peer } from '../../platform/optional-peer.ts'

@@ -1,4 +1,4 @@
-import { checkMethods, readOptions } from '../../core/options.ts'
+import { checkMethods, readOptions } from '../../core/options/check-options.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import type { FailureCount } from '../../core/ports/failures.ts'
 import { sha256 } from '../../crypto/sha256.ts'

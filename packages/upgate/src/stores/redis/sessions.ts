@@ -1,4 +1,4 @@
-import { readOptions } from '../../core/options.ts'
+import { readOptions } from '../../core/options/check-options.ts'
 import type { Revocation } from '../../core/ports/revocations.ts'
 import {
   type RevocationDraft,

@@ -1,4 +1,4 @@
-import { readOptions } from '../../core/options.ts'
+import { readOptions } from '../../core/options/check-options.ts'
 import { StoreUnavailable } from '../../core/ports/stores.ts'
 import type { TicketRecord } from '../../core/ports/tickets.ts'
 import { sha256 } from '../../crypto/sha256.ts'

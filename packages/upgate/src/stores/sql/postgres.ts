@@ -1,6 +1,6 @@
 import type { Kysely, Transaction } from 'kysely'
 import { inTime } from '../../core/async/in-time.ts'
-import { checkMethods, checkPorts, readOptions } from '../../core/options.ts'
+import { checkMethods, checkPorts, readOptions } from '../../core/options/check-options.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import { type RememberingStore, StoreUnavailable } from '../../core/ports/stores.ts'
 import { peer } from '../../platform/optional-peer.ts'

@@ -1,7 +1,7 @@
 import { chmodSync, closeSync, existsSync, lstatSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Dialect, Kysely, SqliteDatabase } from 'kysely'
-import { checkPorts, readOptions } from '../../core/options.ts'
+import { checkPorts, readOptions } from '../../core/options/check-options.ts'
 import type { Clock, Timer } from '../../core/ports/clock.ts'
 import { type RememberingStore, StoreUnavailable } from '../../core/ports/stores.ts'
 import { peer } from '../../platform/optional-peer.ts'

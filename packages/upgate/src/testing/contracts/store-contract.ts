@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { isCallable, wrongOption } from '../../core/options.ts'
+import { isCallable, wrongOption } from '../../core/options/check-options.ts'
 import {
   type AccountRecord,
   isStoreUnavailable,

@@ -9,7 +9,7 @@ import type {
   Refusal,
 } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
-import { refuse } from '../../core/decide/refusals.ts'
+import { refuse } from '../../core/contract/refusals.ts'
 import type { Timer } from '../../core/ports/clock.ts'
 import { upgateHandshake } from '../handshakes/upgate.ts'
 import type { Bucket } from '../quarantine/addresses.ts'

@@ -1,4 +1,4 @@
-import { isPlain, nameOf, wrongOption } from '../../core/options.ts'
+import { isPlain, nameOf, wrongOption } from '../../core/options/check-options.ts'
 import { analyseTarget, decodeOneReading, pathOf } from '../../core/request/target.ts'
 import { matchesStrictly, overlap, type Pattern, parsePattern } from '../../core/rules/pattern.ts'
 import type { WebSocketServerLike } from '../socket/types.ts'

@@ -9,7 +9,7 @@ import type {
   HandshakeStep,
   Refusal,
 } from '../../core/contract/handshake.ts'
-import { assertKnownOptions, checkBooleans, checkFunctions } from '../../core/options.ts'
+import { assertKnownOptions, checkBooleans, checkFunctions } from '../../core/options/check-options.ts'
 import { connectCredential } from './connect-credential.ts'
 import { type ChallengeState, challengeResponse, connectDevice } from './connect-device.ts'
 import {

@@ -15,7 +15,7 @@ import {
   isLate,
   nameOf,
   readOptions,
-} from '../../core/options.ts'
+} from '../../core/options/check-options.ts'
 import { bad, isObject, type JsonObject, missing, readObject } from './read-frame.ts'
 import { upgateHandshake } from './upgate.ts'
 

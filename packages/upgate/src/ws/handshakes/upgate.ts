@@ -1,5 +1,5 @@
 import type { Handshake, HandshakeContext, HandshakeStep } from '../../core/contract/handshake.ts'
-import { assertKnownOptions, checkBooleans } from '../../core/options.ts'
+import { assertKnownOptions, checkBooleans } from '../../core/options/check-options.ts'
 import { authChallengeFrame, authErrorFrame, authOkFrame, closeCodeFor } from '../../protocol.ts'
 import { bad, missing, own, readObject } from './read-frame.ts'
 import { accepted, readAuth, refused } from './upgate-auth.ts'

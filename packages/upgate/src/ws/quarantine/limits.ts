@@ -1,5 +1,10 @@
 import { randomBytes as nodeRandomBytes } from 'node:crypto'
-import { assertKnownOptions, checkBooleans, checkFunctions, nameOf } from '../../core/options.ts'
+import {
+  assertKnownOptions,
+  checkBooleans,
+  checkFunctions,
+  nameOf,
+} from '../../core/options/check-options.ts'
 import { looksLikeSecret } from '../socket/subprotocols.ts'
 import type { QuarantineOptions } from '../socket/types.ts'
 

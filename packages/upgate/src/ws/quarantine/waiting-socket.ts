@@ -13,7 +13,7 @@ import type {
   RefusalFrames,
 } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
-import { refuse } from '../../core/decide/refusals.ts'
+import { refuse } from '../../core/contract/refusals.ts'
 import type { Timer } from '../../core/ports/clock.ts'
 import { AcceptedSocket, type Message, type Place } from '../accepted/accepted-socket.ts'
 import { upgateHandshake } from '../handshakes/upgate.ts'

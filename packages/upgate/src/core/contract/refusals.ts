@@ -1,8 +1,8 @@
-import type { RefusalCode } from '../contract/codes.ts'
-import type { RefusalFacts } from '../contract/credential.ts'
-import type { HeaderList, Refused } from '../contract/decision.ts'
-import type { Principal } from '../contract/principal.ts'
-import type { CompiledRule } from '../contract/rules.ts'
+import type { RefusalCode } from './codes.ts'
+import type { RefusalFacts } from './credential.ts'
+import type { HeaderList, Refused } from './decision.ts'
+import type { Principal } from './principal.ts'
+import type { CompiledRule } from './rules.ts'
 
 interface CatalogueEntry {
   readonly status: number

@@ -1,0 +1,9 @@
+import type { Decision } from './decision.ts'
+import type { Principal } from './principal.ts'
+
+/** The whole trace of a decision, redacted: fit to be shown to an operator. */
+export interface Explanation<P extends Principal = Principal> {
+  readonly decision: Decision<P>
+  /** What was found, in the order in which it was found. */
+  readonly steps: readonly { readonly step: string; readonly detail: string }[]
+}
