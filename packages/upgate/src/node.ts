@@ -13,3 +13,4 @@ export {
   type StreamGate,
 } from './node/live-response.ts'
 export { type TicketEndpointOptions, ticketEndpoint } from './node/ticket-endpoint.ts'
+export { decide, explain, type RefuseOptions, refuse, requestOf, respond } from './node/with-gate.ts'

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Gate } from '../core/contract/gate.ts'
+import { assertGate } from '../core/options/check-gate.ts'
 import { nameOf } from '../core/options/check-options.ts'
-import { assertGate } from './http-gate.ts'
 import { NodeRequest } from './request.ts'
 
 /**

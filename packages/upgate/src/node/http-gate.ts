@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isPromiseLike } from '../core/async/maybe-promise.ts'
-import type { Decider, Gate } from '../core/contract/gate.ts'
+import type { Decider } from '../core/contract/gate.ts'
 import type { Principal } from '../core/contract/principal.ts'
-import { isCallable, nameOf } from '../core/options/check-options.ts'
+import { assertDecider } from '../core/options/check-gate.ts'
+import { isCallable } from '../core/options/check-options.ts'
 import { isAllowed, judge, type Verdict } from './judge.ts'
 import { kindOf, NodeRequest } from './request.ts'
 import { addHeaders, closeAfter, respond } from './respond.ts'
@@ -52,20 +53,4 @@ export function settle<P extends Principal>(
   }
   if (verdict.headers !== undefined) addHeaders(response, verdict.headers)
   proceed(request, response)
-}
-
-/** Throws where something that is no gate is handed to an adapter. */
-export function assertDecider(decider: unknown, where: string): void {
-  if (typeof (decider as Partial<Decider> | null | undefined)?.decide !== 'function') {
-    throw new TypeError(
-      `${where}: the first argument must be a gate (createGate) or the result of gate.require(...), not ${nameOf(decider)}.`,
-    )
-  }
-}
-
-/** Throws where something that is no gate is handed to what needs a whole one. */
-export function assertGate(gate: unknown, where: string, methods: readonly (keyof Gate)[]): void {
-  const given = gate as Partial<Gate> | null | undefined
-  if (methods.every((method) => typeof given?.[method] === 'function')) return
-  throw new TypeError(`${where}: the first argument must be a gate (createGate), not ${nameOf(gate)}.`)
 }

@@ -5,10 +5,10 @@ import { isPromiseLike } from '../core/async/maybe-promise.ts'
 import type { LiveConnection } from '../core/contract/connections.ts'
 import type { Gate } from '../core/contract/gate.ts'
 import type { Principal } from '../core/contract/principal.ts'
+import { assertGate } from '../core/options/check-gate.ts'
 import { assertKnownOptions, checkFunctions, nameOf } from '../core/options/check-options.ts'
 import type { RevocationReason } from '../core/ports/revocations.ts'
 import { pathOf } from '../core/request/target.ts'
-import { assertGate } from './http-gate.ts'
 
 /** Why a streamed response is ended. */
 export type StreamEndReason = RevocationReason | 'shutdown'

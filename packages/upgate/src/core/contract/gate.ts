@@ -70,7 +70,11 @@ export type RequireOptions = Omit<RuleOptions, 'path' | 'methods' | 'access' | '
 
 /** What an adapter needs: a decision, and its rendering. */
 export interface Decider<P extends Principal = Principal> {
-  /** A value where nothing must be awaited, else a promise. Never throws and never rejects. */
+  /**
+   * Decides a request: a value where nothing must be awaited, else a promise. Never rejects.
+   *
+   * @throws TypeError where the request is Node's or a framework's: `decide` of upgate/node takes those
+   */
   decide(request: AuthRequest): MaybePromise<Decision<P>>
   /** Turns a refusal or preflight into status, headers and body; adapters only write that. */
   render(
@@ -87,7 +91,10 @@ export interface Decider<P extends Principal = Principal> {
 export interface Gate<P extends Principal = Principal> extends Decider<P> {
   /** Decides what an in-band credential yields, by the rule of the deferred decision. Never throws and never rejects. */
   resume(deferred: Defer<P>, inBand: InBand): MaybePromise<Resumption<P>>
-  /** The whole trace for any request, redacted; consumes no ticket and counts no failure. */
+  /**
+   * Explains the decision about any request, redacted; consumes no ticket and counts no failure. `explain` of
+   * upgate/node takes requests of Node's.
+   */
   explain(request: AuthRequest): Promise<Explanation>
   /**
    * Lists what is open to which principals, on which transport and for which methods, with what earlier rules take away

@@ -33,3 +33,17 @@ export function headerOf(request: AuthRequest, name: string): string | undefined
   const value = request.headers[name]
   return typeof value === 'string' && value !== '' ? value : undefined
 }
+
+/**
+ * Throws where another request than ours was handed over, such as Node's or a framework's.
+ *
+ * @throws TypeError that says what to pass
+ */
+export function assertAuthRequest(request: AuthRequest, where: string): void {
+  const kind = (request as Partial<AuthRequest> | undefined)?.kind
+  if (kind === 'http' || kind === 'upgrade') return
+  throw new TypeError(
+    `${where}: the request must be an AuthRequest. For a request of Node's, Express's or Koa's call ` +
+      `${where.replace('gate.', '')}(gate, request) from upgate/node, or pass requestOf(request).`,
+  )
+}

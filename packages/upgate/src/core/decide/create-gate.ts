@@ -5,7 +5,7 @@ import type { Decision } from '../contract/decision.ts'
 import type { EventPlace } from '../contract/events.ts'
 import type { Decider, Gate, GateOptions } from '../contract/gate.ts'
 import type { Principal } from '../contract/principal.ts'
-import type { AuthRequest } from '../contract/request.ts'
+import { type AuthRequest, assertAuthRequest } from '../contract/request.ts'
 import { createFaultLog } from '../faults/fault-log.ts'
 import { createAuditEvents } from '../live/audit-events.ts'
 import { createConnections } from '../live/connections.ts'
@@ -185,7 +185,10 @@ export function createGateWith<const S extends readonly Scheme[]>(
     decide: (request) => slowed(request, engine.decide(request)),
     resume: (deferred, inBand) => engine.resume(deferred, inBand),
     rules: () => listRules(reached, reaches, unmatched),
-    explain: (request) => explain(engine, { patterns, clientAddresses }, request),
+    async explain(request) {
+      assertAuthRequest(request, 'gate.explain')
+      return explain(engine, { patterns, clientAddresses }, request)
+    },
     require(demands = {}): Decider<P> {
       assertKnownOptions('gate.require', demands, [
         'kinds',
@@ -198,7 +201,10 @@ export function createGateWith<const S extends readonly Scheme[]>(
       const rule = compileRule({ ...demands, access: 'required' }, -2, '(route)', schemeNames, 'gate.require')
       return { ...shared, decide: (request) => slowed(request, engine.decideUnder(rule, request)) }
     },
-    clientAddressOf: (request) => clientAddresses.of(request),
+    clientAddressOf(request) {
+      assertAuthRequest(request, 'gate.clientAddressOf')
+      return clientAddresses.of(request)
+    },
     principalOf(native) {
       const decision = decisions.get(native)
       return decision?.outcome === 'allow' ? decision.principal : undefined

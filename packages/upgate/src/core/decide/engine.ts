@@ -6,7 +6,7 @@ import type { Allow, Decision, Defer, HeaderList, InBand, Refused, Resumption } 
 import type { SetupOptions } from '../contract/gate.ts'
 import type { Principal } from '../contract/principal.ts'
 import { type RefusalDetails, refuse } from '../contract/refusals.ts'
-import { type AuthRequest, headerOf } from '../contract/request.ts'
+import { type AuthRequest, assertAuthRequest, headerOf } from '../contract/request.ts'
 import type { CompiledRule } from '../contract/rules.ts'
 import type { FaultLog } from '../faults/fault-log.ts'
 import { whyNotCanonical } from '../request/canonical-form.ts'
@@ -88,7 +88,7 @@ export class Engine<P extends Principal> {
   decide(request: AuthRequest, trace?: Trace): MaybePromise<Decision<P>> {
     if (
       trace === undefined &&
-      request.kind === 'http' &&
+      request?.kind === 'http' &&
       (request.method === 'GET' || request.method === 'HEAD')
     ) {
       const open = this.#open.get(request.target)
@@ -97,6 +97,8 @@ export class Engine<P extends Principal> {
         if (headers.upgrade === undefined && headers.origin === undefined) return open
       }
     }
+    // Outside the net below: misuse is an exception, and no 503.
+    assertAuthRequest(request, 'gate.decide')
     // Written out instead of shared as a closure: one fewer allocation on every request.
     try {
       const decision = this.#decide(request, trace)
@@ -108,6 +110,7 @@ export class Engine<P extends Principal> {
 
   /** Decides under a given rule, whatever the path: for single routes. */
   decideUnder(rule: CompiledRule, request: AuthRequest): MaybePromise<Decision<P>> {
+    assertAuthRequest(request, 'gate.decide')
     try {
       const method = refuseMethod(request.method)
       const decision = method ?? this.#decideUnder(rule, request, asksForWebSocket(request), undefined)

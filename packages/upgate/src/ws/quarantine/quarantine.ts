@@ -1,7 +1,7 @@
 import type { Allow, Defer, InBand, Refused } from '../../core/contract/decision.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
-import { assertGate } from '../../node/http-gate.ts'
+import { assertGate } from '../../core/options/check-gate.ts'
 import { AcceptedSocket, type Place } from '../accepted/accepted-socket.ts'
 import { type OwnedSocket, owner } from '../socket/owner.ts'
 import type {

@@ -1,0 +1,147 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { RefusalCode } from '../core/contract/codes.ts'
+import type { MaybePromise } from '../core/contract/credential.ts'
+import type { Decision, Preflight, Refused } from '../core/contract/decision.ts'
+import type { Explanation } from '../core/contract/explanation.ts'
+import type { Decider, Gate } from '../core/contract/gate.ts'
+import type { Principal } from '../core/contract/principal.ts'
+import { refuse as refusal, refusalCatalogue } from '../core/contract/refusals.ts'
+import type { AuthRequest } from '../core/contract/request.ts'
+import { assertDecider } from '../core/options/check-gate.ts'
+import { assertKnownOptions } from '../core/options/check-options.ts'
+import { assertRequest } from './assert.ts'
+import { kindOf, NodeRequest, rewrittenForm } from './request.ts'
+import { closeAfter, respondToSocket, respond as write } from './respond.ts'
+
+/** Options of {@link refuse}. */
+export interface RefuseOptions {
+  /** A sentence for the client instead of the code's own. No secret belongs into it. */
+  readonly detail?: string
+  /** Seconds after which the client may come back: `Retry-After`. */
+  readonly retryAfter?: number
+}
+
+/**
+ * Makes of Node's request the request that a gate decides. Nothing is copied.
+ *
+ * A request that came by the server's `upgrade` event becomes one of `kind: 'upgrade'`.
+ *
+ * @param request - Node's own: of Express `req`, of Koa `ctx.req`
+ * @throws TypeError for anything else
+ * @example
+ * const rendered = gate.render(decision, requestOf(request))
+ */
+export function requestOf(request: IncomingMessage): AuthRequest {
+  assertRequest(request, 'requestOf')
+  const { originalUrl, baseUrl } = request as { originalUrl?: unknown; baseUrl?: unknown }
+  const url = request.url ?? ''
+  // Behind a mount of Express both forms of the target are decided: the one that the client sent, and the router's.
+  const received = typeof originalUrl === 'string' ? originalUrl : url
+  const rewritten = rewrittenForm(received, typeof baseUrl === 'string' ? baseUrl : '', url)
+  return new NodeRequest(kindOf(request), request, received, rewritten)
+}
+
+/**
+ * Decides a request of Node's without answering it: for a proxy, a framework without an adapter, or a test.
+ *
+ * @returns a value where nothing must be awaited, else a promise; never rejects
+ * @throws TypeError where the first argument is no gate, or the second no request of Node's
+ * @example
+ * server.on('upgrade', async (request, socket, head) => {
+ *   const decision = await decide(gate, request)
+ *   if (decision.outcome === 'allow') proxy.upgrade(request, socket, head)
+ *   else if (decision.outcome !== 'defer') respond(gate, request, socket, decision)
+ * })
+ */
+export function decide<P extends Principal>(
+  gate: Decider<P>,
+  request: IncomingMessage,
+): MaybePromise<Decision<P>> {
+  assertDecider(gate, 'decide')
+  assertRequest(request, 'decide')
+  return gate.decide(requestOf(request))
+}
+
+/**
+ * Explains the decision about a request of Node's: each step of it, redacted and fit to be shown to an operator.
+ *
+ * It has no effect: it consumes no ticket and counts no failure.
+ *
+ * @throws TypeError where the first argument is no gate, or the second no request of Node's
+ * @example
+ * const { decision, steps } = await explain(gate, request)
+ * for (const { step, detail } of steps) console.log(`${step}: ${detail}`)
+ */
+export function explain<P extends Principal>(
+  gate: Pick<Gate<P>, 'decide' | 'explain'>,
+  request: IncomingMessage,
+): Promise<Explanation> {
+  assertDecider(gate, 'explain')
+  if (typeof gate.explain !== 'function') {
+    throw new TypeError(
+      'explain: the first argument must be a gate (createGate); gate.require(...) explains nothing.',
+    )
+  }
+  assertRequest(request, 'explain')
+  return gate.explain(requestOf(request))
+}
+
+/**
+ * Writes a refusal or preflight of a gate as the adapters write it, and ends the answer.
+ *
+ * @param to - Node's response, or the socket of an `upgrade` event: its connection ends with the answer
+ * @throws TypeError where an argument is of another kind
+ */
+export function respond<P extends Principal>(
+  gate: Decider<P> & Pick<Gate<P>, 'clock'>,
+  request: IncomingMessage,
+  to: ServerResponse | Duplex,
+  decision: Refused | Preflight,
+): void {
+  assertDecider(gate, 'respond')
+  assertRequest(request, 'respond')
+  if (typeof decision?.outcome !== 'string' || !(decision.outcome === 'preflight' || 'code' in decision)) {
+    throw new TypeError(
+      'respond: the fourth argument must be a refusal or a preflight; `allow` and `defer` are answered by the application.',
+    )
+  }
+  const rendered = gate.render(decision, requestOf(request))
+  if (typeof (to as Partial<ServerResponse>)?.setHeader === 'function') {
+    const response = to as ServerResponse
+    if (kindOf(request) === 'upgrade') closeAfter(response)
+    write(response, rendered)
+  } else if (typeof (to as Partial<Duplex>)?.destroy === 'function') {
+    const socket = to as Duplex
+    // A reset while the answer is written must not end the process.
+    socket.on('error', () => {})
+    respondToSocket(socket, rendered, gate.clock)
+  } else {
+    throw new TypeError("respond: the third argument must be Node's response, or the socket of an upgrade.")
+  }
+}
+
+/**
+ * Refuses a request as the gate does: with its status, its marker header, a stable code and a sentence.
+ *
+ * @param to - Node's response, or the socket of an `upgrade` event
+ * @throws TypeError for an unknown code, and where an argument is of another kind
+ * @example
+ * if (busy) return refuse(gate, request, response, 'over_capacity', { retryAfter: 5 })
+ */
+export function refuse<P extends Principal>(
+  gate: Decider<P> & Pick<Gate<P>, 'clock'>,
+  request: IncomingMessage,
+  to: ServerResponse | Duplex,
+  code: RefusalCode,
+  options: RefuseOptions = {},
+): void {
+  if (!Object.hasOwn(refusalCatalogue, code)) {
+    throw new TypeError(
+      `refuse: ${JSON.stringify(code)} is no refusal code; \`refusalCodes\` of upgate lists them.`,
+    )
+  }
+  assertKnownOptions('refuse', options, ['detail', 'retryAfter'])
+  const { detail, retryAfter } = options
+  respond(gate, request, to, refusal(code, { detail, retryAfter }))
+}
