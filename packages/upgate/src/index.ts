@@ -134,6 +134,7 @@ export type {
   PairingRefusalCode,
   PairingRequest,
 } from './services/pairing/types.ts'
+export type { Revocations, RevocationsHealth } from './services/revocations/types.ts'
 export type { IssuedTicket, NewTicket, TicketOptions, Tickets } from './services/tokens/tickets.ts'
 export type {
   Account,
@@ -152,8 +153,6 @@ export type {
   NewApiKey,
   NewDevice,
   NewSession,
-  Revocations,
-  RevocationsHealth,
   RotateSession,
   RotateToken,
   RotationRefusal,

@@ -18,9 +18,11 @@ export type {
   QuarantineCounts,
   QuarantineGate,
   QuarantineOptions,
+} from './ws/quarantine/types.ts'
+export type {
   SocketOf,
   SocketRequestOf,
   SocketServers,
   WebSocketLike,
   WebSocketServerLike,
-} from './ws/socket/types.ts'
+} from './ws/socket/web-socket-like.ts'

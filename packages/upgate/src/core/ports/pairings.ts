@@ -1,4 +1,4 @@
-import type { TokenRecord } from './stores.ts'
+import type { TokenRecord } from './token-record.ts'
 
 /** Where a pairing request stands. `expired` = nobody decided, or nobody collected, in time. */
 export type PairingState = 'pending' | 'approved' | 'rejected' | 'collected' | 'expired'

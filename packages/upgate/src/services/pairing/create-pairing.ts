@@ -1,17 +1,15 @@
-import type { Verification } from '../../core/contract/credential.ts'
 import type { AuditEvent } from '../../core/contract/events.ts'
 import { createAuditEvents } from '../../core/live/audit-events.ts'
-import type { Clock, Timer } from '../../core/ports/clock.ts'
+import type { Timer } from '../../core/ports/clock.ts'
 import type { Logger } from '../../core/ports/logger.ts'
-import type { InvitationRecord, PairingRecord, PairingStore } from '../../core/ports/pairings.ts'
-import { StoreUnavailable, type TokenRecord, type TokenStore } from '../../core/ports/stores.ts'
+import type { InvitationRecord, PairingRecord } from '../../core/ports/pairings.ts'
+import { StoreUnavailable } from '../../core/ports/stores.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import { createId } from '../../crypto/tokens.ts'
-import type { Failures } from '../accounts/failure-limits.ts'
 import { checkName, checkNames } from '../record-input.ts'
-import type { OwnRevocations } from '../revocations/revocations.ts'
 import { comparisonCode, createBootstrapCode, normaliseBootstrapCode } from './codes.ts'
 import { resolvePairingOptions } from './options.ts'
+import type { PairingParts } from './parts.ts'
 import { createPower, nameOf, refusal } from './power.ts'
 import { createProver } from './prove.ts'
 import type {
@@ -20,23 +18,9 @@ import type {
   Pairing,
   PairingActor,
   PairingDecision,
-  PairingOptions,
   PairingRefusal,
   PairingRequest,
 } from './types.ts'
-
-export interface PairingParts {
-  readonly store: PairingStore
-  readonly devices: TokenStore
-  readonly clock: Clock
-  readonly logger: Logger | undefined
-  readonly revocations: OwnRevocations
-  readonly randomBytes: (size: number) => Uint8Array
-  readonly failures: Failures
-  /** Says what a device's record is worth now. */
-  judge(record: TokenRecord): Promise<Verification>
-  readonly options: PairingOptions | undefined
-}
 
 type Step = Extract<AuditEvent, { type: 'pairing' }>['step']
 

@@ -3,11 +3,11 @@ import type { Clock, Timer } from '../../core/ports/clock.ts'
 import type { Logger } from '../../core/ports/logger.ts'
 import type { Revocation } from '../../core/ports/revocations.ts'
 import { type RevocationLog, StoreUnavailable } from '../../core/ports/stores.ts'
-import type { Revocations } from '../types.ts'
 import { createBusLine } from './bus-line.ts'
 import { createFreshness } from './freshness.ts'
 import { createLogReader } from './log-reader.ts'
 import { checkDraft } from './revocation-input.ts'
+import type { Revocations } from './types.ts'
 
 /** What the services do with the log, besides what the outside may. */
 export interface OwnRevocations extends Revocations {

@@ -2,12 +2,8 @@ import type { Verification } from '../../core/contract/credential.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import type { RevocationReason } from '../../core/ports/revocations.ts'
-import {
-  type AccountStore,
-  StoreUnavailable,
-  type TokenRecord,
-  type TokenStore,
-} from '../../core/ports/stores.ts'
+import { type AccountStore, StoreUnavailable, type TokenStore } from '../../core/ports/stores.ts'
+import type { TokenRecord } from '../../core/ports/token-record.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import { createId, createToken, type TokenPrefix } from '../../crypto/tokens.ts'
 import { maxAttempts } from '../accounts/accounts.ts'
@@ -23,8 +19,9 @@ import type {
   TokenService,
 } from '../types.ts'
 import { checkOverlap, refused, rotationPending } from './rotation.ts'
-import { rejected, type TokenVerifier } from './token-verifier.ts'
+import type { TokenVerifier } from './token-verifier.ts'
 import type { Touches } from './touches.ts'
+import { rejected } from './verdicts.ts'
 
 type Change = Partial<Omit<TokenRecord, 'id' | 'version'>>
 

@@ -14,8 +14,9 @@ import { inOneLine } from '../record-input.ts'
 import type { OwnRevocations } from '../revocations/revocations.ts'
 import type { Session, Sessions } from '../types.ts'
 import { checkOverlap, refused, rotationPending } from './rotation.ts'
-import { rejected, type TokenVerifier } from './token-verifier.ts'
+import type { TokenVerifier } from './token-verifier.ts'
 import type { Touches } from './touches.ts'
+import { rejected } from './verdicts.ts'
 
 const purgeInterval = 60_000
 const maxLabel = 200

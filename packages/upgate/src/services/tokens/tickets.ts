@@ -9,7 +9,7 @@ import { equalDigests } from '../../crypto/equal.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import { createId, createToken, parseToken } from '../../crypto/tokens.ts'
 import type { OwnRevocations } from '../revocations/revocations.ts'
-import { rejected, storeFailed, unavailable } from './token-verifier.ts'
+import { rejected, storeFailed, unavailable } from './verdicts.ts'
 
 /** What a ticket is bound to. */
 export interface NewTicket {

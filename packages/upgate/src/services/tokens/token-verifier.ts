@@ -3,11 +3,11 @@ import { RevocationWindow } from '../../core/live/revocation-window.ts'
 import { createVerifiedCache, type VerifiedEntry } from '../../core/live/verified-cache.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import type { RevocationSelector } from '../../core/ports/revocations.ts'
-import { isStoreUnavailable } from '../../core/ports/stores.ts'
 import { equalDigests } from '../../crypto/equal.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import { parseToken, type TokenPrefix, tokenLength } from '../../crypto/tokens.ts'
 import type { OwnRevocations } from '../revocations/revocations.ts'
+import { rejected, storeFailed, unavailable } from './verdicts.ts'
 
 /** What a record is found to be valid by. */
 interface Digests {
@@ -145,23 +145,4 @@ export function createTokenVerifier<R extends Digests>(options: TokenVerifierOpt
     },
     forget: (selector) => cache.drop(selector),
   }
-}
-
-/** A rejection, frozen: answers are shared. */
-export function rejected(
-  code: Extract<Verification, { outcome: 'rejected' }>['code'],
-  reason: string,
-): Verification {
-  return Object.freeze({ outcome: 'rejected', code, reason })
-}
-
-/** "Cannot answer", frozen. `retryAfter` in seconds. */
-export function unavailable(reason: string, retryAfter?: number): Verification {
-  return Object.freeze({ outcome: 'unavailable', reason, retryAfter })
-}
-
-/** What an exception of a store amounts to. One that is down says so itself; anything else is handed on to be logged. */
-export function storeFailed(error: unknown): Verification {
-  const failed = { outcome: 'unavailable', reason: 'the store cannot answer', retryAfter: 5 } as const
-  return isStoreUnavailable(error) ? failed : { ...failed, cause: error }
 }

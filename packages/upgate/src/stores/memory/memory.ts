@@ -8,10 +8,10 @@ import {
   type SessionStore,
   type Store,
   StoreUnavailable,
-  type TokenRecord,
   type TokenStore,
   type Touch,
 } from '../../core/ports/stores.ts'
+import type { TokenRecord } from '../../core/ports/token-record.ts'
 import { memoryAcquaintances } from './memory-acquaintances.ts'
 import { memoryPairings, memoryTickets } from './memory-pairings.ts'
 

@@ -1,5 +1,6 @@
 import type { Insertable, Kysely, Selectable } from 'kysely'
-import type { TokenRecord, TokenStore } from '../../core/ports/stores.ts'
+import type { TokenStore } from '../../core/ports/stores.ts'
+import type { TokenRecord } from '../../core/ports/token-record.ts'
 import { append } from './log.ts'
 import { inOrder, list, orNull, orUndefined, wide, wideOrUndefined } from './rows.ts'
 import type { Database, Tables } from './tables.ts'

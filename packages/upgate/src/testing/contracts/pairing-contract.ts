@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { InvitationRecord, PairingRecord, PairingTerms } from '../../core/ports/pairings.ts'
-import type { Store, TokenRecord } from '../../core/ports/stores.ts'
+import type { Store } from '../../core/ports/stores.ts'
+import type { TokenRecord } from '../../core/ports/token-record.ts'
 
 /** A check of one store, with a second connection to the same records. */
 export type Check = (

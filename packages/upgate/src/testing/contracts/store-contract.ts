@@ -6,8 +6,8 @@ import {
   type RevocationDraft,
   type SessionRecord,
   type Store,
-  type TokenRecord,
 } from '../../core/ports/stores.ts'
+import type { TokenRecord } from '../../core/ports/token-record.ts'
 import { acquaintanceContract } from './acquaintance-contract.ts'
 import { pairingContract } from './pairing-contract.ts'
 import { ticketContract } from './ticket-contract.ts'

@@ -8,7 +8,7 @@ import type { Keeper, Leaving } from '../quarantine/keeper.ts'
 import type { Limits } from '../quarantine/limits.ts'
 import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
 import { emitAsUsual, intercept, isOpen, type OwnedSocket, owner, release } from '../socket/owner.ts'
-import type { WebSocketLike, WebSocketServerLike } from '../socket/types.ts'
+import type { WebSocketLike, WebSocketServerLike } from '../socket/web-socket-like.ts'
 
 /** A message as `ws` emits it. */
 export type Message = readonly [data: unknown, isBinary: boolean]

@@ -19,7 +19,7 @@ import { codeOfRevocation, countsAsFailure, frameOf, framesOf, stepOf } from '..
 import type { Keeper } from '../quarantine/keeper.ts'
 import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
 import { isOpen } from '../socket/owner.ts'
-import type { WebSocketLike } from '../socket/types.ts'
+import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import type { AcceptedSocket } from './accepted-socket.ts'
 import { asDeferred } from './as-deferred.ts'
 

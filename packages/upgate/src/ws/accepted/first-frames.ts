@@ -3,7 +3,7 @@ import type { Allow } from '../../core/contract/decision.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import type { Keeper } from '../quarantine/keeper.ts'
 import { emitAsUsual, intercept, type OwnedSocket, owner, release } from '../socket/owner.ts'
-import type { WebSocketLike } from '../socket/types.ts'
+import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import type { AcceptedSocket } from './accepted-socket.ts'
 import { FirstFrame } from './first-frame.ts'
 

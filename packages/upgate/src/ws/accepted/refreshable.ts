@@ -8,7 +8,7 @@ import { Attempt, type Claimant } from '../quarantine/attempt.ts'
 import { codeOfRevocation, countsAsFailure, framesOf } from '../quarantine/judgements.ts'
 import type { Keeper } from '../quarantine/keeper.ts'
 import { isOpen } from '../socket/owner.ts'
-import type { WebSocketLike } from '../socket/types.ts'
+import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import type { AcceptedSocket } from './accepted-socket.ts'
 import { asDeferred } from './as-deferred.ts'
 

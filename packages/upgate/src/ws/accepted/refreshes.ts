@@ -7,7 +7,7 @@ import type { Timer } from '../../core/ports/clock.ts'
 import { framesOf, isReadable, stepOf } from '../quarantine/judgements.ts'
 import type { Keeper } from '../quarantine/keeper.ts'
 import { emitAsUsual, intercept, isOpen, type OwnedSocket, owner } from '../socket/owner.ts'
-import type { WebSocketLike } from '../socket/types.ts'
+import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import type { AcceptedSocket } from './accepted-socket.ts'
 import { type Accepted, Refreshable } from './refreshable.ts'
 

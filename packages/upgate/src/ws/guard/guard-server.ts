@@ -16,15 +16,8 @@ import { respondToSocket } from '../../node/respond.ts'
 import { checkAcquaintances } from '../quarantine/acquaintances.ts'
 import { quarantineOptionNames, resolveLimits } from '../quarantine/limits.ts'
 import { createQuarantine } from '../quarantine/quarantine.ts'
-import type {
-  DrainOptions,
-  Quarantine,
-  QuarantineCounts,
-  QuarantineOptions,
-  SocketOf,
-  SocketRequestOf,
-  SocketServers,
-} from '../socket/types.ts'
+import type { DrainOptions, Quarantine, QuarantineCounts, QuarantineOptions } from '../quarantine/types.ts'
+import type { SocketOf, SocketRequestOf, SocketServers } from '../socket/web-socket-like.ts'
 import { claimServer } from './guards.ts'
 import { createListeners } from './listeners.ts'
 import { createOwners } from './owners.ts'

@@ -2,7 +2,8 @@ import { isPromiseLike } from '../../core/async/maybe-promise.ts'
 import type { Gate } from '../../core/contract/gate.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { matchesStrictly, type Pattern } from '../../core/rules/pattern.ts'
-import type { Quarantine, WebSocketLike } from '../socket/types.ts'
+import type { Quarantine } from '../quarantine/types.ts'
+import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import type { Owners } from './owners.ts'
 
 /** A listener as it is called; `GuardedServer` has its types. */

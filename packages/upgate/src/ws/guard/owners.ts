@@ -1,7 +1,7 @@
 import { isPlain, nameOf, wrongOption } from '../../core/options/check-options.ts'
 import { analyseTarget, decodeOneReading, pathOf } from '../../core/request/target.ts'
 import { matchesStrictly, overlap, type Pattern, parsePattern } from '../../core/rules/pattern.ts'
-import type { WebSocketServerLike } from '../socket/types.ts'
+import type { WebSocketServerLike } from '../socket/web-socket-like.ts'
 
 /** Which `WebSocketServer` owns which upgrade path. */
 export interface Owners {

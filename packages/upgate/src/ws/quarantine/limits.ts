@@ -6,7 +6,7 @@ import {
   nameOf,
 } from '../../core/options/check-options.ts'
 import { looksLikeSecret } from '../socket/subprotocols.ts'
-import type { QuarantineOptions } from '../socket/types.ts'
+import type { QuarantineOptions } from './types.ts'
 
 /** Every limit of a quarantine, with its default filled in. */
 export type Limits = Required<Omit<QuarantineOptions, 'acquaintances'>>

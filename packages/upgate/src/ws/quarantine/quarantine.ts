@@ -4,18 +4,12 @@ import { refuse } from '../../core/contract/refusals.ts'
 import { assertGate } from '../../core/options/check-gate.ts'
 import { AcceptedSocket, type Place } from '../accepted/accepted-socket.ts'
 import { type OwnedSocket, owner } from '../socket/owner.ts'
-import type {
-  Admission,
-  DrainOptions,
-  Quarantine,
-  QuarantineGate,
-  QuarantineOptions,
-} from '../socket/types.ts'
 import { upgrade } from '../socket/upgrade.ts'
 import type { Bucket } from './addresses.ts'
 import { codeOfRevocation } from './judgements.ts'
 import { Keeper } from './keeper.ts'
 import { resolveLimits } from './limits.ts'
+import type { Admission, DrainOptions, Quarantine, QuarantineGate, QuarantineOptions } from './types.ts'
 import { WaitingSocket } from './waiting-socket.ts'
 
 /**
@@ -56,7 +50,7 @@ export function createQuarantine<P extends Principal>(
     gate.remember(request, decision)
     let opened = false
     attempt(admission, () => {
-      upgrade(wss, request, socket, head, limits, true, (ws) => {
+      upgrade(wss, request, socket, head, limits.isSecretSubprotocol, true, (ws) => {
         opened = true
         // Asked again: the server may have taken its time with `verifyClient`.
         const full = keeper.draining || over()
@@ -111,7 +105,7 @@ export function createQuarantine<P extends Principal>(
     })
     attempt(admission, () => {
       const compression = limits.dangerouslyAllowCompression
-      upgrade(wss, request, socket, head, limits, compression, (ws) => waiting.opened(ws))
+      upgrade(wss, request, socket, head, limits.isSecretSubprotocol, compression, (ws) => waiting.opened(ws))
     })
     if (waiting.checking) {
       // The server refused by itself, or asks `verifyClient` first: then it is still bounded by the deadline.

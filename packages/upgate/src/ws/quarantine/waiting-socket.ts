@@ -27,7 +27,7 @@ import {
   owner,
   release,
 } from '../socket/owner.ts'
-import type { WebSocketLike, WebSocketServerLike } from '../socket/types.ts'
+import type { WebSocketLike, WebSocketServerLike } from '../socket/web-socket-like.ts'
 import type { Bucket } from './addresses.ts'
 import { Attempt, type Claimant } from './attempt.ts'
 import { SocketContext } from './handshake-context.ts'

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import type { WebSocketLike } from './types.ts'
+import type { WebSocketLike } from './web-socket-like.ts'
 
 /** Under this key a socket knows who is responsible for it: shared listeners find their state through `this`. */
 export const owner: unique symbol = Symbol('upgate.owner')

@@ -1,8 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { Limits } from '../quarantine/limits.ts'
 import { withoutSecrets } from './subprotocols.ts'
-import type { WebSocketLike, WebSocketServerLike } from './types.ts'
+import type { WebSocketLike, WebSocketServerLike } from './web-socket-like.ts'
 
 /**
  * Lets the application's server answer 101, without what must not be negotiated: subprotocols that are secrets
@@ -14,7 +13,7 @@ export function upgrade(
   request: IncomingMessage,
   socket: Duplex,
   head: Buffer,
-  limits: Limits,
+  isSecretSubprotocol: (name: string) => boolean,
   compression: boolean,
   done: (ws: WebSocketLike) => void,
 ): void {
@@ -22,7 +21,7 @@ export function upgrade(
   const protocols = headers['sec-websocket-protocol']
   const extensions = headers['sec-websocket-extensions']
   if (protocols !== undefined) {
-    const kept = withoutSecrets(protocols, limits.isSecretSubprotocol)
+    const kept = withoutSecrets(protocols, isSecretSubprotocol)
     if (kept === undefined) delete headers['sec-websocket-protocol']
     else headers['sec-websocket-protocol'] = kept
   }

@@ -1,0 +1,22 @@
+import type { Verification } from '../../core/contract/credential.ts'
+import type { Clock } from '../../core/ports/clock.ts'
+import type { Logger } from '../../core/ports/logger.ts'
+import type { PairingStore } from '../../core/ports/pairings.ts'
+import type { TokenStore } from '../../core/ports/stores.ts'
+import type { TokenRecord } from '../../core/ports/token-record.ts'
+import type { Failures } from '../accounts/failure-limits.ts'
+import type { OwnRevocations } from '../revocations/revocations.ts'
+import type { PairingOptions } from './types.ts'
+
+export interface PairingParts {
+  readonly store: PairingStore
+  readonly devices: TokenStore
+  readonly clock: Clock
+  readonly logger: Logger | undefined
+  readonly revocations: OwnRevocations
+  readonly randomBytes: (size: number) => Uint8Array
+  readonly failures: Failures
+  /** Says what a device's record is worth now. */
+  judge(record: TokenRecord): Promise<Verification>
+  readonly options: PairingOptions | undefined
+}

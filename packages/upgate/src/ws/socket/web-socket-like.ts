@@ -1,0 +1,52 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+
+/** What the quarantine uses of a socket of `ws`: public API only, so that any copy of the library fits. */
+export interface WebSocketLike {
+  readonly readyState: number
+  readonly isPaused: boolean
+  send(data: string): void
+  close(code?: number, reason?: string): void
+  terminate(): void
+  pause(): void
+  resume(): void
+  emit(event: string | symbol, ...values: unknown[]): boolean
+  on(event: string, listener: (...values: never[]) => void): unknown
+  removeListener(event: string, listener: (...values: never[]) => void): unknown
+  listenerCount(event: string): number
+}
+
+/** What the quarantine uses of the application's own `WebSocketServer`, made with `noServer` or `{ server, path }`. */
+export interface WebSocketServerLike {
+  /** Absent when the server was made with `clientTracking: false`. */
+  readonly clients?: unknown
+  handleUpgrade(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    callback: (ws: WebSocketLike, request: IncomingMessage) => void,
+  ): void
+  emit(event: string | symbol, ...values: unknown[]): boolean
+  on(event: string, listener: (...values: never[]) => void): unknown
+  removeListener(event: string, listener: (...values: never[]) => void): unknown
+  /** Where it is there, upgrades are refused with 503 while nothing listens for `connection`. */
+  listenerCount?(event: string): number
+}
+
+/** The `WebSocketServer` that owns each path: made with `noServer`, or with `{ server, path }` and taken as it is. */
+export type SocketServers = Readonly<Record<string, WebSocketServerLike>>
+
+/** The sockets that a `WebSocketServer` makes: `WebSocket` of `ws`, or the application's own class of them. */
+export type SocketOf<W extends WebSocketServerLike> = Upgraded<W>[0]
+
+/** The requests that a `WebSocketServer` hands on with its sockets. */
+export type SocketRequestOf<W extends WebSocketServerLike> = Upgraded<W>[1]
+
+/** Read off the server that was given, so that applications without `ws` do not need its types. */
+type Upgraded<W> = W extends {
+  handleUpgrade(request: never, socket: never, head: never, callback: (...upgraded: infer U) => void): void
+}
+  ? U extends readonly [infer S, infer R]
+    ? readonly [socket: S, request: R]
+    : never
+  : never
