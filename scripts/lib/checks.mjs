@@ -21,7 +21,6 @@ export const checks = [
   { name: 'knip', work: () => node('knip', ['--no-progress']) },
   { name: 'size', work: () => node('size-limit', []) },
   { name: 'lint', work: () => node('@biomejs/biome', ['check', '--error-on-warnings', '.'], 'biome') },
-  { name: 'rooms', work: () => own('rooms.mjs') },
   { name: 'links', work: () => own('links.mjs') },
   { name: 'portable', work: () => own('portable.mjs') },
 ]

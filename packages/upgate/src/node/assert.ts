@@ -1,3 +1,5 @@
+import { nameOf } from '../core/options/check-options.ts'
+
 /** Throws where something that is no request of Node's is handed over. */
 export function assertRequest(request: unknown, where: string): void {
   const { headers, rawHeaders, method } = (request ?? {}) as {
@@ -12,7 +14,7 @@ export function assertRequest(request: unknown, where: string): void {
     typeof method !== 'string'
   ) {
     throw new TypeError(
-      `${where}: the request must be Node's own; of Express it is \`req\`, of Koa \`ctx.req\`.`,
+      `${where}: the request must be Node's own; of Express it is \`req\`, of Koa \`ctx.req\`, not ${nameOf(request)}.`,
     )
   }
 }

@@ -9,7 +9,7 @@ import type { Principal } from '../core/contract/principal.ts'
 import { refuse as refusal, refusalCatalogue } from '../core/contract/refusals.ts'
 import type { AuthRequest } from '../core/contract/request.ts'
 import { assertDecider } from '../core/options/check-gate.ts'
-import { assertKnownOptions } from '../core/options/check-options.ts'
+import { assertKnownOptions, nameOf } from '../core/options/check-options.ts'
 import { assertRequest } from './assert.ts'
 import { kindOf, NodeRequest, rewrittenForm } from './request.ts'
 import { closeAfter, respondToSocket, respond as write } from './respond.ts'
@@ -99,26 +99,7 @@ export function respond<P extends Principal>(
   to: ServerResponse | Duplex,
   decision: Refused | Preflight,
 ): void {
-  assertDecider(gate, 'respond')
-  assertRequest(request, 'respond')
-  if (typeof decision?.outcome !== 'string' || !(decision.outcome === 'preflight' || 'code' in decision)) {
-    throw new TypeError(
-      'respond: the fourth argument must be a refusal or a preflight; `allow` and `defer` are answered by the application.',
-    )
-  }
-  const rendered = gate.render(decision, requestOf(request))
-  if (typeof (to as Partial<ServerResponse>)?.setHeader === 'function') {
-    const response = to as ServerResponse
-    if (kindOf(request) === 'upgrade') closeAfter(response)
-    write(response, rendered)
-  } else if (typeof (to as Partial<Duplex>)?.destroy === 'function') {
-    const socket = to as Duplex
-    // A reset while the answer is written must not end the process.
-    socket.on('error', () => {})
-    respondToSocket(socket, rendered, gate.clock)
-  } else {
-    throw new TypeError("respond: the third argument must be Node's response, or the socket of an upgrade.")
-  }
+  answer('respond', gate, request, to, decision)
 }
 
 /**
@@ -136,12 +117,47 @@ export function refuse<P extends Principal>(
   code: RefusalCode,
   options: RefuseOptions = {},
 ): void {
-  if (!Object.hasOwn(refusalCatalogue, code)) {
+  if (typeof code !== 'string' || !Object.hasOwn(refusalCatalogue, code)) {
     throw new TypeError(
-      `refuse: ${JSON.stringify(code)} is no refusal code; \`refusalCodes\` of upgate lists them.`,
+      `refuse: ${typeof code === 'string' ? JSON.stringify(code) : nameOf(code)} is no refusal code; \`refusalCodes\` of upgate lists them.`,
     )
   }
   assertKnownOptions('refuse', options, ['detail', 'retryAfter'])
   const { detail, retryAfter } = options
-  respond(gate, request, to, refusal(code, { detail, retryAfter }))
+  if (detail !== undefined && (typeof detail !== 'string' || detail === '')) {
+    throw new TypeError('refuse: `detail` must be a sentence for the client.')
+  }
+  if (retryAfter !== undefined && !(typeof retryAfter === 'number' && retryAfter >= 0)) {
+    throw new TypeError('refuse: `retryAfter` must be a number of seconds.')
+  }
+  answer('refuse', gate, request, to, refusal(code, { detail, retryAfter }))
+}
+
+function answer<P extends Principal>(
+  where: string,
+  gate: Decider<P> & Pick<Gate<P>, 'clock'>,
+  request: IncomingMessage,
+  to: ServerResponse | Duplex,
+  decision: Refused | Preflight,
+): void {
+  assertDecider(gate, where)
+  assertRequest(request, where)
+  if (typeof decision?.outcome !== 'string' || !(decision.outcome === 'preflight' || 'code' in decision)) {
+    throw new TypeError(
+      `${where}: the fourth argument must be a refusal or a preflight; \`allow\` and \`defer\` are answered by the application.`,
+    )
+  }
+  const rendered = gate.render(decision, requestOf(request))
+  if (typeof (to as Partial<ServerResponse>)?.setHeader === 'function') {
+    const response = to as ServerResponse
+    if (kindOf(request) === 'upgrade') closeAfter(response)
+    write(response, rendered)
+  } else if (typeof (to as Partial<Duplex>)?.destroy === 'function') {
+    const socket = to as Duplex
+    // A reset while the answer is written must not end the process.
+    socket.on('error', () => {})
+    respondToSocket(socket, rendered, gate.clock)
+  } else {
+    throw new TypeError(`${where}: the third argument must be Node's response, or the socket of an upgrade.`)
+  }
 }

@@ -47,6 +47,7 @@ const logger = { warn() {}, error() {} }
 const run = (): void => {}
 const randomBytes = (size: number): Uint8Array => new Uint8Array(size)
 const request = new IncomingMessage(new Socket())
+Object.assign(request, { method: 'GET', url: '/' })
 const response = new ServerResponse(request)
 gate.remember(request, { outcome: 'allow' } as never)
 const store = main.memoryStore()
@@ -262,6 +263,16 @@ const samples: Record<string, Sample> = {
   koaGate: { good: () => [gate] },
   httpGate: { good: () => [gate, run], also: { 1: ['function'] } },
   clientAddressOf: { good: () => [gate, request] },
+  requestOf: { good: () => [request] },
+  decide: { good: () => [gate, request] },
+  explain: { good: () => [gate, request] },
+  respond: { good: () => [gate, request, response, { outcome: 'preflight', headers: [] }] },
+  refuse: {
+    good: () => [gate, request, response, 'auth_required', {}],
+    options: 4,
+    full: { detail: 'The queue is full.', retryAfter: 5 },
+    also: { 4: ['undefined'] },
+  },
   endStreams: { good: () => [gate] },
   endWithCredential: {
     good: () => [gate, request, response, {}],
