@@ -73,6 +73,8 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
 
       program = await startProgram({
         dataDir: data.path,
+        // The account above was made with one.
+        realHashes: true,
         env: { ADMIN_EMAIL: undefined, ADMIN_PASSWORD: undefined },
       })
       visitor = new Visitor(program.origin)
