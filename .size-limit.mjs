@@ -8,7 +8,7 @@ const budgets = {
   './cloudflare-access': '10.4 kB',
   './express': '3.8 kB',
   './koa': '3.8 kB',
-  './node': '5.8 kB',
+  './node': '7 kB',
   './oauth': '3.5 kB',
   './protocol': '1.5 kB',
   './redis': '7.5 kB',
