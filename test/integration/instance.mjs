@@ -22,7 +22,9 @@ const gate = createGate({
   logger: { warn() {}, error: console.error },
 })
 const server = createServer()
-guardServer(server, gate, { sockets: { '/ws': new WebSocketServer({ noServer: true }) } })
+const wss = new WebSocketServer({ noServer: true })
+wss.on('connection', () => {}) // The sockets only have to be there: an owner without a listener is answered 503.
+guardServer(server, gate, { sockets: { '/ws': wss } })
 server.listen(0, '127.0.0.1')
 await once(server, 'listening')
 const address = server.address()
