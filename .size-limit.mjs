@@ -13,6 +13,7 @@ const budgets = {
   './protocol': '1.5 kB',
   './redis': '7.5 kB',
   './sql': '9.2 kB',
+  './store': '7 kB',
   './testing': '7.9 kB',
   './ws': '32.5 kB',
 }

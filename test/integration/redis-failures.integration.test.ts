@@ -1,18 +1,10 @@
 // Needs Redis.
 import { randomBytes } from 'node:crypto'
-import {
-  claimSecret,
-  composeStores,
-  createServices,
-  deviceCredential,
-  type FailureCount,
-  type FailurePart,
-  memoryStore,
-  type Services,
-  type Store,
-} from 'upgate'
+import { claimSecret, composeStores, createServices, memoryStore, type Services, type Store } from 'upgate'
 import { redisFailures, redisTickets } from 'upgate/redis'
-import { failureContract, manualClock } from 'upgate/testing'
+import { type FailureCount, type FailurePart, failureContract } from 'upgate/store'
+import { manualClock } from 'upgate/testing'
+import { deviceCredential } from 'upgate/ws'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { proxyTo, type Way } from './proxy.ts'
 import { clear, command, keysOf, testRedisUrl } from './redis.ts'

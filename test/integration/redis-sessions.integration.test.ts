@@ -2,7 +2,7 @@
 import { composeStores, createServices, memoryStore, type Store } from 'upgate'
 import { redisSessions, redisTickets } from 'upgate/redis'
 import { postgresStore } from 'upgate/sql'
-import { storeContract } from 'upgate/testing'
+import { storeContract } from 'upgate/store'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { clear, command, database, keysOf, testRedisUrl } from './redis.ts'
 import { dropSchema, postgresAnswers, postgresUrl, redisAnswers, redisUrl, uniqueName } from './services.ts'

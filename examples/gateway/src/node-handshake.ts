@@ -1,5 +1,5 @@
-import type { Handshake } from 'upgate'
 import { closeCodes } from 'upgate/protocol'
+import type { Handshake } from 'upgate/ws'
 import { connectFrame } from 'upgate/ws'
 
 /**

@@ -1,4 +1,5 @@
-import type { Handshake, RuleOptions } from 'upgate'
+import type { RuleOptions } from 'upgate'
+import type { Handshake } from 'upgate/ws'
 import { scopes } from './scopes.ts'
 
 /** Names of the schemes, as they stand in the rules. */

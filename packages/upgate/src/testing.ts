@@ -1,5 +1,3 @@
 export { asPrincipal, type TestPrincipal } from './testing/as-principal.ts'
 export { type AssertGuardedOptions, assertGuarded } from './testing/assert-guarded.ts'
-export { type FailureFixture, failureContract } from './testing/contracts/failure-contract.ts'
-export { type StoreFixture, storeContract, type TestFunction } from './testing/contracts/store-contract.ts'
 export { type ManualClock, manualClock } from './testing/manual-clock.ts'

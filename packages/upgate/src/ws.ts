@@ -1,4 +1,17 @@
 export type { Refused } from './core/contract/decision.ts'
+export { type DeviceProof, type DeviceWish, deviceCredential } from './core/contract/device-proof.ts'
+export type {
+  Acceptance,
+  Declared,
+  Dropped,
+  Frame,
+  Handshake,
+  HandshakeContext,
+  HandshakeRefresh,
+  HandshakeStep,
+  Refusal,
+  RefusalFrames,
+} from './core/contract/handshake.ts'
 export { type GuardedServer, type GuardServerOptions, guardServer } from './ws/guard/guard-server.ts'
 export { type ConnectFrameOptions, connectFrame } from './ws/handshakes/connect-frame.ts'
 export {

@@ -1,5 +1,5 @@
 import type { Express, Request } from 'express'
-import type { Session } from 'upgate'
+import type { SessionInfo } from 'upgate'
 import { browserOf } from '../browser-label.ts'
 import { type Context, callerOf, labelOf } from '../context.ts'
 import { ProblemError } from '../http/problem.ts'
@@ -71,7 +71,7 @@ const unknownSession = new ProblemError({
   action: 'List your sessions and use one of their ids.',
 })
 
-function viewOf(session: Session, current: string | undefined): SessionView {
+function viewOf(session: SessionInfo, current: string | undefined): SessionView {
   return {
     id: session.id,
     browser: browserOf(session.label),

@@ -117,7 +117,7 @@ export interface Accounts {
 }
 
 /** A session as services show it: without its digest. */
-export interface Session {
+export interface SessionInfo {
   readonly id: string
   readonly accountId: string
   readonly createdAt: number
@@ -148,7 +148,7 @@ export interface Sessions {
    * `undefined` when the account is unknown or disabled.
    */
   create(accountId: string, options?: NewSession): Promise<IssuedSession | undefined>
-  list(accountId: string): Promise<readonly Session[]>
+  list(accountId: string): Promise<readonly SessionInfo[]>
   /** Ends one session and its live sockets. False when there was none. */
   revoke(id: string, reason?: RevocationReason): Promise<boolean>
   /**
@@ -169,7 +169,7 @@ export interface Sessions {
 export interface IssuedSession {
   /** The secret. It is not stored and cannot be shown again. */
   readonly token: string
-  readonly session: Session
+  readonly session: SessionInfo
 }
 
 /** Why nothing was rotated. */

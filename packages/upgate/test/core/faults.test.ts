@@ -2,7 +2,7 @@
 import {
   type AuditEvent,
   createGate,
-  type Defer,
+  type DecisionOf,
   fromMiddleware,
   fromRequest,
   type Gate,
@@ -149,7 +149,7 @@ describe('a scheme that throws', () => {
     ]
     for (const [hook, broken] of cases) {
       const s = stage({ schemes: [keyScheme({}, broken)] })
-      const deferred = (await s.gate.decide(upgrade('/ws'))) as Defer
+      const deferred = (await s.gate.decide(upgrade('/ws'))) as DecisionOf<'defer'>
       const answer = await s.gate.resume(deferred, inBand)
       expect(answer, hook).toMatchObject({ outcome: 'unavailable', code: 'unavailable', scheme: 'key' })
       expect(s.lines, hook).toMatchObject([{ fields: { scheme: 'key', hook } }])
@@ -263,7 +263,9 @@ describe('functions given to schemes', () => {
       // HTTP never refuses on a deferred path for what concerns the credential.
       const deferred = await s.gate.decide(upgrade('/ws', { ...headers, origin }))
       expect(deferred.outcome).toBe('defer')
-      expect(await s.gate.resume(deferred as Defer, inBand)).toMatchObject({ code: 'unavailable' })
+      expect(await s.gate.resume(deferred as DecisionOf<'defer'>, inBand)).toMatchObject({
+        code: 'unavailable',
+      })
     }
   })
 })
@@ -521,7 +523,7 @@ describe('credentials in an exception', () => {
             },
           ],
         })
-        const deferred = (await s.gate.decide(upgrade('/ws'))) as Defer
+        const deferred = (await s.gate.decide(upgrade('/ws'))) as DecisionOf<'defer'>
         expect(await s.gate.resume(deferred, { credential })).toMatchObject({ code: 'unavailable' })
         expect(s.told()).toContain('cannot read [redacted]')
         expect(s.told()).not.toContain('9f8e')
@@ -531,7 +533,7 @@ describe('credentials in an exception', () => {
 
   it('that cannot be read at all hide the text, and change no decision', async () => {
     const s = stage({ schemes: [keyScheme({}, { claims: boom })] })
-    const deferred = (await s.gate.decide(upgrade('/ws'))) as Defer
+    const deferred = (await s.gate.decide(upgrade('/ws'))) as DecisionOf<'defer'>
     const value = {
       get secret() {
         return boom()

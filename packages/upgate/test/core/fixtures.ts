@@ -1,15 +1,6 @@
-import type {
-  AuthRequest,
-  Clock,
-  Gate,
-  GateOptions,
-  Handshake,
-  Logger,
-  Principal,
-  Scheme,
-  Verification,
-} from 'upgate'
+import type { AuthRequest, Clock, Gate, GateOptions, Logger, Principal, Scheme, Verification } from 'upgate'
 import { createGate } from 'upgate'
+import type { Handshake } from 'upgate/ws'
 
 /** A principal with only what a test cares about. */
 export function person(id: string, extra: Partial<Principal> = {}): Principal {

@@ -9,6 +9,7 @@ import * as oauth from 'upgate/oauth'
 import * as protocol from 'upgate/protocol'
 import * as redis from 'upgate/redis'
 import * as sql from 'upgate/sql'
+import * as storeEntry from 'upgate/store'
 import * as testing from 'upgate/testing'
 import * as ws from 'upgate/ws'
 import { describe, expect, it } from 'vitest'
@@ -28,6 +29,7 @@ const entries: Record<string, object> = {
   protocol,
   redis,
   sql,
+  storeEntry,
   testing,
   ws,
 }
@@ -227,6 +229,9 @@ const samples: Record<string, Sample> = {
   },
   cookieMayBeSecure: { good: () => ['http://localhost'] },
   safeNext: { good: () => ['/'], also: { 0: ['anything'] } },
+  busMessage: { good: () => [1], also: { 0: ['number'] } },
+  // Whatever is said on the channel: what is no announcement is none.
+  sequenceIn: { good: () => ['upgate:1:1'], also: { 0: ['anything'] } },
   isStoreUnavailable: { good: () => [new Error('x')], also: { 0: ['anything'] } },
   deviceCookie: {
     good: () => [{}],

@@ -9,7 +9,6 @@ import {
   createServices,
   deviceKey,
   deviceToken,
-  type Handshake,
   memoryStore,
   type Principal,
   type Scheme,
@@ -18,7 +17,7 @@ import {
 } from 'upgate'
 import { deviceAuthText } from 'upgate/protocol'
 import { type ManualClock, manualClock } from 'upgate/testing'
-import { guardServer, upgateHandshake } from 'upgate/ws'
+import { guardServer, type Handshake, upgateHandshake } from 'upgate/ws'
 import { WebSocket, WebSocketServer } from 'ws'
 
 export const origin = 'https://gateway.example.com'

@@ -1,4 +1,5 @@
-import { type FailureStore, memoryStore, password, type Services, type Store, StoreUnavailable } from 'upgate'
+import { memoryStore, password, type Services, type Store } from 'upgate'
+import { type FailureStore, StoreUnavailable } from 'upgate/store'
 import { manualClock } from 'upgate/testing'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createFailureTable, type FailureTable } from '../../src/services/accounts/failures.ts'

@@ -12,10 +12,10 @@ import {
   type Principal,
   type Store,
   sessionCookie,
-  type TicketRecord,
   ticket,
 } from 'upgate'
 import { ticketEndpoint } from 'upgate/node'
+import type { TicketRecord } from 'upgate/store'
 import { manualClock } from 'upgate/testing'
 import { guardServer, upgateHandshake } from 'upgate/ws'
 import { afterEach, describe, expect, test } from 'vitest'

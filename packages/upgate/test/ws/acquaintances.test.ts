@@ -1,4 +1,5 @@
-import { memoryStore, type Store, StoreUnavailable } from 'upgate'
+import { memoryStore, type Store } from 'upgate'
+import { StoreUnavailable } from 'upgate/store'
 import { type AcquaintanceOptions, createQuarantine, type QuarantineOptions } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
 import { manualClock } from '../../src/testing/manual-clock.ts'

@@ -6,12 +6,11 @@ import {
   createGate,
   createServices,
   deviceToken,
-  type Handshake,
   memoryStore,
   sessionCookie,
   type Verification,
 } from 'upgate'
-import { connectFrame, guardServer, jsonFrame, upgateHandshake } from 'upgate/ws'
+import { connectFrame, guardServer, type Handshake, jsonFrame, upgateHandshake } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
 import {

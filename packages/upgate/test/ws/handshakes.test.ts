@@ -1,4 +1,4 @@
-import type { HandshakeContext, Principal, Refusal } from 'upgate'
+import type { Principal } from 'upgate'
 import {
   adviceFor,
   authFrame,
@@ -7,6 +7,7 @@ import {
   parseServerFrame,
   refusalCodes,
 } from 'upgate/protocol'
+import type { HandshakeContext, Refusal } from 'upgate/ws'
 import { connectFrame, jsonFrame, upgateHandshake } from 'upgate/ws'
 import { describe, expect, it } from 'vitest'
 

@@ -5,7 +5,6 @@ import {
   type AuditEvent,
   createGate,
   type Gate,
-  type Handshake,
   type Principal,
   type Revocation,
   type RevocationReason,
@@ -15,7 +14,13 @@ import {
   type Verification,
 } from 'upgate'
 import { type ManualClock, manualClock } from 'upgate/testing'
-import { createQuarantine, jsonFrame, type Quarantine, type QuarantineOptions } from 'upgate/ws'
+import {
+  createQuarantine,
+  type Handshake,
+  jsonFrame,
+  type Quarantine,
+  type QuarantineOptions,
+} from 'upgate/ws'
 import { type ServerOptions, WebSocket, WebSocketServer } from 'ws'
 import { NodeRequest } from '../../src/node/request.ts'
 import { respondToSocket } from '../../src/node/respond.ts'

@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net'
-import type { Handshake, Verification } from 'upgate'
+import type { Verification } from 'upgate'
+import type { Handshake } from 'upgate/ws'
 import { upgateHandshake } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { WebSocket } from 'ws'

@@ -84,6 +84,17 @@ export type Refused = Challenge | Forbid | Throttle | Unavailable | Invalid
 /** What to do with a request, as a value. A `switch` over `outcome` is exhaustive. */
 export type Decision<P extends Principal = Principal> = Allow<P> | Defer<P> | Preflight | Refused
 
+/**
+ * One sort of decision, by its outcome.
+ *
+ * @example
+ * function onAllowed(decision: DecisionOf<'allow'>): void {}
+ */
+export type DecisionOf<O extends Decision['outcome'], P extends Principal = Principal> = Extract<
+  Decision<P>,
+  { readonly outcome: O }
+>
+
 /** What a handshake hands to `gate.resume`. */
 export interface InBand {
   readonly credential: Credential

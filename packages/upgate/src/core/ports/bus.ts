@@ -16,12 +16,20 @@ export interface RevocationBus {
 
 const format = /^upgate:1:(\d{1,15})$/
 
-/** An announcement as text. */
+/**
+ * Writes an announcement as text, for a bus that carries text.
+ *
+ * @param sequence - number of the newest revocation, from 0
+ * @throws TypeError for anything but a whole number
+ */
 export function busMessage(sequence: number): string {
+  if (!Number.isSafeInteger(sequence) || sequence < 0) {
+    throw new TypeError('busMessage: the sequence must be a whole number, from 0.')
+  }
   return `upgate:1:${sequence}`
 }
 
-/** The number in an announcement; `undefined` for whatever else is said on the channel. */
+/** Reads the number in an announcement; answers `undefined` for any other message on the channel. */
 export function sequenceIn(message: unknown): number | undefined {
   const match = typeof message === 'string' && message.length < 32 ? format.exec(message) : null
   return match === null ? undefined : Number(match[1])

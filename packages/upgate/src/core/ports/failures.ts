@@ -11,7 +11,7 @@ export interface FailureCount {
 }
 
 /** Whether an attempt may be made. */
-export type Attempt =
+export type FailureAttempt =
   | {
       readonly allowed: false
       /** Seconds. */
@@ -43,7 +43,7 @@ export interface FailureStore {
    *
    * @param dryRun - answers and changes nothing
    */
-  begin(counts: readonly FailureCount[], dryRun?: boolean): MaybePromise<Attempt>
+  begin(counts: readonly FailureCount[], dryRun?: boolean): MaybePromise<FailureAttempt>
 }
 
 /** What every implementation goes by, in milliseconds. */

@@ -1,13 +1,13 @@
 import { isPromiseLike } from '../../core/async/maybe-promise.ts'
 import type { Clock } from '../../core/ports/clock.ts'
-import type { Attempt, FailureCount, FailureStore } from '../../core/ports/failures.ts'
+import type { FailureAttempt, FailureCount, FailureStore } from '../../core/ports/failures.ts'
 import type { Logger } from '../../core/ports/logger.ts'
 import { createFailureTable } from './failures.ts'
 
 /** Counts of failures as the services use them. Never rejects. */
 export interface Failures {
   /** `undefined` = too many attempts wait for the shared counts already. */
-  begin(counts: readonly FailureCount[], dryRun?: boolean): Promise<Attempt | undefined>
+  begin(counts: readonly FailureCount[], dryRun?: boolean): Promise<FailureAttempt | undefined>
 }
 
 /** Milliseconds between one loss of the shared counts and the next that is worth a line. */
@@ -66,7 +66,10 @@ export function createFailures(options: {
         asking -= 1
       }
 
-      function end(attempt: Attempt & { allowed: true }, result: Parameters<typeof attempt.end>[0]): void {
+      function end(
+        attempt: FailureAttempt & { allowed: true },
+        result: Parameters<typeof attempt.end>[0],
+      ): void {
         // Whom this instance knows, it must know without the others, too.
         if (result === 'succeeded' && dryRun !== true && counts[0] !== undefined) own.remember(counts[0].key)
         try {

@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/ports/clock.ts'
 import {
-  type Attempt,
+  type FailureAttempt,
   type FailureCount,
   type FailureStore,
   failureRules,
@@ -8,7 +8,7 @@ import {
 
 /** Counts of this process. */
 export interface FailureTable extends FailureStore {
-  begin(counts: readonly FailureCount[], dryRun?: boolean): Attempt
+  begin(counts: readonly FailureCount[], dryRun?: boolean): FailureAttempt
   /** Notes that this key succeeded, here or elsewhere. */
   remember(key: string): void
   readonly size: number

@@ -12,7 +12,7 @@ import { createId, createToken, parseToken } from '../../crypto/tokens.ts'
 import type { OwnAccounts } from '../accounts/accounts.ts'
 import { inOneLine } from '../record-input.ts'
 import type { OwnRevocations } from '../revocations/revocations.ts'
-import type { Session, Sessions } from '../types.ts'
+import type { SessionInfo, Sessions } from '../types.ts'
 import { checkOverlap, refused, rotationPending } from './rotation.ts'
 import type { TokenVerifier } from './token-verifier.ts'
 import type { Touches } from './touches.ts'
@@ -52,7 +52,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     await sessions.purge(now, now - idle)
   }
 
-  function shown(record: SessionRecord): Session {
+  function shown(record: SessionRecord): SessionInfo {
     const { id, accountId, createdAt, lastSeenAt, label, clientAddress } = record
     const endsAt = record.expiresAt
     const expiresAt = Math.min(endsAt, lastSeenAt + idle)

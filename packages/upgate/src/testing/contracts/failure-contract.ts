@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Attempt, FailureCount, FailureStore } from '../../core/ports/failures.ts'
+import type { FailureAttempt, FailureCount, FailureStore } from '../../core/ports/failures.ts'
 import { type ManualClock, manualClock } from '../manual-clock.ts'
 import { assertContract, type TestFunction } from './store-contract.ts'
 
@@ -198,7 +198,7 @@ export function failureContract(
   })
 }
 
-type Allowed = Extract<Attempt, { allowed: true }>
+type Allowed = Extract<FailureAttempt, { allowed: true }>
 
 async function begin(store: FailureStore, counts: readonly FailureCount[] = [pair]): Promise<Allowed> {
   const attempt = await store.begin(counts)

@@ -1,0 +1,55 @@
+/**
+ * For authors of stores and buses: the ports, their records, and the suites that every implementation passes.
+ *
+ * @module
+ */
+
+// The store, port by port.
+
+export type { AcquaintanceRecord, AcquaintanceStore } from './core/ports/acquaintances.ts'
+// The bus.
+
+export { busMessage, type RevocationBus, sequenceIn } from './core/ports/bus.ts'
+// What both are given.
+
+export type { Clock, Timer } from './core/ports/clock.ts'
+export type { FailureAttempt, FailureCount, FailureStore } from './core/ports/failures.ts'
+export { failureRules } from './core/ports/failures.ts'
+export type { Logger } from './core/ports/logger.ts'
+export type {
+  InvitationRecord,
+  PairingAnswer,
+  PairingGrant,
+  PairingIntroduction,
+  PairingLimit,
+  PairingRecord,
+  PairingState,
+  PairingStore,
+  PairingTerms,
+} from './core/ports/pairings.ts'
+export type { Revocation, RevocationReason, RevocationSelector } from './core/ports/revocations.ts'
+export {
+  type AccountRecord,
+  type AccountStore,
+  isStoreUnavailable,
+  type RememberingStore,
+  type RevocationDraft,
+  type RevocationLog,
+  type SecretStore,
+  type SessionDigests,
+  type SessionRecord,
+  type SessionStore,
+  type Store,
+  type StoreErrorCode,
+  StoreUnavailable,
+  type TokenStore,
+  type Touch,
+} from './core/ports/stores.ts'
+export type { TicketRecord, TicketStore } from './core/ports/tickets.ts'
+export type { TokenRecord } from './core/ports/token-record.ts'
+export type { FailurePart, SessionPart, StoreParts, TicketPart } from './stores/compose.ts'
+
+// The suites.
+
+export { type FailureFixture, failureContract } from './testing/contracts/failure-contract.ts'
+export { type StoreFixture, storeContract, type TestFunction } from './testing/contracts/store-contract.ts'
