@@ -17,7 +17,7 @@ dieWithChildren(2000)
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
 
 const packed = await Promise.all(publishedPackages().map((published) => pack(published)))
-for (const { name, files } of packed) checkFiles(name, files)
+for (const each of packed) checkFiles(each)
 await Promise.all([
   lint(packed),
   ...readdirSync(consumers).map((consumer) => checkConsumer(consumer, packed)),
@@ -62,24 +62,20 @@ async function lint(packed) {
   }
 }
 
-/**
- * @param {string} name
- * @param {string[]} files
- */
-function checkFiles(name, files) {
+/** @param {Packed} packed */
+function checkFiles({ name, source, files }) {
   for (const file of ['package.json', 'README.md', 'LICENSE']) {
     if (!files.includes(file)) problems.push(`${name}: ${file} is missing from the tarball`)
   }
   for (const file of files) {
     if (/\.tsbuildinfo$|(^|\/)test\/|\.test\.|(^|\/)tsconfig/.test(file))
       problems.push(`${name}: ${file} does not belong in the tarball`)
-    // A source map or declaration map that points at a missing source is worse than none.
-    if (
-      /^dist\/.*\.js$/.test(file) &&
-      !files.includes(file.replace(/^dist\//, 'src/').replace(/\.js$/, '.ts'))
-    ) {
+    // The declarations have the docstrings, and the JavaScript is the source without its types, comments included:
+    // maps and sources would be three quarters of the tarball, and say nothing more.
+    if (/\.map$|^src\//.test(file)) problems.push(`${name}: ${file} does not belong in the tarball`)
+    const module = /^dist\/(.*)\.js$/.exec(file)?.[1]
+    if (module !== undefined && !existsSync(join(source, 'src', `${module}.ts`)))
       problems.push(`${name}: ${file} has no source any more: remove dist and build again`)
-    }
   }
 }
 
@@ -94,8 +90,8 @@ async function checkConsumer(name, packed) {
   const target = join(folder, name)
   mkdirSync(target)
   cpSync(source, target, { recursive: true })
-  /** @type {{ with: string[], cannotImport: string[], compilers: string[] }} */
-  const { with: extra, cannotImport, compilers } = readJson(join(source, 'consumer.json'))
+  /** @type {{ type?: string, with: string[], cannotImport: string[], compilers: string[] }} */
+  const { type = 'module', with: extra, cannotImport, compilers } = readJson(join(source, 'consumer.json'))
   // In the versions that were tested, which npm has in its cache; what it lacks there it asks the registry for.
   const dependencies = versionsOf(extra, join(root, 'test'))
   const overrides = Object.fromEntries(
@@ -104,7 +100,7 @@ async function checkConsumer(name, packed) {
       versionsOf(Object.keys(manifest.dependencies ?? {}), source),
     ]),
   )
-  const manifest = { private: true, type: 'module', dependencies, overrides }
+  const manifest = { private: true, type, dependencies, overrides }
   writeFileSync(join(target, 'package.json'), JSON.stringify(manifest))
   const flags = ['--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
   const [command, args] = npm(['install', ...flags, ...packed.map(({ tarball }) => tarball)])
@@ -121,7 +117,7 @@ async function checkConsumer(name, packed) {
     join(target, 'types.ts'),
     typed.map((entry, n) => `export type * as entry${n} from '${entry}'\n`).join(''),
   )
-  await must(`consumer ${name}: import every entry`, runNode('imports.mjs', [], { cwd: target }))
+  await must(`consumer ${name}: import and require every entry`, runNode('imports.mjs', [], { cwd: target }))
   for (const compiler of compilers) {
     const tsc = join(find(compiler, join(root, 'test')), 'bin', 'tsc')
     await must(`consumer ${name}: ${compiler}`, runNode(tsc, ['-p', '.'], { cwd: target }))
@@ -134,12 +130,19 @@ async function checkConsumer(name, packed) {
  * @param {string[]} cannotImport Entries whose optional peer is not installed: they must say so by its name
  */
 function importer(entries, cannotImport) {
-  return `const refused = ${JSON.stringify(cannotImport)}
+  return `import { createRequire } from 'node:module'
+const require = createRequire(import.meta.url)
+const refused = ${JSON.stringify(cannotImport)}
 for (const entry of ${JSON.stringify(entries)}) {
   try {
-    const names = Object.keys(await import(entry))
+    const module = await import(entry)
+    const names = Object.keys(module)
     if (refused.includes(entry)) throw new Error(entry + ' was expected to miss an optional peer')
     if (names.length === 0) throw new Error(entry + ' exports nothing')
+    // The same module and not a second copy: two of them would not know each other's gates.
+    const required = require(entry)
+    const other = names.find((name) => required[name] !== module[name])
+    if (other !== undefined) throw new Error(entry + ' gives CommonJS another ' + other)
   } catch (error) {
     if (!refused.includes(entry) || error.code !== 'ERR_MODULE_NOT_FOUND') throw error
   }
