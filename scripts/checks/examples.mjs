@@ -111,5 +111,8 @@ function documentation() {
       encoding: 'utf8',
     },
   )
-  return listed.split('\0').filter((file) => file !== '' && existsSync(join(root, file)))
+  // The reference prints declarations, and what docstrings show of a program.
+  return listed
+    .split('\0')
+    .filter((file) => file !== '' && !file.startsWith('docs/api/') && existsSync(join(root, file)))
 }

@@ -21,6 +21,10 @@ export const checks = [
   { name: 'knip', work: () => node('knip', ['--no-progress']) },
   { name: 'size', work: () => node('size-limit', []) },
   { name: 'lint', work: () => node('@biomejs/biome', ['check', '--error-on-warnings', '.'], 'biome') },
+  {
+    name: 'reference',
+    work: () => runNode(join(root, 'scripts', 'reference.mjs'), ['--check'], { cwd: root }),
+  },
   { name: 'links', work: () => own('links.mjs') },
   { name: 'portable', work: () => own('portable.mjs') },
 ]

@@ -1,6 +1,10 @@
 /**
  * The gate, its schemes, and the services that keep what they verify.
  *
+ * @example
+ * const { keys } = createServices({ store: memoryStore() })
+ * const gate = createGate({ schemes: [apiKey({ keys })], rules: [{ path: '/health', access: 'public' }] })
+ *
  * @module
  */
 

@@ -1,3 +1,9 @@
+/**
+ * Upgate in front of Koa 2 and 3.
+ *
+ * @module
+ */
+
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isPromiseLike } from './core/async/maybe-promise.ts'
 import type { Decider } from './core/contract/gate.ts'

@@ -1,3 +1,9 @@
+/**
+ * Codes and frames of the minimal protocol, for clients. It needs nothing, and runs in browsers.
+ *
+ * @module
+ */
+
 import { type RefusalCode, refusalCodes } from './core/contract/codes.ts'
 
 export { type RefusalCode, refusalCodes }

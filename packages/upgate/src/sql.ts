@@ -1,3 +1,8 @@
+/**
+ * Stores and a bus in SQLite and PostgreSQL, by `kysely` with `libsql` or `pg`.
+ *
+ * @module
+ */
 export { type PostgresBusOptions, postgresBus } from './bus/postgres.ts'
 export type { RememberingStore } from './core/ports/stores.ts'
 export { type PostgresStoreOptions, postgresStore } from './stores/sql/postgres.ts'

@@ -1,3 +1,8 @@
+/**
+ * WebSockets: a guard for a whole server, the quarantine, and handshakes. `ws` 8 opens the sockets.
+ *
+ * @module
+ */
 export type { Refused } from './core/contract/decision.ts'
 export { type DeviceProof, type DeviceWish, deviceCredential } from './core/contract/device-proof.ts'
 export type {
