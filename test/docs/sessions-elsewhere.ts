@@ -15,13 +15,14 @@ export interface Program {
   readonly gate: Gate
 }
 
-/** A program of the guide, as printed, running on a free port. */
+/** A program of the guide, as printed, running on a free port; `nth` where a heading has several. */
 export async function run<P extends Program>(
   heading: string,
+  { guide: file = 'guide-sessions-elsewhere', nth = 0 } = {},
 ): Promise<{ program: P; stop(): Promise<void> }> {
-  const guide = readFileSync(new URL('../../docs/guide-sessions-elsewhere.md', import.meta.url), 'utf8')
+  const guide = readFileSync(new URL(`../../docs/${file}.md`, import.meta.url), 'utf8')
   const section = guide.split(/^## /m).find((each) => each.startsWith(`${heading}\n`)) ?? ''
-  const source = /^```[jt]s\n(\/\/ server\.(?:mjs|ts).*?)^```/ms.exec(section)?.[1]
+  const source = [...section.matchAll(/^```[jt]s\n(\/\/ server\.(?:mjs|ts).*?)^```/gms)][nth]?.[1]
   if (source === undefined) throw new Error(`the guide has no program under ${heading}`)
   const folder = mkdtempSync(fileURLToPath(new URL('tmp-', import.meta.url)))
   writeFileSync(`${folder}/server.mjs`, stripTypes(source))
