@@ -1,4 +1,4 @@
-// An application in CommonJS: what it imports is compiled to `require`, and Node requires the ES modules. TypeScript
+// An application in CommonJS: its imports are compiled to `require`, and Node requires the ES modules. TypeScript
 // before 5.8 does not believe that under `nodenext`, and has `await import('upgate')`.
 import { strictEqual } from 'node:assert'
 import { once } from 'node:events'
