@@ -167,6 +167,9 @@ function moduleComment(source) {
     .find((comment) => comment.startsWith('/**') && /@module\b/.test(comment))
 }
 
+/** What docstrings may say by tags, the text above them included. */
+const tags = new Set(['', 'module', 'param', 'returns', 'throws', 'example'])
+
 /**
  * A docstring as Markdown.
  *
@@ -185,6 +188,12 @@ function docstring(comment, inText) {
     const [, tag, rest = ''] = /^@(\w+)\s*(.*)$/.exec(line) ?? []
     if (tag === undefined) sections.at(-1)?.lines.push(line)
     else sections.push({ tag, lines: [rest] })
+  }
+  const unknown = sections.find(({ tag }) => !tags.has(tag))
+  if (unknown !== undefined) {
+    throw new Error(
+      `The reference knows no @${unknown.tag}: ${lines[0]} Say in scripts/lib/reference.mjs how it is printed.`,
+    )
   }
   const text = (/** @type {string[]} */ each) => inText(each.join('\n').trim())
   const of = (/** @type {string} */ tag) => sections.filter((section) => section.tag === tag)
