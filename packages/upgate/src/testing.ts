@@ -1,5 +1,5 @@
 /**
- * For tests: a clock that stands still, principals, contracts for stores, and a look at which paths are guarded.
+ * For tests: a clock that stands still, principals, and a look at which paths are guarded.
  *
  * @module
  */
