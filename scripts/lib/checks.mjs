@@ -25,6 +25,7 @@ export const checks = [
     name: 'reference',
     work: () => runNode(join(root, 'scripts', 'reference.mjs'), ['--check'], { cwd: root }),
   },
+  { name: 'rooms', work: () => own('rooms.mjs') },
   { name: 'links', work: () => own('links.mjs') },
   { name: 'portable', work: () => own('portable.mjs') },
 ]

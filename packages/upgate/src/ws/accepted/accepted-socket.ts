@@ -4,7 +4,7 @@ import type { Allow } from '../../core/contract/decision.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { describeFault } from '../../core/faults/fault-log.ts'
 import type { RevocationReason } from '../../core/ports/revocations.ts'
-import type { Keeper, Leaving } from '../quarantine/keeper.ts'
+import type { Accepted, Keeper, Leaving } from '../quarantine/keeper.ts'
 import type { Limits } from '../quarantine/limits.ts'
 import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
 import { emitAsUsual, intercept, isOpen, type OwnedSocket, owner, release } from '../socket/owner.ts'
@@ -249,7 +249,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     }
   }
 
-  #list(): Set<AcceptedSocket<P>> {
+  #list(): Set<Accepted> {
     return this.principal === undefined ? this.#keeper.anonymous : this.#keeper.accepted
   }
 

@@ -1,25 +1,56 @@
-import type { Refused } from '../../core/contract/decision.ts'
+import type { IncomingMessage } from 'node:http'
+import type { Allow, Refused } from '../../core/contract/decision.ts'
 import type { Handshake, Refusal } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { createFaultLog, type FaultLog } from '../../core/faults/fault-log.ts'
 import type { Secrets } from '../../core/faults/secrets.ts'
-import type { AcceptedSocket } from '../accepted/accepted-socket.ts'
-import { FirstFrames } from '../accepted/first-frames.ts'
-import { Refreshes } from '../accepted/refreshes.ts'
-import type { WebSocketServerLike } from '../socket/web-socket-like.ts'
+import type { WebSocketLike, WebSocketServerLike } from '../socket/web-socket-like.ts'
 import { type AcquaintanceOptions, Acquaintances } from './acquaintances.ts'
 import { Addresses, type Bucket } from './addresses.ts'
 import { Deadlines, type Waiting } from './deadlines.ts'
 import type { Limits } from './limits.ts'
 import type { HeaderShapes } from './request-snapshot.ts'
-import { Room } from './room.ts'
+import { type Occupant, Room } from './room.ts'
 import type { QuarantineGate } from './types.ts'
 import { Verifications } from './verifications.ts'
-import type { WaitingSocket } from './waiting-socket.ts'
 
 /** A socket whose close frame is sent: it is cut when the grace is over. */
 export interface Leaving extends Waiting {
   terminate(): void
+}
+
+/** A quarantined socket, as the lists see it. */
+export interface Quarantined extends Occupant, Waiting {
+  readonly verifying: boolean
+  /** Whether it is to be handed to this server. */
+  isOf(wss: WebSocketServerLike): boolean
+  leave(code: number, reason: string): void
+  /** The deadline has passed. */
+  overdue(wasVerifying: boolean): void
+}
+
+/** An accepted socket, as the lists see it. */
+export interface Accepted extends Leaving {
+  end(code: number, reason: string): void
+  giveUpDelivery(): void
+}
+
+/** The renewal of credentials, as accepted sockets see it. */
+export interface Renewals {
+  accepted(socket: Accepted, ws: WebSocketLike, request: IncomingMessage): void
+  released(socket: Accepted, ws: WebSocketLike): void
+  hears(socket: Accepted, ws: WebSocketLike, data: unknown, isBinary: boolean): boolean
+  closed(socket: Accepted): void
+}
+
+/** First frames after a 101 that HTTP's proof allowed, as accepted sockets see them. */
+export interface ExpectedFrames<P extends Principal> {
+  /** Refused ones that are held before their close frame. */
+  readonly held: Set<unknown>
+  expect(socket: Accepted, ws: WebSocketLike, request: IncomingMessage, decision: Allow<P>): void
+  takes(socket: Accepted, ws: WebSocketLike, data: unknown, isBinary: boolean): boolean
+  passed(socket: Accepted, ws: WebSocketLike): void
+  closed(socket: Accepted): void
 }
 
 /** What all sockets of a quarantine share: limits, counts and timers. */
@@ -31,19 +62,20 @@ export class Keeper<P extends Principal> {
   readonly acquaintances: Acquaintances | undefined
   readonly verifications: Verifications
   /** Waiting sockets of addresses without a recent success, in order of arrival; and the others. */
-  readonly strangers: Deadlines<WaitingSocket<P>>
-  readonly acquainted: Deadlines<WaitingSocket<P>>
+  readonly strangers: Deadlines<Quarantined>
+  readonly acquainted: Deadlines<Quarantined>
   /** Overdue, and looked at once more before they are closed. */
-  readonly overdue: Set<WaitingSocket<P>> = new Set()
-  readonly held: Set<WaitingSocket<P>> = new Set()
+  readonly overdue: Set<Quarantined> = new Set()
+  readonly held: Set<Quarantined> = new Set()
   readonly leaving: Deadlines<Leaving>
-  readonly accepted: Set<AcceptedSocket<P>> = new Set()
-  readonly anonymous: Set<AcceptedSocket<P>> = new Set()
+  readonly accepted: Set<Accepted> = new Set()
+  readonly anonymous: Set<Accepted> = new Set()
   /** Accepted sockets whose application has not yet listened for what came during verification. */
-  readonly unheard: Deadlines<AcceptedSocket<P>>
-  readonly refreshes: Refreshes<P>
-  readonly firstFrames: FirstFrames<P>
-  readonly room: Room<WaitingSocket<P>>
+  readonly unheard: Deadlines<Accepted>
+  /** Both are made with this keeper: `createQuarantine` hands them in before the first socket. */
+  refreshes!: Renewals
+  firstFrames!: ExpectedFrames<P>
+  readonly room: Room<Quarantined>
   readonly headerShapes: HeaderShapes = new Map()
   draining = false
   /** Called when the last socket has gone. */
@@ -64,11 +96,9 @@ export class Keeper<P extends Principal> {
       acquaintances === undefined ? undefined : new Acquaintances(acquaintances, clock, gate.logger)
     this.room = new Room(limits)
     this.verifications = new Verifications(this.addresses, clock, limits)
-    this.refreshes = new Refreshes(this)
-    this.firstFrames = new FirstFrames(this)
-    const expire = (due: readonly WaitingSocket<P>[]) => this.#expire(due)
-    this.strangers = new Deadlines<WaitingSocket<P>>(clock, () => this.#strangersDeadline(), expire)
-    this.acquainted = new Deadlines<WaitingSocket<P>>(clock, () => limits.deadline, expire)
+    const expire = (due: readonly Quarantined[]) => this.#expire(due)
+    this.strangers = new Deadlines<Quarantined>(clock, () => this.#strangersDeadline(), expire)
+    this.acquainted = new Deadlines<Quarantined>(clock, () => limits.deadline, expire)
     this.leaving = new Deadlines<Leaving>(
       clock,
       () => limits.closeGrace,
@@ -76,7 +106,7 @@ export class Keeper<P extends Principal> {
         for (const socket of due) socket.terminate()
       },
     )
-    this.unheard = new Deadlines<AcceptedSocket<P>>(
+    this.unheard = new Deadlines<Accepted>(
       clock,
       () => limits.deadline,
       (due) => {
@@ -149,7 +179,7 @@ export class Keeper<P extends Principal> {
     if (bucket !== this.addresses.unknown) this.acquaintances?.note(bucket.key)
   }
 
-  takeSlot(socket: WaitingSocket<P>): void {
+  takeSlot(socket: Quarantined): void {
     const relaxed = !this.#underPressure()
     this.room.take(socket)
     this.addresses.add(socket.bucket, 'sockets', 1)
@@ -157,13 +187,13 @@ export class Keeper<P extends Principal> {
     if (relaxed && this.#underPressure()) this.strangers.rearm()
   }
 
-  releaseSlot(socket: WaitingSocket<P>): void {
+  releaseSlot(socket: Quarantined): void {
     this.room.release(socket)
     this.addresses.add(socket.bucket, 'sockets', -1)
   }
 
   /** Takes a socket off the list of those that wait. */
-  stopWaiting(socket: WaitingSocket<P>): void {
+  stopWaiting(socket: Quarantined): void {
     if (!(socket.acquainted ? this.acquainted : this.strangers).delete(socket)) this.overdue.delete(socket)
   }
 
@@ -171,7 +201,7 @@ export class Keeper<P extends Principal> {
    * A blocked event loop runs the timer before it reads what has long arrived: two turns of the loop let a frame
    * that is already here be read first.
    */
-  #expire(due: readonly WaitingSocket<P>[]): void {
+  #expire(due: readonly Quarantined[]): void {
     const wasVerifying = due.map((socket) => socket.verifying)
     for (const socket of due) this.overdue.add(socket)
     setImmediate(() =>

@@ -3,6 +3,8 @@ import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import { assertGate } from '../../core/options/check-gate.ts'
 import { AcceptedSocket, type Place } from '../accepted/accepted-socket.ts'
+import { FirstFrames } from '../accepted/first-frames.ts'
+import { Refreshes } from '../accepted/refreshes.ts'
 import { type OwnedSocket, owner } from '../socket/owner.ts'
 import { upgrade } from '../socket/upgrade.ts'
 import type { Bucket } from './addresses.ts'
@@ -31,6 +33,9 @@ export function createQuarantine<P extends Principal>(
   assertGate(gate, 'createQuarantine', ['resume', 'remember'])
   const limits = resolveLimits(options)
   const keeper = new Keeper<P>(gate, limits, options.acquaintances)
+  const refreshes = new Refreshes(keeper)
+  keeper.refreshes = refreshes
+  keeper.firstFrames = new FirstFrames(keeper)
 
   function admitAllowed(admission: Admission<P>, decision: Allow<P>, place: Place): Refused | undefined {
     const { principal, rule } = decision
@@ -189,7 +194,7 @@ export function createQuarantine<P extends Principal>(
         typeof credential === 'string'
           ? { credential: { type: 'token', source: 'frame', value: credential } }
           : credential
-      return keeper.refreshes.renew(socket, request, inBand)
+      return refreshes.renew(socket, request, inBand)
     },
 
     acceptedAs(socket) {
