@@ -166,7 +166,7 @@ function assemble(parts: Parts): () => Promise<void> {
   const { nodes, presence, setupCode, acquaintances } = parts
   const session = sessionCookie({
     sessions: services.sessions,
-    name: 'gateway_session',
+    cookieName: 'gateway_session',
     sameSite: 'strict',
     secure: origins.every(cookieMayBeSecure),
     logger,

@@ -1,5 +1,5 @@
 import type { Scheme } from '../core/contract/credential.ts'
-import { checkBooleans, checkMethods, readOptions } from '../core/options/check-options.ts'
+import { checkBooleans, checkMethods, checkStrings, readOptions } from '../core/options/check-options.ts'
 import type { Keys } from '../services/types.ts'
 import type { ForeignTokens } from './bearer.ts'
 import { headerToken } from './header-token.ts'
@@ -12,6 +12,8 @@ export interface ApiKeyOptions {
   readonly bearer?: boolean
   /** Keys of another system by prefix, with what verifies them: `{ mk_: (key) => ... }`. */
   readonly foreign?: ForeignTokens
+  /** Name in rules and in `explain`; principals keep the scheme `api-key`. Default: `api-key`. */
+  readonly name?: string
 }
 
 /**
@@ -24,13 +26,22 @@ export interface ApiKeyOptions {
  * const gate = createGate({ schemes: [apiKey({ keys: services.keys })] })
  */
 export function apiKey(options: ApiKeyOptions): Scheme {
-  const names = ['keys', 'header', 'bearer', 'foreign']
-  const { keys, header = 'x-api-key', bearer = true, foreign } = readOptions('apiKey', options, names)
+  const names = ['keys', 'header', 'bearer', 'foreign', 'name']
+  const {
+    keys,
+    header = 'x-api-key',
+    bearer = true,
+    foreign,
+    name = 'api-key',
+  } = readOptions('apiKey', options, names)
   checkMethods('apiKey', 'keys', keys, ['verify', 'claims'], '`services.keys`')
   checkBooleans('apiKey', { bearer })
+  checkStrings('apiKey', { name })
   return headerToken({
     where: 'apiKey',
-    name: 'api-key',
+    name,
+    principalScheme: 'api-key',
+    yields: ['user', 'service'],
     noun: 'an API key',
     hint: 'api-key',
     header,

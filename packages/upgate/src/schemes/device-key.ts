@@ -6,7 +6,7 @@ import {
   deviceProofOf,
 } from '../core/contract/device-proof.ts'
 import type { Principal } from '../core/contract/principal.ts'
-import { checkMethods, readOptions, wrongOption } from '../core/options/check-options.ts'
+import { checkMethods, checkStrings, readOptions, wrongOption } from '../core/options/check-options.ts'
 import type { Pairing } from '../services/pairing/types.ts'
 import type { Devices } from '../services/types.ts'
 import { notOfThisForm } from './bearer.ts'
@@ -20,6 +20,8 @@ export interface DeviceKeyOptions {
    * admit the device, and adds nothing to what it is granted. Default: none.
    */
   readonly introducers?: readonly Scheme[]
+  /** Name in rules and in `explain`; principals keep the scheme `device-key`. Default: `device-key`, of `claimSecret` `device-claim`. */
+  readonly name?: string
 }
 
 /**
@@ -54,9 +56,15 @@ export function claimSecret(options: DeviceKeyOptions): Scheme {
   return proofScheme('claimSecret', 'device-claim', deviceClaimCredential, options)
 }
 
-function proofScheme(where: string, name: string, credentialName: string, options: DeviceKeyOptions): Scheme {
-  const names = ['pairing', 'devices', 'introducers']
-  const { pairing, devices, introducers = [] } = readOptions(where, options, names)
+function proofScheme(
+  where: string,
+  standardName: string,
+  credentialName: string,
+  options: DeviceKeyOptions,
+): Scheme {
+  const names = ['pairing', 'devices', 'introducers', 'name']
+  const { pairing, devices, introducers = [], name = standardName } = readOptions(where, options, names)
+  checkStrings(where, { name })
   checkMethods(where, 'pairing', pairing, ['prove', 'isBootstrapCode'], '`services.pairing`')
   checkMethods(where, 'devices', devices, ['verify', 'claims'], '`services.devices`')
   if (!Array.isArray(introducers)) {
@@ -98,6 +106,9 @@ function proofScheme(where: string, name: string, credentialName: string, option
 
   return {
     name,
+    yields: ['device'],
+    // Both ways prove a device of the pairing service, whose principals carry one scheme.
+    principalSchemes: ['device-key', name],
     ambient: false,
     claims: (credential) => credential.type === 'opaque' && credential.name === credentialName,
     verify(credential, context) {

@@ -1,5 +1,5 @@
 import type { Scheme } from '../core/contract/credential.ts'
-import { checkMethods, readOptions } from '../core/options/check-options.ts'
+import { checkMethods, checkStrings, readOptions } from '../core/options/check-options.ts'
 import type { Devices } from '../services/types.ts'
 import type { ForeignTokens } from './bearer.ts'
 import { headerToken } from './header-token.ts'
@@ -10,6 +10,8 @@ export interface DeviceTokenOptions {
   readonly header?: string | false
   /** Tokens of another system by prefix, with what verifies them: `{ mdt_: (token) => ... }`. */
   readonly foreign?: ForeignTokens
+  /** Name in rules and in `explain`; principals keep the scheme `device-token`. Default: `device-token`. */
+  readonly name?: string
 }
 
 /**
@@ -30,11 +32,15 @@ export function deviceToken(options: DeviceTokenOptions): Scheme {
     devices,
     header = false,
     foreign,
-  } = readOptions('deviceToken', options, ['devices', 'header', 'foreign'])
+    name = 'device-token',
+  } = readOptions('deviceToken', options, ['devices', 'header', 'foreign', 'name'])
   checkMethods('deviceToken', 'devices', devices, ['verify', 'claims'], '`services.devices`')
+  checkStrings('deviceToken', { name })
   return headerToken({
     where: 'deviceToken',
-    name: 'device-token',
+    name,
+    principalScheme: 'device-token',
+    yields: ['device'],
     noun: 'a device token',
     hint: 'device',
     header,

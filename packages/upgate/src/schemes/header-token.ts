@@ -6,6 +6,7 @@ import type {
   TokenCredential,
   Verification,
 } from '../core/contract/credential.ts'
+import type { PrincipalKind } from '../core/contract/principal.ts'
 import type { AuthRequest } from '../core/contract/request.ts'
 import type { RevocationFeed } from '../core/ports/revocations.ts'
 import { bearerOf, compileForeign, type ForeignTokens, headerName, notOfThisForm } from './bearer.ts'
@@ -13,6 +14,10 @@ import { bearerOf, compileForeign, type ForeignTokens, headerName, notOfThisForm
 export interface HeaderTokenOptions {
   readonly where: string
   readonly name: string
+  /** What the service's principals carry as `scheme`. */
+  readonly principalScheme: string
+  /** The kinds of the service's principals. */
+  readonly yields: readonly PrincipalKind[]
   /** `an API key`, for reasons. */
   readonly noun: string
   readonly hint: NonNullable<TokenCredential['hint']>
@@ -48,6 +53,9 @@ export function headerToken(options: HeaderTokenOptions): Scheme {
 
   return {
     name,
+    // What verifies tokens of another system may answer with any kind.
+    yields: options.foreign === undefined ? options.yields : ['user', 'device', 'service'],
+    principalSchemes: [options.principalScheme, name],
     ambient: false,
     ...(header === undefined ? {} : { headers: [header] }),
     ...(bearer ? { challenge: 'Bearer' } : {}),

@@ -7,6 +7,8 @@ export interface PasswordOptions {
   readonly accounts: Pick<Accounts, 'login' | 'revocations'>
   /** Email of the account meant where a protocol sends a password alone. Default: such passwords are refused. */
   readonly account?: string
+  /** Name in rules and in `explain`; principals keep the scheme `password`. Default: `password`. */
+  readonly name?: string
 }
 
 /** The scheme, with what a login page calls. */
@@ -27,11 +29,17 @@ export interface PasswordScheme extends Scheme {
  * if (answer.outcome === 'authenticated') await services.sessions.create(answer.principal.id)
  */
 export function password(options: PasswordOptions): PasswordScheme {
-  const { accounts, account } = readOptions('password', options, ['accounts', 'account'])
+  const {
+    accounts,
+    account,
+    name = 'password',
+  } = readOptions('password', options, ['accounts', 'account', 'name'])
   checkMethods('password', 'accounts', accounts, ['login'], '`services.accounts`')
-  checkStrings('password', { account })
+  checkStrings('password', { account, name })
   return {
-    name: 'password',
+    name,
+    yields: ['user'],
+    principalSchemes: ['password', name],
     ambient: false,
     claims: (credential) => credential.type === 'password',
     verify(credential, { clientAddress, dryRun }) {

@@ -7,7 +7,13 @@ import type {
   Verification,
 } from '../core/contract/credential.ts'
 import type { HeaderRecord } from '../core/contract/request.ts'
-import { checkBooleans, checkMethods, checkPorts, readOptions } from '../core/options/check-options.ts'
+import {
+  checkBooleans,
+  checkMethods,
+  checkPorts,
+  checkStrings,
+  readOptions,
+} from '../core/options/check-options.ts'
 import type { Logger } from '../core/ports/logger.ts'
 import type { RevocationFeed } from '../core/ports/revocations.ts'
 import type { IssuedSession } from '../services/types.ts'
@@ -20,7 +26,12 @@ export interface SessionCookieOptions {
     verify(token: string): MaybePromise<Verification>
     readonly revocations?: RevocationFeed
   }
-  /** Name without `__Host-`, which is added where the cookie is secure. Default: `upgate_session`. */
+  /** The cookie's name without `__Host-`, which is added where the cookie is secure. Default: `upgate_session`. */
+  readonly cookieName?: string
+  /**
+   * Name in rules and in `explain`; principals keep the scheme `session`. Needs `cookieName` beside it, because `name`
+   * alone meant the cookie before. Default: `session`.
+   */
   readonly name?: string
   /**
    * False only where browsers reach the application by `http:` on a network: the cookie can then be read and
@@ -51,31 +62,39 @@ export interface SessionCookieScheme extends Scheme {
  * It is ambient: it counts only from an allowed Origin. Where a site of a parent domain put others of its name beside it,
  * which it cannot with `__Host-`, the one that verifies counts, and none where they are of different principals.
  *
- * @throws TypeError for an unknown option or a name that a cookie cannot have
+ * @throws TypeError for an unknown option, a name that a cookie cannot have, or `name` without `cookieName`
  * @example
  * const cookie = sessionCookie({ sessions: services.sessions })
  * const issued = await services.sessions.create(account.id)
  * response.setHeader('set-cookie', cookie.setCookie(issued))
  */
 export function sessionCookie(options: SessionCookieOptions): SessionCookieScheme {
-  const names = ['sessions', 'name', 'secure', 'sameSite', 'logger']
+  const names = ['sessions', 'cookieName', 'name', 'secure', 'sameSite', 'logger']
+  const given = readOptions('sessionCookie', options, names)
+  if (given.name !== undefined && given.cookieName === undefined) {
+    throw new TypeError(
+      'sessionCookie: `name` alone meant the cookie before; it is the name of the scheme now. Write `cookieName` for the cookie; to name the scheme, give both `cookieName` and `name`.',
+    )
+  }
   const {
     sessions,
-    name = 'upgate_session',
+    cookieName: base = 'upgate_session',
+    name = 'session',
     secure = true,
     sameSite = 'lax',
     logger,
-  } = readOptions('sessionCookie', options, names)
+  } = given
   checkMethods('sessionCookie', 'sessions', sessions, ['verify'], '`services.sessions`')
   checkBooleans('sessionCookie', { secure })
+  checkStrings('sessionCookie', { name })
   checkPorts('sessionCookie', { logger })
   if (
-    typeof name !== 'string' ||
-    !/^[A-Za-z0-9_-]{1,64}$/.test(name) ||
-    /^__(host|secure|http)/i.test(name)
+    typeof base !== 'string' ||
+    !/^[A-Za-z0-9_-]{1,64}$/.test(base) ||
+    /^__(host|secure|http)/i.test(base)
   ) {
     throw new TypeError(
-      'sessionCookie: `name` must have 1 to 64 letters, digits, `_` or `-`, without a `__Host-` prefix',
+      'sessionCookie: `cookieName` must have 1 to 64 letters, digits, `_` or `-`, without a `__Host-` prefix',
     )
   }
   if (sameSite !== 'lax' && sameSite !== 'strict') {
@@ -89,7 +108,7 @@ export function sessionCookie(options: SessionCookieOptions): SessionCookieSchem
       },
     )
   }
-  const cookieName = secure ? `__Host-${name}` : name
+  const cookieName = secure ? `__Host-${base}` : base
   const attributes = { name: cookieName, path: '/', httpOnly: true, secure, sameSite } as const
   const removal = stringifySetCookie({ ...attributes, value: '', maxAge: 0 })
 
@@ -99,7 +118,9 @@ export function sessionCookie(options: SessionCookieOptions): SessionCookieSchem
   }
 
   return {
-    name: 'session',
+    name,
+    yields: ['user'],
+    principalSchemes: ['session', name],
     ambient: true,
     cookieName,
     setCookie({ token, session }) {

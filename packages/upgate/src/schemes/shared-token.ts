@@ -96,6 +96,7 @@ export function sharedToken(options: SharedTokenOptions): Scheme {
 
   return {
     name,
+    yields: [principal.kind],
     ambient: false,
     challenge: 'Bearer',
     ...(header === undefined ? {} : { headers: [header] }),

@@ -1,6 +1,6 @@
 import type { Extraction, Scheme } from '../core/contract/credential.ts'
 import type { AuthRequest } from '../core/contract/request.ts'
-import { checkMethods, readOptions } from '../core/options/check-options.ts'
+import { checkMethods, checkStrings, readOptions } from '../core/options/check-options.ts'
 import { asksForWebSocket } from '../core/request/upgrade-request.ts'
 import type { Tickets } from '../services/tokens/tickets.ts'
 import { notOfThisForm } from './bearer.ts'
@@ -12,6 +12,8 @@ export interface TicketSchemeOptions {
    * then, but leave this out where clients can send a frame or a subprotocol. Default: `false`.
    */
   readonly query?: string | false
+  /** Name in rules and in `explain`; principals keep the scheme they had. Default: `ticket`. */
+  readonly name?: string
 }
 
 /** As Kubernetes' API server reads bearer tokens from browsers: base64url without padding, as a subprotocol. */
@@ -22,7 +24,8 @@ const prefix = 'base64url.bearer.authorization.k8s.io.'
  *
  * The ticket comes in the first frame, or as the subprotocol `base64url.bearer.authorization.k8s.io.<base64url of the
  * ticket>`, exactly one and beside at least one real subprotocol, or in the query if asked for. Principals are whom
- * the ticket was made for, their scheme included: a rule with `schemes` has to name that one, too.
+ * the ticket was made for, their scheme included: a rule with `schemes` has to name that one, too, and where several
+ * schemes of the gate are of that type, all of them.
  *
  * @throws TypeError for an unknown option
  * @example
@@ -32,8 +35,13 @@ const prefix = 'base64url.bearer.authorization.k8s.io.'
  * })
  */
 export function ticket(options: TicketSchemeOptions): Scheme {
-  const { tickets, query = false } = readOptions('ticket', options, ['tickets', 'query'])
+  const {
+    tickets,
+    query = false,
+    name = 'ticket',
+  } = readOptions('ticket', options, ['tickets', 'query', 'name'])
   checkMethods('ticket', 'tickets', tickets, ['verify', 'claims'], '`services.tickets`')
+  checkStrings('ticket', { name })
   if (query !== false && !(typeof query === 'string' && /^[A-Za-z0-9_-]{1,64}$/.test(query))) {
     throw new TypeError('ticket: `query` must be the name of a query parameter, such as `ticket`')
   }
@@ -61,7 +69,10 @@ export function ticket(options: TicketSchemeOptions): Scheme {
   }
 
   return {
-    name: 'ticket',
+    name,
+    // It stands for principals of other schemes and has none of its own.
+    yields: [],
+    principalSchemes: [],
     ambient: false,
     extract(request) {
       if (!asksForWebSocket(request)) return undefined

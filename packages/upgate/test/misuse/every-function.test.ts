@@ -167,30 +167,37 @@ const samples: Record<string, Sample> = {
   apiKey: {
     good: () => [{ keys: services.keys }],
     options: 0,
-    full: { keys: services.keys, header: 'x-api-key', bearer: true, foreign: { mk_: run } },
+    full: { keys: services.keys, header: 'x-api-key', bearer: true, foreign: { mk_: run }, name: 'k' },
     also: { header: ['string'], foreign: ['object without'] },
   },
   deviceToken: {
     good: () => [{ devices: services.devices }],
     options: 0,
-    full: { devices: services.devices, header: 'x-device', foreign: { mk_: run } },
+    full: { devices: services.devices, header: 'x-device', foreign: { mk_: run }, name: 'd' },
   },
   deviceKey: {
     good: () => [{ pairing: services.pairing, devices: services.devices }],
     options: 0,
-    full: { pairing: services.pairing, devices: services.devices, introducers: [scheme] },
+    full: { pairing: services.pairing, devices: services.devices, introducers: [scheme], name: 'p' },
     also: { introducers: ['list'] },
   },
   claimSecret: {
     good: () => [{ pairing: services.pairing, devices: services.devices }],
     options: 0,
-    full: { pairing: services.pairing, devices: services.devices, introducers: [scheme] },
+    full: { pairing: services.pairing, devices: services.devices, introducers: [scheme], name: 'p' },
     also: { introducers: ['list'] },
   },
   sessionCookie: {
     good: () => [{ sessions: services.sessions }],
     options: 0,
-    full: { sessions: services.sessions, name: 'sid', secure: true, sameSite: 'lax', logger },
+    full: {
+      sessions: services.sessions,
+      cookieName: 'sid',
+      name: 's',
+      secure: true,
+      sameSite: 'lax',
+      logger,
+    },
   },
   sharedToken: {
     good: () => [{ token, principal: { kind: 'service', id: 'ci' } }],
@@ -208,12 +215,12 @@ const samples: Record<string, Sample> = {
   ticket: {
     good: () => [{ tickets: services.tickets }],
     options: 0,
-    full: { tickets: services.tickets, query: 'ticket' },
+    full: { tickets: services.tickets, query: 'ticket', name: 't' },
   },
   password: {
     good: () => [{ accounts: services.accounts }],
     options: 0,
-    full: { accounts: services.accounts, account: 'a@example.com' },
+    full: { accounts: services.accounts, account: 'a@example.com', name: 'p' },
   },
   fromRequest: {
     good: () => [run, {}],

@@ -213,7 +213,7 @@ describe('a usual mistake says which option is meant and what to do', () => {
     [
       'keys for devices',
       () => deviceToken({ devices: wrong(keys), keys } as never),
-      'deviceToken: unknown option `keys`. Known options: devices, header, foreign.',
+      'deviceToken: unknown option `keys`. Known options: devices, header, foreign, name.',
     ],
     [
       'services for devices',

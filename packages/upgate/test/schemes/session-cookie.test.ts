@@ -49,7 +49,7 @@ describe('a session cookie', () => {
     const { setup, issued } = await browser()
     const warnings: string[] = []
     const logger = { warn: (message: string) => warnings.push(message), error() {} }
-    const scheme = sessionCookie({ sessions: setup.sessions, secure: false, name: 'gw', logger })
+    const scheme = sessionCookie({ sessions: setup.sessions, secure: false, cookieName: 'gw', logger })
     expect(scheme.setCookie(issued)).toBe(
       `gw=${issued.token}; Max-Age=2592000; Path=/; HttpOnly; SameSite=Lax`,
     )
@@ -80,8 +80,8 @@ describe('a session cookie', () => {
   test('misconfiguration throws and names the option', () => {
     const { sessions } = setUp()
     expect(() => sessionCookie({} as never)).toThrow(/`sessions`/)
-    expect(() => sessionCookie({ sessions, name: 'a;b' })).toThrow(/`name`/)
-    expect(() => sessionCookie({ sessions, name: '__Host-a' })).toThrow(/`name`/)
+    expect(() => sessionCookie({ sessions, cookieName: 'a;b' })).toThrow(/`cookieName` must have/)
+    expect(() => sessionCookie({ sessions, cookieName: '__Host-a' })).toThrow(/`cookieName` must have/)
     expect(() => sessionCookie({ sessions, sameSite: 'none' as never })).toThrow(/`sameSite`/)
     expect(() => sessionCookie({ sessions, domain: 'example.com' } as never)).toThrow(
       /unknown option `domain`/,
@@ -176,7 +176,7 @@ describe('cookies as attackers send them', () => {
         : token === 'open'
           ? { outcome: 'unavailable', reason: 'no store' }
           : { outcome: 'rejected', code: 'invalid_credential', reason: 'no' }
-    const scheme = sessionCookie({ sessions: { verify }, secure: false, name: 's' })
+    const scheme = sessionCookie({ sessions: { verify }, secure: false, cookieName: 's' })
     expect(await decide(scheme, { cookie: 's=good; s=open' })).toBe('unavailable')
     expect(await decide(scheme, { cookie: 's=open; s=good' })).toBe('unavailable')
     expect(await decide(scheme, { cookie: 's=bad; s=good' })).toBe('authenticated')
@@ -185,7 +185,7 @@ describe('cookies as attackers send them', () => {
 
   test('cookie tossing: a good one is never removed for the sake of a bad one, and bad ones alone are', async () => {
     const { setup, issued, id } = await browser()
-    const scheme = sessionCookie({ sessions: setup.sessions, secure: false, name: 's' })
+    const scheme = sessionCookie({ sessions: setup.sessions, secure: false, cookieName: 's' })
     const stranger = await login(setup, (await person(setup, 'eve@example.com')).id)
     const gate = createGate({
       origins: ['https://a.example'],

@@ -1,6 +1,6 @@
 import type { RevocationFeed } from '../ports/revocations.ts'
 import type { AuditEvent } from './events.ts'
-import type { Principal } from './principal.ts'
+import type { Principal, PrincipalKind } from './principal.ts'
 import type { AuthRequest } from './request.ts'
 
 /** A value, or a promise of it: the decision stays synchronous where nothing must be awaited. */
@@ -132,8 +132,18 @@ export interface VerifyContext {
  * The order of schemes given to `createGate` is the order of trial, never the order of headers.
  */
 export interface Scheme<P extends Principal = Principal> {
-  /** Name in rules (`schemes: ['api-key']`), in `principal.scheme` and in `explain`. */
+  /** Name in rules (`schemes: ['api-key']`) and in `explain`; one of its own among the schemes of a gate. */
   readonly name: string
+  /**
+   * The kinds of its principals: what a rule that names this scheme, and no `kinds`, admits. `[]` for a scheme that
+   * stands for principals of other schemes, as tickets do. Default: unknown; such a rule admits users.
+   */
+  readonly yields?: readonly PrincipalKind[]
+  /**
+   * Values of `principal.scheme` that its principals carry. A principal with another value counts, where a rule has
+   * `schemes`, only if the rule names every scheme that lists that value. Default: its `name` alone.
+   */
+  readonly principalSchemes?: readonly string[]
   /** True when the browser attaches the credential by itself: it then counts only with a proper Origin. */
   readonly ambient: boolean
   /** True for an identity of the edge (Cloudflare Access): kept beside the protocol principal, never merged into it. */

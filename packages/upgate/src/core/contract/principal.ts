@@ -10,7 +10,7 @@ export interface Principal {
   readonly kind: PrincipalKind
   /** Stable id of the actor: the account id, the device (node) id, the service name. */
   readonly id: string
-  /** Name of the scheme that verified the credential. */
+  /** The type of credential it was verified by, such as `session`, whatever `name` the scheme was given; revocation by scheme acts on it. */
   readonly scheme: string
   /** Public id of the credential record, safe to log; what revocation by credential acts on. */
   readonly credentialId?: string

@@ -14,7 +14,10 @@ export interface RuleOptions {
   /** Methods the rule is for, upper case; absent = all. `GET` includes `HEAD`. */
   readonly methods?: readonly string[]
   readonly access: Access
-  /** Which kinds of principal may enter. Default: `['user']`. */
+  /**
+   * Which kinds of principal may enter. Default: `['user']`; in a rule with `schemes` that is not deferred, the kinds
+   * that those schemes yield.
+   */
   readonly kinds?: readonly PrincipalKind[]
   /** Scopes the principal must hold, every one of them. */
   readonly scopes?: readonly string[]
@@ -55,6 +58,8 @@ export interface CompiledRule {
   readonly access: Access
   readonly methods: ReadonlySet<string> | undefined
   readonly kinds: readonly PrincipalKind[]
+  /** True where `kinds` was left out and is that of the schemes named. */
+  readonly kindsOfSchemes?: boolean
   readonly scopes: readonly string[]
   readonly roles: readonly string[]
   /** True where two forms of a target demand different roles: nobody can enter. */

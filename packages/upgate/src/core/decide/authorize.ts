@@ -3,21 +3,30 @@ import type { RefusalCode } from '../contract/codes.ts'
 import type { Declared, Dropped } from '../contract/handshake.ts'
 import type { Principal } from '../contract/principal.ts'
 import type { CompiledRule } from '../contract/rules.ts'
+import { namesVerifier, schemesOf, type VerifyingScheme } from './named-schemes.ts'
 
-/** Why a principal may not enter under a rule, or `undefined` when it may. Throws what `agreesWithEdge` throws. */
+/**
+ * Why a principal may not enter under a rule, or `undefined` when it may. Throws what `agreesWithEdge` throws.
+ *
+ * @param verifiedBy - the scheme that verified the principal's credential
+ * @param schemes - all schemes of the gate
+ */
 export function whyNotAuthorized(
   rule: CompiledRule,
   principal: Principal,
   edgePrincipal: Principal | undefined,
-): { readonly code: RefusalCode; readonly detail?: string } | undefined {
+  verifiedBy: VerifyingScheme,
+  schemes: readonly VerifyingScheme[],
+): { readonly code: RefusalCode; readonly detail?: string; readonly note?: string } | undefined {
   if (!rule.kinds.includes(principal.kind)) {
     return {
       code: 'kind_not_allowed',
       detail: `A principal of kind ${principal.kind} may not enter here; admitted: ${rule.kinds.join(', ') || 'none'}.`,
     }
   }
-  if (rule.schemes !== undefined && !rule.schemes.includes(principal.scheme))
-    return { code: 'scheme_not_allowed' }
+  if (!namesVerifier(rule, principal, verifiedBy, schemes)) {
+    return { code: 'scheme_not_allowed', note: whyNotNamed(rule, principal, verifiedBy, schemes) }
+  }
   if (rule.rolesImpossible === true) return { code: 'role_required' }
   if (rule.roles.length > 0 && !rule.roles.some((role) => principal.roles.includes(role)))
     return { code: 'role_required' }
@@ -33,6 +42,22 @@ export function whyNotAuthorized(
     if (agreed !== true) return { code: 'edge_mismatch' }
   }
   return undefined
+}
+
+/** For the operator: what the rule would have to name. */
+function whyNotNamed(
+  rule: CompiledRule,
+  principal: Principal,
+  verifiedBy: VerifyingScheme,
+  schemes: readonly VerifyingScheme[],
+): string {
+  const names = rule.schemes?.join(', ') || 'none'
+  if (rule.schemes?.includes(verifiedBy.name) !== true)
+    return `The rule counts the schemes ${names}; the scheme ${verifiedBy.name} verified this credential.`
+  const possible = schemesOf(principal, schemes)
+  return possible.length === 0
+    ? `The scheme ${verifiedBy.name} verified a principal of the scheme ${principal.scheme}, which no scheme of this gate is known for.`
+    : `The scheme ${verifiedBy.name} stands here for a principal of the scheme ${principal.scheme}: it counts where the rule names ${possible.map(({ name }) => name).join(', ')}, too. The rule counts ${names}.`
 }
 
 /**

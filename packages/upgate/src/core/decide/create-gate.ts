@@ -4,7 +4,7 @@ import type { MaybePromise, PrincipalOf, Scheme } from '../contract/credential.t
 import type { Decision } from '../contract/decision.ts'
 import type { EventPlace } from '../contract/events.ts'
 import type { Decider, Gate, GateOptions } from '../contract/gate.ts'
-import type { Principal } from '../contract/principal.ts'
+import type { Principal, PrincipalKind } from '../contract/principal.ts'
 import { type AuthRequest, assertAuthRequest } from '../contract/request.ts'
 import { createFaultLog } from '../faults/fault-log.ts'
 import { createAuditEvents } from '../live/audit-events.ts'
@@ -42,6 +42,7 @@ export interface GateDefaults {
   readonly logger: Logger
 }
 
+const kindNames: readonly PrincipalKind[] = ['user', 'device', 'service']
 const optionNames = [
   'schemes',
   'rules',
@@ -80,10 +81,9 @@ export function createGateWith<const S extends readonly Scheme[]>(
   if (typeof name !== 'string' || !/^[A-Za-z0-9._-]{1,64}$/.test(name)) {
     throw new TypeError('createGate: `name` must be 1 to 64 letters, digits, dots, dashes or underscores.')
   }
-  const schemeNames = schemes.map((scheme) => scheme.name)
-  const patterns = compileRules(rules, schemeNames)
+  const patterns = compileRules(rules, schemes)
   checkOrigins({ origins, hosts, rules }, schemes)
-  const unmatched = compileRule({ access: 'required' }, -1, '(unmatched)', schemeNames, 'createGate')
+  const unmatched = compileRule({ access: 'required' }, -1, '(unmatched)', schemes, 'createGate')
   const reaches = new Reaches(patterns)
   const reached = reachOf(patterns, reaches)
   const matcher = new Matcher(patterns, unmatched)
@@ -95,7 +95,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
     )
   }
 
-  const external = externalLogin === undefined ? undefined : compileExternalLogin(externalLogin, schemeNames)
+  const external = externalLogin === undefined ? undefined : compileExternalLogin(externalLogin, schemes)
   const originPolicy = compileOriginPolicy(origins, hosts)
   const clientAddresses = compileClientAddresses(trustedProxies, (message) => logger.warn(message))
   const window = new RevocationWindow()
@@ -198,7 +198,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
         'challenge',
         'dangerouslyAllowForeignOrigins',
       ])
-      const rule = compileRule({ ...demands, access: 'required' }, -2, '(route)', schemeNames, 'gate.require')
+      const rule = compileRule({ ...demands, access: 'required' }, -2, '(route)', schemes, 'gate.require')
       return { ...shared, decide: (request) => slowed(request, engine.decideUnder(rule, request)) }
     },
     clientAddressOf(request) {
@@ -266,6 +266,21 @@ function checkScheme<P extends Principal>(scheme: Scheme<P>, index: number): voi
   }
   if (scheme.headers !== undefined && !Array.isArray(scheme.headers)) {
     throw new TypeError(`${where}: \`headers\` must be a list of names, not ${nameOf(scheme.headers)}.`)
+  }
+  for (const [option, of] of [
+    ['yields', kindNames],
+    ['principalSchemes', undefined],
+  ] as const) {
+    const values: unknown = scheme[option]
+    if (values === undefined) continue
+    const isKnown = (value: unknown): boolean =>
+      of === undefined ? typeof value === 'string' && value !== '' : of.some((kind) => kind === value)
+    if (!Array.isArray(values) || !values.every(isKnown)) {
+      const what = of === undefined ? 'names, such as `session`' : `kinds: ${of.join(', ')}`
+      throw new TypeError(
+        `${where}: \`${option}\` must be a list of ${what}${Array.isArray(values) ? '' : `, not ${nameOf(values)}`}.`,
+      )
+    }
   }
   for (const feed of ['revocations', 'events'] as const) {
     if (scheme[feed] !== undefined && typeof scheme[feed]?.subscribe !== 'function') {

@@ -26,7 +26,7 @@ import { asksForWebSocket, checkWebSocketHandshake } from '../request/upgrade-re
 import type { ClosedPaths } from '../rules/closed-paths.ts'
 import type { Matcher } from '../rules/matcher.ts'
 import { narrow, whyNotAuthorized } from './authorize.ts'
-import { type Proof, type Prover, secretsOf } from './prover.ts'
+import { nothing, type Proof, type Prover, secretsOf } from './prover.ts'
 import type { Trace } from './trace.ts'
 
 /** What an {@link Engine} is made of; compiled and checked by `createGate`. */
@@ -139,13 +139,14 @@ export class Engine<P extends Principal> {
     rule: CompiledRule,
     principal: Principal,
     edgePrincipal: Principal | undefined,
+    verifiedBy: Scheme<P>,
     request: AuthRequest | undefined,
     credential?: Credential,
   ): (RefusalDetails & { readonly code: RefusalCode }) | undefined {
     try {
-      return whyNotAuthorized(rule, principal, edgePrincipal)
+      return whyNotAuthorized(rule, principal, edgePrincipal, verifiedBy, this.#parts.schemes)
     } catch (error) {
-      const { scheme } = principal
+      const scheme = verifiedBy.name
       this.#parts.faults.report({
         message: 'Whether a principal may enter could not be found out.',
         place: { rule: rule.label, scheme },
@@ -223,12 +224,7 @@ export class Engine<P extends Principal> {
     const context = new Circumstances(request, clientAddresses, trace !== undefined, prover.now())
     const proof: MaybePromise<Proof<P>> =
       duplicate !== undefined
-        ? {
-            principal: undefined,
-            edgePrincipal: undefined,
-            failure: refuse('duplicate_header', { rule }),
-            clear: undefined,
-          }
+        ? { ...nothing, failure: refuse('duplicate_header', { rule }) }
         : prover.prove(request, rule, ambientCounts, context, trace)
     return isPromiseLike(proof)
       ? proof.then((settled) => this.#judge(rule, request, verdict, settled, context))
@@ -263,12 +259,13 @@ export class Engine<P extends Principal> {
     if (proof.failure !== undefined) return { ...proof.failure, rule, headers: cleared }
     // The edge's identity is the login where nothing else was sent.
     const principal = proof.principal ?? proof.edgePrincipal
-    if (principal === undefined) {
+    const verifiedBy = proof.scheme ?? proof.edgeScheme
+    if (principal === undefined || verifiedBy === undefined) {
       if (rule.access === 'optional')
         return allow<P>(rule, context.asOf, undefined, undefined, allowHeaders(request, verdict, cleared))
       return this.#challenge(rule, request, cleared)
     }
-    const reason = this.#whyNot(rule, principal, proof.edgePrincipal, request)
+    const reason = this.#whyNot(rule, principal, proof.edgePrincipal, verifiedBy, request)
     if (reason !== undefined) return refuse(reason.code, { ...reason, rule, principal, headers: cleared })
     return allow(rule, context.asOf, principal, proof.edgePrincipal, allowHeaders(request, verdict, cleared))
   }
@@ -282,14 +279,16 @@ export class Engine<P extends Principal> {
   ): Decision<P> {
     const cleared: HeaderList | undefined = proof.clear?.map((line) => ['Set-Cookie', line] as const)
     const headers = allowHeaders(request, verdict, cleared)
-    const edge = proof.edgePrincipal
+    const { edgePrincipal: edge, edgeScheme } = proof
     // The edge says who passed it, not who speaks the protocol, unless the rule names its scheme.
-    const sufficient =
-      proof.principal ?? (edge !== undefined && rule.schemes?.includes(edge.scheme) ? edge : undefined)
+    const edgeCounts = edgeScheme !== undefined && rule.schemes?.includes(edgeScheme.name) === true
+    const sufficient = proof.principal ?? (edgeCounts ? edge : undefined)
+    const verifiedBy = proof.scheme ?? edgeScheme
     if (
       proof.failure === undefined &&
       sufficient !== undefined &&
-      this.#whyNot(rule, sufficient, edge, request) === undefined
+      verifiedBy !== undefined &&
+      this.#whyNot(rule, sufficient, edge, verifiedBy, request) === undefined
     ) {
       return allow(rule, context.asOf, sufficient, edge, headers)
     }
@@ -392,7 +391,7 @@ export class Engine<P extends Principal> {
     ) {
       return refuse('principal_mismatch', { rule, principal: verified })
     }
-    const reason = this.#whyNot(rule, verified, deferred.edgePrincipal, undefined, inBand.credential)
+    const reason = this.#whyNot(rule, verified, deferred.edgePrincipal, scheme, undefined, inBand.credential)
     if (reason !== undefined) return refuse(reason.code, { ...reason, rule, principal: verified })
     if (issue !== undefined) {
       return andThen(prover.issue(scheme, issue, inBand.credential, circumstances), (final) => {

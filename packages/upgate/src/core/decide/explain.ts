@@ -33,7 +33,10 @@ export async function explain<P extends Principal>(
   const decision = await engine.decide(request, trace)
   const rule = 'rule' in decision ? decision.rule : undefined
   if (rule !== undefined)
-    trace.add('rule', `${rule.label}: ${rule.access}, kinds ${rule.kinds.join(', ')}${demands(rule)}`)
+    trace.add(
+      'rule',
+      `${rule.label}: ${rule.access}, kinds ${rule.kinds.join(', ')}${rule.kindsOfSchemes === true ? ' (by default those that its schemes yield)' : ''}${demands(rule)}`,
+    )
   trace.add(
     'decision',
     'code' in decision ? `${decision.outcome}: ${decision.code}. ${decision.detail}` : decision.outcome,

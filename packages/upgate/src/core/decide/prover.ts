@@ -24,17 +24,24 @@ import type { Trace } from './trace.ts'
 export interface Proof<P extends Principal> {
   /** By a credential of the application's own. */
   readonly principal: P | undefined
+  /** The scheme that verified `principal`. */
+  readonly scheme: Scheme<P> | undefined
   /** By the edge's assertion, kept beside. */
   readonly edgePrincipal: P | undefined
+  /** The scheme that verified `edgePrincipal`. */
+  readonly edgeScheme: Scheme<P> | undefined
   /** The final refusal, where an explicit credential or the edge's assertion was bad or could not be checked. */
   readonly failure: Refused | undefined
   /** `Set-Cookie` lines that remove ambient credentials whose verification really failed. */
   readonly clear: readonly string[] | undefined
 }
 
-const nothing: Proof<never> = {
+/** The proof of a request that proves nothing. */
+export const nothing: Proof<never> = {
   principal: undefined,
+  scheme: undefined,
   edgePrincipal: undefined,
+  edgeScheme: undefined,
   failure: undefined,
   clear: undefined,
 }
@@ -267,7 +274,7 @@ export class Prover<P extends Principal> {
       trace?.add(`scheme ${scheme.name}`, 'identity dropped: it is ambient, and the Origin does not allow it')
       return nothing
     }
-    return { principal: undefined, edgePrincipal: proof.principal, failure: undefined, clear: undefined }
+    return { ...nothing, edgePrincipal: proof.principal, edgeScheme: scheme }
   }
 
   /** Whether a scheme reads a credential in band, or the refusal where it broke on it. */
@@ -421,7 +428,14 @@ export class Prover<P extends Principal> {
       )
     }
     if (refused !== undefined || answer.outcome !== 'authenticated') return { ...nothing, failure: refused }
-    return { principal: answer.principal, edgePrincipal: undefined, failure: undefined, clear: undefined }
+    return {
+      principal: answer.principal,
+      scheme,
+      edgePrincipal: undefined,
+      edgeScheme: undefined,
+      failure: undefined,
+      clear: undefined,
+    }
   }
 
   /** The refusal a verification amounts to, or `undefined` when it is a principal that still counts. */
@@ -454,7 +468,9 @@ function beside<P extends Principal>(own: Proof<P>, edge: Proof<P>): Proof<P> {
   if (own === nothing) return edge
   return {
     principal: own.principal,
+    scheme: own.scheme,
     edgePrincipal: edge.edgePrincipal,
+    edgeScheme: edge.edgeScheme,
     failure: edge.failure ?? own.failure,
     clear: own.clear,
   }

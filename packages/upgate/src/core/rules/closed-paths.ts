@@ -1,6 +1,6 @@
 import type { ExternalLoginOptions, LoginConfiguration } from '../contract/gate.ts'
 import { assertKnownOptions } from '../options/check-options.ts'
-import { compileRule } from './compile-rules.ts'
+import { compileRule, type NamedScheme } from './compile-rules.ts'
 import { Matcher } from './matcher.ts'
 import { parsePattern } from './pattern.ts'
 
@@ -13,7 +13,7 @@ export interface ClosedPaths {
 /** Checks `externalLogin`; throws a `TypeError` naming what is wrong. */
 export function compileExternalLogin(
   options: ExternalLoginOptions,
-  schemeNames: readonly string[],
+  known: readonly NamedScheme[],
 ): { readonly closed: ClosedPaths; readonly configuration: LoginConfiguration } {
   const where = 'createGate: `externalLogin`'
   assertKnownOptions(where, options, ['name', 'logoutUrl', 'closes'])
@@ -31,8 +31,8 @@ export function compileExternalLogin(
       `${where}: \`closes\` must list the paths of the built-in login and setup, such as ['/login', '/setup'].`,
     )
   }
-  const rule = compileRule({ access: 'required' }, 0, '(closed)', schemeNames, where)
-  const other = compileRule({ access: 'required' }, -1, '(unmatched)', schemeNames, where)
+  const rule = compileRule({ access: 'required' }, 0, '(closed)', known, where)
+  const other = compileRule({ access: 'required' }, -1, '(unmatched)', known, where)
   const matcher = new Matcher(
     closes.map((path) => ({ rule, pattern: parsePattern(path, `${where}: \`closes\``) })),
     other,

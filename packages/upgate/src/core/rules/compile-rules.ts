@@ -1,3 +1,4 @@
+import type { Scheme } from '../contract/credential.ts'
 import type { PrincipalKind } from '../contract/principal.ts'
 import type { CompiledRule, RuleOptions } from '../contract/rules.ts'
 import { assertKnownOptions, checkBooleans, isCallable, nameOf } from '../options/check-options.ts'
@@ -22,10 +23,13 @@ const ruleOptionNames = [
 ]
 const kinds: readonly PrincipalKind[] = ['user', 'device', 'service']
 const neverDecided: readonly string[] = ['HEAD', 'CONNECT', 'TRACE']
+/** What rules need to know of the schemes of a gate. */
+export type NamedScheme = Pick<Scheme, 'name' | 'yields'>
+
 const tokenPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
 /** Checks the application's rules and fills in the defaults; throws a `TypeError` naming rule and option. */
-export function compileRules(rules: readonly RuleOptions[], schemeNames: readonly string[]): RulePattern[] {
+export function compileRules(rules: readonly RuleOptions[], known: readonly NamedScheme[]): RulePattern[] {
   if (!Array.isArray(rules)) {
     throw new TypeError(`createGate: \`rules\` must be an array of rules, not ${nameOf(rules)}.`)
   }
@@ -43,7 +47,7 @@ export function compileRules(rules: readonly RuleOptions[], schemeNames: readonl
       options,
       index,
       patterns.map((pattern) => pattern.source).join(', '),
-      schemeNames,
+      known,
       where,
     )
     return patterns.map((pattern) => ({ rule, pattern }))
@@ -55,17 +59,12 @@ export function compileRule(
   options: Omit<RuleOptions, 'path'>,
   index: number,
   label: string,
-  schemeNames: readonly string[],
+  known: readonly NamedScheme[],
   where: string,
 ): CompiledRule {
   const { access, methods, handshake, schemes, upgrade, agreesWithEdge, resourceMetadata } = options
   const { challenge = resourceMetadata === undefined ? 'auto' : 'api' } = options
-  const {
-    kinds: admitted = ['user'],
-    scopes = [],
-    roles = [],
-    dangerouslyAllowForeignOrigins = false,
-  } = options
+  const { scopes = [], roles = [], dangerouslyAllowForeignOrigins = false } = options
   if (!['public', 'optional', 'required', 'deferred'].includes(access)) {
     throw new TypeError(`${where}: \`access\` must be 'public', 'optional', 'required' or 'deferred'.`)
   }
@@ -85,20 +84,23 @@ export function compileRule(
       )
     }
   }
-  assertNames(admitted, 'kinds', where)
-  const strange = admitted.find((kind) => !kinds.includes(kind))
-  if (strange !== undefined)
-    throw new TypeError(
-      `${where}: \`kinds\` has ${JSON.stringify(strange)}; known kinds: ${kinds.join(', ')}.`,
-    )
+  if (options.kinds !== undefined) {
+    assertNames(options.kinds, 'kinds', where)
+    const strange = options.kinds.find((kind) => !kinds.includes(kind))
+    if (strange !== undefined)
+      throw new TypeError(
+        `${where}: \`kinds\` has ${JSON.stringify(strange)}; known kinds: ${kinds.join(', ')}.`,
+      )
+  }
   if (options.scopes !== undefined) assertNames(scopes, 'scopes', where)
   if (options.roles !== undefined) assertNames(roles, 'roles', where)
   if (schemes !== undefined) {
     assertNames(schemes, 'schemes', where)
-    const unknown = schemes.find((name) => !schemeNames.includes(name))
+    const names = known.map((scheme) => scheme.name)
+    const unknown = schemes.find((name) => !names.includes(name))
     if (unknown !== undefined) {
       throw new TypeError(
-        `${where}: \`schemes\` names ${JSON.stringify(unknown)}, which is not among this gate's schemes: ${schemeNames.join(', ')}.`,
+        `${where}: \`schemes\` names ${JSON.stringify(unknown)}, which is not among this gate's schemes: ${names.join(', ')}.`,
       )
     }
   }
@@ -161,12 +163,13 @@ export function compileRule(
       `${where}: a path with \`resourceMetadata\` answers 401, so \`challenge\` can only be 'api'.`,
     )
   }
+  const admission = admittedKinds(options, known, where)
   return Object.freeze({
     index,
     label,
     access,
     methods: methods === undefined ? undefined : new Set(methods),
-    kinds: admitted,
+    ...admission,
     scopes,
     roles,
     schemes,
@@ -178,6 +181,34 @@ export function compileRule(
     resourceMetadata,
     allowForeignOrigins: dangerouslyAllowForeignOrigins,
   })
+}
+
+/** The kinds that a rule admits, its default filled in. Throws where none of its schemes has a principal of them. */
+function admittedKinds(
+  { access, kinds: written, schemes }: Omit<RuleOptions, 'path'>,
+  known: readonly NamedScheme[],
+  where: string,
+): Pick<CompiledRule, 'kinds' | 'kindsOfSchemes'> {
+  if (schemes === undefined) return { kinds: written ?? ['user'] }
+  const named = known.filter(({ name }) => schemes.includes(name))
+  const yielded = kinds.filter((kind) => named.some(({ yields = ['user'] }) => yields.includes(kind)))
+  if (named.every(({ yields }) => yields?.length === 0)) {
+    throw new TypeError(
+      `${where}: \`schemes\` names ${schemes.join(', ')} alone, which stands for principals of other schemes; name those schemes, too.`,
+    )
+  }
+  // Deferred rules keep the plain default: their sockets are let in before anything is proved.
+  const ofSchemes = written === undefined && access !== 'deferred'
+  const admitted = ofSchemes ? yielded : (written ?? ['user'])
+  // A scheme that declares nothing may have principals of any kind.
+  const isPossible =
+    named.some(({ yields }) => yields === undefined) || admitted.some((kind) => yielded.includes(kind))
+  if (!isPossible) {
+    throw new TypeError(
+      `${where}: \`schemes\` names ${schemes.join(', ')}, which yield principals of kind ${yielded.join(', ')}, and \`kinds\` admits ${admitted.join(', ')}${written === undefined ? ' (the default of deferred rules)' : ' only'}: nothing could ever enter. Name another scheme, or write kinds: [${yielded.map((kind) => `'${kind}'`).join(', ')}].`,
+    )
+  }
+  return ofSchemes ? { kinds: admitted, kindsOfSchemes: true } : { kinds: admitted }
 }
 
 function assertNames(values: unknown, option: string, where: string, pattern?: RegExp): void {

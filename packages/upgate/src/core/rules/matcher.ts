@@ -211,6 +211,7 @@ export class Matcher {
             ...strong,
             label: `${a.label} + ${b.label}`,
             kinds: strong.kinds.filter((kind) => weak.kinds.includes(kind)),
+            kindsOfSchemes: strong.kindsOfSchemes === true && weak.kindsOfSchemes === true,
             scopes: [...new Set([...strong.scopes, ...weak.scopes])],
             // Holding one role of either list is not enough for both.
             roles:
