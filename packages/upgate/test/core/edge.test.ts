@@ -74,6 +74,15 @@ describe('who passed the edge', () => {
     })
   })
 
+  it('is the login where nothing but a bad cookie was sent, which is removed', () => {
+    const headers = { ...asserted('user:e'), cookie: 'sid=bad' }
+    expect(gate.decide(request('/any', { headers }))).toMatchObject({
+      outcome: 'allow',
+      principal: { id: 'e' },
+      headers: [['Set-Cookie', 'sid=; Max-Age=0; Path=/']],
+    })
+  })
+
   it('is kept beside the own principal and never lends it scopes', async () => {
     const both = { ...asserted('user:e'), ...bearer('k_u') }
     expect(gate.decide(request('/any', { headers: both }))).toMatchObject({

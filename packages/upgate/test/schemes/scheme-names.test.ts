@@ -1,5 +1,8 @@
 // Two schemes of one type on one gate, each under a name of its own: a rule that names one admits only what that very
 // scheme verified. And a rule that names schemes admits, by default, the kinds of principal that they yield.
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import {
   apiKey,
   type Credential,
@@ -20,8 +23,9 @@ import {
   ticket,
 } from 'upgate'
 import { manualClock } from 'upgate/testing'
-import { deviceCredential } from 'upgate/ws'
+import { deviceCredential, guardServer, upgateHandshake } from 'upgate/ws'
 import { describe, expect, test } from 'vitest'
+import { WebSocket, WebSocketServer } from 'ws'
 import { team } from '../cloudflare-access/team.ts'
 import { handshake, origin, request, silent, upgrade } from '../core/fixtures.ts'
 import { goodPassword, login, person, setUp } from '../services/setup.ts'
@@ -340,6 +344,52 @@ describe('principals that look alike', () => {
     // Without `ticket` in the rule it does not count at all.
     expect(await ask(gate, '/web', await inQuery('/web'))).toBe(notAllowed)
     expect(await ask(gate, '/ws/web', await inBand('/ws/web'))).toBe(unclaimed)
+  })
+
+  test('nor on a socket that is renewed', async () => {
+    const { sessions, tickets, ...set } = setUp()
+    const { token } = await login(
+      { sessions, tickets, ...set },
+      (await person({ sessions, tickets, ...set })).id,
+    )
+    const web = sessionCookie({ sessions, cookieName: 'web', name: 'web' })
+    const admin = sessionCookie({ sessions, cookieName: 'admin', name: 'admin' })
+    const gate = gateOf(
+      [web, admin, ticket({ tickets })],
+      [
+        {
+          path: '/ws',
+          access: 'deferred',
+          schemes: ['admin', 'ticket'],
+          handshake: upgateHandshake({ refresh: true }),
+        },
+      ],
+    )
+    const server = createServer()
+    const wss = new WebSocketServer({ noServer: true })
+    wss.on('connection', () => {})
+    const guarded = guardServer(server, gate, { sockets: { '/ws': wss } })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    try {
+      const ws = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}/ws`, {
+        headers: { host: 'gateway.example.com', origin, cookie: `__Host-admin=${token}` },
+      })
+      await once(ws, 'open')
+      const made = await tickets.create(await principalOf(web, token), { path: '/ws', origin })
+      ws.send(JSON.stringify({ type: 'auth_refresh', token: made.ticket }))
+      const [data] = (await once(ws, 'message')) as [Buffer]
+      expect(JSON.parse(String(data))).toMatchObject({
+        type: 'auth_refresh_failed',
+        code: 'scheme_not_allowed',
+      })
+      ws.terminate()
+    } finally {
+      server.close()
+      server.closeAllConnections()
+      gate.close()
+      void guarded.close()
+    }
   })
 
   test('it counts where the rule names every scheme of that type, and the operator is told so', async () => {
