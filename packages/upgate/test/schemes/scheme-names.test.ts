@@ -463,14 +463,19 @@ describe('principals that look alike', () => {
       }),
     })
     const gate = gateOf(
-      [edge('east', 'x-east'), edge('west', 'x-west')],
+      [edge('east', 'x-east'), edge('west', 'x-west'), lookUp('one')],
       [
         { path: '/east', access: 'required', schemes: ['east'] },
+        { path: '/one', access: 'required', schemes: ['one'] },
         { path: '/ws', access: 'deferred', schemes: ['east'], handshake },
       ],
     )
     expect(await ask(gate, '/east', { headers: { 'x-east': '1' } })).toBe('allow edge')
     expect(await ask(gate, '/east', { headers: { 'x-west': '1' } })).toBe(notAllowed)
+    // The own credential counts before the edge's, and by its own scheme.
+    const both = { headers: { 'x-east': '1', 'x-one': 'yes' } }
+    expect(await ask(gate, '/one', both)).toBe('allow one')
+    expect(await ask(gate, '/east', both)).toBe(notAllowed)
     expect(await gate.decide(upgrade('/ws', { origin, 'x-east': '1' }))).toMatchObject({ outcome: 'allow' })
     expect(await gate.decide(upgrade('/ws', { origin, 'x-west': '1' }))).toMatchObject({ outcome: 'defer' })
   })

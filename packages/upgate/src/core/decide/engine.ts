@@ -259,7 +259,7 @@ export class Engine<P extends Principal> {
     if (proof.failure !== undefined) return { ...proof.failure, rule, headers: cleared }
     // The edge's identity is the login where nothing else was sent.
     const principal = proof.principal ?? proof.edgePrincipal
-    const verifiedBy = proof.scheme ?? proof.edgeScheme
+    const { verifiedBy } = proof
     if (principal === undefined || verifiedBy === undefined) {
       if (rule.access === 'optional')
         return allow<P>(rule, context.asOf, undefined, undefined, allowHeaders(request, verdict, cleared))
@@ -279,11 +279,10 @@ export class Engine<P extends Principal> {
   ): Decision<P> {
     const cleared: HeaderList | undefined = proof.clear?.map((line) => ['Set-Cookie', line] as const)
     const headers = allowHeaders(request, verdict, cleared)
-    const { edgePrincipal: edge, edgeScheme } = proof
+    const { edgePrincipal: edge, verifiedBy } = proof
     // The edge says who passed it, not who speaks the protocol, unless the rule names its scheme.
-    const edgeCounts = edgeScheme !== undefined && rule.schemes?.includes(edgeScheme.name) === true
-    const sufficient = proof.principal ?? (edgeCounts ? edge : undefined)
-    const verifiedBy = proof.scheme ?? edgeScheme
+    const isNamed = verifiedBy !== undefined && rule.schemes?.includes(verifiedBy.name) === true
+    const sufficient = proof.principal ?? (isNamed ? edge : undefined)
     if (
       proof.failure === undefined &&
       sufficient !== undefined &&

@@ -24,12 +24,10 @@ import type { Trace } from './trace.ts'
 export interface Proof<P extends Principal> {
   /** By a credential of the application's own. */
   readonly principal: P | undefined
-  /** The scheme that verified `principal`. */
-  readonly scheme: Scheme<P> | undefined
   /** By the edge's assertion, kept beside. */
   readonly edgePrincipal: P | undefined
-  /** The scheme that verified `edgePrincipal`. */
-  readonly edgeScheme: Scheme<P> | undefined
+  /** The scheme that verified `principal`; where there is none, the one that verified `edgePrincipal`. */
+  readonly verifiedBy: Scheme<P> | undefined
   /** The final refusal, where an explicit credential or the edge's assertion was bad or could not be checked. */
   readonly failure: Refused | undefined
   /** `Set-Cookie` lines that remove ambient credentials whose verification really failed. */
@@ -39,9 +37,8 @@ export interface Proof<P extends Principal> {
 /** The proof of a request that proves nothing. */
 export const nothing: Proof<never> = {
   principal: undefined,
-  scheme: undefined,
   edgePrincipal: undefined,
-  edgeScheme: undefined,
+  verifiedBy: undefined,
   failure: undefined,
   clear: undefined,
 }
@@ -274,7 +271,7 @@ export class Prover<P extends Principal> {
       trace?.add(`scheme ${scheme.name}`, 'identity dropped: it is ambient, and the Origin does not allow it')
       return nothing
     }
-    return { ...nothing, edgePrincipal: proof.principal, edgeScheme: scheme }
+    return { ...nothing, edgePrincipal: proof.principal, verifiedBy: scheme }
   }
 
   /** Whether a scheme reads a credential in band, or the refusal where it broke on it. */
@@ -430,9 +427,8 @@ export class Prover<P extends Principal> {
     if (refused !== undefined || answer.outcome !== 'authenticated') return { ...nothing, failure: refused }
     return {
       principal: answer.principal,
-      scheme,
       edgePrincipal: undefined,
-      edgeScheme: undefined,
+      verifiedBy: scheme,
       failure: undefined,
       clear: undefined,
     }
@@ -468,9 +464,8 @@ function beside<P extends Principal>(own: Proof<P>, edge: Proof<P>): Proof<P> {
   if (own === nothing) return edge
   return {
     principal: own.principal,
-    scheme: own.scheme,
     edgePrincipal: edge.edgePrincipal,
-    edgeScheme: edge.edgeScheme,
+    verifiedBy: own.verifiedBy ?? edge.verifiedBy,
     failure: edge.failure ?? own.failure,
     clear: own.clear,
   }
