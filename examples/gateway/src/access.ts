@@ -2,7 +2,7 @@ import type { Clock, ExternalLoginOptions, Logger, Services } from 'upgate'
 import { byEmail, type CloudflareAccessScheme, cloudflareAccess } from 'upgate/cloudflare-access'
 import type { AccessConfig } from './config.ts'
 
-/** What stands in for our own login while Cloudflare Access does it. */
+/** The login through Cloudflare Access, which replaces the gateway's own login. */
 export const externalLogin: ExternalLoginOptions = {
   name: 'Cloudflare Access',
   // Access answers it on every host that it protects.
@@ -18,9 +18,9 @@ export interface AccessParts {
 }
 
 /**
- * Takes the identity that Access vouches for: people are the accounts with their email address, and nobody else gets
- * in. A service token opens the way through the edge and grants nothing here: what a program may do stands with its
- * API key or device.
+ * Creates the scheme for Cloudflare Access. A person's identity is the account with that email address; without an
+ * account, the request is refused. A service token passes the edge and grants nothing here: the scopes of a program
+ * are those of its API key or device.
  */
 export function createAccess({ config, services, logger, clock }: AccessParts): CloudflareAccessScheme {
   const { issuer, audience, simulator } = config
@@ -34,7 +34,7 @@ export function createAccess({ config, services, logger, clock }: AccessParts): 
     ...(simulator !== undefined && { dangerouslyTrustSimulatorAt: simulator }),
     ...(clock && { clock }),
   })
-  // A failure is logged, and the first request asks again.
+  // A failure is logged, and the first request fetches the keys again.
   void access.prefetch()
   return access
 }

@@ -13,17 +13,17 @@ import { addPageRoutes } from './routes/pages.ts'
 import { addPairingRoutes } from './routes/pairings.ts'
 import { addSessionRoutes } from './routes/sessions.ts'
 
-/** Style sheet, icon and page modules; beside `src` and `dist` alike. */
+/** Style sheet, icon and page modules; the path is the same from `src` and from `dist`. */
 const assets = fileURLToPath(new URL('../public/', import.meta.url))
 
 export interface AppOptions {
   readonly context: Context
-  /** The gate as middleware: stands before everything else. */
+  /** The gate as middleware, in front of all routes. */
   readonly guard: RequestHandler
   /** Origins of the pages, for the Content Security Policy. */
   readonly origins: readonly string[]
   log(message: string): void
-  /** Sees every request before anything else does. */
+  /** Called for every request, before the gate. */
   watch(request: IncomingMessage): void
 }
 
@@ -32,7 +32,7 @@ export function createApp({ context, guard, origins, log, watch }: AppOptions): 
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
-  // Paths mean the same to the router as to the rules.
+  // The router has to read paths as the rules do.
   app.enable('case sensitive routing')
   app.enable('strict routing')
   app.use((request, _response, next) => {
@@ -45,7 +45,7 @@ export function createApp({ context, guard, origins, log, watch }: AppOptions): 
     '/assets',
     express.static(assets, { index: false, redirect: false, etag: true, maxAge: 0, fallthrough: true }),
   )
-  // Everything else is about somebody, and secrets are among it.
+  // All other answers are personal and may contain secrets.
   app.use((_request, response, next) => {
     response.set('cache-control', 'no-store')
     next()
@@ -82,7 +82,7 @@ function securityHeaders(origins: readonly string[]): RequestHandler {
     },
     frameguard: { action: 'deny' },
     strictTransportSecurity: encrypted,
-    // With `no-referrer`, browsers send `Origin: null` with forms, and the gate would refuse our own.
+    // With `no-referrer`, browsers send `Origin: null` with forms, and the gate would refuse the gateway's own forms.
     referrerPolicy: { policy: 'same-origin' },
     // Pages served over plain http on a LAN are not isolated, and browsers complain about the header there.
     originAgentCluster: encrypted,

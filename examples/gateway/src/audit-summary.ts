@@ -1,14 +1,14 @@
 import type { AuditLine } from './audit.ts'
 
-/** An audit line in three words, for a table. */
+/** An audit line for a table: group, actor and content. */
 export interface AuditSummary {
   readonly group: 'refusals' | 'sockets' | 'changes'
-  /** Who did it, or from where. */
+  /** Name of the actor, or the client's address. */
   readonly who: string
   readonly what: string
 }
 
-/** Says in short what a line is about. */
+/** Summarises a line of the audit trail. */
 export function summarise(line: AuditLine): AuditSummary {
   return { group: groupOf(line.event), who: whoOf(line), what: whatOf(line) }
 }
@@ -26,7 +26,7 @@ function whoOf(line: AuditLine): string {
 
 function whatOf(line: AuditLine): string {
   if (line.event === 'revoked') return `${line.reason}; live connections closed: ${line.closed}`
-  // What somebody did to a device or a key.
+  // A user changed a device or a key.
   if (line.by !== undefined) return [line.name, line.scopes].flat().filter(Boolean).join(' · ')
   const place = line.path === undefined ? '' : `${line.method ?? ''} ${line.path}`
   const more = line.suppressed === undefined ? '' : `and ${line.suppressed} more that were not recorded`

@@ -12,7 +12,7 @@ export interface AuditLine {
   readonly [field: string]: string | number | boolean | readonly string[]
 }
 
-/** What the application itself reports, beside the gate's events. */
+/** An event of the application, in addition to the gate's events. */
 export interface OwnEvent {
   readonly event:
     | 'account_created'
@@ -35,14 +35,14 @@ export interface OwnEvent {
   readonly [field: string]: string | readonly string[] | undefined
 }
 
-/** The audit trail: a bounded memory for the page, and one line of JSON each for the log. */
+/** The audit trail: a bounded list for the page, and one line of JSON per event for the log. */
 export interface Audit {
   record(event: OwnEvent): void
-  /** Takes an event of the gate. */
+  /** Records an event of the gate. */
   observe(event: AuditEvent): void
   /** Newest first. */
   list(): readonly AuditLine[]
-  /** Calls back for every new line. Returns its removal. */
+  /** Calls the listener for every new line. Returns a function that removes the listener. */
   onLine(listener: (line: AuditLine) => void): () => void
 }
 
@@ -53,11 +53,11 @@ export interface AuditOptions {
   write(line: string): void
   /** Lines kept in memory. Default: 500. */
   readonly capacity?: number
-  /** Lines a second about what strangers do, over some time; further ones are counted only. Default: 50. */
+  /** Average lines a second about clients without a credential; further ones are only counted. Default: 50. */
   readonly strangersRate?: number
 }
 
-/** What anybody can cause at will, without a credential. */
+/** Events that a client can cause without a credential, as often as it likes. */
 const ofStrangers = new Set([
   'refused',
   'deferred',
@@ -72,9 +72,8 @@ const ofStrangers = new Set([
 
 /**
  * Creates the audit trail.
- *
- * Strangers can neither push what others did out of memory, since their lines fill half of it at most, nor fill
- * the disk with log lines: those beyond the rate are counted in `suppressed` of the next one.
+ * Clients without a credential can neither push other events out of memory, since their lines fill at most half of it,
+ * nor fill the disk with log lines: the `suppressed` of the next line counts those above the rate.
  */
 export function createAudit(options: AuditOptions): Audit {
   const { now, write, capacity = 500, strangersRate = 50 } = options
@@ -83,7 +82,7 @@ export function createAudit(options: AuditOptions): Audit {
   const limit = createTokenBucket(strangersRate * 4, 1000 / strangersRate)
   let suppressed = 0
   const listeners = new Set<(line: AuditLine) => void>()
-  /** Connections of open pages: every page has one, which is no news. */
+  /** Connections of open pages: every page has one, so they are not recorded. */
   const pages = new Set<string>()
   let count = 0
 
@@ -123,10 +122,10 @@ export function createAudit(options: AuditOptions): Audit {
       add(now(), event, fields)
     },
     observe(event) {
-      // Whatever changes something is recorded by its own name; pages, assets and health checks would drown the rest.
+      // Changes have their own events; pages, assets and health checks would bury all other lines.
       if (event.type === 'allowed' || isOfPage(event)) return
       if (event.type === 'pairing') {
-        // What people decide is recorded with their name by the route.
+        // The route records a user's decision, with the user's name.
         if (event.by === undefined) add(event.at, `pairing_${event.step}`, fieldsOf(event))
         return
       }
@@ -195,7 +194,7 @@ function fieldsOf(event: AuditEvent): Fields {
         address: event.clientAddress,
       }
     default:
-      // Events of a newer library are flat: they are worth a line before this gateway knows them.
+      // An unknown event of a newer library is recorded with its flat fields.
       return flatOf(event)
   }
 }

@@ -1,4 +1,4 @@
-/** In this order: most browsers claim to be others, too. */
+/** The order matters: most browsers also name other browsers. */
 const browsers = [
   [/\bEdg(?:e|A|iOS)?\//, 'Edge'],
   [/\bOPR\//, 'Opera'],
@@ -17,7 +17,7 @@ const systems = [
   [/\bLinux\b/, 'Linux'],
 ] as const
 
-/** A `User-Agent` in the words of people, such as `Firefox on Linux`. It is what somebody says, and proves nothing. */
+/** Returns a readable label for a `User-Agent`, such as `Firefox on Linux`. The client can send any `User-Agent`. */
 export function browserOf(userAgent: string | undefined): string {
   const name = (of: readonly (readonly [RegExp, string])[]): string | undefined =>
     of.find(([pattern]) => pattern.test(userAgent ?? ''))?.[1]

@@ -4,18 +4,18 @@ import { watchHeartbeat } from './heartbeat.ts'
 import { parseMessage, sendJson, sendToAll } from './send.ts'
 import { createTokenBucket } from './token-bucket.ts'
 
-/** Longest text of one message, in characters; the frame around it is bounded by the socket server. */
+/** Longest text of one message, in characters; the socket server limits the whole frame. */
 export const chatTextLimit = 2000
 
 /** Longest frame a browser may send, in bytes: the longest text in its longest encoding. */
 export const chatFrameLimit: number = 16 * 1024
 
-/** How many messages newcomers are shown. */
+/** Number of earlier messages that a new page gets. */
 const historyLimit = 50
 
 interface ChatMessage {
   readonly type: 'message'
-  /** Place in the conversation: lets a page that reconnected leave out what it has. */
+  /** Position in the conversation: a page that reconnects skips the messages that it has. */
   readonly number: number
   readonly from: string
   readonly seat: number
@@ -35,7 +35,7 @@ export interface ChatOptions {
   now(): number
 }
 
-/** Keeps one room. Names come from the account, never from the browser; the seat tells two windows apart. */
+/** Creates the chat room. Names come from the account, never from the browser; the seat distinguishes two windows. */
 export function createChat(options: ChatOptions): Chat {
   const { now } = options
   const present = new Set<WebSocket>()
@@ -100,7 +100,7 @@ export function createChat(options: ChatOptions): Chat {
         if (history.length > historyLimit) history.shift()
         sendToAll(present, entry)
       })
-      // Without a listener an oversized frame would end the process; `close` follows and tidies up.
+      // Without a listener an oversized frame would end the process; `close` follows and removes the socket.
       socket.on('error', () => {})
       socket.once('close', () => {
         present.delete(socket)

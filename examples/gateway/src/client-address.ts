@@ -2,15 +2,15 @@ import type { IncomingMessage } from 'node:http'
 import type { Gate } from 'upgate'
 import { clientAddressOf } from 'upgate/node'
 
-/** Says where a request comes from. */
+/** The client's address of a request. */
 export interface ClientAddresses {
-  /** For people: the address, the one of this machine included. */
+  /** For display: the address, even if it is one of this machine. */
   shown(request: IncomingMessage): string | undefined
-  /** For counting failures: `undefined` where the address could be anybody's, such as loopback. */
+  /** For counting failures: `undefined` if many clients may share the address, such as loopback. */
   counted(request: IncomingMessage): string | undefined
 }
 
-/** Takes the gate's word for it, so that pages, audit and limits name the same client. */
+/** Uses the gate's address of the client, so that pages, audit and limits agree. */
 export function createClientAddresses(gate: Pick<Gate, 'clientAddressOf'>): ClientAddresses {
   const counted = (request: IncomingMessage): string | undefined => clientAddressOf(gate, request)
   return {

@@ -1,33 +1,33 @@
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 
-/** What the environment says, checked. Times are in milliseconds. */
+/** The checked settings of the environment. Times are in milliseconds. */
 export interface Config {
   readonly host: string
   /** 0 lets the system pick a free port. */
   readonly port: number
-  /** Absolute path of the folder that holds the database, where that is a file. */
+  /** Absolute path of the folder with the database file; unused with PostgreSQL. */
   readonly dataDir: string
   /** Present: records live in PostgreSQL, and there may be several instances. */
   readonly database: DatabaseConfig | undefined
-  /** Secret by which addresses of accepted nodes are remembered; absent = that of the data folder, if there is one. */
+  /** Key for the digests of accepted nodes' addresses; absent = the key in the data folder, if there is one. */
   readonly acquaintanceKey: string | undefined
   /** Origin under which browsers reach the gateway; absent = `http://HOST:PORT` and localhost. */
   readonly publicUrl: string | undefined
   readonly trustedProxies: readonly string[]
-  /** Without a password only where Cloudflare Access does the login. */
+  /** The password is absent only if Cloudflare Access does the login. */
   readonly admin: { readonly email: string; readonly password: string | undefined } | undefined
-  /** Present: Cloudflare Access does the login, and ours is closed. */
+  /** Present: Cloudflare Access does the login, and the gateway's own login is closed. */
   readonly access: AccessConfig | undefined
-  /** How long a node's socket may take to prove itself. */
+  /** Time from a node's upgrade to its credential. */
   readonly handshakeTimeout: number
 }
 
-/** What several instances share. The addresses may hold passwords. */
+/** The servers that several instances share. The addresses may contain passwords. */
 export interface DatabaseConfig {
   /** `postgres://` */
   readonly url: string
-  /** `redis://` or `rediss://`; absent = PostgreSQL carries the news itself. */
+  /** `redis://` or `rediss://`; absent = PostgreSQL announces revocations. */
   readonly redis: string | undefined
 }
 
@@ -37,7 +37,7 @@ export interface AccessConfig {
   readonly issuer: string
   /** AUD tags, at least one. */
   readonly audience: readonly string[]
-  /** Loopback origin of an edge simulator whose keys are trusted. */
+  /** Loopback origin of an edge simulator with trusted keys. */
   readonly simulator: string | undefined
 }
 
@@ -49,8 +49,7 @@ export class ConfigError extends Error {
 /**
  * Reads the settings of the gateway from environment variables. An empty variable counts as absent.
  *
- * @throws {ConfigError} at the first variable that cannot be used; its value is never part of the message
- * where it could be a secret.
+ * @throws {ConfigError} at the first invalid variable; the message never contains a value that could be a secret
  */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const read = (name: string): string | undefined => {
@@ -72,7 +71,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     acquaintanceKey: readKey(read('ACQUAINTANCE_KEY')),
     publicUrl,
     trustedProxies: readProxies(read('TRUST_PROXY')),
-    // A password may begin or end with a space: it is taken as it is.
+    // A password may begin or end with a space: it is not trimmed.
     admin: readAdmin(read('ADMIN_EMAIL'), env.ADMIN_PASSWORD || undefined, access !== undefined),
     access,
     handshakeTimeout: readInteger(
@@ -87,15 +86,15 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
 /** Shortest password an account may have, in characters. */
 export const passwordMinimum = 12
 
-/** Longest password that is hashed, in characters: hashing must not become a way to keep the server busy. */
+/** Longest password that is hashed, in characters: hashing long passwords must not overload the server. */
 export const passwordMaximum = 1024
 
-/** Whether a string has the shape of an email address. Deliverability is nobody's business here. */
+/** Whether a string has the form of an email address; delivery is not checked. */
 export function isEmail(value: string): boolean {
   return value.length <= 254 && /^[^\s@<>"'`\\]+@[^\s@<>"'`\\]+$/.test(value)
 }
 
-/** The origins browsers may come from, once the port is known. */
+/** The allowed origins of pages, for a known port. */
 export function originsOf(config: Config, port: number): readonly [string, ...string[]] {
   if (config.publicUrl !== undefined) return [config.publicUrl]
   const host = config.host.includes(':') ? `[${config.host}]` : config.host
@@ -171,7 +170,7 @@ function readDatabase(url: string | undefined, redis: string | undefined): Datab
   return url === undefined ? undefined : { url, redis }
 }
 
-/** The value is not repeated: it may hold a password. */
+/** Does not repeat the value, which may contain a password. */
 function checkServer(name: string, value: string, protocols: readonly string[], example: string): void {
   const url = URL.canParse(value) ? new URL(value) : undefined
   if (url === undefined || !protocols.includes(url.protocol)) {
@@ -189,7 +188,7 @@ function readProxies(value: string | undefined): readonly string[] {
     .filter((entry) => entry !== '')
   for (const entry of entries) {
     if (/^(true|\d+|\*|all)$/i.test(entry)) {
-      // A number of hops, or everybody, lets any client choose its own address.
+      // A number of hops, or all addresses, would let a client choose its own address.
       throw new ConfigError(`${hint}; ${JSON.stringify(entry)} would let clients forge their address.`)
     }
     if (entry !== 'loopback' && entry !== 'private' && !isNetwork(entry)) {
@@ -214,11 +213,9 @@ function readAccess(read: (name: string) => string | undefined): AccessConfig | 
     if (simulator === undefined) return undefined
     throw new ConfigError('CF_ACCESS_SIMULATOR is of no use without CF_ACCESS_TEAM and CF_ACCESS_AUD.')
   }
-  // Half of it must not start a gateway that everybody believes to be behind Access.
-  if (team === undefined)
-    throw new ConfigError('CF_ACCESS_TEAM is missing: CF_ACCESS_AUD needs it beside it.')
-  if (tags === undefined)
-    throw new ConfigError('CF_ACCESS_AUD is missing: CF_ACCESS_TEAM needs it beside it.')
+  // Half of the settings must not start a gateway that seems to be behind Access.
+  if (team === undefined) throw new ConfigError('CF_ACCESS_TEAM is missing: CF_ACCESS_AUD requires it.')
+  if (tags === undefined) throw new ConfigError('CF_ACCESS_AUD is missing: CF_ACCESS_TEAM requires it.')
   if (!/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.fed)?$/.test(team)) {
     throw new ConfigError(
       'CF_ACCESS_TEAM must be the name of the team, such as acme of acme.cloudflareaccess.com, or acme.fed for FedRAMP.',
@@ -244,11 +241,11 @@ function readAdmin(
   withoutPassword: boolean,
 ): Config['admin'] {
   if (email === undefined && password === undefined) return undefined
-  if (email === undefined) throw new ConfigError('ADMIN_EMAIL is missing: ADMIN_PASSWORD needs it beside it.')
+  if (email === undefined) throw new ConfigError('ADMIN_EMAIL is missing: ADMIN_PASSWORD requires it.')
   if (!isEmail(email)) throw new ConfigError('ADMIN_EMAIL must be an email address, such as ada@example.com.')
   if (password === undefined) {
     if (withoutPassword) return { email, password }
-    throw new ConfigError('ADMIN_PASSWORD is missing: ADMIN_EMAIL needs it beside it.')
+    throw new ConfigError('ADMIN_PASSWORD is missing: ADMIN_EMAIL requires it.')
   }
   if (password.length < passwordMinimum || password.length > passwordMaximum) {
     throw new ConfigError(

@@ -13,31 +13,31 @@ import type { Live } from './live.ts'
 import type { Presence } from './presence.ts'
 import type { SetupCode } from './setup-code.ts'
 
-/** What the routes work with. */
+/** The services and helpers of the routes. */
 export interface Context {
   readonly services: Services
   readonly nodes: Pick<Presence, 'list'>
   readonly audit: Audit
   readonly live: Live
   readonly addresses: ClientAddresses
-  /** Absent when the first account exists since the start. */
+  /** Absent if the first account existed at the start. */
   readonly setupCode: SetupCode | undefined
-  /** Who does the login. */
+  /** The login in use: built-in or external. */
   readonly login: LoginConfiguration
   /** Origin of the pages. */
   readonly origin: string
-  /** Address of the node endpoint as people have to type it. */
+  /** Address of the node endpoint, as users type it. */
   readonly nodeUrl: string
-  /** Who a request is from; the rules make sure that there is somebody on the paths that ask. */
+  /** Returns the principal of a request; the rules guarantee one on the paths that use it. */
   principalOf(request: Request): Principal | undefined
   /** Begins the session in the browser. */
   setCookie(response: Response, issued: IssuedSession): void
   removeCookie(response: Response): void
-  /** What a login reads of a browser, and gives it: its session, and the cookie by which it is known again. */
+  /** The cookies that a login reads and sets: the session, and the device cookie that identifies a known browser. */
   readonly cookies: { readonly session: Pick<SessionCookieScheme, 'read'>; readonly device: DeviceCookie }
 }
 
-/** Who a request is from, on a path that nobody enters anonymously. */
+/** Returns the principal of a request on a path that requires one. */
 export function callerOf(context: Context, request: Request): Principal {
   const principal = context.principalOf(request)
   if (principal === undefined)
@@ -45,12 +45,12 @@ export function callerOf(context: Context, request: Request): Principal {
   return principal
 }
 
-/** How people know somebody: an email, a name, else the id. */
+/** Name of a principal for display: email address or name, else the id. */
 export function labelOf(principal: Principal): string {
   return principal.displayName ?? principal.id
 }
 
-/** Whose page it is, and how they log out. */
+/** The user of a page, and the log-out. */
 export interface Viewer {
   readonly name: string
   readonly login: LoginConfiguration

@@ -2,28 +2,27 @@ import { accessSync, constants, lstatSync, mkdirSync, readlinkSync, type Stats }
 import { join, parse, resolve, sep } from 'node:path'
 import { ConfigError } from './config.ts'
 
-/** The database, and what SQLite keeps with it. */
+/** The database, and SQLite's files next to it. */
 const databaseFiles = ['gateway.db', 'gateway.db-wal', 'gateway.db-shm', 'gateway.db-journal']
 
-/** Symbolic links followed on the way to the folder, as Linux does. */
+/** Largest number of symbolic links on the way to the folder, as on Linux. */
 const mostLinks = 40
 
 export interface DataDirOptions {
   /** Id of the user that runs the gateway; `undefined` on Windows, which has neither ids nor modes. */
   readonly user: number | undefined
-  /** Takes a sentence about what is allowed, and safe only if the operator means it. */
+  /** Called with a warning about a setting that is safe only if the operator intends it. */
   warn(sentence: string): void
 }
 
 /**
- * Makes the data folder, readable by its owner only, and finds out whether it can be used.
+ * Creates the data folder, readable by its owner only, and checks whether it is safe.
  *
- * An account that can write the folder can put a database of its own in place of the gateway's, and is an admin then.
- * So the folder is refused where every account of the machine can do that, at the folder itself or at a parent that
- * lets them exchange it. A group that may write, or an owner other than the gateway's user, may be meant (a volume of a
- * container): that is a warning.
+ * An account of the machine that can write the folder can replace the gateway's database, and thereby become its
+ * admin. The folder is therefore refused if every account can write it, or can replace it through a parent. A group
+ * with write access, or another owner, may be intended (a volume of a container) and causes a warning.
  *
- * @throws {ConfigError} when the folder cannot be used, or must not be
+ * @throws {ConfigError} if the folder is unusable or unsafe
  */
 export function prepareDataDir(path: string, options: DataDirOptions): void {
   try {
@@ -42,7 +41,7 @@ export function prepareDataDir(path: string, options: DataDirOptions): void {
 
 type Checked = DataDirOptions & { readonly user: number }
 
-/** Goes to the folder as the system does, link by link, and checks each folder on the way. Returns where it is. */
+/** Follows the path as the system does, link by link, and checks each folder on the way. Returns the real path. */
 function checkWay(path: string, options: Checked): string {
   let way = parse(path).root
   const ahead = partsOf(path)
@@ -57,10 +56,10 @@ function checkWay(path: string, options: Checked): string {
     }
     links += 1
     if (links > mostLinks) throw new ConfigError(`DATA_DIR ${JSON.stringify(path)} has too many links.`)
-    // Elsewhere only those put a link who can write the folder, and that was checked.
+    // In other folders, only users with write access can create a link, and these folders were checked above.
     if (othersMayWrite(lstatSync(way)) && isForeign(stats, options)) {
       throw new ConfigError(
-        `${JSON.stringify(next)}, on the way to DATA_DIR, is a symbolic link of another user (${stats.uid}), who can point it elsewhere: give the path without the link.`,
+        `${JSON.stringify(next)}, on the way to DATA_DIR, is a symbolic link of another user (${stats.uid}), who can point it elsewhere: set the path without the link.`,
       )
     }
     const target = resolve(way, readlinkSync(next))
@@ -77,7 +76,7 @@ function partsOf(path: string): string[] {
 
 function checkParent(folder: string, options: Checked): void {
   const stats = lstatSync(folder)
-  // In a sticky folder, such as /tmp, only the owner of an entry may exchange it.
+  // In a folder with the sticky bit, such as /tmp, only the owner of an entry may replace it.
   if (othersMayWrite(stats) && (stats.mode & 0o1000) === 0) {
     throw new ConfigError(
       `${JSON.stringify(folder)}, a parent of DATA_DIR, can be written by every user of this machine, who can exchange the database. Run: chmod o-w ${JSON.stringify(folder)}, or give another folder.`,
@@ -93,7 +92,7 @@ function checkParent(folder: string, options: Checked): void {
 function checkFolder(path: string, options: Checked): void {
   const stats = lstatSync(path)
   const name = `DATA_DIR ${JSON.stringify(path)}`
-  // Sticky or not: files that are not there yet, such as a log of SQLite's, could be put there first.
+  // Even with the sticky bit, another user could create a missing file first, such as SQLite's log.
   if (othersMayWrite(stats)) {
     throw new ConfigError(
       `${name} can be written by every user of this machine, who can exchange the database. Run: chmod o-w ${JSON.stringify(path)}, or give another folder.`,
@@ -113,7 +112,7 @@ function othersMayWrite({ mode }: Stats): boolean {
   return (mode & 0o002) !== 0
 }
 
-/** Of neither this user nor root, who may do everything anyway. */
+/** Whether a file belongs to neither this user nor root; root has access to every file anyway. */
 function isForeign({ uid }: Stats, { user }: Checked): boolean {
   return uid !== user && uid !== 0
 }

@@ -3,10 +3,10 @@ import type { Audit } from './audit.ts'
 import { type Config, ConfigError } from './config.ts'
 import { adminScopes } from './scopes.ts'
 
-/** Creates the admin that the settings name, unless there is an account already: a restart changes no password. */
+/** Creates the admin of the settings if no account exists: a restart changes no password. */
 export async function createFirstAdmin(config: Config, services: Services, audit: Audit): Promise<void> {
   if (config.admin === undefined) {
-    // Nobody could ever log in: Access makes no accounts, and the set-up page is closed.
+    // Without it, no login is possible: Access creates no accounts, and the set-up page is closed.
     if (config.access !== undefined && !(await services.accounts.any())) {
       throw new ConfigError(
         'ADMIN_EMAIL is missing: there is no account yet, and Cloudflare Access makes none. Set it to your address there.',

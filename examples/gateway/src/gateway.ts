@@ -36,7 +36,7 @@ import { createSetupCode, type SetupCode } from './setup-code.ts'
 import { createSockets } from './sockets.ts'
 import { openStorage } from './storage.ts'
 
-/** What surrounds the gateway; the program gives it the console. */
+/** The environment of the gateway; the program passes the console. */
 export interface Surroundings {
   /** Writes one line of the log. */
   write(line: string): void
@@ -46,19 +46,20 @@ export interface Surroundings {
 
 /** A running gateway. */
 export interface Gateway {
-  /** Under which browsers reach it. */
+  /** Origin under which browsers reach the gateway. */
   readonly origin: string
   /** The port it listens on. */
   readonly port: number
   readonly setupCode: string | undefined
-  /** Closes sockets with 1001, ends requests, and writes what is still in memory. */
+  /** Closes sockets with 1001, ends requests, and writes pending records. */
   close(): Promise<void>
 }
 
 /**
  * Opens the database, listens, and guards the server before the first connection is read.
  *
- * @throws {ConfigError} when the settings do not work out; other errors are those of the database and of `listen`
+ * @throws {ConfigError} if the settings or the data folder are unusable; other errors are those of the database and of
+ * `listen`
  */
 export async function startGateway(config: Config, surroundings: Surroundings): Promise<Gateway> {
   const { write, clock } = surroundings
@@ -70,7 +71,7 @@ export async function startGateway(config: Config, surroundings: Surroundings): 
     store,
     ...(bus && { bus }),
     logger,
-    // A program may approve, too, if its key holds the scope; neither grants more than it holds.
+    // A program may also approve, if its key holds the scope; users and programs grant only scopes that they hold.
     pairing: { roles: { node: [] }, actorScope: scopes.pairing },
     ...(clock && { clock }),
   })
@@ -92,8 +93,8 @@ export async function startGateway(config: Config, surroundings: Surroundings): 
           now,
           show(code) {
             audit.record({ event: 'setup_code_replaced' })
-            // On the console and nowhere else: it is no part of the audit trail.
-            write(`Setup code: ${code} (valid for 30 minutes, once; the one before does not count any more)`)
+            // On the console only: the code must not be part of the audit trail.
+            write(`Setup code: ${code} (valid for 30 minutes, once; the previous code no longer counts)`)
           },
         })
     const { database } = config
@@ -102,7 +103,7 @@ export async function startGateway(config: Config, surroundings: Surroundings): 
       : localPresence(nodes)
     server.listen(config.port, config.host)
     await once(server, 'listening')
-    // From here to the end nothing is awaited: no connection is read before the server is guarded.
+    // No `await` from here on: the server must be guarded before it reads a connection.
     const { port } = server.address() as AddressInfo
     const origins = originsOf(config, port)
     const stop = assemble({
@@ -160,7 +161,7 @@ interface Parts {
   readonly setupCode: SetupCode | undefined
 }
 
-/** Puts gate, application and sockets together; returns how to take them down. */
+/** Connects gate, application and sockets; returns a function that closes them. */
 function assemble(parts: Parts): () => Promise<void> {
   const { config, clock, logger, log, write, now, audit, services, server, origins } = parts
   const { nodes, presence, setupCode, acquaintances } = parts
@@ -198,7 +199,7 @@ function assemble(parts: Parts): () => Promise<void> {
   gate.events.subscribe((event) => {
     if (event.type !== 'pairing') return
     live.changed('pairings')
-    // Collected: there is a device more.
+    // The device collected its token, so the list of devices has changed.
     if (event.step === 'collected') live.changed('devices')
   })
   const addresses = createClientAddresses(gate)

@@ -1,9 +1,9 @@
 import type { WebSocket } from 'ws'
 
-/** A peer that vanished without a word is noticed after one to two intervals. In milliseconds. */
+/** Milliseconds between pings; a client that vanished is noticed after one to two intervals. */
 const interval = 20_000
 
-/** Pings a socket until it closes, and ends it when a whole interval brought no sign of life. */
+/** Pings a socket until it closes, and ends it after a whole interval without a pong or message. */
 export function watchHeartbeat(socket: WebSocket, every: number = interval): void {
   let alive = true
   const timer = setInterval(() => {

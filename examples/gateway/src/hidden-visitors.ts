@@ -2,23 +2,23 @@ import type { IncomingMessage } from 'node:http'
 import type { Config } from './config.ts'
 
 const consequence =
-  'All visitors who come through it look like one: a stranger who guesses passwords locks out every browser that has not logged in before. Set TRUST_PROXY=loopback, and let the proxy append to X-Forwarded-For.'
+  'All clients behind it seem to have one address: a client that guesses passwords locks out every browser that has not logged in before. Set TRUST_PROXY=loopback, and let the proxy append to X-Forwarded-For.'
 
-/** What a proxy or tunnel says of the visitor. */
+/** Headers in which a proxy or tunnel sends the client's address. */
 const forwarding = ['x-forwarded-for', 'forwarded', 'x-real-ip', 'cf-connecting-ip'] as const
 
-/** Whether a proxy in front of the gateway would hide who visits. */
+/** Whether a proxy in front of the gateway would hide the clients' addresses. */
 function hides({ publicUrl, trustedProxies }: Config): boolean {
   return publicUrl !== undefined && trustedProxies.length === 0
 }
 
-/** What to say at the start where only programs on this machine can connect, and the address is for others. */
+/** Returns the warning for a start on loopback with an address for other machines. */
 export function warnOfHiddenVisitors(config: Config): string | undefined {
   if (!hides(config) || !isLoopback(config.host)) return undefined
   return `Warning: PUBLIC_URL is set and TRUST_PROXY is not, so a proxy or tunnel on this machine is in front of the gateway. ${consequence}`
 }
 
-/** Watches for the first request that a proxy on this machine forwarded, and says so once. */
+/** Returns a function that warns once, at the first request that a proxy on this machine forwarded. */
 export function watchForProxy(
   config: Config,
   write: (line: string) => void,

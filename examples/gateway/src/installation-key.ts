@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { ConfigError } from './config.ts'
 
 /**
- * Reads the secret of this installation from the data folder; made at the first start, readable by its owner only.
+ * Reads the secret of this installation from the data folder. The first start creates it, readable by its owner only.
  *
- * It is not in the database: addresses that are kept there as keyed digests must not be told by a copy of it.
+ * The secret is not in the database: a copy of the database must not reveal the addresses of its keyed digests.
  *
- * @throws {ConfigError} where the file cannot be used
+ * @throws {ConfigError} if the file is unusable
  */
 export function installationKey(dataDir: string): string {
   const file = join(dataDir, 'installation.key')

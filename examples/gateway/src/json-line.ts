@@ -1,7 +1,7 @@
 /**
- * Writes an object as one line of JSON that can be shown in a terminal.
+ * Writes an object as one line of JSON that is safe in a terminal.
  *
- * JSON leaves some control characters as they are, and all that turn the direction of text; a terminal would obey them.
+ * JSON does not escape some control characters, nor those that change the direction of text; a terminal obeys them.
  */
 export function jsonLine(value: object): string {
   return JSON.stringify(value).replace(

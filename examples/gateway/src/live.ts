@@ -7,21 +7,21 @@ import type { Presence, Topic } from './presence.ts'
 import { scopes } from './scopes.ts'
 import { sendJson, sendToAll } from './send.ts'
 
-/** What the pages are told while they are open, over `/ws/live`. */
+/** Live updates for open pages, over `/ws/live`. */
 export interface Live {
   /** Takes over an accepted socket. */
   accept(socket: WebSocket, principal: Principal): void
-  /** Tells the pages that devices, keys or pairings changed, so that they fetch them again; those of other instances, too. */
+  /** Tells the pages of all instances to fetch changed devices, keys or pairings again. */
   changed(what: Topic): void
 }
 
-/** Sends the nodes after every change, and audit lines as they happen, to those whose scopes cover them. */
+/** Sends the nodes after every change, and new audit lines, to users with the scopes for them. */
 export function createLive(nodes: Presence, audit: Audit): Live {
   const readers = new Set<WebSocket>()
   const auditors = new Set<WebSocket>()
   let pending = false
   nodes.onChange(() => {
-    // A thousand nodes that reconnect at once are one message, not a thousand.
+    // A thousand nodes that reconnect at once cause one message, not a thousand.
     if (pending) return
     pending = true
     setImmediate(() => {

@@ -5,7 +5,7 @@ import type { Context } from './context.ts'
 import type { Problem } from './http/problem.ts'
 import { adminScopes } from './scopes.ts'
 
-/** Logs a person in: sets the cookie, or says why not. */
+/** Logs a user in: sets the cookie, or answers with the reason. */
 export async function logIn(
   context: Context,
   request: Request,
@@ -25,7 +25,7 @@ export async function logIn(
     origin: request.get('origin'),
   })
   if (answer.outcome !== 'authenticated') {
-    // The address that was tried is left out: people type their password there by mistake.
+    // The email address is not recorded: users sometimes type their password there by mistake.
     audit.record({ event: 'login_failed', address, ...failureOf(answer) })
     if (answer.deviceCookie === 'spent')
       audit.record({ event: 'browser_distrusted', address, detail: distrusted })
@@ -35,7 +35,7 @@ export async function logIn(
   const issued = await services.sessions.create(principal.id, {
     label: request.get('user-agent'),
     clientAddress,
-    // The browser forgets it for the new one: what is left of it must open nothing.
+    // The browser replaces its old session: a copy of it must no longer count.
     replaces: session.read(request),
   })
   if (issued === undefined) return wrongLogin
@@ -68,7 +68,7 @@ export async function logOut(context: Context, request: Request, response: Respo
   context.removeCookie(response)
 }
 
-/** Creates the first account with the setup code, or says why not. */
+/** Creates the first account with the setup code, or answers with the reason. */
 export async function setUp(
   context: Context,
   request: Request,
@@ -91,7 +91,7 @@ export async function setUp(
       status: 410,
       code: 'setup_code_expired',
       detail: 'The setup code has expired.',
-      action: 'Type the one that the gateway has just printed.',
+      action: 'Type the new code that the gateway has just printed.',
     }
   }
   const result = await services.accounts.createFirst({
@@ -133,7 +133,7 @@ const setupRequired: Problem = {
   action: 'Open its setup page in a browser and create the first one.',
 }
 
-/** One answer for an unknown address, a wrong password and a disabled account: none of them is for strangers. */
+/** The same answer for an unknown address, a wrong password and a disabled account: it reveals none of them. */
 const wrongLogin: Problem = {
   status: 401,
   code: 'invalid_credential',
@@ -147,7 +147,7 @@ function busy(retryAfter: number): Problem {
     code: 'unavailable',
     detail: 'The login could not be checked right now.',
     action:
-      'Try again in a moment; the password was not judged. A browser that logged in to the account before goes first.',
+      'Try again in a moment; the password was not checked. A browser that logged in to the account before goes first.',
     retryAfter,
   }
 }
@@ -165,7 +165,7 @@ function problemOf(verification: Failed): Problem {
         status: 429,
         code: 'too_many_failures',
         detail: 'Too many failed logins.',
-        // The same for everybody: whether there is such an account, and whose failures these were, is not told.
+        // The same answer in all cases: it must reveal neither whether the account exists nor which client failed.
         action: `Wait ${Math.ceil(verification.retryAfter)} seconds, then try again with the right password. Failures of others do not hold up a browser that logged in to the account before: use that one.`,
         retryAfter: Math.ceil(verification.retryAfter),
       }
@@ -173,16 +173,16 @@ function problemOf(verification: Failed): Problem {
 }
 
 const distrusted =
-  'Ten wrong passwords came from a browser that logged in to the account before: it counts as a stranger until it logs in again.'
+  'Ten wrong passwords came from a browser that logged in to the account before: it counts as unknown until it logs in again.'
 
-/** What is locked, in words for the audit page. */
+/** The lock in words, for the audit page. */
 const lockedOut = {
   pair: 'This account is locked for this address.',
-  address: 'This address is locked, whatever account it tries.',
-  account: 'This account is locked for browsers that never logged in to it; those that did are let in.',
+  address: 'This address is locked for all accounts.',
+  account: 'This account is locked for browsers that never logged in to it; known browsers can log in.',
 } as const
 
-/** What the operator is told, and the client is not. */
+/** Details for the operator, which the client does not get. */
 function failureOf(answer: Failed): { reason: string; browser: string; locked?: string; detail?: string } {
   const browser = answer.known ? 'known' : 'new'
   switch (answer.outcome) {

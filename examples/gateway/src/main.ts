@@ -2,22 +2,22 @@ import { ConfigError, readConfig } from './config.ts'
 import type { Gateway } from './gateway.ts'
 import { warnOfHiddenVisitors } from './hidden-visitors.ts'
 
-// Database files are for their owner only, wherever DATA_DIR is.
+// Database files are readable by their owner only, in every DATA_DIR.
 process.umask(0o077)
 
-// When whoever read the log is gone, nodes and browsers are still there.
+// If the reader of the log ends, the gateway still has to serve nodes and browsers.
 process.stdout.on('error', () => {})
 
 const write = (line: string): void => {
   process.stdout.write(`${line}\n`)
 }
 
-/** Longest shutdown, in milliseconds; what is not done by then is cut off. */
+/** Longest shutdown, in milliseconds; unfinished work is then cut off. */
 const shutdownLimit = 4500
 
 try {
   const config = readConfig(process.env)
-  // Loaded once the settings are known to be good: a mistake in them is said at once.
+  // Loaded after the settings are checked, so that a mistake in them is reported at once.
   const { startGateway } = await import('./gateway.ts')
   const gateway = await startGateway(config, { write })
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop(gateway, signal))
@@ -41,7 +41,7 @@ try {
     )
     if (config.access.simulator !== undefined) {
       write(
-        `Warning: the keys of a simulator are trusted (${config.access.simulator}). Whoever listens there can be anybody.`,
+        `Warning: the keys of a simulator are trusted (${config.access.simulator}). A program that listens there can forge every identity.`,
       )
     }
   } else if (gateway.setupCode === undefined) write(`Next step: log in at ${gateway.origin}/login`)
@@ -70,7 +70,7 @@ function stop(gateway: Gateway, signal: string): void {
   )
 }
 
-/** One sentence that says what to do. */
+/** Describes an error in one sentence with the remedy. */
 function explain(error: unknown): string {
   if (error instanceof ConfigError) return `Cannot start: ${error.message}`
   const { code, address, port, message } = error as NodeJS.ErrnoException & {

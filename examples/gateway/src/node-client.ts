@@ -28,15 +28,15 @@ async function run(options: Arguments): Promise<void> {
     process.on(signal, () => {
       stopping = true
       stop()
-      // The close frame gets a moment to leave.
+      // Leaves time to send the close frame.
       setTimeout(() => process.exit(0), 200)
     })
   }
-  // Asking every few seconds says the same every few seconds.
+  // While the node waits for approval, each attempt would print the same lines.
   const said = new Set<string>()
   const printOnce = (line: string): void => {
     if (said.has(line)) return
-    // What the gateway sends is printed as often as it comes.
+    // Messages of the gateway are always printed.
     if (!line.startsWith('<')) said.add(line)
     print(line)
   }
@@ -57,8 +57,8 @@ async function run(options: Arguments): Promise<void> {
     if (ending.advice === 'stop' || ending.advice === 'renew') {
       print(
         proof.by === 'key'
-          ? 'Trying again would give the same answer. Create a code on the pages of the gateway if need be, and set UPGATE_CODE.'
-          : 'Trying again would give the same answer. Create a new device on the pages of the gateway if need be.',
+          ? 'Trying again would give the same answer. If necessary, create a code on the pages of the gateway and set UPGATE_CODE.'
+          : 'Trying again would give the same answer. If necessary, create a new device on the pages of the gateway.',
       )
       process.exit(1)
     }
@@ -71,7 +71,7 @@ async function run(options: Arguments): Promise<void> {
   }
 }
 
-/** Grows with every failure up to a minute; the random part keeps a thousand nodes from coming back at once. */
+/** Grows with every failure, up to a minute; the random part spreads the reconnects of a thousand nodes. */
 function pauseFor(
   advice: 'back_off' | 'back_off_long' | 'reconnect',
   failures: number,

@@ -3,9 +3,9 @@ import type { Handshake } from 'upgate/ws'
 import { connectFrame } from 'upgate/ws'
 
 /**
- * The `connect` request that nodes of existing gateways send, by token or signed with a key over the nonce of the
- * `connect.challenge` that opens every connection. One difference: silence until the deadline
- * closes with 4408, so that a node can tell a slow network, after which it should try again, from a bad token.
+ * Creates the handshake for the `connect` request of existing gateways' nodes, which carries a token or a signature
+ * over the nonce of the `connect.challenge` that opens every connection. One difference: silence until the deadline
+ * closes with 4408, so that a node can tell a slow network, where a retry makes sense, from a bad token.
  */
 export function nodeHandshake(): Handshake {
   const frames = connectFrame({ deviceKeys: true })

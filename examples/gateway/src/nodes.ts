@@ -12,7 +12,7 @@ export const nodeMessageLimit: number = 64 * 1024
 export interface ConnectedNode {
   /** Node id: the id of the device. A device may be connected more than once. */
   readonly id: string
-  /** Tells connections of one device apart. */
+  /** Distinguishes several connections of one device. */
   readonly connection: string
   readonly name: string
   readonly role: string
@@ -21,12 +21,12 @@ export interface ConnectedNode {
   readonly connectedAt: string
 }
 
-/** Who is connected now. */
+/** The connected nodes. */
 export interface Nodes {
   /** Takes over an accepted socket. */
   accept(socket: WebSocket, principal: Principal, address: string | undefined): void
   list(): readonly ConnectedNode[]
-  /** Calls back after every change. Returns its removal. */
+  /** Calls the listener after every change. Returns a function that removes the listener. */
   onChange(listener: () => void): () => void
 }
 
@@ -35,7 +35,7 @@ export interface NodesOptions {
   now(): number
 }
 
-/** Keeps the list of connected nodes and answers what they ask. */
+/** Keeps the list of connected nodes and answers their requests. */
 export function createNodes(options: NodesOptions): Nodes {
   const { now } = options
   const connected = new Map<string, ConnectedNode>()
@@ -60,7 +60,7 @@ export function createNodes(options: NodesOptions): Nodes {
         if (limit(now()) > 0) socket.close(4429, 'too_many')
         else answer(socket, node, data, isBinary)
       })
-      // Without a listener an oversized frame would end the process; `close` follows and tidies up.
+      // Without a listener an oversized frame would end the process; `close` follows and removes the node.
       socket.on('error', () => {})
       socket.once('close', () => {
         connected.delete(node.connection)
@@ -76,7 +76,7 @@ export function createNodes(options: NodesOptions): Nodes {
   }
 }
 
-/** Nodes may ask `ping` and `whoami`; events are taken note of; anything else gets an error that says so. */
+/** Answers `ping` and `whoami`; events need no answer; every other message gets an error that lists these. */
 function answer(socket: WebSocket, node: ConnectedNode, data: unknown, isBinary: boolean): void {
   const message = parseMessage(data, isBinary)
   if (message === undefined) {

@@ -2,24 +2,24 @@ import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import type { ConnectedNode, Nodes } from './nodes.ts'
 
-/** What pages fetch again when it changes, here or at another instance. */
+/** Lists that pages fetch again after a change at any instance. */
 export type Topic = 'devices' | 'keys' | 'pairings'
 
-/** Who is connected to any instance of the gateway, and what changed there. */
+/** The nodes connected to any instance of the gateway, and the changes there. */
 export interface Presence {
   /** Nodes of this instance and of the others. */
   list(): readonly ConnectedNode[]
-  /** Calls back after every change, here or elsewhere. */
+  /** Calls the listener after every change, at this instance or another. */
   onChange(listener: () => void): void
   /** Tells the other instances that something changed. */
   announce(topic: Topic): void
-  /** Calls back when something changed elsewhere. */
+  /** Calls the listener after a change at another instance. */
   onTopic(listener: (topic: Topic) => void): void
-  /** Takes the nodes of this instance out of the list of the others. */
+  /** Removes the nodes of this instance from the lists of the other instances. */
   close(): Promise<void>
 }
 
-/** The list of a gateway that is alone. */
+/** The list of a gateway with one instance. */
 export function localPresence(nodes: Nodes): Presence {
   return {
     list: nodes.list,
@@ -36,16 +36,16 @@ export interface SharedPresenceOptions {
   log(message: string): void
 }
 
-/** How often the others are looked at and this instance says that it lives, in milliseconds. */
+/** Milliseconds between two rounds: each writes this instance's row and reads those of the others. */
 const interval = 1000
 
-/** An instance that was not heard of for so long is gone, and its nodes with it. In seconds, by the database's clock. */
+/** Seconds, by the database's clock, after which an instance that has not written is removed with its nodes. */
 const lifetime = 15
 
-/** A look that takes longer has failed, in milliseconds. */
+/** Longest query, in milliseconds. */
 const timeout = 5000
 
-/** Of all gateways on one database: tables are made by one of those that start together. */
+/** Advisory lock of all gateways on one database: of those that start together, one creates the tables. */
 const lock = 0x67770001
 
 interface Row {
@@ -54,7 +54,7 @@ interface Row {
   readonly topics: Readonly<Record<string, number>>
 }
 
-/** What is known of another instance. */
+/** The last known state of another instance. */
 interface Other {
   version: string
   topics: Readonly<Record<string, number>>
@@ -62,10 +62,10 @@ interface Other {
 }
 
 /**
- * Keeps one row for each instance, written anew every second and whenever its nodes change. Whoever stops writing,
- * also by `kill -9`, is forgotten after fifteen seconds; nothing needs to be tidied up by hand.
+ * Keeps one row per instance, which the instance writes every second and after every change of its nodes. An instance
+ * that stops writing, even by `kill -9`, is removed after fifteen seconds, without manual work.
  *
- * @throws the database's error when it cannot be reached
+ * @throws the database's error if it is unreachable
  */
 export async function sharedPresence(options: SharedPresenceOptions): Promise<Presence> {
   const { connectionString, nodes, log } = options
@@ -76,7 +76,7 @@ export async function sharedPresence(options: SharedPresenceOptions): Promise<Pr
     statement_timeout: timeout,
     query_timeout: timeout + 1000,
   })
-  // Of idle connections; the next query makes a new one.
+  // Errors of idle connections; the next query opens a new connection.
   pool.on('error', () => {})
   try {
     await prepare(pool)
@@ -125,7 +125,7 @@ export async function sharedPresence(options: SharedPresenceOptions): Promise<Pr
       [instance, lifetime],
     )
     const news = rows.filter((row) => others.get(row.instance)?.version !== row.version)
-    // The lists themselves are fetched only when they are new.
+    // Fetches only lists that have changed.
     const fetched = news.length === 0 ? [] : await nodesOf(pool, news)
     let moved = false
     for (const gone of [...others.keys()].filter((id) => !rows.some((row) => row.instance === id))) {
@@ -155,13 +155,13 @@ export async function sharedPresence(options: SharedPresenceOptions): Promise<Pr
       if (!failing) log(`The list of nodes of other instances cannot be read: ${String(error)}`)
       failing = true
       if (others.size === 0 || performance.now() - lastLook < lifetime * 1000) return
-      // Nobody knows any more who is connected there.
+      // The last known lists are too old to be shown.
       others.clear()
       changed()
     }
   }
 
-  /** One at a time; what comes meanwhile is done right after. */
+  /** Starts a round; a call during a round starts another one right after it. */
   function soon(): void {
     if (closed) return
     if (running !== undefined) {
@@ -215,7 +215,7 @@ async function prepare(pool: pg.Pool): Promise<void> {
     await client.query(`delete from gateway_presence where seen_at < now() - interval '1 hour'`)
     await client.query('commit')
   } finally {
-    // Also ends the transaction of a connection on which something failed.
+    // Also ends the transaction of a connection after an error.
     client.release(true)
   }
 }

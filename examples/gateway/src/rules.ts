@@ -2,19 +2,19 @@ import type { RuleOptions } from 'upgate'
 import type { Handshake } from 'upgate/ws'
 import { scopes } from './scopes.ts'
 
-/** Names of the schemes, as they stand in the rules. */
+/** Names of the schemes in the rules. */
 export interface SchemeNames {
-  /** Of people: our own session, or the identity of the edge. */
+  /** Scheme of users: the gateway's session, or the identity of the edge. */
   readonly login: string
   readonly device: string
-  /** Of devices that prove a key, and pair with it. */
+  /** Scheme of devices that prove a key, and pair with it. */
   readonly deviceKey: string
 }
 
 /**
- * What may be entered by whom. Whatever is not listed asks for a person who is logged in; an API key is a service,
- * and a device token a device, so neither opens anything that does not name its kind. A device that was paired with
- * the scope for it may see who else is connected.
+ * Creates the rules. A path that is not listed requires a logged-in user. An API key is a service and a device token
+ * a device, so each opens only paths with its kind. A paired device with the scope for it may list the connected
+ * nodes.
  */
 export function createRules(handshake: Handshake, schemes: SchemeNames): readonly RuleOptions[] {
   const people = ['user'] as const
@@ -23,10 +23,10 @@ export function createRules(handshake: Handshake, schemes: SchemeNames): readonl
     { path: ['/health', '/assets/*', '/login', '/setup'], access: 'public' },
     { path: '/api/auth/config', methods: ['GET'], access: 'public' },
     { path: ['/api/auth/login', '/api/auth/setup'], methods: ['POST'], access: 'public' },
-    // Logging out twice is no mistake.
+    // A second log-out is no error.
     { path: ['/logout', '/api/auth/logout'], methods: ['POST'], access: 'optional' },
 
-    // No HTTP credential needed, none accepted but a device's: a browser's cookie does not make a node.
+    // An HTTP credential is optional and has to be a device's: a browser's cookie does not make a node.
     {
       path: '/ws',
       access: 'deferred',

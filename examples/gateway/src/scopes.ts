@@ -1,15 +1,15 @@
-/** What accounts, API keys and devices of this gateway can be allowed to do. Exact names; none implies another. */
+/** The scopes of accounts, API keys and devices. Exact names; no scope implies another. */
 export const scopes = {
   read: 'operator.read',
   pairing: 'operator.pairing',
   admin: 'operator.admin',
 } as const
 
-/** A scope, with what it opens, in the words of the pages. */
+/** A scope, with its description on the pages. */
 export interface ScopeEntry {
   readonly name: string
   readonly opens: string
-  /** Whether it opens anything for a device. */
+  /** Whether the scope is of use to a device. */
   readonly forDevices?: boolean
 }
 
@@ -20,5 +20,5 @@ export const scopeCatalogue: readonly ScopeEntry[] = [
   { name: scopes.admin, opens: 'Create, list and revoke API keys, and read the audit trail' },
 ]
 
-/** What the first account holds. */
+/** The scopes of the first account. */
 export const adminScopes: readonly string[] = scopeCatalogue.map((scope) => scope.name)

@@ -1,9 +1,9 @@
 import type { WebSocket } from 'ws'
 
-/** A reader this far behind is cut off: what waits for it would otherwise grow without end. In bytes. */
+/** Unsent bytes after which a slow reader is cut off; its queue would otherwise grow without limit. */
 const maximumBacklog = 1024 * 1024
 
-/** Sends a JSON message to an open socket; a socket that does not read is ended. */
+/** Sends a JSON message to an open socket; ends a socket that does not read. */
 export function sendJson(socket: WebSocket, message: unknown): void {
   sendText(socket, JSON.stringify(message))
 }
@@ -20,7 +20,7 @@ function sendText(socket: WebSocket, text: string): void {
   else socket.send(text)
 }
 
-/** The text of a message as a JSON object, or `undefined` when it is anything else. */
+/** Parses a text message as a JSON object; returns `undefined` for any other message. */
 export function parseMessage(
   data: unknown,
   isBinary: boolean,

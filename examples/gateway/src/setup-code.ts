@@ -1,41 +1,42 @@
 import { createHash, randomInt, timingSafeEqual } from 'node:crypto'
 
-/** Without the characters people mistake for each other. */
+/** Without characters that look alike. */
 const alphabet = 'ABCDEFGHJKLMNPQRSTUVWXYZ23456789'
 /** Characters of the first code, and of those after it. */
 const lengths = { first: 8, later: 12 }
-/** Milliseconds for which the first replacement is the only one; each time twice as long, at most a lifetime. */
+/** Shortest time between the first two replacements, in milliseconds; it doubles each time, up to a lifetime. */
 const firstPause = 60_000
 
-/** The answer to a code somebody typed. */
+/** The answer to a typed code. */
 export type SetupAnswer = 'right' | 'wrong' | 'expired'
 
 export interface SetupCodeOptions {
   /** Milliseconds since the epoch. */
   now(): number
-  /** Shows a code that takes the place of the one before, on the console. */
+  /** Shows a replacement code on the console. */
   show(code: string): void
-  /** How long a code counts, in milliseconds. Default: 30 minutes. */
+  /** Lifetime of a code, in milliseconds. Default: 30 minutes. */
   readonly lifetime?: number
-  /** Wrong codes after which a new one takes its place. Default: 10. */
+  /** Number of wrong codes that replaces the code. Default: 10. */
   readonly attempts?: number
 }
 
-/** The one-time code that lets whoever can read the console create the first account. */
+/** The one-time code for creating the first account; only readers of the console know it. */
 export interface SetupCode {
-  /** The one that counts, for the console only. */
+  /** The current code, for the console only. */
   readonly value: string
-  /** Compares what was typed; case, spaces and dashes do not matter. Counts every wrong one. */
+  /** Compares a typed code, ignoring case, spaces and dashes. Counts every wrong one. */
   check(typed: string): SetupAnswer
 }
 
 /**
- * Makes the setup code, and a new one after ten wrong codes or at its end.
+ * Creates the setup code, and replaces it after ten wrong codes or after its lifetime.
  *
- * Wrong codes must not end the set-up, or any stranger could: at most one new code is shown a minute, then every two, four,
- * up to thirty, and until then the one before counts, however many wrong ones come. The first has eight characters and
- * takes ten guesses: 10 / 32^8, one in 10^11. Those after it have twelve: at 10,000 guesses a second for its thirty
- * minutes, one in 6 x 10^10 is right; for a whole year, one in 3 x 10^6.
+ * Wrong codes must not end the set-up, or any client could: at least one minute passes between the first two
+ * replacements, then two, four and so on up to thirty, and until then the current code counts in spite of any number
+ * of wrong ones. The first code has eight characters and takes ten guesses: 10 / 32^8, 1 in 10^11. Later codes have
+ * twelve: at 10,000 guesses a second, a guess succeeds within the thirty minutes of a code with a chance of
+ * 1 in 6 x 10^10, and within a year with 1 in 3 x 10^6.
  */
 export function createSetupCode(options: SetupCodeOptions): SetupCode {
   const { now, show, lifetime = 30 * 60_000, attempts = 10 } = options

@@ -3,16 +3,16 @@ import type { Principal } from 'upgate'
 import { closeCodes } from 'upgate/protocol'
 import { type WebSocket, WebSocketServer } from 'ws'
 
-/** One endpoint, and who takes over accepted sockets. */
+/** One endpoint, and the handler of its accepted sockets. */
 export interface Endpoint {
-  /** The longest message it takes, in bytes. */
+  /** Longest message, in bytes. */
   readonly maxPayload: number
-  /** Sockets of one principal at a time. One more ends the oldest: it may be dead without anybody knowing yet. */
+  /** Most sockets of one principal at a time. One more ends the oldest, which may be dead without having closed yet. */
   readonly atMost: number
   accept(socket: WebSocket, principal: Principal, request: IncomingMessage): void
 }
 
-/** Makes a WebSocket server for every path; the guard owns them and hands over who was accepted. */
+/** Creates a WebSocket server for every path; the guard hands accepted sockets to it. */
 export function createSockets(
   endpoints: Readonly<Record<string, Endpoint>>,
 ): Record<string, WebSocketServer> {
@@ -21,7 +21,7 @@ export function createSockets(
     const keep = createKeeper(atMost)
     const server = new WebSocketServer({ noServer: true, maxPayload, perMessageDeflate: false })
     server.on('connection', (socket: WebSocket, request: IncomingMessage, principal?: Principal) => {
-      // The rules let nobody in without a principal; should they ever, the socket is of no use to anybody.
+      // The rules admit no socket without a principal; if they ever do, the endpoint cannot use it.
       if (principal === undefined) {
         socket.close(1011, 'no_principal')
         return
@@ -34,7 +34,7 @@ export function createSockets(
   return servers
 }
 
-/** Counts sockets by principal: a stolen token must not be good for any number of them. */
+/** Counts sockets by principal: a stolen token must not open an unlimited number. */
 function createKeeper(atMost: number): (principalId: string, socket: WebSocket) => void {
   const open = new Map<string, Set<WebSocket>>()
   return (principalId, socket) => {

@@ -7,18 +7,18 @@ import type { Config } from './config.ts'
 import { prepareDataDir } from './data-dir.ts'
 import { installationKey } from './installation-key.ts'
 
-/** Where records live, and how instances tell each other what was revoked. */
+/** The store of the records, and the bus that announces revocations to other instances. */
 export interface Storage {
   readonly store: Store
-  /** Absent on one machine: the log in the database is read every second. */
+  /** Absent with a database file: the log in it is read every second. */
   readonly bus: RevocationBus | undefined
-  /** Absent without a key: addresses are known until the end of this process. */
+  /** Absent without a key: known addresses are then forgotten at the end of the process. */
   readonly acquaintances: AcquaintanceOptions | undefined
   close(): Promise<void>
 }
 
 /**
- * Opens what the settings name: a file in the data folder, or PostgreSQL. Redis, where there is one, tells of
+ * Opens the store of the settings: a file in the data folder, or PostgreSQL. Redis, if it is set, announces
  * revocations and counts failed logins and wrong pairing codes for all instances.
  */
 export async function openStorage(config: Config, logger: Logger): Promise<Storage> {
@@ -32,8 +32,8 @@ export async function openStorage(config: Config, logger: Logger): Promise<Stora
   }
   const { url: connectionString, redis } = database
   const records = await postgresStore({ connectionString })
-  // None of these fails where the server is away: it is tried again. Meanwhile the log is read, and each instance
-  // counts for itself.
+  // None of these fails while the server is unreachable: they retry. Until then, instances read the log every second,
+  // and each counts alone.
   const store =
     redis === undefined ? records : composeStores(records, { failures: await redisFailures({ url: redis }) })
   const bus = await (redis === undefined
@@ -50,7 +50,7 @@ export async function openStorage(config: Config, logger: Logger): Promise<Stora
   }
 }
 
-/** Nodes that were accepted before a restart must not be strangers after it: those a flood may keep out. */
+/** Nodes that were accepted before a restart must stay known after it: a flood may keep unknown nodes out. */
 function acquaintancesOf(
   { acquaintances: store }: Store,
   key: string | undefined,

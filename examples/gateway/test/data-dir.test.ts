@@ -16,7 +16,7 @@ import { ConfigError } from '../src/config.ts'
 import { prepareDataDir } from '../src/data-dir.ts'
 
 const me = process.getuid?.()
-/** As another user would see what this one owns: files of root are everybody's to trust, so that root needs to give them away. */
+/** Every user may trust root's files, so a test as root has to change the owner of a file instead of its own user. */
 const root = me === 0
 const stranger = 4242
 
@@ -28,7 +28,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true }))
 
-/** What it says of a folder: warnings, or the refusal. */
+/** The warnings about a folder, and its refusal if there is one. */
 function saidOf(path: string, user: number | undefined = me): { refused?: string; warnings: string[] } {
   const warnings: string[] = []
   try {
@@ -40,7 +40,7 @@ function saidOf(path: string, user: number | undefined = me): { refused?: string
   }
 }
 
-/** Gives a file to somebody else; where only root may do that, the question is asked as somebody else instead. */
+/** As root, gives a file to another user; otherwise checks the folder as another user. */
 function askAsIfOwnedByAnother(owned: string, path: string): ReturnType<typeof saidOf> {
   if (!root) return saidOf(path, stranger)
   chownSync(owned, stranger, stranger)
@@ -48,7 +48,7 @@ function askAsIfOwnedByAnother(owned: string, path: string): ReturnType<typeof s
 }
 
 describe.skipIf(me === undefined)('the data folder', () => {
-  it('is made for its owner alone, and then there is nothing to say', () => {
+  it('is created for its owner alone, and then causes no warning', () => {
     expect(saidOf(join(data, 'deeper'))).toEqual({ warnings: [] })
     expect(statSync(data).mode & 0o777).toBe(0o700)
     expect(statSync(join(data, 'deeper')).mode & 0o777).toBe(0o700)
@@ -66,7 +66,7 @@ describe.skipIf(me === undefined)('the data folder', () => {
     expect(saidOf(data)).toEqual({ warnings: [] })
   })
 
-  it('may be written by its group, and says so', () => {
+  it('may be writable for its group, with a warning', () => {
     mkdirSync(data)
     chmodSync(data, 0o770)
     expect(saidOf(data)).toEqual({
@@ -76,7 +76,7 @@ describe.skipIf(me === undefined)('the data folder', () => {
     })
   })
 
-  it('may belong to another user, and says so', () => {
+  it('may belong to another user, with a warning', () => {
     mkdirSync(data)
     const { refused, warnings } = askAsIfOwnedByAnother(data, data)
     expect(refused).toBeUndefined()
@@ -85,7 +85,7 @@ describe.skipIf(me === undefined)('the data folder', () => {
     )
   })
 
-  it('is refused below a folder in which every user can exchange it; a sticky one will do', () => {
+  it('is refused below a folder in which every user can replace it, unless that folder has the sticky bit', () => {
     const parent = join(folder, 'open')
     mkdirSync(parent)
     chmodSync(parent, 0o777)
@@ -96,7 +96,7 @@ describe.skipIf(me === undefined)('the data folder', () => {
     expect(saidOf(join(parent, 'data'))).toEqual({ warnings: [] })
   })
 
-  it('may be reached by links of one’s own; the folder they lead to is the one that is judged', () => {
+  it('may be reached by links of the same user; the target folder is checked', () => {
     mkdirSync(join(folder, 'real', 'data'), { recursive: true })
     symlinkSync('real', join(folder, 'link'))
     expect(saidOf(join(folder, 'link', 'data'))).toEqual({ warnings: [] })
@@ -115,7 +115,7 @@ describe.skipIf(me === undefined)('the data folder', () => {
     )
   })
 
-  it.runIf(root)('is not reached by a link that a stranger put into a folder for all', async () => {
+  it.runIf(root)('is not reached by a link that another user created in a folder for all', async () => {
     const { lchownSync } = await import('node:fs')
     const parent = join(folder, 'open')
     mkdirSync(parent)
@@ -125,7 +125,7 @@ describe.skipIf(me === undefined)('the data folder', () => {
     expect(saidOf(join(parent, 'link'))).toEqual({ warnings: [] })
     lchownSync(join(parent, 'link'), stranger, stranger)
     expect(saidOf(join(parent, 'link')).refused).toBe(
-      `"${join(parent, 'link')}", on the way to DATA_DIR, is a symbolic link of another user (${stranger}), who can point it elsewhere: give the path without the link.`,
+      `"${join(parent, 'link')}", on the way to DATA_DIR, is a symbolic link of another user (${stranger}), who can point it elsewhere: set the path without the link.`,
     )
   })
 

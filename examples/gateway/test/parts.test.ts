@@ -20,7 +20,7 @@ describe('settings', () => {
     expect(readConfig({ PORT: '', HOST: ' ' })).toEqual(config)
   })
 
-  it('take one public origin, and then no other', () => {
+  it('allow the public origin and no other', () => {
     const config = readConfig({
       PUBLIC_URL: 'https://gateway.example.com/',
       HOST: '::1',
@@ -52,7 +52,7 @@ it('lines of the log steer no terminal', () => {
 describe('the setup code', () => {
   const minutes = 60_000
 
-  it('counts for 30 minutes; then whatever is typed shows another', () => {
+  it('is valid for 30 minutes; after that, every attempt shows a new code', () => {
     let now = 0
     const shown: string[] = []
     const code = createSetupCode({ now: () => now, show: (next) => shown.push(next) })
@@ -69,8 +69,8 @@ describe('the setup code', () => {
     expect([code.check(first), code.check(code.value)]).toEqual(['wrong', 'right'])
   })
 
-  // Ten wrong codes of a stranger ended the set-up until a restart.
-  it('is followed by another after ten wrong ones, slower each time, and counts until then', () => {
+  // Ten wrong codes of any client ended the set-up until a restart.
+  it('is replaced after ten wrong codes, less often each time, and is valid until then', () => {
     let now = 0
     const shown: [number, string][] = []
     const code = createSetupCode({ now: () => now, show: (next) => shown.push([now / minutes, next]) })
@@ -82,7 +82,7 @@ describe('the setup code', () => {
     expect([code.check(first), shown.length]).toEqual(['right', 0])
     guess(1)
     expect([code.check(first), shown.length]).toEqual(['wrong', 1])
-    // A stranger who goes on and on must not end it before anybody can type it.
+    // Endless wrong codes must not replace a code before the operator can type it.
     for (; now < 240 * minutes; now += 10_000) {
       guess(50)
       expect(code.check(code.value)).toBe('right')
@@ -92,14 +92,14 @@ describe('the setup code', () => {
   })
 })
 
-describe('a proxy that hides who visits', () => {
+describe('a proxy that hides the addresses of clients', () => {
   const env = { PUBLIC_URL: 'https://gateway.example.com' }
   const request = (headers: Record<string, string>, remoteAddress = '127.0.0.1') =>
     ({ headers, socket: { remoteAddress } }) as unknown as IncomingMessage
   const remedy =
-    'All visitors who come through it look like one: a stranger who guesses passwords locks out every browser that has not logged in before. Set TRUST_PROXY=loopback, and let the proxy append to X-Forwarded-For.'
+    'All clients behind it seem to have one address: a client that guesses passwords locks out every browser that has not logged in before. Set TRUST_PROXY=loopback, and let the proxy append to X-Forwarded-For.'
 
-  it('is named at the start, where nothing else can be in front', () => {
+  it('is named at the start if only a proxy can be in front', () => {
     expect(warnOfHiddenVisitors(readConfig(env))).toBe(
       `Warning: PUBLIC_URL is set and TRUST_PROXY is not, so a proxy or tunnel on this machine is in front of the gateway. ${remedy}`,
     )
@@ -111,7 +111,7 @@ describe('a proxy that hides who visits', () => {
     }
   })
 
-  it('is named with the first request that it forwards, once', () => {
+  it('is named once, with the first request that it forwards', () => {
     const lines: string[] = []
     const watch = watchForProxy(readConfig({ ...env, HOST: '0.0.0.0' }), (line) => lines.push(line))
     watch(request({}))
@@ -189,7 +189,7 @@ describe('the audit trail', () => {
     expect(log).toHaveLength(5)
   })
 
-  it('cannot be flooded by strangers, neither in memory nor in the log', () => {
+  it('cannot be flooded by clients without a credential, neither in memory nor in the log', () => {
     let now = 0
     const log: string[] = []
     const audit = createAudit({
@@ -212,7 +212,7 @@ describe('the audit trail', () => {
     expect(audit.list().filter((line) => line.event === 'login_failed')).toHaveLength(5)
   })
 
-  it('is one line each, without anything a terminal would obey', () => {
+  it('is one line per event, without control characters for a terminal', () => {
     const log: string[] = []
     const audit = createAudit({ now: () => 0, write: (line) => log.push(line) })
     const place = { method: 'GET', path: '/\n\u001b[2J\u009b2J\u202e\u2028', clientAddress: undefined }

@@ -1,10 +1,10 @@
-// Talks to the API. A refusal becomes an Error whose message is meant for people.
+// Requests to the API. A refusal becomes an Error with a message for the user.
 
 /**
  * @param {string} method
  * @param {string} path
  * @param {unknown} [body]
- * @returns {Promise<any>} the answer, or undefined where there is none
+ * @returns {Promise<any>} the answer, or undefined if it is empty
  */
 export async function call(method, path, body) {
   let response
@@ -36,7 +36,7 @@ export async function call(method, path, body) {
   )
 }
 
-/** Leads to the login page and back; where an edge does the login, it stands in the way of this very page. */
+/** Goes to the login page and back; if an edge does the login, reloading this page leads to it. */
 export function goToLogin() {
   if (document.getElementById('external-login') !== null) {
     location.reload()

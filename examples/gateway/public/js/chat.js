@@ -11,7 +11,7 @@ const shownAtMost = 200
 let seat
 let newest = 0
 
-/** Texts are set as text, never as markup: what people write stays what they wrote. */
+/** Messages are set as text, never as markup: a user's message cannot inject any. */
 function add(message) {
   const row = document.getElementById('message-row').content.firstElementChild.cloneNode(true)
   const mine = message.seat === seat

@@ -18,7 +18,7 @@ async function copyFrom(button) {
   }, 2000)
 }
 
-/** The clipboard is there for pages over https and on this machine only. @param {string} text */
+/** The clipboard is available only to pages over https and on this machine. @param {string} text */
 async function writeClipboard(text) {
   try {
     await navigator.clipboard.writeText(text)
@@ -28,14 +28,18 @@ async function writeClipboard(text) {
   }
 }
 
-/** Selects the text, so that at least the keyboard can copy it. @param {HTMLElement} source */
+/** Selects the text, so that the user can copy it with the keyboard. @param {HTMLElement} source */
 function copySelection(source) {
   if (source instanceof HTMLInputElement) source.select()
   else getSelection().selectAllChildren(source)
   return document.execCommand('copy')
 }
 
-/** Shows a new token. Nothing of it stays in the page when the dialog is closed. @param {{ name: string, token: string }} issued */
+/**
+ * Shows a new token, and removes it from the page when the dialog closes.
+ *
+ * @param {{ name: string, token: string }} issued
+ */
 export function showToken({ name, token }) {
   const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('token-dialog'))
   const value = /** @type {HTMLInputElement} */ (document.getElementById('token-value'))
@@ -54,7 +58,7 @@ export function showToken({ name, token }) {
   dialog.showModal()
   value.focus()
   value.select()
-  // The beginning says what it is.
+  // The prefix at the beginning tells the kind of token.
   value.scrollLeft = 0
 }
 

@@ -36,7 +36,7 @@ function scopeTag(scope) {
 onCreate('key-form', 'key-error', async (data) => {
   const scopes = data.getAll('scope')
   if (scopes.length === 0)
-    throw new Error('Choose at least one thing it may do; a key without scopes opens nothing.')
+    throw new Error('Choose at least one thing it may do; a key without scopes has no access.')
   showToken(await call('POST', '/api/keys', { name: data.get('name'), scopes }))
   await refresh()
 })

@@ -10,7 +10,7 @@ reveal.addEventListener('click', () => {
 })
 reveal.setAttribute('aria-label', 'Show password')
 
-// The cookie is SameSite=Strict: a link on another site leads here even when this browser is logged in.
+// The cookie is SameSite=Strict: a link on another site leads here even if this browser is logged in.
 const next = document.querySelector('input[name=next]')
 if (next instanceof HTMLInputElement && document.referrer !== '') {
   if (new URL(document.referrer).origin !== location.origin) {

@@ -2,7 +2,7 @@ import { call } from './api.js'
 import { confirmRevoke } from './dialogs.js'
 
 /**
- * Wires a form that creates something: one request at a time, and what went wrong stands beside the field.
+ * Wires a form that creates a record: one request at a time, with the error next to the field.
  *
  * @param {string} form id of the form
  * @param {string} error id of the place for refusals
@@ -47,7 +47,7 @@ export function onRevoke(table, path, error, refresh) {
     try {
       await call('DELETE', `${path}/${encodeURIComponent(button.dataset.revoke)}`)
       await refresh()
-      // The button that had the focus is gone with its row.
+      // The focused button disappeared with its row.
       document.getElementById('main').focus()
     } catch (failure) {
       place.textContent = failure.message

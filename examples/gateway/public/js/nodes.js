@@ -8,7 +8,7 @@ import { setTime } from './time.js'
 
 /** Ids of the devices that are connected now. */
 let connected = new Set()
-/** Until the first list arrives, the page shows what the server wrote into it. */
+/** Until the first list arrives, the page shows the server's markup. */
 let devices
 
 function showNodes(nodes) {

@@ -5,7 +5,7 @@ import { setTime } from './time.js'
 const introductions = { code: 'with a code', window: 'in a window', credential: 'with a login' }
 const error = document.getElementById('pairing-error')
 
-/** Fetches who waits, and what is open. */
+/** Fetches the pending requests, and the open codes and windows. */
 export async function refreshPairings() {
   const { requests, invitations } = await call('GET', '/api/pairings')
   document.getElementById('pairing-count').textContent = String(requests.length)
@@ -42,14 +42,15 @@ function tag(text) {
 function invitationItem({ id, kind, scopes, expiresAt }) {
   const item = cloneRow('invitation-item')
   item.dataset.key = id
-  item.querySelector('[data-f=kind]').textContent = kind === 'code' ? 'A code is open' : 'Anybody may ask'
+  item.querySelector('[data-f=kind]').textContent =
+    kind === 'code' ? 'A code is open' : 'Every device may ask'
   setTime(item.querySelector('[data-f=expiresAt]'), expiresAt, 'clock')
   item.querySelector('[data-f=scopes]').replaceChildren(...scopes.flatMap(tag))
   item.querySelector('[data-end]').dataset.end = id
   return item
 }
 
-/** Does something with a button at rest, and says beside it what went wrong. */
+/** Runs an action with its button disabled, and shows an error next to the button. */
 async function act(button, action) {
   error.textContent = ''
   button.disabled = true
@@ -86,9 +87,9 @@ function showCode({ code, scopes }) {
 }
 
 /**
- * Asks which of the scopes that a device wishes for it is given.
+ * Asks which of the requested scopes the device gets.
  *
- * @returns {Promise<string[] | undefined>} nothing where nobody answered
+ * @returns {Promise<string[] | undefined>} `undefined` if the dialog was cancelled
  */
 function chooseScopes({ name, comparisonCode, scopes, grantable }) {
   const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('approve-dialog'))
@@ -130,7 +131,7 @@ function chooseScopes({ name, comparisonCode, scopes, grantable }) {
 async function approve(id) {
   const { requests } = await call('GET', '/api/pairings')
   const request = requests.find((each) => each.id === id)
-  // Nothing to choose from, or gone meanwhile: the answer says so.
+  // No scopes to choose from, or no longer pending: the server's answer tells.
   const scopes = request?.scopes.length > 0 ? await chooseScopes(request) : []
   if (scopes === undefined) return false
   await call('POST', `/api/pairings/${encodeURIComponent(id)}/approve`, { scopes })
@@ -150,7 +151,7 @@ document.getElementById('invite-form').addEventListener('submit', (event) => {
   act(button, async () => {
     if (button.value === 'code') showCode(await call('POST', '/api/pairings/codes', { scopes }))
     else await call('POST', '/api/pairings/windows', { scopes })
-    // The next one is given nothing that was meant for this one.
+    // The choices for this request must not apply to the next one.
     form.reset()
     form.querySelector('details').open = false
   })
@@ -167,7 +168,7 @@ document.getElementById('pairings').addEventListener('click', (event) => {
   let decided = false
   act(button, async () => {
     decided = await (button.dataset.decide === 'approve' ? approve(key) : reject(key))
-    // The button that had the focus goes with its row.
+    // The focused button disappears with its row.
     if (decided) document.getElementById('main').focus()
   }).then(() => {
     if (!decided) button.focus()

@@ -2,9 +2,9 @@ import { goToLogin } from './api.js'
 
 const waits = [1000, 2000, 4000, 8000, 15_000]
 
-/** Whether this browser has a session: by now it may be another one. */
+/** Whether this browser has a session, possibly a new one. */
 async function isLoggedIn() {
-  // A login ends the session before its answer, and the cookie in it, has arrived.
+  // A login ends the old session before its answer, with the new cookie, has arrived.
   await new Promise((resolve) => setTimeout(resolve, 500))
   try {
     return (await fetch('/api/me')).ok
@@ -14,7 +14,7 @@ async function isLoggedIn() {
 }
 
 /**
- * Keeps a socket to the gateway open, shows its state in the page's head, and hands over its messages.
+ * Keeps a socket to the gateway open, shows its state in the page's head, and passes on its messages.
  *
  * @param {string} path
  * @param {(message: any) => void} onMessage
@@ -46,7 +46,7 @@ export function openSocket(path, onMessage) {
       try {
         onMessage(JSON.parse(event.data))
       } catch (error) {
-        console.error('A message of the gateway could not be used.', error)
+        console.error('A message of the gateway could not be handled.', error)
       }
     })
     socket.addEventListener('close', async (event) => {

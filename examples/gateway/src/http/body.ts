@@ -4,13 +4,13 @@ import { ProblemError } from './problem.ts'
 /** Longest body the API reads, in bytes. */
 export const bodyLimit: number = 16 * 1024
 
-/** A body the API cannot use; `detail` never repeats what was sent. */
+/** A body that the API cannot use; `detail` never quotes the body. */
 export function badBody(detail: string): ProblemError {
   return new ProblemError({
     status: 400,
     code: 'invalid_body',
     detail,
-    action: 'Send a JSON object with the fields the documentation names.',
+    action: 'Send a JSON object with the fields that the documentation lists.',
   })
 }
 
@@ -39,7 +39,7 @@ export function stringOf(body: Readonly<Record<string, unknown>>, field: string,
   return value
 }
 
-/** A name fit to be shown: trimmed, 1 to 64 characters, on one line. */
+/** Reads a name for display: trimmed, 1 to 64 characters, on one line. */
 export function nameOf(body: Readonly<Record<string, unknown>>): string {
   const name = stringOf(body, 'name', 256).trim()
   if (name === '') throw badBody('"name" is empty.')

@@ -3,7 +3,7 @@ import { notFoundPage } from '../pages/not-found.ts'
 import { bodyLimit } from './body.ts'
 import { type Problem, ProblemError, sendProblem } from './problem.ts'
 
-/** Answers what no route answered. */
+/** Answers requests that no route answered. */
 export const notFound: RequestHandler = (request, response) => {
   if (wantsPage(request)) response.status(404).type('html').send(notFoundPage().toString())
   else {
@@ -16,7 +16,7 @@ export const notFound: RequestHandler = (request, response) => {
   }
 }
 
-/** Turns whatever a route threw into a problem document. What is not expected is logged, and not told. */
+/** Turns an exception of a route into a problem document. Unexpected exceptions are logged, not sent. */
 export function createErrorHandler(log: (message: string) => void): ErrorRequestHandler {
   return (error: unknown, _request, response, next) => {
     if (response.headersSent) return next(error)
@@ -42,7 +42,7 @@ function problemOf(error: unknown): Problem {
       status: 503,
       code: 'unavailable',
       detail: 'The database did not answer.',
-      action: 'Try again; if it stays so, look at the log of the gateway and at its disk.',
+      action: 'Try again; if it fails again, check the log of the gateway and its disk.',
       retryAfter: 5,
     }
   }
@@ -51,12 +51,12 @@ function problemOf(error: unknown): Problem {
       status: 500,
       code: 'internal_error',
       detail: 'The gateway failed to answer this request.',
-      action: 'Try again; the log of the gateway says more.',
+      action: 'Try again; the log of the gateway has the details.',
     }
   )
 }
 
-/** What the body parsers of Express throw: recognised by `type`, never shown, since messages repeat the body. */
+/** Maps errors of Express' body parsers by their `type`; their messages quote the body and are never sent. */
 function bodyProblemOf(error: unknown): Problem | undefined {
   const { type, status } = (typeof error === 'object' && error !== null ? error : {}) as {
     readonly type?: unknown
@@ -67,7 +67,7 @@ function bodyProblemOf(error: unknown): Problem | undefined {
       status: 413,
       code: 'body_too_large',
       detail: `The body is larger than ${bodyLimit} bytes.`,
-      action: 'Send less; nothing here needs as much.',
+      action: 'Send a smaller body.',
     }
   }
   if (type === 'entity.parse.failed') {
@@ -86,7 +86,7 @@ function bodyProblemOf(error: unknown): Problem | undefined {
       action: 'Send JSON in UTF-8.',
     }
   }
-  // A body that ends early, or is no gzip although it says so.
+  // The body ends early, or is declared as gzip and is not.
   if (typeof status === 'number' && status >= 400 && status < 500) {
     return {
       status: 400,

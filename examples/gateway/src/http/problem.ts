@@ -1,14 +1,14 @@
 import type { Response } from 'express'
 
-/** A refusal of the application, after the gate let the request in. Codes are stable. */
+/** A refusal of the application, for a request that the gate admitted. Codes are stable. */
 export interface Problem {
   readonly status: number
   readonly code: string
   /** One sentence for people. */
   readonly detail: string
-  /** What to do next. */
+  /** The next step. */
   readonly action: string
-  /** Seconds after which trying again makes sense. */
+  /** Seconds until a retry makes sense. */
   readonly retryAfter?: number
 }
 
@@ -48,7 +48,7 @@ export function sendProblem(response: Response, problem: Problem): void {
     )
 }
 
-/** Thrown by a route to answer with a problem document; never shown to anybody with more than it says. */
+/** Thrown by a route to answer with a problem document; the client gets the problem and nothing else. */
 export class ProblemError extends Error {
   override readonly name = 'ProblemError'
   readonly problem: Problem

@@ -1,30 +1,30 @@
 import { hostname } from 'node:os'
 import { parseArgs } from 'node:util'
 
-/** What the command line and the environment say. */
+/** The options of the command line and the environment. */
 export interface Arguments {
   readonly url: URL
-  /** Absent: the node proves a key of its own. */
+  /** Absent: the node proves its own key. */
   readonly token: string | 'stdin' | undefined
   readonly pair: Pairing | undefined
   readonly reconnect: boolean
-  /** Sent with the upgrade: what an edge in front of the gateway asks for. */
+  /** Headers for an edge in front of the gateway, sent with the upgrade. */
   readonly headers: Readonly<Record<string, string>>
-  /** Something to say before starting. */
+  /** A warning to print before the start. */
   readonly warning: string | undefined
 }
 
-/** How a node pairs. */
+/** Options of a node that pairs. */
 export interface Pairing {
   /** File of the key. */
   readonly identity: string
   readonly code: string | undefined
   readonly name: string
-  /** What it asks for besides its role. */
+  /** Scopes that the node asks for, in addition to its role. */
   readonly scopes: readonly string[]
 }
 
-/** A command line that cannot be used; the message says what to do. */
+/** An invalid command line; the message names the remedy. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
@@ -53,7 +53,7 @@ Exit code: 0 after Ctrl+C, 1 when trying again is of no use (the output says why
 /**
  * Reads the command line.
  *
- * @returns `undefined` when only the help was asked for
+ * @returns `undefined` if only the help was requested
  * @throws {UsageError}
  */
 export function readArguments(
@@ -86,7 +86,7 @@ export function readArguments(
     warning:
       values.token === undefined
         ? undefined
-        : 'The token stands on the command line, where other users of this machine and the shell history can see it. UPGATE_TOKEN and --token-stdin keep it to yourself.',
+        : 'The token stands on the command line, where other users of this machine and the shell history can see it. Use UPGATE_TOKEN or --token-stdin instead.',
   }
 }
 

@@ -4,14 +4,14 @@ import { adviceFor, type CloseAdvice } from 'upgate/protocol'
 import { WebSocket } from 'ws'
 import { type Challenge, connectRequest, type Proof } from './connect-request.ts'
 
-/** How one connection ended, and what that means. */
+/** The end of one connection, and its consequence. */
 export interface Ending {
   readonly advice: CloseAdvice
-  /** Milliseconds the gateway asks to wait at least. */
+  /** Shortest pause that the gateway asks for, in milliseconds. */
   readonly wait: number
-  /** Whether it had been accepted: the pauses begin anew then. */
+  /** Whether the node had been accepted: the pauses then start again from the shortest. */
   readonly accepted: boolean
-  /** It waits for a person's approval: asking again is no failure. */
+  /** Whether the node waits for approval: another attempt is then no failure. */
   readonly pending?: boolean
 }
 
@@ -20,17 +20,17 @@ export interface AttemptOptions {
   readonly proof: Proof
   readonly headers: Readonly<Record<string, string>>
   print(line: string): void
-  /** Gets a function that ends the connection. */
+  /** Called with a function that ends the connection. */
   onStop(stop: () => void): void
 }
 
-/** The gateway pings every 20 s; silence for so long means that the connection is gone. In milliseconds. */
+/** Milliseconds of silence after which the connection is given up; the gateway pings every 20 s. */
 const silenceLimit = 50_000
 
-/** How long the gateway may take to answer the upgrade and the first frame, in milliseconds. */
+/** Longest wait for the answer to the upgrade and to the first frame, in milliseconds. */
 const answerLimit = 15_000
 
-/** Connects once, proves itself in the first frame, and tells how it ended. */
+/** Connects once, authenticates in the first frame, and resolves at the end of the connection. */
 export function attempt({ url, proof, headers, print, onStop }: AttemptOptions): Promise<Ending> {
   return new Promise((resolve) => {
     const socket = new WebSocket(url, {
@@ -45,7 +45,7 @@ export function attempt({ url, proof, headers, print, onStop }: AttemptOptions):
     const heard = (): void => {
       clearTimeout(silence)
       silence = setTimeout(() => {
-        print('Nothing was heard of the gateway for a while; giving this connection up.')
+        print('The gateway has been silent for too long; closing this connection.')
         socket.terminate()
       }, silenceLimit)
     }
@@ -58,7 +58,7 @@ export function attempt({ url, proof, headers, print, onStop }: AttemptOptions):
     socket.on('open', () => {
       const first = connectRequest(proof, undefined)
       if (first === undefined) return
-      print('Connected, not proved yet: sending the token in the first frame.')
+      print('Connected, not authenticated yet: sending the token in the first frame.')
       socket.send(first)
     })
     socket.on('ping', heard)
@@ -88,7 +88,7 @@ export function attempt({ url, proof, headers, print, onStop }: AttemptOptions):
     socket.on('close', (code, reason) => {
       const words = visible(String(reason))
       if (refusal.pending) print('Waiting for approval.')
-      else if (code === 1006) print('Closed without a word (1006).')
+      else if (code === 1006) print('Closed without a reason (1006).')
       else print(`Closed with ${code}${words === '' ? '' : `, ${words}`}: ${meaningOf(code)}`)
       finish({ advice: adviceFor(code), ...refusal })
     })
@@ -109,14 +109,14 @@ function objectOf(value: unknown): Message | undefined {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Message) : undefined
 }
 
-/** Every connection begins with it; who has a token needs none. */
+/** Reads the challenge that begins every connection; nodes with a token ignore it. */
 function challengeOf(message: Message | undefined): Challenge | undefined {
   if (message?.type !== 'event' || message.event !== 'connect.challenge') return undefined
   const { nonce, ts } = objectOf(message.payload) ?? {}
   return typeof nonce === 'string' && typeof ts === 'number' ? { nonce, ts } : undefined
 }
 
-/** The end of a pairing: the gateway shows the token once. */
+/** Stores the token that the gateway sends once, at the end of a pairing. */
 function keepToken(message: Message, proof: Proof, print: (line: string) => void): void {
   const token = objectOf(objectOf(message.payload)?.auth)?.deviceToken
   if (proof.by !== 'key' || typeof token !== 'string') return
@@ -129,7 +129,7 @@ function roleOf(message: Message): string {
   return visible(String(auth?.role ?? 'unknown role'))
 }
 
-/** The error frame says more than a close code has room for. */
+/** Prints the error frame, which has more details than a close code. */
 function explainRefusal(message: Message, print: (line: string) => void): Partial<Ending> {
   const error = objectOf(message.error)
   const details = objectOf(error?.details)
@@ -146,7 +146,7 @@ function explainRefusal(message: Message, print: (line: string) => void): Partia
   return error?.retryable === true ? { advice: 'back_off', wait } : { wait }
 }
 
-/** An HTTP answer instead of the upgrade: the header says whether it was the gateway at all. */
+/** Handles an HTTP answer in place of the upgrade; a header tells whether the gateway sent it. */
 function explainAnswer(response: IncomingMessage, print: (line: string) => void): Partial<Ending> {
   const status = response.statusCode ?? 0
   const marker = response.headers['upgate-refusal']
@@ -156,7 +156,7 @@ function explainAnswer(response: IncomingMessage, print: (line: string) => void)
     print(
       `Something that is not an Upgate gateway answered ${status}: another server on this port, or a proxy in front of it.`,
     )
-    // Without the query, which may hold tokens.
+    // Without the query, which may contain tokens.
     const place = response.headers.location?.split('?')[0]
     if (place?.includes('/cdn-cgi/access/login/')) {
       print(
@@ -185,7 +185,7 @@ function meaningOf(code: number): string {
     case 1012:
       return 'the gateway is restarting.'
     case 1013:
-      return 'the gateway could not check it right now; nothing was judged.'
+      return 'the gateway could not check the token or key right now; it may be good.'
     case 4400:
       return 'the first frame was not understood.'
     case 4403:
@@ -195,11 +195,11 @@ function meaningOf(code: number): string {
     case 4429:
       return 'too many messages or attempts.'
     default:
-      return 'no meaning is agreed for this code.'
+      return 'this code has no known meaning.'
   }
 }
 
-/** What a server sends must not steer the terminal it is printed on. */
+/** Makes a server's text safe to print: it must not control the terminal. */
 function visible(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}]/gu, '?')
 }

@@ -1,16 +1,16 @@
 import type { Identity } from './identity.ts'
 
-/** How a node proves itself: with a token it was given, or with a key of its own that is paired first. */
+/** The proof of a node: a token from the gateway, or its own key, which has to be paired first. */
 export type Proof =
   | { readonly by: 'token'; readonly token: string }
   | {
       readonly by: 'key'
       readonly identity: Identity
-      /** Lets the node ask to be paired; not needed once it is, nor in a window. */
+      /** Code with which the node asks for pairing; not needed in a window or after the pairing. */
       readonly code: string | undefined
-      /** For people. */
+      /** Name for display. */
       readonly name: string
-      /** What it would like to be allowed; it gets what was granted of it. */
+      /** Scopes that the node asks for; it gets those that are granted. */
       readonly scopes: readonly string[]
     }
 

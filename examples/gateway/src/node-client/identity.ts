@@ -2,32 +2,32 @@ import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sig
 import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { UsageError } from './arguments.ts'
 
-/** What is signed in a `connect` request, beside what the key itself says. */
+/** The signed fields of a `connect` request, in addition to those of the key itself. */
 export interface Signed {
   readonly clientId: string
   readonly mode: string
   readonly role: string
   readonly scopes: readonly string[]
   readonly platform: string
-  /** The code that is sent along, or nothing. */
+  /** The pairing code of the request, or an empty text. */
   readonly token: string
   readonly nonce: string
-  /** The gateway's clock, in milliseconds since the epoch: a machine without a battery has none. */
+  /** The gateway's clock, in milliseconds since the epoch: the node's own clock may be wrong. */
   readonly signedAt: number
 }
 
-/** The key of a node. It never leaves its file. */
+/** The key of a node. The private key never leaves its file. */
 export interface Identity {
   /** `device` of the `connect` request. */
   prove(signed: Signed): Readonly<Record<string, string | number>>
-  /** Keeps the token that the gateway made at the end of a pairing; it works over HTTP, too. */
+  /** Stores the token that the gateway made at the end of a pairing; it also works over HTTP. */
   keep(deviceToken: string): void
 }
 
 /**
- * Opens the identity in a file, or makes one there, readable by its owner only.
+ * Opens the identity in a file, or creates one there, readable by its owner only.
  *
- * @throws {UsageError} when the file is not an identity, or others may read it
+ * @throws {UsageError} if the file is not an identity, or if other users may read it
  */
 export function openIdentity(path: string): Identity {
   const pem = readPrivateKey(path) ?? createFile(path)
@@ -54,10 +54,10 @@ export function openIdentity(path: string): Identity {
     },
     keep(deviceToken) {
       const next = `${path}.new`
-      // One that is there already could be another user's, who would read the key in it.
+      // An existing file could belong to another user, and that user could read the key in it.
       rmSync(next, { force: true })
       write(next, { privateKey: pem, deviceToken })
-      // All or nothing: half a file would be a lost key.
+      // Atomic: half a file would be a lost key.
       renameSync(next, path)
     },
   }
@@ -66,7 +66,7 @@ export function openIdentity(path: string): Identity {
 function readPrivateKey(path: string): string | undefined {
   let text: string
   try {
-    // Windows has no such bits.
+    // Windows has no such modes.
     if (process.platform !== 'win32' && (statSync(path).mode & 0o077) !== 0) {
       throw new UsageError(`Others may read ${path}, the key of this node. Run: chmod 600 ${path}`)
     }
@@ -80,7 +80,7 @@ function readPrivateKey(path: string): string | undefined {
     const { privateKey } = JSON.parse(text) as { readonly privateKey: string }
     if (createPrivateKey(privateKey).asymmetricKeyType === 'ed25519') return privateKey
   } catch {
-    // The sentence below says it.
+    // The error below covers this case.
   }
   throw new UsageError(`${path} holds no key of a node. Name another file with --identity.`)
 }

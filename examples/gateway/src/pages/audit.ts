@@ -5,7 +5,7 @@ import { type Html, html } from './html.ts'
 import { page } from './layout.ts'
 import { liveState, time } from './parts.ts'
 
-/** How many lines the page shows; the log has them all. */
+/** Number of lines on the page; the log has all of them. */
 export const auditPageLines = 200
 
 export interface AuditPageOptions {
@@ -13,7 +13,7 @@ export interface AuditPageOptions {
   readonly lines: readonly AuditLine[]
 }
 
-/** What happened since the start, newest first. */
+/** The events since the start, newest first. */
 export function auditPage({ viewer, lines }: AuditPageOptions): Html {
   return page({
     title: 'Audit',
@@ -21,7 +21,7 @@ export function auditPage({ viewer, lines }: AuditPageOptions): Html {
     viewer,
     script: 'audit',
     body: html`<div class="page-head"><h1>Audit</h1>${liveState}</div>
-<p class="hint">The newest ${auditPageLines} events since the start of the gateway. Every one is also a line of JSON in its log; secrets are in neither.</p>
+<p class="hint">The newest ${auditPageLines} events since the start of the gateway. The log has each event as a line of JSON. Neither contains secrets.</p>
 <div class="inline-form">
   <div class="field">
     <label for="filter">Show</label>
@@ -39,7 +39,7 @@ export function auditPage({ viewer, lines }: AuditPageOptions): Html {
     <tbody>${lines.slice(0, auditPageLines).map(auditRow)}</tbody>
   </table>
   <div class="empty" id="audit-empty"${lines.length > 0 && html` hidden`}>
-    <p class="empty-title">Nothing to show.</p>
+    <p class="empty-title">No events.</p>
     <p>Log in somewhere else, or connect a node, and it appears here at once.</p>
   </div>
 </div>

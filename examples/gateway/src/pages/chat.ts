@@ -12,11 +12,11 @@ export function chatPage(viewer: Viewer): Html {
     viewer,
     script: 'chat',
     body: html`<div class="page-head"><h1>Chat</h1>${liveState}</div>
-<p class="hint">For everybody who is logged in. The socket carries the session cookie of this browser; nodes and keys cannot enter. <span id="presence"></span></p>
+<p class="hint">For all logged-in users. The socket uses the session cookie of this browser; nodes and API keys have no access. <span id="presence"></span></p>
 <section class="panel chat" aria-label="Chat">
   <ol class="messages" id="messages" role="log" aria-live="polite" aria-label="Messages" tabindex="0"></ol>
   <div class="empty" id="chat-empty">
-    <p class="empty-title">Nobody has said anything yet.</p>
+    <p class="empty-title">No messages yet.</p>
     <p>Open this page in a second window and say hello.</p>
   </div>
   <form class="say" id="say-form">

@@ -9,7 +9,7 @@ export class Html {
   }
 }
 
-/** What may stand in a template: markup as it is, everything else escaped; `false` and `undefined` are nothing. */
+/** A value in a template: markup is inserted unchanged, text is escaped, `false` and `undefined` are left out. */
 export type Slot = Html | string | number | false | undefined | readonly Slot[]
 
 /**

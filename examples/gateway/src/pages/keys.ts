@@ -8,7 +8,7 @@ import { confirmDialog, liveState, scopeChecks, time, tokenDialog } from './part
 export interface KeysPageOptions {
   readonly viewer: Viewer
   readonly keys: readonly KeyView[]
-  /** Scopes of the account: others cannot be given away. */
+  /** Scopes of the account, the only ones that it can grant. */
   readonly held: readonly string[]
   readonly origin: string
 }
@@ -22,7 +22,7 @@ export function keysPage({ viewer, keys, held, origin }: KeysPageOptions): Html 
     viewer,
     script: 'keys',
     body: html`<div class="page-head"><h1>API keys</h1>${liveState}</div>
-<p class="hint">A key lets a program use the API as a service of its own. It may do what its scopes say, and nothing else: it opens no page, no chat, and is no node.</p>
+<p class="hint">A key lets a program use the API as a separate service. Its scopes list everything that it may do: it opens no page and no chat, and it is no node.</p>
 
 <section aria-labelledby="create-title">
   <h2 id="create-title">New key</h2>

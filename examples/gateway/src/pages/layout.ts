@@ -30,7 +30,7 @@ export function page({ title, path, viewer, script, body }: PageOptions): Html {
     <a class="brand" href="/nodes">${mark}<span>Gateway</span></a>
     <nav aria-label="Pages">
       ${navigation
-        // Where an edge does the login, the sessions are its own.
+        // If an edge does the login, the sessions are the edge's.
         .filter(({ path }) => path !== '/sessions' || viewer.login.login === 'built-in')
         .map(
           (entry) =>
@@ -41,12 +41,12 @@ export function page({ title, path, viewer, script, body }: PageOptions): Html {
   </div>
 </header>
 <main id="main" tabindex="-1">${body}</main>
-<noscript><p class="banner">Live updates and buttons on this page need JavaScript; the API works without.</p></noscript>
+<noscript><p class="banner">Live updates and buttons on this page need JavaScript; the API works without it.</p></noscript>
 <script type="module" src="/assets/js/${script}.js"></script>`,
   )
 }
 
-/** Who is here, and the way out: that of whoever does the login. */
+/** The user's name, and the log-out of the built-in or external login. */
 function whoOf({ name, login }: Viewer): Html {
   const label = html`<span class="who-name" title="${name}">${name}</span>`
   if (login.login === 'built-in') {
@@ -75,7 +75,7 @@ ${script !== undefined && html`<script type="module" src="/assets/js/${script}.j
   )
 }
 
-/** Has its place from the start, and is seen when the page's module can act on it. */
+/** The button keeps its place in the layout, and becomes visible when the page's module is loaded. */
 export const revealButton: Html = html`<button class="reveal" id="reveal" type="button" aria-pressed="false" aria-controls="password">Show</button>`
 
 const mark = html`<svg class="mark" viewBox="0 0 24 24" width="24" height="24" aria-hidden="true"><path d="M4 20V9a8 8 0 0 1 16 0v11M12 3v17M8 20v-8m8 8v-8" /></svg>`

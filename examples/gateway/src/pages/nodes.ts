@@ -13,13 +13,13 @@ export interface NodesPageOptions {
   readonly devices: readonly DeviceView[]
   readonly pairings: readonly PairingView[]
   readonly invitations: readonly InvitationView[]
-  /** Scopes of the account: others cannot be given away. */
+  /** Scopes of the account, the only ones that it can grant. */
   readonly held: readonly string[]
   /** Address of the node endpoint. */
   readonly nodeUrl: string
 }
 
-/** Who is connected, and the devices that may. */
+/** The connected nodes, and the devices. */
 export function nodesPage(options: NodesPageOptions): Html {
   const { viewer, nodes, devices, nodeUrl } = options
   const none = nodes.length === 0
@@ -85,7 +85,7 @@ ${confirmDialog('Its connection closes at once, and the token never works again.
   })
 }
 
-/** In an environment variable, because arguments can be read by every user of a machine. */
+/** The token is in an environment variable, because every user of a machine can read arguments. */
 function nodeCommand(token: string, nodeUrl: string, { login }: Viewer): string {
   const edge = login.login === 'built-in' ? '' : 'CF_ACCESS_CLIENT_ID=... CF_ACCESS_CLIENT_SECRET=... '
   return `${edge}UPGATE_TOKEN='${token}' node examples/gateway/dist/node-client.js ${nodeUrl}`

@@ -1,7 +1,7 @@
 import { type Html, html } from './html.ts'
 import { cardPage } from './layout.ts'
 
-/** What a browser gets where there is no page. */
+/** The page for an unknown path. */
 export function notFoundPage(): Html {
   return cardPage(
     'Not found',

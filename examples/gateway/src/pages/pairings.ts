@@ -6,18 +6,18 @@ import { scopeChecks, time } from './parts.ts'
 export interface PairingSectionOptions {
   readonly pairings: readonly PairingView[]
   readonly invitations: readonly InvitationView[]
-  /** Scopes of the account: others cannot be given away. */
+  /** Scopes of the account, the only ones that it can grant. */
   readonly held: readonly string[]
   /** Address of the node endpoint. */
   readonly nodeUrl: string
 }
 
-/** Devices that ask to be let in, and how they come to ask. */
+/** The pending pairing requests, and the controls for codes and windows. */
 export function pairingSection({ pairings, invitations, held, nodeUrl }: PairingSectionOptions): Html {
   const offered = scopeCatalogue.filter(({ name, forDevices }) => forDevices === true && held.includes(name))
   return html`<section aria-labelledby="pairing-title">
   <h2 id="pairing-title">Waiting for approval <span class="count" id="pairing-count">${pairings.length}</span></h2>
-  <p class="hint">A device that pairs makes a key of its own, and no token has to be copied. Give it a code, or let anybody ask for two minutes; then approve it only if it shows the same six characters.</p>
+  <p class="hint">A device that pairs creates its own key, so you do not have to copy a token. Give the device a code, or let every device ask for two minutes. Then approve it only if it shows the same six characters.</p>
   <form class="stack" id="invite-form">
     <details id="invite-scopes"${offered.length === 0 && html` hidden`}>
       <summary>What it may be given, besides being a node</summary>
@@ -43,7 +43,7 @@ export function pairingSection({ pairings, invitations, held, nodeUrl }: Pairing
 <template id="invitation-item">${invitationItem({ id: '', kind: 'code', scopes: [], expiresAt: '' })}</template>
 <dialog id="code-dialog" aria-labelledby="code-title">
   <h2 id="code-title">Code for one device</h2>
-  <p class="alert calm">It counts for ten minutes, once, and is not shown again. The device still waits for your approval.</p>
+  <p class="alert calm">The code is valid once, for ten minutes, and is not shown again. The device still needs your approval.</p>
   <p id="code-scopes" hidden>It may be given: <span id="code-scope-tags"></span></p>
   <div class="field">
     <label for="code-value">Code</label>
@@ -99,7 +99,7 @@ function pairingRow(request: PairingView): Html {
 </tr>`
 }
 
-/** The same words stand in `public/js/pairings.js`. */
+/** `public/js/pairings.js` has the same words. */
 const introductions: Readonly<Record<string, string>> = {
   code: 'with a code',
   window: 'in a window',
@@ -107,5 +107,5 @@ const introductions: Readonly<Record<string, string>> = {
 }
 
 function invitationItem({ id, kind, scopes, expiresAt }: InvitationView): Html {
-  return html`<li data-key="${id}"><span data-f="kind">${kind === 'code' ? 'A code is open' : 'Anybody may ask'}</span> until <span data-f="expiresAt">${time(expiresAt, 'clock')}</span> <span data-f="scopes">${scopes.map((scope) => html`<span class="tag">${scope}</span> `)}</span><button class="quiet danger" type="button" data-end="${id}">End it</button></li>`
+  return html`<li data-key="${id}"><span data-f="kind">${kind === 'code' ? 'A code is open' : 'Every device may ask'}</span> until <span data-f="expiresAt">${time(expiresAt, 'clock')}</span> <span data-f="scopes">${scopes.map((scope) => html`<span class="tag">${scope}</span> `)}</span><button class="quiet danger" type="button" data-end="${id}">End it</button></li>`
 }

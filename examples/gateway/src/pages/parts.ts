@@ -1,13 +1,13 @@
 import type { ScopeEntry } from '../scopes.ts'
 import { type Html, html, type Slot } from './html.ts'
 
-/** A moment, readable without JavaScript; the page's module makes it relative to now. */
+/** A time, readable without JavaScript; the page's module shows it relative to now. */
 export function time(iso: string | null | undefined, style: 'relative' | 'clock' = 'relative'): Html {
   if (iso === undefined || iso === null) return html`<span class="muted">never</span>`
   return html`<time datetime="${iso}" data-style="${style}">${iso.slice(0, 16).replace('T', ' ')} UTC</time>`
 }
 
-/** Boxes to choose scopes by. */
+/** Check boxes for scopes. */
 export function scopeChecks(entries: readonly ScopeEntry[], checked?: ScopeEntry): Html {
   return html`${entries.map(
     (scope) =>
@@ -22,7 +22,7 @@ export const liveState: Html = html`<p class="live" id="live" role="status" data
 export function tokenDialog(more?: Slot): Html {
   return html`<dialog id="token-dialog" aria-labelledby="token-title">
   <h2 id="token-title">Token for <span id="token-name"></span></h2>
-  <p class="alert calm">Copy it now. Only a fingerprint of it is stored, so it cannot be shown again.</p>
+  <p class="alert calm">Copy the token now. Only its fingerprint is stored, so it cannot be shown again.</p>
   <div class="field">
     <label for="token-value">Token</label>
     <div class="copy-row">
@@ -35,7 +35,7 @@ export function tokenDialog(more?: Slot): Html {
 </dialog>`
 }
 
-/** The dialog that asks before something is revoked. */
+/** The dialog that asks for confirmation of a revocation. */
 export function confirmDialog(consequence: string): Html {
   return html`<dialog id="confirm-dialog" aria-labelledby="confirm-title" aria-describedby="confirm-text">
   <h2 id="confirm-title">Revoke <span id="confirm-name"></span>?</h2>

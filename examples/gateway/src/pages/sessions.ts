@@ -4,7 +4,7 @@ import { type Html, html } from './html.ts'
 import { page } from './layout.ts'
 import { confirmDialog, liveState, time } from './parts.ts'
 
-/** Where somebody is logged in. */
+/** The user's sessions. */
 export function sessionsPage(viewer: Viewer, sessions: readonly SessionView[]): Html {
   return page({
     title: 'Sessions',
@@ -12,7 +12,7 @@ export function sessionsPage(viewer: Viewer, sessions: readonly SessionView[]): 
     viewer,
     script: 'sessions',
     body: html`<div class="page-head"><h1>Sessions</h1>${liveState}</div>
-<p class="hint">Where you are logged in. What you revoke is logged out at once, its open pages included.</p>
+<p class="hint">The browsers in which you are logged in. Revoking a session logs its browser out at once, and closes its open pages.</p>
 
 <section aria-labelledby="sessions-title">
   <h2 id="sessions-title">Your sessions</h2>

@@ -5,7 +5,7 @@ import { objectOf, stringOf } from '../http/body.ts'
 import { sendProblem } from '../http/problem.ts'
 import { logIn, logOut, setUp } from '../login.ts'
 
-/** Login, logout, set-up, and who is asking. */
+/** Login, log-out, set-up, and the principal of the request. */
 export function addAuthRoutes(app: Express, context: Context): void {
   app.get('/api/auth/config', async (_request, response) => {
     if (context.login.login === 'external') {

@@ -29,7 +29,7 @@ export function addDeviceRoutes(app: Express, context: Context): void {
   app.post('/api/devices', async (request, response) => {
     const name = nameOf(objectOf(request))
     const creator = callerOf(context, request)
-    // Role and scopes are ours to give: whatever else the body holds has no say in them.
+    // The gateway sets role and scopes; other fields of the body are ignored.
     const { id, token } = await services.devices.create({ name, role: 'node', createdBy: creator.id })
     audit.record({ event: 'device_created', device: id, name, by: labelOf(creator) })
     live.changed('devices')
@@ -69,7 +69,7 @@ function viewOf(device: Device, connectedAt: string | undefined): DeviceView {
     role: device.role,
     connected: connectedAt !== undefined,
     createdAt: new Date(device.createdAt).toISOString(),
-    // The record is written a little later than the node is accepted.
+    // The record is written shortly after the node is accepted.
     lastUsedAt: connectedAt ?? recorded,
   }
 }

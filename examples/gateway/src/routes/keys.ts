@@ -29,13 +29,13 @@ export function addKeyRoutes(app: Express, context: Context): void {
     const name = nameOf(body)
     const scopes = listOf(body, 'scopes', 32)
     const creator = callerOf(context, request)
-    // Nobody hands out what they do not hold.
+    // A user grants only scopes that the user holds.
     const beyond = scopes.filter((scope) => !creator.scopes.includes(scope))
     if (beyond.length > 0) {
       throw new ProblemError({
         status: 403,
         code: 'scope_not_held',
-        detail: 'You do not hold every scope you want to give to this key.',
+        detail: 'You do not hold every scope that you want to give to this key.',
         action: `Choose from the scopes you hold: ${creator.scopes.join(', ') || 'none'}.`,
       })
     }

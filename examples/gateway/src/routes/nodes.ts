@@ -1,10 +1,10 @@
 import type { Express } from 'express'
 import type { Context } from '../context.ts'
 
-/** Who is connected, and what happened. */
+/** The connected nodes, and the audit trail. */
 export function addNodeRoutes(app: Express, context: Context): void {
   app.get('/health', async (_request, response) => {
-    // A database that does not answer rejects here, and the answer is 503.
+    // If the database does not answer, this rejects, and the answer is 503.
     await context.services.accounts.any()
     response.json({ status: 'ok' })
   })

@@ -95,7 +95,7 @@ function send(response: express.Response, page: Html): void {
   response.type('html').send(page.toString())
 }
 
-/** Fields of a form as strings; a field sent twice, or not at all, is empty. */
+/** Returns the fields of a form as strings; a missing or repeated field is empty. */
 function fieldsOf(body: unknown): Record<'code' | 'email' | 'password' | 'next', string> {
   const fields = { code: '', email: '', password: '', next: '' }
   if (typeof body !== 'object' || body === null) return fields

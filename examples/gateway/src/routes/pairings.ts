@@ -5,17 +5,17 @@ import { listOf, nameOf, objectOf } from '../http/body.ts'
 import { ProblemError } from '../http/problem.ts'
 import { pairingProblem } from './pairing-problem.ts'
 
-/** A device that waits for approval, as the API and the pages show it. What it says of itself is believed by nobody. */
+/** A device that waits for approval, as the API and the pages show it. Its name, role and scopes are unverified. */
 export interface PairingView {
   readonly id: string
-  /** The device shows the same. */
+  /** The device shows the same code. */
   readonly comparisonCode: string
   readonly name: string
   readonly role: string
   readonly scopes: readonly string[]
-  /** Of these, what whoever looks may give it: they hold it, and the code or window covers it. */
+  /** The requested scopes that the user holds and that the code or window covers. */
   readonly grantable: readonly string[]
-  /** Who let it ask: a code, a window, or a person. */
+  /** The introduction: a code, a window, or a person. */
   readonly introduction: string
   readonly address: string | null
   /** First 16 digits of the SHA-256 of its key. */
@@ -26,7 +26,7 @@ export interface PairingView {
   readonly expiresAt: string
 }
 
-/** A code or a window that lets devices ask; the code itself is shown once, when it is made. */
+/** An open code or window; the code itself is shown once, when it is created. */
 export interface InvitationView {
   readonly id: string
   readonly kind: 'code' | 'window'
@@ -35,7 +35,7 @@ export interface InvitationView {
   readonly expiresAt: string
 }
 
-/** Devices that wait, in order of arrival, for somebody who holds these scopes. */
+/** Lists the pending requests in order of arrival, for a user with these scopes. */
 export async function listPairings(
   context: Context,
   held: readonly string[],
@@ -43,12 +43,12 @@ export async function listPairings(
   return (await context.services.pairing.pending()).map((request) => viewOf(request, held))
 }
 
-/** Codes and windows that are open. */
+/** Lists the open codes and windows. */
 export async function listInvitations(context: Context): Promise<readonly InvitationView[]> {
   return (await context.services.pairing.bootstrap.list()).map(invitationOf)
 }
 
-/** Letting devices ask, and deciding about those that do. Bounded by what the caller holds. */
+/** Creating codes and windows, and deciding requests, within the scopes of the user. */
 export function addPairingRoutes(app: Express, context: Context): void {
   const { pairing } = context.services
   const { audit, live } = context
@@ -118,14 +118,14 @@ export function addPairingRoutes(app: Express, context: Context): void {
   })
 }
 
-/** Scopes to grant; none where the body names none. Nobody hands out what they do not hold. */
+/** Reads the scopes to grant; none if the body names none. A user grants only scopes that the user holds. */
 function scopesOf(body: Readonly<Record<string, unknown>>, held: readonly string[]): readonly string[] {
   const scopes = Object.hasOwn(body, 'scopes') ? listOf(body, 'scopes', 32) : []
   if (scopes.every((scope) => held.includes(scope))) return scopes
   throw new ProblemError({
     status: 403,
     code: 'scope_not_held',
-    detail: 'You do not hold every scope you want to grant.',
+    detail: 'You do not hold every scope that you want to grant.',
     action: `Choose from the scopes you hold: ${held.join(', ') || 'none'}.`,
   })
 }

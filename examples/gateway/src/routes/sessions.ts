@@ -7,10 +7,10 @@ import { ProblemError } from '../http/problem.ts'
 /** A session as the API and the pages show it. */
 export interface SessionView {
   readonly id: string
-  /** Such as `Firefox on Linux`: what the browser says. */
+  /** Label from the browser's `User-Agent`, such as `Firefox on Linux`. */
   readonly browser: string
   readonly address: string | null
-  /** Whether it is the one that asks. */
+  /** Whether this is the session of the request. */
   readonly current: boolean
   /** ISO 8601. */
   readonly createdAt: string
@@ -18,7 +18,7 @@ export interface SessionView {
   readonly lastSeenAt: string
 }
 
-/** The caller's own sessions, the one that asks first, then by their last use. */
+/** Lists the user's sessions: the current one first, then by last use. */
 export async function listSessions(context: Context, request: Request): Promise<readonly SessionView[]> {
   const { id, sessionId } = callerOf(context, request)
   const views = (await context.services.sessions.list(id)).map((session) => viewOf(session, sessionId))
@@ -26,7 +26,7 @@ export async function listSessions(context: Context, request: Request): Promise<
   return views.sort((one, other) => (place(one) < place(other) ? 1 : -1))
 }
 
-/** Listing and ending one's own sessions; nobody sees or ends those of others. */
+/** Listing and ending the user's own sessions; sessions of other users stay hidden. */
 export function addSessionRoutes(app: Express, context: Context): void {
   const { services, audit } = context
 
@@ -49,14 +49,14 @@ export function addSessionRoutes(app: Express, context: Context): void {
   app.delete('/api/sessions/others', async (request, response) => {
     const others = (await listSessions(context, request)).filter((session) => !session.current)
     for (const session of others) await end(request, session)
-    // Those browsers are strangers from now on; this one stays known.
+    // The other browsers lose their device cookies; this one stays known.
     const except = context.cookies.device.read(request)
     await services.deviceCookies.revokeAll(callerOf(context, request).id, { except })
     response.sendStatus(204)
   })
 
   app.delete('/api/sessions/:id', async (request, response) => {
-    // Looked for among the caller's own: an id alone opens nothing.
+    // Search only the user's own sessions: an id alone gives access to none.
     const session = (await listSessions(context, request)).find((one) => one.id === request.params.id)
     if (session === undefined || !(await end(request, session))) throw unknownSession
     if (session.current) context.removeCookie(response)
