@@ -1,5 +1,5 @@
 import { randomBytes as nodeRandomBytes, scrypt, timingSafeEqual } from 'node:crypto'
-import { assertKnownOptions, checkFunctions } from '../core/options/check-options.ts'
+import { assertKnownOptions, checkFunctions, optionsOf } from '../core/options/check-options.ts'
 
 /**
  * How passwords are hashed: a port, so that argon2 or a hardware module can take the place of scrypt.
@@ -75,7 +75,7 @@ function checkRange(name: string, value: number, least: number, most: number): v
  * const services = createServices({ store, passwordHasher: scryptHasher({ ln: 17, p: 1 }) })
  */
 export function scryptHasher(options: ScryptOptions = {}): PasswordHasher {
-  assertKnownOptions('scryptHasher', options, ['ln', 'r', 'p', 'randomBytes'])
+  assertKnownOptions('scryptHasher', options, optionsOf<ScryptOptions>()(['ln', 'r', 'p', 'randomBytes']))
   const { ln = 16, r = 8, p = 2, randomBytes = nodeRandomBytes } = options
   checkRange('ln', ln, 14, 20)
   checkRange('r', r, 8, 32)

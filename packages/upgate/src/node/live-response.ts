@@ -6,7 +6,7 @@ import type { LiveConnection } from '../core/contract/connections.ts'
 import type { Gate } from '../core/contract/gate.ts'
 import type { Principal } from '../core/contract/principal.ts'
 import { assertGate } from '../core/options/check-gate.ts'
-import { assertKnownOptions, checkFunctions, nameOf } from '../core/options/check-options.ts'
+import { assertKnownOptions, checkFunctions, nameOf, optionsOf } from '../core/options/check-options.ts'
 import type { RevocationReason } from '../core/ports/revocations.ts'
 import { pathOf } from '../core/request/target.ts'
 
@@ -140,7 +140,7 @@ export function endWithCredential(
   options: EndWithCredentialOptions = {},
 ): boolean {
   assertGate(gate, 'endWithCredential', ['decisionOf'])
-  assertKnownOptions('endWithCredential', options, ['onEnd'])
+  assertKnownOptions('endWithCredential', options, optionsOf<EndWithCredentialOptions>()(['onEnd']))
   checkFunctions('endWithCredential', { onEnd: options.onEnd })
   const isObject = typeof request === 'object' && request !== null
   const decision = isObject ? gate.decisionOf(request) : undefined

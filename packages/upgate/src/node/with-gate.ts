@@ -9,7 +9,7 @@ import type { Principal } from '../core/contract/principal.ts'
 import { refuse as refusal, refusalCatalogue } from '../core/contract/refusals.ts'
 import type { AuthRequest } from '../core/contract/request.ts'
 import { assertDecider } from '../core/options/check-gate.ts'
-import { assertKnownOptions, nameOf } from '../core/options/check-options.ts'
+import { assertKnownOptions, nameOf, optionsOf } from '../core/options/check-options.ts'
 import { assertRequest } from './assert.ts'
 import { kindOf, NodeRequest, rewrittenForm } from './request.ts'
 import { closeAfter, respondToSocket, respond as write } from './respond.ts'
@@ -122,7 +122,7 @@ export function refuse<P extends Principal>(
       `refuse: ${typeof code === 'string' ? JSON.stringify(code) : nameOf(code)} is no refusal code; \`refusalCodes\` of upgate lists them.`,
     )
   }
-  assertKnownOptions('refuse', options, ['detail', 'retryAfter'])
+  assertKnownOptions('refuse', options, optionsOf<RefuseOptions>()(['detail', 'retryAfter']))
   const { detail, retryAfter } = options
   if (detail !== undefined && (typeof detail !== 'string' || detail === '')) {
     throw new TypeError('refuse: `detail` must be a sentence for the client.')

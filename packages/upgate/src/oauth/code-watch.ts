@@ -50,7 +50,7 @@ const advice =
  * provider.on('authorization_code.consumed', (code) => watch.redeemed(code.jti))
  */
 export function createCodeWatch(options: CodeWatchOptions): CodeWatch {
-  const names = ['onNotRedeemed', 'within', 'maxEntries', 'clock']
+  const names = ['onNotRedeemed', 'within', 'maxEntries', 'clock'] as const
   const {
     onNotRedeemed,
     within = 60_000,

@@ -1,5 +1,5 @@
 import type { RuleOptions } from '../core/contract/rules.ts'
-import { assertKnownOptions, nameOf, wrongOption } from '../core/options/check-options.ts'
+import { assertKnownOptions, nameOf, optionsOf, wrongOption } from '../core/options/check-options.ts'
 
 /** Paths of an authorization server that clients must reach without a login. */
 export interface OAuthPaths {
@@ -35,15 +35,19 @@ export interface OAuthRulesOptions extends OAuthPaths {
  * rules: [...oauthRules({ resources: ['/mcp'], origin: 'https://gateway.example.com' }), ...others]
  */
 export function oauthRules(options: OAuthRulesOptions = {}): RuleOptions[] {
-  assertKnownOptions('oauthRules', options, [
-    'authorize',
-    'token',
-    'register',
-    'revoke',
-    'jwks',
-    'resources',
-    'origin',
-  ])
+  assertKnownOptions(
+    'oauthRules',
+    options,
+    optionsOf<OAuthRulesOptions>()([
+      'authorize',
+      'token',
+      'register',
+      'revoke',
+      'jwks',
+      'resources',
+      'origin',
+    ]),
+  )
   const { token = '/oauth/token', register = '/oauth/register', revoke = '/oauth/revoke' } = options
   const { jwks = '/.well-known/jwks.json', authorize, resources = [], origin } = options
   for (const [name, path] of Object.entries({ token, register, revoke, jwks, authorize })) {

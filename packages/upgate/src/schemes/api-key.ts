@@ -26,7 +26,7 @@ export interface ApiKeyOptions {
  * const gate = createGate({ schemes: [apiKey({ keys: services.keys })] })
  */
 export function apiKey(options: ApiKeyOptions): Scheme {
-  const names = ['keys', 'header', 'bearer', 'foreign', 'name']
+  const names = ['keys', 'header', 'bearer', 'foreign', 'name'] as const
   const {
     keys,
     header = 'x-api-key',

@@ -1,6 +1,6 @@
 import { stringifySetCookie } from 'cookie'
 import type { HeaderRecord } from '../core/contract/request.ts'
-import { assertKnownOptions, checkBooleans } from '../core/options/check-options.ts'
+import { assertKnownOptions, checkBooleans, optionsOf } from '../core/options/check-options.ts'
 import type { IssuedDeviceCookie } from '../services/accounts/device-cookies.ts'
 import { readCookie } from './cookie-header.ts'
 
@@ -40,7 +40,7 @@ export interface DeviceCookie {
  * }
  */
 export function deviceCookie(options: DeviceCookieOptions = {}): DeviceCookie {
-  assertKnownOptions('deviceCookie', options, ['name', 'secure'])
+  assertKnownOptions('deviceCookie', options, optionsOf<DeviceCookieOptions>()(['name', 'secure']))
   const { name = 'upgate_device', secure = true } = options
   checkBooleans('deviceCookie', { secure })
   if (

@@ -62,7 +62,7 @@ function proofScheme(
   credentialName: string,
   options: DeviceKeyOptions,
 ): Scheme {
-  const names = ['pairing', 'devices', 'introducers', 'name']
+  const names = ['pairing', 'devices', 'introducers', 'name'] as const
   const { pairing, devices, introducers = [], name = standardName } = readOptions(where, options, names)
   checkStrings(where, { name })
   checkMethods(where, 'pairing', pairing, ['prove', 'isBootstrapCode'], '`services.pairing`')

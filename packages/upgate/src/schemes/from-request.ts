@@ -9,6 +9,7 @@ import {
   checkStrings,
   isCallable,
   nameOf,
+  optionsOf,
 } from '../core/options/check-options.ts'
 import type { Clock } from '../core/ports/clock.ts'
 import type { RevocationFeed } from '../core/ports/revocations.ts'
@@ -53,7 +54,7 @@ export interface FromRequestOptions {
 }
 
 /** The names of {@link FromRequestOptions}. */
-export const fromRequestOptions: readonly string[] = [
+export const fromRequestOptions: readonly string[] = optionsOf<FromRequestOptions>()([
   'name',
   'ambient',
   'cookie',
@@ -61,7 +62,7 @@ export const fromRequestOptions: readonly string[] = [
   'timeout',
   'clock',
   'revocations',
-]
+])
 
 /**
  * Authenticates with the sessions an application has already, for requests and upgrades alike: `find` is given the

@@ -69,7 +69,7 @@ export interface SessionCookieScheme extends Scheme {
  * response.setHeader('set-cookie', cookie.setCookie(issued))
  */
 export function sessionCookie(options: SessionCookieOptions): SessionCookieScheme {
-  const names = ['sessions', 'cookieName', 'name', 'secure', 'sameSite', 'logger']
+  const names = ['sessions', 'cookieName', 'name', 'secure', 'sameSite', 'logger'] as const
   const given = readOptions('sessionCookie', options, names)
   if (given.name !== undefined && given.cookieName === undefined) {
     throw new TypeError(

@@ -64,7 +64,7 @@ const wrong: Verification = Object.freeze({
  * sharedToken({ token: () => readToken(), principal: { kind: 'service', id: 'ci', scopes: ['operator.read'] } })
  */
 export function sharedToken(options: SharedTokenOptions): Scheme {
-  const names = ['token', 'verify', 'principal', 'name', 'prefix', 'header']
+  const names = ['token', 'verify', 'principal', 'name', 'prefix', 'header'] as const
   const {
     token,
     verify,

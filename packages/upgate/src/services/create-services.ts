@@ -38,7 +38,7 @@ const optionNames = [
   'limits',
   'pairing',
   'tickets',
-]
+] as const
 const parts = ['accounts', 'sessions', 'keys', 'devices', 'pairings', 'tickets', 'revocations'] as const
 
 /** One that was not called, or not awaited, would fail at the first login. */

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import type { Scheme } from '../core/contract/credential.ts'
 import type { Principal } from '../core/contract/principal.ts'
-import { assertKnownOptions } from '../core/options/check-options.ts'
+import { assertKnownOptions, optionsOf } from '../core/options/check-options.ts'
 
-const principalNames: readonly (keyof Principal)[] = [
+const principalNames = optionsOf<Principal>()([
   'kind',
   'id',
   'scheme',
@@ -14,7 +14,7 @@ const principalNames: readonly (keyof Principal)[] = [
   'expiresAt',
   'displayName',
   'attributes',
-]
+])
 
 /** A principal for tests, and how to be it. */
 export interface TestPrincipal {

@@ -1,6 +1,6 @@
 import type { Gate } from '../core/contract/gate.ts'
 import type { ListedRule } from '../core/contract/listed-rule.ts'
-import { assertKnownOptions } from '../core/options/check-options.ts'
+import { assertKnownOptions, optionsOf } from '../core/options/check-options.ts'
 import { guardingGates } from '../ws/guard/guards.ts'
 
 /** Options of {@link assertGuarded}. */
@@ -25,7 +25,7 @@ export function assertGuarded(server: object, options: AssertGuardedOptions = {}
   if (typeof (server as { listen?: unknown } | null | undefined)?.listen !== 'function') {
     throw new TypeError('assertGuarded: the first argument must be an http or https server.')
   }
-  assertKnownOptions('assertGuarded', options, ['open'])
+  assertKnownOptions('assertGuarded', options, optionsOf<AssertGuardedOptions>()(['open']))
   const { open } = options
   if (open !== undefined && !(Array.isArray(open) && open.every((path) => typeof path === 'string'))) {
     throw new TypeError(

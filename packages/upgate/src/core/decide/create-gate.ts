@@ -3,7 +3,7 @@ import { isPromiseLike } from '../async/maybe-promise.ts'
 import type { MaybePromise, PrincipalOf, Scheme } from '../contract/credential.ts'
 import type { Decision } from '../contract/decision.ts'
 import type { EventPlace } from '../contract/events.ts'
-import type { Decider, Gate, GateOptions } from '../contract/gate.ts'
+import type { Decider, Gate, GateOptions, RequireOptions } from '../contract/gate.ts'
 import type { Principal, PrincipalKind } from '../contract/principal.ts'
 import { type AuthRequest, assertAuthRequest } from '../contract/request.ts'
 import { createFaultLog } from '../faults/fault-log.ts'
@@ -15,6 +15,7 @@ import {
   checkPorts,
   isCallable,
   nameOf,
+  optionsOf,
   readOptions,
   wrongOption,
 } from '../options/check-options.ts'
@@ -43,6 +44,17 @@ export interface GateDefaults {
 }
 
 const kindNames: readonly PrincipalKind[] = ['user', 'device', 'service']
+const requireOptionNames = optionsOf<RequireOptions>()([
+  'kinds',
+  'scopes',
+  'roles',
+  'schemes',
+  'challenge',
+  'agreesWithEdge',
+  'resourceMetadata',
+  'dangerouslyAllowForeignOrigins',
+])
+
 const optionNames = [
   'schemes',
   'rules',
@@ -55,7 +67,7 @@ const optionNames = [
   'name',
   'clock',
   'logger',
-]
+] as const
 
 /** Creates a gate; see the exported `createGate`, which adds the defaults of the platform. */
 export function createGateWith<const S extends readonly Scheme[]>(
@@ -190,14 +202,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
       return explain(engine, { patterns, clientAddresses }, request)
     },
     require(demands = {}): Decider<P> {
-      assertKnownOptions('gate.require', demands, [
-        'kinds',
-        'scopes',
-        'roles',
-        'schemes',
-        'challenge',
-        'dangerouslyAllowForeignOrigins',
-      ])
+      assertKnownOptions('gate.require', demands, requireOptionNames)
       const rule = compileRule({ ...demands, access: 'required' }, -2, '(route)', schemes, 'gate.require')
       return { ...shared, decide: (request) => slowed(request, engine.decideUnder(rule, request)) }
     },

@@ -21,11 +21,34 @@ export function assertKnownOptions(where: string, options: unknown, known: reado
  * The same for functions that need some of their options: none at all are as good as empty ones, so that the message is
  * about the first option that is missing.
  */
-export function readOptions<T extends object>(where: string, options: T, known: readonly string[]): T {
+export function readOptions<T extends object, const K extends readonly KeysOf<T>[]>(
+  where: string,
+  options: T,
+  known: K & Complete<T, K>,
+): T {
   if (options === undefined) return {} as T
   assertKnownOptions(where, options, known)
   return options
 }
+
+/**
+ * Lists the options of a type, for {@link assertKnownOptions}: a name too many or too few does not compile.
+ *
+ * @example
+ * const names = optionsOf<RuleOptions>()(['path', 'access', ...])
+ */
+export function optionsOf<T extends object>(): <const K extends readonly KeysOf<T>[]>(
+  names: K & Complete<T, K>,
+) => readonly KeysOf<T>[] {
+  return (names) => names
+}
+
+type KeysOf<T> = T extends unknown ? keyof T & string : never
+
+/** Unlike anything where a name of the type is not in the list: the compiler then shows which. */
+type Complete<T, K extends readonly unknown[]> = [Exclude<KeysOf<T>, K[number]>] extends [never]
+  ? unknown
+  : { readonly missing: Exclude<KeysOf<T>, K[number]> }
 
 /** Whether something is an object of named values: no list, no promise, no map or other instance of a built-in. */
 export function isPlain(value: unknown): value is object {

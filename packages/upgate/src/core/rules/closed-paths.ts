@@ -1,5 +1,5 @@
 import type { ExternalLoginOptions, LoginConfiguration } from '../contract/gate.ts'
-import { assertKnownOptions } from '../options/check-options.ts'
+import { assertKnownOptions, optionsOf } from '../options/check-options.ts'
 import { compileRule, type NamedScheme } from './compile-rules.ts'
 import { Matcher } from './matcher.ts'
 import { parsePattern } from './pattern.ts'
@@ -16,7 +16,7 @@ export function compileExternalLogin(
   known: readonly NamedScheme[],
 ): { readonly closed: ClosedPaths; readonly configuration: LoginConfiguration } {
   const where = 'createGate: `externalLogin`'
-  assertKnownOptions(where, options, ['name', 'logoutUrl', 'closes'])
+  assertKnownOptions(where, options, optionsOf<ExternalLoginOptions>()(['name', 'logoutUrl', 'closes']))
   const { name, logoutUrl, closes } = options
   if (typeof name !== 'string' || name === '')
     throw new TypeError(`${where}: \`name\` must say who does the login.`)

@@ -1,12 +1,12 @@
 import type { Scheme } from '../contract/credential.ts'
 import type { PrincipalKind } from '../contract/principal.ts'
 import type { CompiledRule, RuleOptions } from '../contract/rules.ts'
-import { assertKnownOptions, checkBooleans, isCallable, nameOf } from '../options/check-options.ts'
+import { assertKnownOptions, checkBooleans, isCallable, nameOf, optionsOf } from '../options/check-options.ts'
 import { checkedHandshake } from './checked-handshake.ts'
 import type { RulePattern } from './matcher.ts'
 import { type Pattern, parsePattern } from './pattern.ts'
 
-const ruleOptionNames = [
+const ruleOptionNames = optionsOf<RuleOptions>()([
   'path',
   'methods',
   'access',
@@ -20,7 +20,7 @@ const ruleOptionNames = [
   'agreesWithEdge',
   'resourceMetadata',
   'dangerouslyAllowForeignOrigins',
-]
+])
 const kinds: readonly PrincipalKind[] = ['user', 'device', 'service']
 const neverDecided: readonly string[] = ['HEAD', 'CONNECT', 'TRACE']
 /** What rules need to know of the schemes of a gate. */

@@ -169,7 +169,7 @@ const optionNames = [
   'clock',
   'logger',
   'dangerouslyTrustSimulatorAt',
-]
+] as const
 const keyOptionNames = ['refreshAfter', 'maxAge', 'maxStale', 'cooldown', 'maxBackoff', 'timeout']
 
 function wrong(option: string, what: string): TypeError {

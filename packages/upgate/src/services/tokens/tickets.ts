@@ -1,6 +1,6 @@
 import type { Verification, VerifyContext } from '../../core/contract/credential.ts'
 import type { Principal } from '../../core/contract/principal.ts'
-import { assertKnownOptions } from '../../core/options/check-options.ts'
+import { assertKnownOptions, optionsOf } from '../../core/options/check-options.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import { type RevocationFeed, selects } from '../../core/ports/revocations.ts'
 import { type Store, StoreUnavailable } from '../../core/ports/stores.ts'
@@ -195,7 +195,11 @@ const goneBack = rejected(
 const ended = rejected('revoked_credential', 'what the ticket was made from does not count any more')
 
 function resolve(options: TicketOptions = {}): Required<TicketOptions> {
-  assertKnownOptions('createServices({ tickets })', options, ['lifetime', 'perPrincipal'])
+  assertKnownOptions(
+    'createServices({ tickets })',
+    options,
+    optionsOf<TicketOptions>()(['lifetime', 'perPrincipal']),
+  )
   const { lifetime = 30_000, perPrincipal = 20 } = options
   if (!Number.isInteger(lifetime) || lifetime < 1000 || lifetime > 120_000) {
     throw new TypeError('createServices({ tickets }): `lifetime` must be 1,000 to 120,000 milliseconds')

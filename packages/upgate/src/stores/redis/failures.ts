@@ -35,7 +35,7 @@ const longestKey = 200
  * })
  */
 export async function redisFailures(options: RedisFailuresOptions): Promise<FailurePart> {
-  const names = ['url', 'prefix', 'timeout', 'maxEntries', 'clock']
+  const names = ['url', 'prefix', 'timeout', 'maxEntries', 'clock'] as const
   const { maxEntries = 100_000, clock, ...part } = readOptions('redisFailures', options, names)
   if (clock !== undefined)
     checkMethods('redisFailures', 'clock', clock, ['now'], 'a clock, with the method `now`')

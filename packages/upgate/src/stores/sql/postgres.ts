@@ -47,7 +47,7 @@ const attempts = 5
  * const store = await postgresStore({ connectionString: process.env.DATABASE_URL })
  */
 export async function postgresStore(options: PostgresStoreOptions): Promise<RememberingStore> {
-  const names = ['connectionString', 'pool', 'schema', 'timeout', 'maxConnections', 'clock']
+  const names = ['connectionString', 'pool', 'schema', 'timeout', 'maxConnections', 'clock'] as const
   const {
     connectionString,
     pool: given,

@@ -46,7 +46,7 @@ const longestInterval = 2 ** 31 - 1
  * const store = await sqliteStore({ file: './data/gateway.db' })
  */
 export async function sqliteStore(options: SqliteStoreOptions): Promise<RememberingStore> {
-  const names = ['file', 'busyTimeout', 'clock']
+  const names = ['file', 'busyTimeout', 'clock'] as const
   const { file, busyTimeout = 5000, clock = systemClock } = readOptions('sqliteStore', options, names)
   checkPorts('sqliteStore', { clock })
   if (typeof file !== 'string' || file === '' || file === ':memory:') {

@@ -9,7 +9,12 @@ import type {
   HandshakeStep,
   Refusal,
 } from '../../core/contract/handshake.ts'
-import { assertKnownOptions, checkBooleans, checkFunctions } from '../../core/options/check-options.ts'
+import {
+  assertKnownOptions,
+  checkBooleans,
+  checkFunctions,
+  optionsOf,
+} from '../../core/options/check-options.ts'
 import { connectCredential } from './connect-credential.ts'
 import { type ChallengeState, challengeResponse, connectDevice } from './connect-device.ts'
 import {
@@ -52,14 +57,14 @@ interface ConnectState extends ChallengeState {
   mismatch: boolean
 }
 
-const knownOptions = [
+const knownOptions = optionsOf<ConnectFrameOptions>()([
   'protocol',
   'challenge',
   'deviceKeys',
   'dangerouslyAllowNonceOnly',
   'replay',
   'hello',
-] as const
+])
 
 /**
  * The `connect` request of moltis and OpenClaw, protocol versions 3 and 4, answered as those gateways answer.

@@ -1,5 +1,5 @@
 import type { Handshake, HandshakeContext, HandshakeStep } from '../../core/contract/handshake.ts'
-import { assertKnownOptions, checkBooleans } from '../../core/options/check-options.ts'
+import { assertKnownOptions, checkBooleans, optionsOf } from '../../core/options/check-options.ts'
 import { authChallengeFrame, authErrorFrame, authOkFrame, closeCodeFor } from '../../protocol.ts'
 import { bad, missing, own, readObject } from './read-frame.ts'
 import { accepted, readAuth, refused } from './upgate-auth.ts'
@@ -32,7 +32,11 @@ export interface UpgateHandshakeOptions {
  * { path: '/ws', access: 'deferred', kinds: ['device'], handshake: upgateHandshake() }
  */
 export function upgateHandshake(options: UpgateHandshakeOptions = {}): Handshake {
-  assertKnownOptions('upgateHandshake', options, ['replay', 'deviceKeys', 'refresh'])
+  assertKnownOptions(
+    'upgateHandshake',
+    options,
+    optionsOf<UpgateHandshakeOptions>()(['replay', 'deviceKeys', 'refresh']),
+  )
   const { replay = false, deviceKeys = false, refresh = false } = options
   checkBooleans('upgateHandshake', { replay, deviceKeys, refresh })
   return {

@@ -4,6 +4,7 @@ import {
   checkBooleans,
   checkFunctions,
   nameOf,
+  optionsOf,
 } from '../../core/options/check-options.ts'
 import { looksLikeSecret } from '../socket/subprotocols.ts'
 import type { QuarantineOptions } from './types.ts'
@@ -11,7 +12,7 @@ import type { QuarantineOptions } from './types.ts'
 /** Every limit of a quarantine, with its default filled in. */
 export type Limits = Required<Omit<QuarantineOptions, 'acquaintances'>>
 
-export const quarantineOptionNames: readonly (keyof QuarantineOptions)[] = [
+export const quarantineOptionNames: readonly string[] = optionsOf<QuarantineOptions>()([
   'deadline',
   'verifyTimeout',
   'maxBytes',
@@ -42,7 +43,7 @@ export const quarantineOptionNames: readonly (keyof QuarantineOptions)[] = [
   'dangerouslyAllowCompression',
   'isSecretSubprotocol',
   'randomBytes',
-]
+])
 
 /** Fills in the defaults; throws a `TypeError` that names the option which is unknown or makes no sense. */
 export function resolveLimits(options: QuarantineOptions, where = 'createQuarantine'): Limits {
