@@ -1,9 +1,9 @@
 import { sequenceIn } from '../core/ports/bus.ts'
 
-/** Who listens on a bus. */
+/** Listeners of a bus. */
 export interface BusListeners {
   add(listener: (sequence: number) => void): () => void
-  /** Hands on an announcement; whatever else is said on the channel is ignored. */
+  /** Delivers an announcement; other messages on the channel are ignored. */
   hear(message: unknown): void
 }
 

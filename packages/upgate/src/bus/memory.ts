@@ -2,7 +2,7 @@ import { busMessage, type RevocationBus } from '../core/ports/bus.ts'
 import { createBusListeners } from './listeners.ts'
 
 /**
- * A bus within this process: for tests, and for several services over one store in one process.
+ * Creates a bus within this process: for tests, and for several services over one store in one process.
  *
  * @example
  * const bus = memoryBus()
@@ -13,7 +13,7 @@ export function memoryBus(): RevocationBus {
   let closed = false
   return {
     announce(sequence) {
-      // Later, as it would be with any other bus.
+      // Delivered later, as with any other bus.
       if (!closed) queueMicrotask(() => listeners.hear(busMessage(sequence)))
     },
     subscribe: listeners.add,

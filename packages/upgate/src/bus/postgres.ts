@@ -7,9 +7,15 @@ import { systemClock } from '../platform/system-clock.ts'
 import { reconnectingBus } from './reconnecting.ts'
 
 export interface PostgresBusOptions {
-  /** `postgres://user:password@host:5432/database`: not through a pooler in transaction mode, which forgets listeners. */
+  /**
+   * `postgres://user:password@host:5432/database`. Must not lead through a pooler in transaction mode, which
+   * forgets listeners.
+   */
   readonly connectionString: string
-  /** Name of the channel; another one for each deployment in the same database. Default: `upgate_revocations`. */
+  /**
+   * Name of the channel; use a different one for each deployment in the same database. Default:
+   * `upgate_revocations`.
+   */
   readonly channel?: string
   readonly clock?: Clock
   /** Default: silent. */
@@ -17,9 +23,9 @@ export interface PostgresBusOptions {
 }
 
 /**
- * Opens a bus over PostgreSQL's LISTEN and NOTIFY, on a connection of its own that is made anew whenever it ends.
+ * Opens a bus over PostgreSQL's LISTEN and NOTIFY, on a separate connection that it reopens whenever it ends.
  *
- * A server that cannot be reached is no error: it is tried again. Needs the package `pg`.
+ * A server that cannot be reached is no error: the bus tries again. Needs the package `pg`.
  *
  * @throws TypeError for a bad option or a missing package
  * @example

@@ -3,10 +3,10 @@ import type { Clock, Timer } from '../core/ports/clock.ts'
 import type { Logger } from '../core/ports/logger.ts'
 import { createBusListeners } from './listeners.ts'
 
-/** A connection to what carries the messages. */
+/** A connection that carries the messages. */
 export interface BusConnection {
   send(message: string): Promise<unknown>
-  /** Must not throw, and may be called for a connection that has ended. */
+  /** Must not throw. May be called for a connection that has ended. */
   destroy(): void
 }
 
@@ -15,7 +15,9 @@ export interface ReconnectingBusOptions {
   readonly name: string
   readonly clock: Clock
   readonly logger: Logger | undefined
-  /** Connects and listens. `ended` may be called more than once; `abandoned` ends an attempt half way. */
+  /**
+   * Connects and listens. `ended` may be called more than once; `abandoned` cancels an attempt in progress.
+   */
   connect(
     hear: (message: unknown) => void,
     ended: (error?: unknown) => void,
@@ -23,15 +25,19 @@ export interface ReconnectingBusOptions {
   ): Promise<BusConnection>
 }
 
-/** Milliseconds between the first attempts to connect again; doubled until the longest. */
+/** Milliseconds between the first attempts to reconnect; doubled up to the longest. */
 const shortestDelay = 100
 const longestDelay = 5000
-/** Milliseconds in which what was sent has to come back: a dead connection often looks like a quiet one. */
+/**
+ * Milliseconds within which a sent message has to come back: a dead connection often looks like a quiet one.
+ */
 const echo = 4000
 /** Milliseconds that connecting may take. */
 const patience = 6000
 
-/** A bus over a connection that comes back by itself. Resolves when it is connected, or was tried once. */
+/**
+ * Opens a bus that reconnects by itself. Resolves when it is connected, or after the first attempt failed.
+ */
 export async function reconnectingBus(options: ReconnectingBusOptions): Promise<RevocationBus> {
   const { name, clock, logger, connect } = options
   const listeners = createBusListeners()
@@ -40,11 +46,11 @@ export async function reconnectingBus(options: ReconnectingBusOptions): Promise<
   let waiting: Timer | undefined
   let unanswered: Timer | undefined
   let delay = shortestDelay
-  /** What is to be said next. One number says everything that smaller ones did. */
+  /** Number to send next. The highest number includes all smaller ones. */
   let next: number | undefined
   let sending = false
   let closed = false
-  /** Which connection events belong to. */
+  /** Number of the current connection: events of an earlier one are ignored. */
   let generation = 0
 
   async function open(): Promise<void> {

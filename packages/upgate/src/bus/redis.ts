@@ -9,7 +9,10 @@ import { reconnectingBus } from './reconnecting.ts'
 export interface RedisBusOptions {
   /** `redis://user:password@host:6379`, or `rediss://` for TLS. */
   readonly url: string
-  /** Name of the channel; another one for each deployment on the same server. Default: `upgate:revocations`. */
+  /**
+   * Name of the channel; use a different one for each deployment on the same server. Default:
+   * `upgate:revocations`.
+   */
   readonly channel?: string
   readonly clock?: Clock
   /** Default: silent. */
@@ -17,10 +20,10 @@ export interface RedisBusOptions {
 }
 
 /**
- * Opens a bus over Redis' PUBLISH and SUBSCRIBE, on connections of its own that are made anew whenever they end.
+ * Opens a bus over Redis' PUBLISH and SUBSCRIBE, on two connections that it reopens whenever they end.
  *
- * A server that cannot be reached is no error: it is tried again. Works with every server of the kind (Valkey, a
- * cluster's node). Needs the package `redis`.
+ * A server that cannot be reached is no error: the bus tries again. Works with every compatible server
+ * (Valkey, a node of a cluster). Needs the package `redis`.
  *
  * @throws TypeError for a bad option or a missing package
  * @example
@@ -54,7 +57,7 @@ export async function redisBus(options: RedisBusOptions): Promise<RevocationBus>
           url,
           name: 'upgate-bus',
           disableOfflineQueue: true,
-          // Connecting again is done for both together, here.
+          // The bus reconnects both clients together.
           socket: { connectTimeout: 5000, reconnectStrategy: false },
         }),
       )
@@ -64,7 +67,7 @@ export async function redisBus(options: RedisBusOptions): Promise<RevocationBus>
           try {
             client.destroy()
           } catch {
-            // It had ended already.
+            // The connection had ended already.
           }
         }
       }

@@ -2,14 +2,18 @@ import { randomBytes as nodeRandomBytes, scrypt, timingSafeEqual } from 'node:cr
 import { assertKnownOptions, checkFunctions, optionsOf } from '../core/options/check-options.ts'
 
 /**
- * How passwords are hashed: a port, so that argon2 or a hardware module can take the place of scrypt.
+ * Hashes passwords: a port, so that argon2 or a hardware module can replace scrypt.
  *
- * Hashes are PHC strings that carry their own parameters. Rejections count as "cannot answer", never as a mismatch.
+ * Hashes are PHC strings that carry their own parameters. A rejection counts as "cannot answer", never as a
+ * mismatch.
  */
 export interface PasswordHasher {
   hash(password: string): Promise<string>
   verify(password: string, stored: string): Promise<boolean>
-  /** Whether a stored hash is weaker than what `hash` makes now: it is replaced at the next login. */
+  /**
+   * Whether a stored hash is weaker than the hashes that `hash` makes now. A weaker one is replaced at the
+   * next login.
+   */
   needsRehash(stored: string): boolean
 }
 
@@ -39,7 +43,7 @@ const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base6
 function derive(password: string, salt: Uint8Array, { ln, r, p }: Parameters): Promise<Buffer> {
   const N = 2 ** ln
   return new Promise((resolve, reject) => {
-    // Node refuses by default what needs more than 32 MiB.
+    // Node refuses more than 32 MiB by default.
     const options = { N, r, p, maxmem: 128 * r * (N + p + 2) }
     scrypt(password, salt, keyLength, options, (error, key) => (error ? reject(error) : resolve(key)))
   })
@@ -47,7 +51,7 @@ function derive(password: string, salt: Uint8Array, { ln, r, p }: Parameters): P
 
 function parametersOf(stored: string): (Parameters & { salt: Buffer; key: Buffer }) | undefined {
   const match = phc.exec(stored)
-  // A cost that nobody configures would be a way to exhaust memory for whoever can write one record.
+  // Refuse costs beyond any configuration: an attacker that can write one record could exhaust the memory.
   if (match === null || Number(match[1]) > 20 || Number(match[2]) > 32) return undefined
   const [, ln, r, p, salt, key] = match as unknown as [string, string, string, string, string, string]
   return {
@@ -89,7 +93,7 @@ export function scryptHasher(options: ScryptOptions = {}): PasswordHasher {
     },
     async verify(password, stored) {
       const parameters = parametersOf(stored)
-      // Saying "wrong password" here would hide that the record is damaged or of another hasher.
+      // "Wrong password" would hide that the record is damaged or from another hasher.
       if (parameters === undefined) throw new Error('the stored password hash is not scrypt in PHC format')
       const key = await derive(password, parameters.salt, parameters)
       return timingSafeEqual(key, parameters.key)

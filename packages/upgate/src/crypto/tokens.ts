@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib'
 
-/** What a token is for, to be seen by people and secret scanners. */
+/** Kind of a token, visible to people and secret scanners. */
 export type TokenPrefix = 'ugk' | 'ugd' | 'ugt' | 'ugs'
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
@@ -35,10 +35,10 @@ export function createId(randomBytes: (size: number) => Uint8Array): string {
 }
 
 /**
- * Makes a token, `<prefix>_<id>_<secret><checksum>` in base62 with fixed lengths, 66 characters in all.
+ * Creates a token, `<prefix>_<id>_<secret><checksum>` in base62 with fixed lengths, 66 characters in all.
  *
- * The secret is 32 random bytes; the checksum (CRC-32 of what stands before it) is public and catches typing
- * errors without asking the store. It proves nothing.
+ * The secret is 32 random bytes. The checksum (CRC-32 of the characters before it) is public and catches
+ * typing errors without asking the store. It proves nothing.
  */
 export function createToken(
   prefix: TokenPrefix,
@@ -49,10 +49,10 @@ export function createToken(
   return head + encode(BigInt(crc32(head)), checksumLength)
 }
 
-/** The public id in a well-formed token, or what is wrong with it, in words that hold no part of it. */
+/** The public id of a well-formed token, or a description of the problem that holds no part of the token. */
 export type ParsedToken = { readonly id: string } | { readonly problem: string }
 
-/** Checks the form and the checksum of a token; says nothing about whether it is valid. */
+/** Checks the form and the checksum of a token; says nothing about its validity. */
 export function parseToken(prefix: TokenPrefix, token: string): ParsedToken {
   if (!token.startsWith(`${prefix}_`)) return { problem: `is not a token of the kind ${prefix}_` }
   if (token.length < tokenLength) return { problem: 'is too short: part of it is missing' }

@@ -41,7 +41,10 @@ const optionNames = [
 ] as const
 const parts = ['accounts', 'sessions', 'keys', 'devices', 'pairings', 'tickets', 'revocations'] as const
 
-/** One that was not called, or not awaited, would fail at the first login. */
+/**
+ * A factory that was passed without being called, or whose promise was not awaited, would fail at the first
+ * login.
+ */
 function checkStore(store: Partial<Store>): void {
   const expected =
     'a store: memoryStore(), or what sqliteStore() or postgresStore() of upgate/sql resolves to'
@@ -52,8 +55,11 @@ function checkStore(store: Partial<Store>): void {
 }
 
 /**
- * Creates what is done with records: accounts, sessions, API keys and devices over one store.
+ * Creates the services over one store: accounts, sessions, device cookies, API keys, devices, pairing and
+ * tickets.
  *
+ * @param options - `store` is required; see {@link ServicesOptions} for defaults and units
+ * @returns the services; call `close()` when the process ends
  * @throws TypeError for an unknown option, a missing store, or a limit out of range
  * @example
  * const services = createServices({ store: await sqliteStore({ file: './data/gateway.db' }) })
@@ -127,7 +133,7 @@ export function createServices(options: ServicesOptions): Services {
   const touching = { clock, logger, delay: limits.touchDelay }
 
   const lifetimes = { idle: limits.sessionIdle, absolute: limits.sessionAbsolute }
-  // A session in use is looked up often enough to never look idle.
+  // Look a used session up often enough that it never appears idle.
   const sessionAge = Math.min(cacheAge, Math.floor(limits.sessionIdle / 4))
   const sessionTouches = createTouches({ ...touching, write: store.sessions.touch })
   const sessionVerifier = createTokenVerifier({

@@ -10,7 +10,7 @@ const table: { readonly [L in keyof Required<ServiceLimits>]: readonly [number, 
   sessionAbsolute: [30 * day, minute, 3650 * day],
   sessionsPerAccount: [10, 1, 10_000],
   cacheEntries: [10_000, 2, 10_000_000],
-  // The bound within which a revocation that was not heard of takes effect.
+  // Longest time that a missed revocation can stay without effect.
   cacheAge: [minute, 0, minute],
   lookupsInFlight: [256, 1, 100_000],
   lookupTimeout: [5000, 10, 60_000],
@@ -21,7 +21,7 @@ const table: { readonly [L in keyof Required<ServiceLimits>]: readonly [number, 
   failureEntries: [10_000, 100, 10_000_000],
 }
 
-/** Fills in defaults and refuses what is out of range with a `TypeError`. */
+/** Fills in defaults. Throws a `TypeError` for a limit that is unknown or out of range. */
 export function resolveLimits(limits: ServiceLimits = {}): Required<ServiceLimits> {
   const names = Object.keys(table) as (keyof ServiceLimits)[]
   assertKnownOptions('createServices({ limits })', limits, names)

@@ -2,7 +2,7 @@
 const scopeToken = /^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/
 const maxNames = 100
 
-/** Scopes or roles, checked, without duplicates. Throws a `TypeError` that begins with `where`, if it is given. */
+/** Checks scopes or roles and removes duplicates. Throws a `TypeError` that begins with `where`, if given. */
 export function checkNames(
   what: 'scopes' | 'roles',
   names: readonly string[],
@@ -23,18 +23,19 @@ export function checkNames(
 }
 
 /**
- * What a name for people does not hold: control characters, line separators, and what turns the direction of the text
- * that follows it, so that a name reads as another one, or the words around it do.
+ * Characters that a display name must not hold: control characters, line separators, and characters that
+ * change the direction of the text after them. They can make one name look like another, or change the words
+ * around it.
  */
 const misleading = /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u
 const allMisleading = new RegExp(misleading, 'gu')
 
-/** Text of a client, such as a `User-Agent`, with blanks for what does not belong into one line of text. */
+/** Replaces such characters in a client's text, for example a `User-Agent`, by blanks. */
 export function inOneLine(text: string): string {
   return text.replace(allMisleading, ' ')
 }
 
-/** A name for people, trimmed. Throws a `TypeError`. */
+/** Checks and trims a display name. Throws a `TypeError`. */
 export function checkName(name: string): string {
   const trimmed = typeof name === 'string' ? name.trim() : ''
   if (trimmed === '' || trimmed.length > 100 || misleading.test(trimmed)) {
@@ -45,7 +46,7 @@ export function checkName(name: string): string {
   return trimmed
 }
 
-/** A time in milliseconds since the epoch, or nothing. Throws a `TypeError`. */
+/** Checks a time in milliseconds since the epoch; `undefined` is allowed. Throws a `TypeError`. */
 export function checkExpiry(expiresAt: number | undefined): number | undefined {
   if (expiresAt !== undefined && !(Number.isSafeInteger(expiresAt) && expiresAt > 0)) {
     throw new TypeError('`expiresAt` must be a whole number of milliseconds since the epoch')
@@ -53,7 +54,7 @@ export function checkExpiry(expiresAt: number | undefined): number | undefined {
   return expiresAt
 }
 
-/** Whether something that was there is missing. */
+/** Whether a name in `before` is missing in `after`. */
 export function narrows(before: readonly string[], after: readonly string[]): boolean {
   return before.some((name) => !after.includes(name))
 }

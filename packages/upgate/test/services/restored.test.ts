@@ -188,7 +188,7 @@ describe('a file of SQLite', () => {
     expect(await setup.tickets.verify(ticket, here)).toMatchObject({
       outcome: 'rejected',
       code: 'revoked_credential',
-      reason: 'what the ticket was made from does not count any more',
+      reason: 'the credential or account behind the ticket does not count any more',
     })
   })
 })

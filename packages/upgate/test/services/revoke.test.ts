@@ -38,8 +38,8 @@ describe('revoking what is kept elsewhere', () => {
 
   // `{ sessionId: undefined }` matches everybody: one variable that was not set logged the whole world out.
   test.each([
-    [{}, 'revoked', /say whom/],
-    [undefined, 'revoked', /say whom/],
+    [{}, 'revoked', /selector is empty/],
+    [undefined, 'revoked', /selector is empty/],
     [{ sessionId: undefined }, 'revoked', /`sessionId`/],
     [{ principalId: '' }, 'revoked', /`principalId`/],
     [{ user: 'ada' }, 'revoked', /`user`/],

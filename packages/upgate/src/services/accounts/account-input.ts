@@ -1,15 +1,16 @@
 import type { AccountResult } from '../types.ts'
 
-/** Why a password or address was not taken. */
+/** Reason for which a password or an address was refused. */
 export type InputProblem = Omit<Extract<AccountResult, { outcome: 'refused' }>, 'outcome'>
 
 const minCharacters = 12
 const maxBytes = 1024
 
 /**
- * One spelling for an email address: NFKC, without white space around it, in lower case; `undefined` if it is none.
+ * Normalises an email address: NFKC, trimmed, lower case; `undefined` if the form is wrong.
  *
- * Only the form is checked: something, one `@`, something; at most 254 characters, no space or control characters.
+ * Only the form is checked: some text, one `@`, some text; at most 254 characters, no spaces or control
+ * characters.
  */
 export function normaliseEmail(email: string): string | undefined {
   if (typeof email !== 'string' || email.length > 1000) return undefined
@@ -18,14 +19,14 @@ export function normaliseEmail(email: string): string | undefined {
   return normalised
 }
 
-/** One spelling for a password (NFKC, NIST SP 800-63B); `undefined` where it cannot be one. */
+/** Normalises a password (NFKC, NIST SP 800-63B); `undefined` if it cannot be one. */
 export function normalisePassword(password: string): string | undefined {
-  // Normalising is work, too: what is too long before is not worth it.
+  // Normalising costs time, so refuse a text that is too long before it.
   if (typeof password !== 'string' || password.length > 4 * maxBytes) return undefined
   return password.normalize('NFKC')
 }
 
-/** What is wrong with a new password, or nothing. */
+/** Checks a new password; `undefined` if it is acceptable. */
 export function passwordProblem(password: string | undefined): InputProblem | undefined {
   if (password === undefined || Buffer.byteLength(password) > maxBytes) {
     return { code: 'password_too_long', reason: `A password has at most ${maxBytes} bytes.` }

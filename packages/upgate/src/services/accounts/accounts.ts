@@ -16,7 +16,7 @@ import type { Account, AccountResult, Accounts, NewAccount } from '../types.ts'
 import { normaliseEmail, normalisePassword, passwordProblem } from './account-input.ts'
 import type { HashPool, Party } from './hash-pool.ts'
 
-/** Writers of one record that may get in before us, before we call the store busy. */
+/** Concurrent writers of one record that may win before the store counts as busy. */
 export const maxAttempts = 32
 
 type Refused = Extract<AccountResult, { outcome: 'refused' }>
@@ -43,13 +43,13 @@ export interface AccountsOptions {
   readonly pool: HashPool
   readonly randomBytes: (size: number) => Uint8Array
   readonly login: Accounts['login']
-  /** Called when a record grew: what was verified before is forgotten, nothing ends. */
+  /** Called when a record gains rights: forgets remembered verifications and ends nothing. */
   forget(selector: RevocationSelector): void
 }
 
-/** What sessions need of accounts besides what the outside may. */
+/** The accounts service as the sessions service uses it. */
 export interface OwnAccounts extends Accounts {
-  /** Voids all sessions of an account. */
+  /** Ends all sessions of an account. */
   endSessions(id: string, reason: RevocationReason): Promise<void>
 }
 
@@ -57,9 +57,10 @@ export function createAccounts(options: AccountsOptions): OwnAccounts {
   const { accounts, sessions, clock, logger, revocations, hasher, pool, randomBytes } = options
 
   /**
-   * Grows, and is never used twice, also where an old copy of the database was put back: sessions that were kept
-   * elsewhere, such as in Redis, would count again when the account reached their generation a second time. In units of
-   * ten seconds, so that it fits into the 32 bits of its column.
+   * Returns a generation that is higher than every one before, and unused even after an old copy of the
+   * database was restored. Otherwise sessions kept elsewhere, for example in Redis, would count again once
+   * the account reached their generation a second time. In units of ten seconds, so that it fits into the 32
+   * bits of its column.
    */
   function nextGeneration({ sessionGeneration }: AccountRecord): number {
     return Math.max(sessionGeneration + 1, Math.floor(clock.now() / 10_000))
@@ -84,12 +85,12 @@ export function createAccounts(options: AccountsOptions): OwnAccounts {
     const text = normalisePassword(password)
     const problem = passwordProblem(text)
     if (problem !== undefined || text === undefined) return { outcome: 'refused', ...problem } as Refused
-    // Whoever sets a password was let in for it.
+    // The caller was authorized to set a password, so it counts as known.
     const party: Party = { known: true, shares: [{ key: `setting ${of}`, factor: 1 }] }
     return (await pool.run(party, () => hasher.hash(text))) ?? crowded
   }
 
-  /** Reads, changes, compares and sets, until nobody was faster. */
+  /** Reads, changes, compares and sets until no other writer was faster. */
   async function change(
     id: string,
     apply: (record: AccountRecord) => { change: Change; ended?: readonly Omit<RevocationDraft, 'at'>[] },
@@ -99,7 +100,7 @@ export function createAccounts(options: AccountsOptions): OwnAccounts {
       if (record === undefined) return undefined
       const { change, ended = [] } = apply(record)
       const next: AccountRecord = { ...record, ...change, version: record.version + 1 }
-      // What ends all sessions ends the device cookies with them.
+      // A change that ends all sessions also ends the device cookies.
       const forgotten = next.sessionGeneration !== record.sessionGeneration && { deviceCookies: [] }
       const at = clock.now()
       const entries = await accounts.replace(
@@ -123,7 +124,7 @@ export function createAccounts(options: AccountsOptions): OwnAccounts {
     return record === undefined ? unknownAccount : { outcome: 'done', account: shown(record) }
   }
 
-  /** Removes the records of sessions that the new generation voided already: if that fails, nothing is lost. */
+  /** Removes records of sessions that the new generation ended already. A failure loses nothing. */
   async function tidy(id: string): Promise<void> {
     try {
       const record = await accounts.get(id)
@@ -217,7 +218,10 @@ export function createAccounts(options: AccountsOptions): OwnAccounts {
   }
 }
 
-/** An instance whose clock is behind must not bring back what another one ended. */
+/**
+ * Returns the later time: an instance whose clock is behind must not restore access that another instance
+ * ended.
+ */
 function latest(before: number | undefined, now: number): number {
   return Math.max(before ?? now, now)
 }

@@ -11,30 +11,33 @@ import { equalDigests } from '../../crypto/equal.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import { createId } from '../../crypto/tokens.ts'
 
-/** What a request brought; several where others put cookies of the name beside ours, of which four are looked at. */
+/** Device cookie of a request; several if other cookies share its name, of which four are checked. */
 export type DeviceCookieValue = string | readonly string[] | undefined
 
 /** A cookie just issued. */
 export interface IssuedDeviceCookie {
-  /** What the browser keeps; not a proof of anything, and still nobody else's business. */
+  /** Value for the browser to keep. It proves nothing alone, but still keep it out of logs and pages. */
   readonly value: string
   /** Milliseconds for which the browser may keep it: a year. */
   readonly maxAge: number
 }
 
 /**
- * Cookies by which a login knows a browser, or another client, again that logged in to the account before.
+ * Cookies by which a login recognises a browser, or another client, that logged in to the account before.
  *
- * They prove nothing: the password is asked for as ever. Failures of strangers do not lock a browser out that has one,
- * and its logins wait behind few others. One counts for one account and until its password is changed, all its sessions
- * are ended, it is disabled, or ten wrong passwords came with the cookie. An account has eight at most.
+ * They prove nothing: the password is still required. Failures of strangers do not lock out a client with
+ * such a cookie, and its logins wait behind few others. A cookie counts for one account, until the account's
+ * password is changed, all its sessions are ended, it is disabled, or ten wrong passwords came with the
+ * cookie. An account has eight at most.
  */
 export interface DeviceCookies {
   /**
-   * Issues one after a login; a browser whose own still counts keeps it. `undefined` when there is no such account, or it
-   * is disabled. Rejects with `StoreUnavailable` when the store cannot answer.
+   * Issues a cookie after a login; a browser keeps its own cookie while that still counts. `undefined` if the
+   * account is unknown or disabled.
    *
+   * @param accountId - account that the client has just logged in to
    * @param present - the cookie that the browser sent with the login
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
    */
   issue(accountId: string, present?: DeviceCookieValue): Promise<IssuedDeviceCookie | undefined>
   /**
@@ -47,28 +50,28 @@ export interface DeviceCookies {
 export interface KnownDevice {
   /** Public. */
   readonly id: string
-  /** Must be called once. Answers whether it was the failure after which the cookie does not count any more. */
+  /** Must be called once. Answers whether this failure was the last that the cookie had left. */
   end(result: 'failed' | 'succeeded' | 'void'): boolean
 }
 
 export interface OwnDeviceCookies extends DeviceCookies {
   /**
-   * Whose cookie it is, if it counts for this account; reserves one of its failures. Never rejects: a cookie that cannot
-   * be checked counts as none.
+   * Recognises a cookie that counts for this account, and reserves one of its failures. Never rejects: a
+   * cookie that cannot be checked does not count.
    */
   recognise(email: string, value: DeviceCookieValue, dryRun: boolean): Promise<KnownDevice | undefined>
 }
 
-/** Attempts with one cookie since the last that succeeded. */
+/** Attempts with one cookie since its last success. */
 interface Budget {
   failed: number
   /** Not decided yet: each may still fail. */
   pending: number
 }
 
-/** Wrong passwords with a cookie after which it does not count any more. */
+/** Wrong passwords with a cookie after which it no longer counts. */
 const maxFailures = 10
-/** Cookies that count, of one account. */
+/** Cookies of one account that count at a time. */
 const perAccount = 8
 const maxAge = 365 * 86_400_000
 const maxWrites = 32
@@ -76,20 +79,21 @@ const maxCandidates = 4
 const form = /^1\.(\d{1,15})\.([0-9A-Za-z]{12})\.([A-Za-z0-9_-]{43})$/
 
 /**
- * OWASP's device cookies, whose ids are kept with the account, so that they are few and can be ended.
+ * Creates OWASP's device cookies. Their ids are kept with the account, so that their number is bounded and
+ * they can be ended.
  *
- * The signature comes first: what is forged costs neither a look-up nor memory.
+ * The signature is checked first: a forged cookie costs neither a look-up nor memory.
  */
 export function createDeviceCookies(options: {
   readonly accounts: AccountStore
   readonly secrets: SecretStore | undefined
-  /** Key of the signature, instead of one that the store keeps. */
+  /** Key of the signature; without it the store keeps one. */
   readonly secret: string | undefined
   readonly logger: Logger | undefined
   readonly randomBytes: (size: number) => Uint8Array
-  /** Cookies with failures that are remembered. */
+  /** Cookies whose failures are remembered. */
   readonly maxEntries: number
-  /** Look-ups in flight; more cookies count as none. */
+  /** Look-ups in flight; cookies beyond them do not count. */
   readonly lookups: number
 }): OwnDeviceCookies {
   const { accounts, secrets, logger, randomBytes, maxEntries } = options
@@ -117,8 +121,8 @@ export function createDeviceCookies(options: {
   }
 
   async function sign(email: string, generation: string, id: string): Promise<string> {
-    // The address is signed and not in the cookie: one of another account is like any that is forged.
-    // And what it is for, since the key may serve other purposes, too.
+    // The address is signed but not in the cookie: a cookie of another account looks like a forged one. The
+    // purpose is signed too, because the key may serve other purposes.
     const text = `upgate device cookie ${sha256(email)}.${generation}.${id}`
     return createHmac('sha256', await keyOf())
       .update(text)
@@ -158,7 +162,7 @@ export function createDeviceCookies(options: {
     return failed + pending >= maxFailures
   }
 
-  /** Reads, changes, compares and sets, until nothing was faster. */
+  /** Reads, changes, compares and sets until no other writer was faster. */
   async function change(
     find: () => Promise<AccountRecord | undefined>,
     apply: (record: AccountRecord) => readonly string[] | undefined,
@@ -181,7 +185,7 @@ export function createDeviceCookies(options: {
       (record) =>
         record.deviceCookies?.includes(id) ? record.deviceCookies.filter((other) => other !== id) : undefined,
     ).catch((error: unknown) => {
-      // This process remembers it; another one, or this one after a restart, gives it ten more.
+      // This process remembers it; another one, or this one after a restart, allows ten more failures.
       logger?.warn('That a device cookie does not count any more could not be written down.', {
         id,
         error: String(error),
@@ -198,7 +202,7 @@ export function createDeviceCookies(options: {
     if (cookie === undefined || lookingUp >= options.lookups) return undefined
     const { id } = cookie
     if (isSpent(id)) return undefined
-    // Before anything is awaited: however many attempts are made at once, no more than these are allowed.
+    // Reserve before the first await: concurrent attempts must not exceed the limit either.
     const budget = dryRun ? { failed: 0, pending: 0 } : budgetOf(id)
     budget.pending++
     lookingUp++
@@ -237,7 +241,7 @@ export function createDeviceCookies(options: {
           const ids = current.deviceCookies ?? []
           const keeps = own !== undefined && counts(current, own) && !isSpent(own.id)
           id = keeps ? own.id : fresh
-          // Written only where it would soon be the oldest, and go.
+          // Write only if this cookie would soon be the account's oldest, and be removed.
           if (keeps && ids.indexOf(id) >= ids.length - perAccount / 2) return undefined
           return [...ids.filter((other) => other !== own?.id), id].slice(-perAccount)
         },

@@ -6,18 +6,18 @@ import { createFailureTable } from './failures.ts'
 
 /** Counts of failures as the services use them. Never rejects. */
 export interface Failures {
-  /** `undefined` = too many attempts wait for the shared counts already. */
+  /** `undefined` = too many attempts are waiting for the shared counts already. */
   begin(counts: readonly FailureCount[], dryRun?: boolean): Promise<FailureAttempt | undefined>
 }
 
-/** Milliseconds between one loss of the shared counts and the next that is worth a line. */
+/** Milliseconds between two warnings that the shared counts cannot be reached. */
 const quiet = 60_000
 
 /**
- * Counts in the shared store, where there is one, and in this process while that cannot answer.
+ * Counts in the shared store, if there is one, and in this process while the shared store cannot answer.
  *
- * Neither of the two other ways out would do: refusing everybody makes an outage of the counts one of the login, and
- * letting everybody through makes it the time to guess. So an outage gives each instance limits of its own.
+ * Refusing all logins would turn an outage of the counts into an outage of the login; allowing all would make
+ * the outage a time to guess passwords. So during an outage each instance applies the limits by itself.
  */
 export function createFailures(options: {
   readonly shared: FailureStore | undefined
@@ -30,12 +30,12 @@ export function createFailures(options: {
   const { shared, clock, logger, maxEntries, waiting } = options
   const own = createFailureTable({ clock, maxEntries })
   let asking = 0
-  /** Whether the log says that this instance counts by itself, and when it last began to say so. */
+  /** Whether the log says that this instance counts by itself, and the time of that entry. */
   let saidAlone = false
   let saidAt = Number.NEGATIVE_INFINITY
 
   function isAlone(error: unknown): void {
-    // Shared counts that answer every other time must not fill the log.
+    // Shared counts that fail every other time must not fill the log.
     if (saidAlone || Math.abs(clock.now() - saidAt) < quiet) return
     saidAlone = true
     saidAt = clock.now()
@@ -70,14 +70,15 @@ export function createFailures(options: {
         attempt: FailureAttempt & { allowed: true },
         result: Parameters<typeof attempt.end>[0],
       ): void {
-        // Whom this instance knows, it must know without the others, too.
+        // Record the success here as well: this instance must recognise the client while the shared store is
+        // away.
         if (result === 'succeeded' && dryRun !== true && counts[0] !== undefined) own.remember(counts[0].key)
         try {
           const ending = attempt.end(result)
-          // What is lost counts as a failure: the safe side.
+          // If the result is lost, the attempt keeps counting as a failure: the safe side.
           if (isPromiseLike(ending)) ending.then(undefined, () => {})
         } catch {
-          // Likewise.
+          // As above.
         }
       }
     },

@@ -6,34 +6,34 @@ import {
   failureRules,
 } from '../../core/ports/failures.ts'
 
-/** Counts of this process. */
+/** Counts of failures that this process keeps. */
 export interface FailureTable extends FailureStore {
   begin(counts: readonly FailureCount[], dryRun?: boolean): FailureAttempt
-  /** Notes that this key succeeded, here or elsewhere. */
+  /** Records that this key succeeded, here or on another instance. */
   remember(key: string): void
   readonly size: number
 }
 
 interface Entry {
-  /** Attempts that failed or are not decided yet, since `start`. */
+  /** Attempts since `start` that failed or are not decided yet. */
   failures: number
   start: number
   lockedUntil: number
-  /** How often it was locked: each lock is twice as long as the one before. */
+  /** Number of locks so far: each lock is twice as long as the one before. */
   locks: number
-  /** `full`: the attempt that reached the limit is not decided yet, so that the lock may be lifted soon. */
+  /** `full`: the attempt that reached the limit is not decided yet, so the lock may be lifted soon. */
   state: 'counting' | 'full' | 'locked'
 }
 
 const { window, firstLock, longestLock, forgetAfter } = failureRules
 
-/** Creates the table; it never holds more than `maxEntries`, and remembers as many successes. */
+/** Creates the table. It never holds more than `maxEntries` counts, and remembers as many successes. */
 export function createFailureTable(options: {
   readonly clock: Clock
   readonly maxEntries: number
 }): FailureTable {
   const { clock, maxEntries } = options
-  // Both in order of use. Filling the table must not be a way to be unlocked: what was locked goes last.
+  // Both in order of use. Flooding the table must not unlock a key, so locked keys are evicted last.
   const counting = new Map<string, Entry>()
   const locked = new Map<string, Entry>()
   /** Keys that succeeded, the latest last. */
@@ -42,7 +42,7 @@ export function createFailureTable(options: {
   function find(key: string, now: number): Entry | undefined {
     const entry = counting.get(key) ?? locked.get(key)
     if (entry === undefined) return undefined
-    // A clock set back must not lock anybody for longer than the longest lock.
+    // If the clock is set back, no key may stay locked for longer than the longest lock.
     if (entry.lockedUntil > now + longestLock) entry.lockedUntil = now + longestLock
     if (entry.state !== 'counting' && entry.lockedUntil > now) return entry
     if (now - entry.lockedUntil > forgetAfter) entry.locks = 0
@@ -60,7 +60,8 @@ export function createFailureTable(options: {
   }
 
   function evictFor(reserved: readonly FailureCount[]): void {
-    // Nor must filling it with locks be a way not to be counted: a quarter of the table is for the others.
+    // Flooding the table with locks must not stop the counting either: a quarter of the table is kept for
+    // keys that are not locked.
     const inOrder = locked.size > maxEntries * 0.75 ? [locked, counting] : [counting, locked]
     for (const table of inOrder) {
       for (const key of table.keys()) {
@@ -82,7 +83,7 @@ export function createFailureTable(options: {
     return entry
   }
 
-  /** Takes a reservation back, and with it the lock that came of it. */
+  /** Takes a reservation back, and the lock that it caused. */
   function release(key: string, entry: Entry): void {
     entry.failures -= 1
     if (entry.state !== 'counting') {
@@ -143,13 +144,13 @@ export function createFailureTable(options: {
           if (ended) return
           ended = true
           for (const { key, entry, start, full } of reserved) {
-            // Evicted, cleared or begun anew since: what was reserved is not in it any more.
+            // The entry was evicted, cleared or restarted since: it no longer holds the reservation.
             if ((counting.get(key) ?? locked.get(key)) !== entry || entry.start !== start) continue
             if (result !== 'failed') release(key, entry)
             else if (full && entry.state === 'full') entry.state = 'locked'
           }
           if (result !== 'succeeded') return
-          // Only the first count is cleared: one good login must not pay for guesses at other accounts.
+          // Clear only the first count: one successful login must not excuse guesses at other accounts.
           forget(first)
           remember(first)
         },

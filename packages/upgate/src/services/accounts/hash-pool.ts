@@ -1,63 +1,70 @@
 import type { Clock } from '../../core/ports/clock.ts'
 import type { Network } from '../../core/request/networks.ts'
 
-/** On whose behalf a password is hashed. */
+/** Client or account for which a password is hashed. */
 export interface Party {
-  /** Whether it logged in to this account before: parties that did have places of their own. */
+  /** Whether it logged in to this account before. Known parties have places that strangers cannot take. */
   readonly known: boolean
-  /** What its turns count for, narrowest first: the networks of a stranger, the account of one that is known. */
+  /**
+   * Keys under which its turns are counted, narrowest first: networks of a stranger, the account of a known
+   * party.
+   */
   readonly shares: readonly [Network, ...Network[]]
 }
 
-/** Runs expensive work a few at a time, with short queues and no more. */
+/** Runs expensive tasks a few at a time, with short queues. */
 export interface HashPool {
-  /** Starts or queues the task; `undefined` = it was not started, and will not be: others had a better claim. */
+  /**
+   * Starts or queues the task; `undefined` = the task was not run and will not be, because others had a
+   * better claim.
+   */
   run<T>(party: Party, task: () => Promise<T>): Promise<T | undefined>
 }
 
 export interface HashPoolOptions {
   readonly clock: Clock
   readonly inFlight: number
-  /** Tasks that may wait, of each kind of party. */
+  /** Tasks that may wait, separately for known parties and for strangers. */
   readonly queue: number
 }
 
-/** Milliseconds after which a turn begins to be forgotten; it is within twice as long. */
+/** Milliseconds after which a turn may be forgotten; it is forgotten within twice as long. */
 const window = 60_000
-/** Networks whose turns are remembered for a window; at most twice as many in all. */
+/** Networks whose turns are remembered per window; at most twice as many in all. */
 const remembered = 10_000
-/** Turns of parties that are known, one after another, before a stranger that waits gets one. */
+/** Consecutive turns of known parties after which a waiting stranger gets one. */
 const mostInARow = 3
 
 interface Waiting {
   readonly party: Party
-  /** Turns that its networks had or wait for already. */
+  /** Turns that its networks have had or are waiting for. */
   readonly turns: number
-  /** How often it was refused lately. */
+  /** Number of recent refusals. */
   readonly refusals: number
   start(): void
   refuse(): void
 }
 
-/** Whose networks had fewer turns goes first; of equals, the one that was refused more often and came again. */
+/** Orders the waiting tasks: fewest turns of the network first, then most refusals. */
 function isBefore(one: Waiting, other: Waiting): boolean {
   return one.turns < other.turns || (one.turns === other.turns && one.refusals > other.refusals)
 }
 
 /**
- * Bounds password hashing: each takes 64 MiB and a thread for a noticeable time, whatever asks for it.
+ * Bounds password hashing: each hash takes 64 MiB and a thread for a noticeable time.
  *
- * Strangers run on half of the places at most, so that however many come there is a place for a party that is known.
- * Within either kind the party whose network, or account, had the fewest turns lately goes first, and takes the last
- * place in a full queue from the one that had the most: a flood is held up by itself. A flood from more networks than
- * get a turn leaves every network the same odds; the one that was refused and tries again then goes before those that
- * come for the first time.
+ * Strangers use at most half of the places, so a known party finds a place during any flood of strangers.
+ *
+ * Among strangers, and among known parties, the task whose network or account had the fewest recent turns
+ * goes first. It takes the last place in a full queue from the one that had the most. So a flood from few
+ * networks delays itself. In a flood from more networks than there are turns, every network has the same
+ * chance; a refused network that tries again then goes before those that come for the first time.
  */
 export function createHashPool({ clock, inFlight, queue }: HashPoolOptions): HashPool {
   const turns = createCounts(clock)
   const refusals = createCounts(clock)
   const strangers = createLane(Math.ceil(inFlight / 2), inFlight)
-  // One account alone cannot take all places from the others.
+  // One account must not be able to take all places from the others.
   const known = createLane(inFlight, Math.max(1, inFlight - 1))
   let running = 0
   let inARow = 0
@@ -109,7 +116,7 @@ export function createHashPool({ clock, inFlight, queue }: HashPoolOptions): Has
   }
 }
 
-/** One kind of party: what waits, and what runs. */
+/** Creates the lane of strangers or of known parties: its waiting and its running tasks. */
 function createLane(places: number, placesOfOne: number) {
   const waiting: Waiting[] = []
   const inPlace = new Map<string, number>()
@@ -119,7 +126,7 @@ function createLane(places: number, placesOfOne: number) {
 
   return {
     add: (one: Waiting): void => void waiting.push(one),
-    /** What may run next; of equal claims the oldest. */
+    /** The task that may run next; the oldest of equal claims. */
     first(): Waiting | undefined {
       if (running >= places) return undefined
       let best: Waiting | undefined
@@ -140,7 +147,7 @@ function createLane(places: number, placesOfOne: number) {
       if (left > 0) inPlace.set(keyOf(one), left)
       else inPlace.delete(keyOf(one))
     },
-    /** Takes the one with the weakest claim out of a queue that is too long; of equal claims the latest. */
+    /** Removes the task with the weakest claim from a queue that is too long; the latest of equal claims. */
     trim(atMost: number): Waiting | undefined {
       if (waiting.length <= atMost) return undefined
       let worst = 0
@@ -152,7 +159,7 @@ function createLane(places: number, placesOfOne: number) {
   }
 }
 
-/** Counts of the last minute or two, in bounded memory. */
+/** Counts of the last one to two minutes, in bounded memory. */
 function createCounts(clock: Clock) {
   let young = new Map<string, number>()
   let old = new Map<string, number>()
@@ -162,7 +169,7 @@ function createCounts(clock: Clock) {
     const now = clock.now()
     const isPast = now < since || now - since >= window
     if (!isPast && young.size < remembered) return
-    // After a pause nothing of before is worth remembering.
+    // After a pause of two windows all counts are too old to keep.
     old = now >= since && now - since < 2 * window ? young : new Map()
     young = new Map()
     since = now

@@ -13,23 +13,25 @@ import type { OwnDeviceCookies } from './device-cookies.ts'
 import type { Failures } from './failure-limits.ts'
 import type { HashPool, Party } from './hash-pool.ts'
 
-/** Failures within a minute that lock: a pair of account and address, an address, an account for strangers. */
+/**
+ * Failures within a minute that lock: a pair of account and address, an address, an account for strangers.
+ */
 const limits = { pair: 10, address: 50, account: 100 }
 
-/** A count, and what it is to the operator. */
+/** A count, with the name of its lock for the operator. */
 interface LoginCount extends FailureCount {
   readonly locks: NonNullable<LoginAnswer['locked']>
 }
 
-/** An attempt that may be made: on whose behalf, and how to say how it ended. */
+/** An attempt that is allowed: its party for the hash pool, and the function that reports its end. */
 interface Admitted {
   readonly party: Party
   readonly deviceCookie: LoginAnswer['deviceCookie']
-  /** Answers whether it was the last failure that a device cookie had left. */
+  /** Answers whether this was the last failure that a device cookie had left. */
   end(result: 'failed' | 'succeeded' | 'void'): boolean
 }
 
-/** What an answer says about who it was. */
+/** Result of an attempt for the failure counts, by the outcome of its answer. */
 const results = {
   authenticated: 'succeeded',
   rejected: 'failed',
@@ -65,21 +67,24 @@ export function createLogin(options: {
     const hash = await pool.run({ known: true, shares: [accountShare(record.email)] }, () =>
       hasher.hash(password),
     )
-    // Compare and set: a password changed in the meantime stays changed.
+    // Compare and set: a password changed since then stays changed.
     if (hash !== undefined) {
       await accounts.replace({ ...record, version: record.version + 1, passwordHash: hash }, [])
     }
   }
 
-  /** Runs within the pool, store and all: what waits for a slow store is bounded like what waits for a hash. */
+  /**
+   * Runs inside the pool, store included: the pool bounds both the wait for a slow store and the wait for a
+   * hash.
+   */
   async function check(email: string | undefined, password: string, dryRun: boolean): Promise<Verification> {
     const found = email === undefined ? undefined : await accounts.byEmail(email)
     const stored = found?.passwordHash
-    // Always made, used or not: which of the two it was must not be heard in the time it takes.
+    // Always created, needed or not: the time must not reveal whether the account exists.
     const substitute = await dummyHash()
     const matched = await hasher.verify(password, stored ?? substitute)
     if (!matched || found === undefined || stored === undefined) return wrong
-    // The password may have been changed, or the account disabled, while it was being hashed.
+    // The password may have been changed, or the account disabled, during the hashing.
     const record = await accounts.get(found.id)
     if (record === undefined || record.passwordHash !== stored) return wrong
     if (record.disabledAt !== undefined) return rejected('account_disabled', 'the account is disabled')
@@ -91,13 +96,14 @@ export function createLogin(options: {
     return Object.freeze({ outcome: 'authenticated', principal: principalOf(record) })
   }
 
-  /** Whether an attempt may be made, and how it counts. */
+  /** Decides whether an attempt may be made, and under which counts. */
   async function admit(account: string, context: LoginContext): Promise<Admitted | LoginAnswer> {
     const { clientAddress, origin, dryRun = false } = context
     const device = await recognise(account, context.deviceCookie, dryRun)
     const share = accountShare(account)
     if (device !== undefined) {
-      // Its own failures alone count: those of others must not reach it, nor its own reach others.
+      // Only failures with this cookie count: failures of others must not lock it, nor its failures lock
+      // others.
       return { party: { known: true, shares: [share] }, deviceCookie: 'good', end: device.end }
     }
     const deviceCookie = context.deviceCookie === undefined ? 'none' : 'void'
@@ -116,7 +122,8 @@ export function createLogin(options: {
         locked,
       }
     }
-    // Where the address is unknown, it says nothing of who came: a place of its own would tell everybody who logged in.
+    // An unknown address does not identify a client: a separate place would reveal to every client who logged
+    // in.
     const known = attempt.known === true && clientAddress !== undefined
     return {
       party: known ? { known, shares: [share] } : { known, shares: sharesOfClient(clientAddress, origin) },
@@ -129,7 +136,7 @@ export function createLogin(options: {
   }
 
   return async (email, password, context = {}) => {
-    // A missing password is no guess: it counts nowhere, and nothing is looked up for it.
+    // A missing password is no guess: it is not counted, and no look-up is made for it.
     if (password === '' || password === undefined) return { ...wrong, deviceCookie: 'none', known: false }
     const normalised = normaliseEmail(email)
     const admitted = await admit(normalised ?? String(email).slice(0, 320), context)
@@ -151,17 +158,20 @@ export function createLogin(options: {
   }
 }
 
-/** The pair of account and address first: success clears it, and lets nobody else's guesses lock it out. */
+/**
+ * Counts of an attempt. The pair of account and address comes first: a success clears it, and guesses from
+ * other addresses cannot lock it.
+ */
 function countsOf(
   account: string,
   clientAddress: string | undefined,
   origin: string | undefined,
 ): readonly LoginCount[] {
-  // Digests, so that the keys are short whatever was sent.
+  // Digests keep the keys short for any input.
   if (clientAddress === undefined) {
     const all = { key: `password ${account} unknown`, limit: limits.pair, locks: 'pair' } as const
     if (origin === undefined) return [all]
-    // Pages on one machine are told apart by what the browser says of them: one must not lock out another.
+    // Pages on one machine differ by the Origin that the browser sends: one page must not lock out another.
     return [
       { key: `password ${account} unknown ${sha256(origin)}`, limit: limits.pair, locks: 'pair' },
       { ...all, strangersOnly: true, locks: 'account' },
@@ -181,7 +191,9 @@ function countsOf(
   ]
 }
 
-/** Where a stranger comes from, for its turn. Clients whose address is unknown are one network; its pages take turns. */
+/**
+ * Keys of a stranger's turns. Clients with unknown addresses share one network, in which pages take turns.
+ */
 function sharesOfClient(clientAddress: string | undefined, origin: string | undefined): Party['shares'] {
   if (clientAddress !== undefined) return sharesOf(clientAddress)
   const page = origin === undefined ? 'unknown' : `unknown ${sha256(origin)}`
@@ -191,7 +203,7 @@ function sharesOfClient(clientAddress: string | undefined, origin: string | unde
   ]
 }
 
-/** What all turns of one account count for. */
+/** Key under which all turns of one account are counted. */
 function accountShare(email: string): Network {
   return { key: `account ${sha256(email)}`, factor: 1 }
 }

@@ -17,21 +17,27 @@ function spell(bytes: Uint8Array, length: number): string {
 }
 
 /**
- * The code that both sides of a pairing show: bound to the request and to who asks.
+ * Derives the code that both sides of a pairing show. It is bound to the request and to the device that asks.
  *
- * The request's id is random and the server's own, so that nobody can look for a key whose code equals another's.
+ * The request's id is random and chosen by the server, so an attacker cannot search for a key whose code
+ * equals the code of another device.
  */
 export function comparisonCode(requestId: string, subject: string): string {
   const digest = createHash('sha256').update(`${requestId}|${subject}`).digest()
   return spell(digest.subarray(0, 16), comparisonLength)
 }
 
-/** A bootstrap code, `XXXX-XXXX-XXXX`: 58 bits, so that neither the wire nor its hash gives it away in ten minutes. */
+/**
+ * Creates a bootstrap code, `XXXX-XXXX-XXXX`: 58 bits, too many to guess over the wire or from its hash in
+ * ten minutes.
+ */
 export function createBootstrapCode(randomBytes: (size: number) => Uint8Array): string {
   return (spell(randomBytes(24), bootstrapLength).match(/.{4}/g) ?? []).join('-')
 }
 
-/** A code as it was meant, however it was typed; `undefined` for what has not the form of one. */
+/**
+ * Normalises a typed code: case, blanks and hyphens do not matter. `undefined` if the text cannot be a code.
+ */
 export function normaliseBootstrapCode(text: string): string | undefined {
   if (text.length > 40) return undefined
   const plain = text.replace(/[\s-]/g, '').toUpperCase()

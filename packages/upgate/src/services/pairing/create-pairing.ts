@@ -24,7 +24,7 @@ import type {
 
 type Step = Extract<AuditEvent, { type: 'pairing' }>['step']
 
-/** Milliseconds for which requests that are over are remembered, so that deciding them says what happened. */
+/** Milliseconds for which ended requests are kept, so that a late decision is told how the request ended. */
 const remembered = 600_000
 const longestWindow = 600_000
 const maxAttempts = 5
@@ -64,7 +64,7 @@ export function createPairing(parts: PairingParts): Pairing & { close(): void } 
     for (const record of await store.expire(now, now - remembered)) report('expired', record)
   }
 
-  /** One timer, and only while a request of this process may be waiting. */
+  /** Keeps at most one timer, and only while a request of this process may be waiting. */
   function tidyLater(): void {
     if (closed || timer !== undefined) return
     timer = clock.setTimer(options.requestLifetime, () => {
@@ -205,7 +205,7 @@ function withoutDigest({ digest: _, ...rest }: InvitationRecord): Invitation {
   return rest
 }
 
-/** A request for pages: without digests, with the code to compare. */
+/** Shows a record to a page: without digests, with the code to compare. */
 export function show(record: PairingRecord): PairingRequest {
   const { id, state, subject, introduction, introducer, limit, name, role, scopes } = record
   return {

@@ -6,7 +6,7 @@ type KeyProof = Extract<DeviceProof, { by: 'key' }>
 /** Milliseconds that a device's clock may differ from ours. */
 export const clockSkew = 120_000
 
-/** What a proof of a key amounts to. `keyId` is the hex SHA-256 of the raw public key. */
+/** Result of checking a key proof. `keyId` is the hex SHA-256 of the raw public key. */
 export type KeyProofResult =
   | { readonly keyId: string; readonly problem?: undefined; readonly late: boolean }
   | { readonly keyId?: undefined; readonly problem: string }
@@ -15,7 +15,7 @@ export type KeyProofResult =
 const spkiPrefix = Buffer.from('302a300506032b6570032100', 'hex')
 const longestText = 16_384
 
-/** Exactly so many bytes from base64 or base64url; anything else is refused before it is decoded. */
+/** Decodes base64 or base64url that holds exactly `size` bytes; rejects any other text before decoding it. */
 function bytesOf(text: string, size: number): Buffer | undefined {
   const digits = Math.ceil((size * 4) / 3)
   if (text.length < digits || text.length > digits + 2) return undefined
@@ -24,7 +24,7 @@ function bytesOf(text: string, size: number): Buffer | undefined {
   return bytes.length === size ? bytes : undefined
 }
 
-/** Verifies that a key signed the server's challenge. Whether anybody knows the key is another question. */
+/** Checks that a key signed the server's challenge. The caller decides whether the key is known. */
 export function checkKeyProof(proof: KeyProof, now: number): KeyProofResult {
   const raw = bytesOf(proof.publicKey, 32)
   if (raw === undefined) return { problem: 'the public key is not 32 bytes in base64' }
@@ -61,7 +61,10 @@ const smallOrder: ReadonlySet<string> = new Set([
   'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
 ])
 
-/** With such a key one signature fits many texts (RFC 8032 section 5.1.7 leaves it to the application). */
+/**
+ * With such a key one signature is valid for many texts (RFC 8032 section 5.1.7 leaves the check to
+ * applications).
+ */
 function isSmallOrder(raw: Buffer): boolean {
   const y = Buffer.from(raw)
   y[31] = (y[31] as number) & 0x7f

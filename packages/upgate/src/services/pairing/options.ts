@@ -22,7 +22,7 @@ const bounds = {
   maxInvitations: [100, 1, 10_000],
 } as const
 
-/** Fills in defaults and refuses what is out of range with a `TypeError`. */
+/** Fills in defaults. Throws a `TypeError` for an option that is unknown or out of range. */
 export function resolvePairingOptions(options: PairingOptions = {}): ResolvedPairingOptions {
   const where = 'createServices({ pairing })'
   const numbers = Object.keys(bounds) as (keyof typeof bounds)[]

@@ -16,7 +16,7 @@ export interface PairingParts {
   readonly revocations: OwnRevocations
   readonly randomBytes: (size: number) => Uint8Array
   readonly failures: Failures
-  /** Says what a device's record is worth now. */
+  /** Says whether a device's record is valid now. */
   judge(record: TokenRecord): Promise<Verification>
   readonly options: PairingOptions | undefined
 }

@@ -5,12 +5,12 @@ export function refusal(code: PairingRefusalCode, reason: string): PairingRefusa
   return { outcome: 'refused', code, reason }
 }
 
-/** For the audit. */
+/** Name of an actor in the audit events. */
 export function nameOf(actor: PairingActor): string {
   return 'unbounded' in actor ? actor.unbounded : actor.id
 }
 
-/** Decides what an actor may do and give: never more than they hold themselves. */
+/** Checks what an actor may decide and grant: never more than the actor holds. */
 export interface Power {
   mayAct(actor: PairingActor): PairingRefusal | undefined
   mayGrant(
@@ -28,7 +28,10 @@ export function createPower(
     if ('unbounded' in actor) return undefined
     if (actorScope !== undefined) {
       if (actor.scopes.includes(actorScope)) return undefined
-      return refusal('actor_not_allowed', `Whoever decides about devices must hold the scope ${actorScope}.`)
+      return refusal(
+        'actor_not_allowed',
+        `An actor that decides about devices must hold the scope ${actorScope}.`,
+      )
     }
     if (actor.kind === 'user') return undefined
     return refusal('actor_not_allowed', `A ${actor.kind} may not decide about devices.`)

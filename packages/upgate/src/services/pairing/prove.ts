@@ -22,18 +22,18 @@ interface ProverParts extends Omit<PairingParts, 'options'> {
   tidyLater(): void
 }
 
-/** Who asks, and what is said of them in the store. */
+/** The device that asks, under the name that its pairing requests are stored by. */
 interface Subject {
   readonly subject: string
   readonly keyId: string | undefined
 }
 
-/** Wrong bootstrap codes in a minute: of one address, and of all whose address is unknown together. */
+/** Wrong bootstrap codes allowed in a minute: per known address, and for all unknown addresses together. */
 const wrongCodes = { known: 10, unknown: 100 }
-/** A claim secret as `randomBytes(32).toString('base64url')` makes it, or longer. */
+/** Form of a claim secret: `randomBytes(32).toString('base64url')` or longer. */
 const claimForm = /^[A-Za-z0-9_-]{43,128}$/
 
-/** Creates what says which device a proof is from, and what it waits for. */
+/** Creates the function that identifies the device behind a proof and the pairing request it waits for. */
 export function createProver(parts: ProverParts): Pairing['prove'] {
   const { store, devices, clock, revocations, randomBytes, judge, failures, options } = parts
 
@@ -78,14 +78,14 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
       case 'approved':
         return collecting(live, live.granted as PairingGrant, who)
       case 'collected':
-        // A key is known by its device from then on; a claim secret has done its work.
+        // From now on the key identifies the device; a claim secret can be used only once.
         if (who.keyId === undefined) return usedUp(live)
     }
     if (context.dryRun) return known ?? unknownDevice
-    // What was taken away comes back by an invitation only, not because the device goes on asking.
+    // A revoked device must not return by asking again: only an invitation lets it ask.
     const code = proof.beside === undefined ? undefined : normaliseBootstrapCode(proof.beside.value)
     if (known !== undefined && code === undefined) return known
-    // A device that fell into wrong hands must not be able to bring others along.
+    // A stolen device must not be able to introduce further devices.
     const byHttp = context.httpPrincipal?.kind === 'device' ? undefined : context.httpPrincipal
     return ask(who, proof, context, code, introducer ?? byHttp)
   }
@@ -158,7 +158,7 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
       introducer: introduction === 'credential' ? introducer?.id : limit && invitation?.id,
       limit,
       name: readableName(wish.name),
-      // Without a wish of its own a device wishes for what it was invited to.
+      // A device that names no role or scopes asks for the role and scopes of its invitation.
       role: names.role ?? limit?.role ?? 'node',
       scopes: names.scopes ?? limit?.scopes ?? [],
       clientAddress: context.clientAddress,
@@ -187,7 +187,7 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
         return waiting(answer.record)
       case 'existing':
         if (answer.record.state === 'rejected') return toldRejected(answer.record)
-        // Approved in this very moment: the device comes back and collects.
+        // Approved at this very moment: the device reconnects and collects its token.
         return waiting(answer.record)
     }
   }
@@ -207,7 +207,10 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
     }
   }
 
-  /** Authenticated, and the rest once the rule has admitted it: a token must not be made that nobody receives. */
+  /**
+   * Answers "authenticated" at once and makes the token only after the rule admits the device: a token that
+   * no client receives must not exist.
+   */
   async function collecting(
     record: PairingRecord,
     granted: PairingGrant,
@@ -236,13 +239,13 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
     return { ...provisional, issue: () => issue().catch(storeFailed) }
   }
 
-  /** Somebody was faster: another socket of this device, or an administrator who changed their mind. */
+  /** Another socket of this device collected first, or an administrator changed the decision. */
   async function overtaken(before: PairingRecord, who: Subject): Promise<Verification> {
     const record = await store.bySubject(who.subject)
     if (record?.state === 'rejected') return toldRejected(record)
     if (record?.id !== before.id || record.state !== 'collected') return toldExpired
     if (who.keyId === undefined) return usedUp(record)
-    // The key proves the device, whichever of its sockets was given the token.
+    // The key proves the device, even if another of its sockets received the token.
     const device = await devices.get((record.granted as PairingGrant).deviceId)
     return device === undefined ? unavailable('the device is not there yet', 1) : judge(device)
   }
@@ -262,7 +265,7 @@ const wrongCode = rejected('invalid_credential', 'the bootstrap code is wrong, u
 const unknownDevice: Verification = Object.freeze({
   outcome: 'rejected',
   code: 'unknown_identity',
-  reason: 'nobody let this device ask',
+  reason: 'this device was not invited to ask for pairing',
   details: { pairing: 'introduction_required' },
 })
 const toldExpired: Verification = Object.freeze({
@@ -298,7 +301,7 @@ function namesOf(wish: DeviceProof['wish']): { role?: string; scopes?: readonly 
   }
 }
 
-/** A name that cannot break a page or turn the direction of its text. */
+/** Makes a name safe to show: it cannot break a page or reverse the direction of its text. */
 function readableName(name: string | undefined): string {
   const plain = (name ?? '')
     .slice(0, 400)

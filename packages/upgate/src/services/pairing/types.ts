@@ -11,8 +11,9 @@ import type {
 import type { RevocationFeed } from '../../core/ports/revocations.ts'
 
 /**
- * Who approves, rejects or invites: the principal of the request, or whoever runs the machine. `unbounded` names
- * the latter for the audit; nothing bounds what they grant, so never build it from a request.
+ * An actor that approves, rejects or invites: the principal of a request, or the operator of the machine.
+ *
+ * `unbounded` is the operator's name in the audit events. Its grants have no bound, so never build it from a request.
  */
 export type PairingActor = Principal | { readonly unbounded: string }
 
@@ -40,7 +41,7 @@ export interface PairingRequest {
   readonly granted: PairingGrant | undefined
 }
 
-/** Why something was not approved, rejected or created. */
+/** Codes of the reasons for which a decision or an invitation is refused. */
 export type PairingRefusalCode =
   | 'unknown_request'
   | 'request_expired'
@@ -60,7 +61,10 @@ export interface PairingRefusal {
 /** The answer to approving or rejecting. */
 export type PairingDecision = { readonly outcome: 'done'; readonly request: PairingRequest } | PairingRefusal
 
-/** What an approver may set. What is left out is as the device wished it, and refused if that is too much. */
+/**
+ * Decision of an approver. A field left out keeps the device's wish; a wish that exceeds the limit is
+ * refused.
+ */
 export interface Approval {
   readonly actor: PairingActor
   readonly name?: string
@@ -68,7 +72,7 @@ export interface Approval {
   readonly scopes?: readonly string[]
 }
 
-/** What a code or a window is bound to. */
+/** Bounds of a new bootstrap code or window. */
 export interface NewInvitation {
   readonly actor: PairingActor
   /** Default: `node`. */
@@ -77,7 +81,7 @@ export interface NewInvitation {
   readonly scopes?: readonly string[]
 }
 
-/** A bootstrap code or a window as a page shows it. The code itself is shown once, when it is made. */
+/** A bootstrap code or a window, as a page lists it. The code is shown once, when it is created. */
 export interface Invitation extends PairingLimit {
   readonly id: string
   readonly kind: 'code' | 'window'
@@ -96,26 +100,36 @@ export interface Pairing {
   /** Requests that wait for a decision, in order of arrival. */
   pending(): Promise<readonly PairingRequest[]>
   get(id: string): Promise<PairingRequest | undefined>
-  /** Approves a pending request; the device has the request's lifetime to collect. Of concurrent callers one wins. */
+  /**
+   * Approves a pending request. The device then has the request's lifetime to collect. One of several
+   * concurrent callers succeeds.
+   */
   approve(id: string, approval: Approval): Promise<PairingDecision>
-  /** Rejects a request, also one approved and not collected yet. The device is told until the request expires. */
+  /**
+   * Rejects a request, also an approved one that is not collected yet. The device sees the rejection until
+   * the request expires.
+   */
   reject(id: string, by: { readonly actor: PairingActor }): Promise<PairingDecision>
   readonly bootstrap: {
-    /** Makes a code that lets one device ask: 10 minutes, single use, bound to role and scopes. */
+    /**
+     * Creates a code that lets one device ask. It lasts 10 minutes, counts once, and is bound to role and
+     * scopes.
+     */
     create(invitation: NewInvitation): Promise<BootstrapResult>
-    /** Codes and windows that are not over yet. */
+    /** Lists codes and windows that have not ended. */
     list(): Promise<readonly Invitation[]>
     /** Ends a code or a window. False when there was none. */
     revoke(id: string, by: { readonly actor: PairingActor }): Promise<boolean>
   }
-  /** Lets anybody ask for a while. `for` in milliseconds: at most 10 minutes, default 2 minutes. */
+  /** Lets every device ask for a while. `for` is in milliseconds: at most 10 minutes, default 2 minutes. */
   openWindow(
     window: NewInvitation & { readonly for?: number },
   ): Promise<{ readonly outcome: 'done'; readonly invitation: Invitation } | PairingRefusal>
   /**
-   * Says what a device's proof is worth now: who it is, or which request of its waits. For schemes. Never rejects.
+   * Verifies a device's proof: answers with the device, or with its pending request. Meant for schemes. Never
+   * rejects.
    *
-   * @param introducer - whom a credential sent along proved
+   * @param introducer - principal of another credential that the device sent along
    */
   prove(proof: DeviceProof, context: VerifyContext, introducer?: Principal): Promise<Verification>
   /** Whether a string has the form of a bootstrap code. */
@@ -127,24 +141,27 @@ export interface Pairing {
 /** Options of pairing, given to `createServices({ pairing })`. Times in milliseconds. */
 export interface PairingOptions {
   /**
-   * Roles that a device may get, each with the scopes an actor needs to grant it. A role that an actor holds may be
-   * granted by them, too. Default: `{ node: [] }`.
+   * Roles that a device may get, each with the scopes that an actor needs to grant it. An actor may also
+   * grant a role that the actor holds. Default: `{ node: [] }`.
    */
   readonly roles?: Readonly<Record<string, readonly string[]>>
-  /** Scope that an actor must hold to approve, reject and invite. Default: none, but only users may. */
+  /** Scope that an actor must hold to approve, reject and invite. Default: no scope, but only users may. */
   readonly actorScope?: string
-  /** How long a request waits for its decision, and then for its collection. Default: 300,000; at most 3,600,000. */
+  /**
+   * Milliseconds that a request waits for its decision, and then for its collection. Default: 300,000; at
+   * most 3,600,000.
+   */
   readonly requestLifetime?: number
-  /** How long a bootstrap code counts. Default: 600,000; at most 3,600,000. */
+  /** Milliseconds for which a bootstrap code counts. Default: 600,000; at most 3,600,000. */
   readonly codeLifetime?: number
-  /** Pending requests with a code or a credential. Default: 50. */
+  /** Largest number of pending requests with a code or a credential. Default: 50. */
   readonly maxInvited?: number
-  /** Pending requests from a window or without any introduction. Default: 10. */
+  /** Largest number of pending requests from a window or without an introduction. Default: 10. */
   readonly maxOpen?: number
-  /** Pending requests per known client address. Default: 5. */
+  /** Largest number of pending requests per known client address. Default: 5. */
   readonly maxPerAddress?: number
-  /** Codes and windows at a time. Default: 100. */
+  /** Largest number of codes and windows at a time. Default: 100. */
   readonly maxInvitations?: number
-  /** Lets anybody who reaches the server put a request in front of its administrators. Default: false. */
+  /** Lets every client that reaches the server ask its administrators for pairing. Default: false. */
   readonly dangerouslyAllowAnonymous?: boolean
 }

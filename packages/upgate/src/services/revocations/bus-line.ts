@@ -8,7 +8,7 @@ const heartbeat = 1500
 
 /** One instance's end of the bus. */
 export interface BusLine {
-  /** Nothing was heard for 5 s, not even what we said ourselves. */
+  /** No message arrived for 5 s, not even this instance's own. */
   readonly silent: boolean
   stop(): void
 }
@@ -18,7 +18,7 @@ export function createBusLine(options: {
   readonly clock: Clock
   readonly logger: Logger | undefined
   known(): number | undefined
-  /** Somebody, perhaps we ourselves, says that the log reaches this number. */
+  /** An instance, possibly this one, says that the log reaches this number. */
   onHeard(sequence: number): void
   onSilence(): void
 }): BusLine {

@@ -1,17 +1,20 @@
 import type { Clock, Timer } from '../../core/ports/clock.ts'
 
-/** Milliseconds without a word after which an instance is cut off. */
+/** Milliseconds without a message from the bus or the log after which an instance counts as cut off. */
 export const silence = 5000
-/** Milliseconds after the last reading of the log at which it is tried once more, and at which waiting ends. */
+/** Milliseconds after the last reading of the log at which it is read again, and at which waiting ends. */
 const lastCall = 50_000
 const bound = 55_000
 
-/** Whether this process knows what was revoked: lately heard of, not heard of, or not for a minute. */
+/**
+ * How recent this process' knowledge of revocations is: `current` within 5 s, `cut_off` after that, `lost`
+ * after a minute.
+ */
 export type FreshnessState = 'current' | 'cut_off' | 'lost'
 
 export interface Freshness {
   readonly state: FreshnessState
-  /** Somebody on the bus, or we ourselves through it, said something. */
+  /** A message arrived on the bus, from another instance or from this one. */
   heard(): void
   /** The log was read to its end. */
   read(): void
@@ -19,17 +22,17 @@ export interface Freshness {
 }
 
 /**
- * Watches how old the knowledge of the log is.
+ * Watches the age of the last reading of the log.
  *
- * Measured by timers and not by the time of day, which may jump. The bound is 55 s from the end of a reading, which
- * itself took up to 5 s: together the minute within which a revocation takes effect.
+ * Timers measure it, because the time of day may jump. The bound is 55 s from the end of a reading. The
+ * reading itself may take 5 s: together they make the minute within which a revocation takes effect.
  */
 export function createFreshness(options: {
   readonly clock: Clock
-  /** Reads the log, and calls `read` when that worked. Never rejects. */
+  /** Reads the log, and calls `read` on success. Never rejects. */
   revalidate(): Promise<void>
   onCutOff(): void
-  /** Waiting has ended: nothing is known of who still counts. */
+  /** Waiting has ended: this process no longer knows which credentials are valid. */
   onLost(): void
   onBack(): void
 }): Freshness {
@@ -67,7 +70,8 @@ export function createFreshness(options: {
       void revalidate()
       old = clock.setTimer(bound - lastCall, () => {
         old = undefined
-        // A process that was stopped finds all its timers due at once: what has arrived meanwhile comes first.
+        // After a stopped process resumes, all timers are due at once. Process the data that arrived during
+        // the stop first.
         setImmediate(() => {
           if (stopped || readings !== before) return
           state = 'lost'

@@ -3,29 +3,31 @@ import type { RevocationLog } from '../../core/ports/stores.ts'
 
 const pageSize = 500
 
-/** Reads the log on from where it was, and notices when that place is gone. */
+/** Reads the log from its last position, and notices when that position no longer exists. */
 export interface LogReader {
-  /** Up to here everything was handed on; `undefined` before the start. */
+  /** Number of the last entry handed on; `undefined` before the start. */
   readonly known: number | undefined
-  /** Learns where the log ends: what is older concerns nobody who is verified from now on. */
+  /** Reads where the log ends. Older entries cannot concern a credential that is verified from now on. */
   start(): Promise<void>
-  /** Hands on what is new. Several may run at once. */
+  /** Hands on new entries. Several calls may run at once. */
   read(): Promise<void>
-  /** Takes an entry that this process appended; false if others are missing before it. */
+  /** Takes an entry that this process appended; false if entries before it are missing. */
   take(entry: Revocation): boolean
 }
 
 export function createLogReader(options: {
   readonly log: RevocationLog
   onEntry(entry: Revocation): void
-  /** Entries up to this number were, or may have been, missed: they may concern anybody. */
+  /** Entries up to this number may have been missed: every principal may be concerned. */
   onLost(sequence: number): void
-  /** The log ends earlier than it did, or is another one: it was read up to `from`, and ends at `head`. */
+  /**
+   * The log ends earlier than before, or is a different log: it was read up to `from`, and ends at `head`.
+   */
   onReplaced(from: number, head: number): void
 }): LogReader {
   const { log, onEntry, onLost, onReplaced } = options
   let known: number | undefined
-  /** The entry numbered `known`, as text, when it was seen. */
+  /** Text of the entry numbered `known`, when it was read. */
   let anchor: string | undefined
 
   function pass(entry: Revocation): void {
@@ -35,8 +37,9 @@ export function createLogReader(options: {
   }
 
   /**
-   * The log ends before what we know, or holds something else there: the database was restored from a backup, or is
-   * another one. Numbers we have seen are given out again, and would be taken for known.
+   * Resets the position: the log ends before it, or holds a different entry there. The database was restored
+   * from a backup, or is a different one. Entries will reuse numbers already read, and must not count as
+   * read.
    */
   async function startAnew(): Promise<void> {
     const head = await log.head()
@@ -50,7 +53,7 @@ export function createLogReader(options: {
     for (;;) {
       const from = known as number
       const expected = anchor
-      // From the last known one on, to see that it is still there.
+      // Start at the last known entry, to check that it still exists.
       const entries = await log.since(Math.max(0, from - 1), pageSize)
       const first = entries[0]
       if (from > 0) {
@@ -87,7 +90,7 @@ export function createLogReader(options: {
   }
 }
 
-/** Independent of the order of the selector's fields, which a database may not keep. */
+/** Does not depend on the order of the selector's fields, which a database may change. */
 function textOf({ at, selector, reason }: Revocation): string {
   return JSON.stringify([at, reason, Object.entries(selector).sort()])
 }

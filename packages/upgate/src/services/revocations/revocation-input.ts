@@ -1,13 +1,17 @@
 import type { RevocationReason, RevocationSelector } from '../../core/ports/revocations.ts'
 import type { RevocationDraft } from '../../core/ports/stores.ts'
 
-/** Reasons that an application may give. What expires does so by itself, and `unavailable` is no verdict. */
+/**
+ * Reasons that an application may give. `expired` happens by itself, and `unavailable` says nothing about a
+ * credential.
+ */
 const reasons: readonly RevocationReason[] = ['revoked', 'narrowed', 'disabled', 'logged_out', 'rotated']
 const fields = ['principalId', 'kind', 'sessionId', 'credentialId', 'scheme'] as const
 
 /**
- * A revocation out of what an application says, checked: a selector out of `undefined` alone would close every socket
- * there is. Throws a `TypeError`.
+ * Checks an application's revocation and makes a draft of it. Throws a `TypeError`.
+ *
+ * A selector that holds nothing but `undefined` would close every socket, so empty fields are refused.
  */
 export function checkDraft(
   selector: RevocationSelector,
@@ -25,6 +29,9 @@ export function checkDraft(
       )
     }
   }
-  if (given.length === 0) throw new TypeError('revocations.revoke: say whom it concerns')
+  if (given.length === 0)
+    throw new TypeError(
+      'revocations.revoke: the selector is empty; name at least one field, such as principalId or sessionId',
+    )
   return { at, selector: { ...selector }, reason }
 }

@@ -9,23 +9,27 @@ import { createLogReader } from './log-reader.ts'
 import { checkDraft } from './revocation-input.ts'
 import type { Revocations } from './types.ts'
 
-/** What the services do with the log, besides what the outside may. */
+/** The revocation service as the other services use it. */
 export interface OwnRevocations extends Revocations {
-  /** Announces entries that this process just appended, before it returns its promise. Never rejects. */
+  /**
+   * Announces entries that this process has just appended. Listeners run before it returns its promise. Never
+   * rejects.
+   */
   publish(entries: readonly Revocation[]): Promise<void>
   /**
-   * Resolves when it is known what was revoked: at once, unless this process has just started or is cut off. What is
-   * verified before could miss a revocation, so nothing is. Rejects with `StoreUnavailable`; the next call tries again.
+   * Resolves when this process knows all revocations: at once, unless it has just started or is cut off. A
+   * verification before that could miss a revocation and must wait. Rejects with `StoreUnavailable`; the next
+   * call tries again.
    */
   ready(): Promise<void> | undefined
   close(): void
 }
 
-/** Milliseconds between attempts to read the log while there is no other news. */
+/** Milliseconds between attempts to read the log after a failure. */
 const retryInterval = 1000
-/** Milliseconds that another instance may lag behind before its lower number is looked into. */
+/** Milliseconds for which another instance may lag before its lower number causes a reading of the log. */
 const lag = 1000
-/** Milliseconds between one warning of a number beyond the log's end and the next. */
+/** Milliseconds between two warnings of a number beyond the log's end. */
 const quiet = 60_000
 
 export interface RevocationsOptions {
@@ -33,24 +37,27 @@ export interface RevocationsOptions {
   readonly bus: RevocationBus | undefined
   readonly clock: Clock
   readonly logger: Logger | undefined
-  /** Milliseconds between readings of the log; 0 = never by itself. */
+  /** Milliseconds between readings of the log; 0 = only on request or on a message of the bus. */
   readonly interval: number
   /** Milliseconds that a reading may take. */
   readonly timeout: number
   readonly keepSocketsWhenLost: boolean
 }
 
-/** Follows the numbered log: our own entries at once, those of other processes by bus and by reading. */
+/**
+ * Follows the numbered log: announces this process' own entries at once, and others' after a message of the
+ * bus or a timed reading.
+ */
 export function createRevocations(options: RevocationsOptions): OwnRevocations {
   const { log, bus, clock, logger, interval, timeout } = options
-  /** Without either nobody else writes, and there is nothing to be cut off from. */
+  /** Without both, this is the only process that writes to the log, and being cut off is impossible. */
   const follows = bus !== undefined || interval > 0
   const listeners = new Set<(revocation: Revocation) => void>()
-  /** The newest that was announced, possibly ahead of what is still to be read. */
+  /** Newest number announced on this instance, possibly ahead of the last number read. */
   let newest = 0
   let starting: Promise<void> | undefined
   let syncing: Promise<void> | undefined
-  /** What others claimed since the reading under way began. */
+  /** Highest number that other instances announced since the reading in progress began. */
   let claimed = 0
   let timer: Timer | undefined
   let doubt: Timer | undefined
@@ -61,7 +68,7 @@ export function createRevocations(options: RevocationsOptions): OwnRevocations {
     log,
     onEntry: announce,
     onLost(sequence) {
-      logger?.warn('Part of the log of revocations is gone unread: everybody has to prove themselves anew.')
+      logger?.warn('Part of the log of revocations is gone unread: every client has to prove itself again.')
       newest = sequence
       announceToAll(sequence)
     },
@@ -79,7 +86,7 @@ export function createRevocations(options: RevocationsOptions): OwnRevocations {
     onCutOff: () => logger?.warn('Cut off: neither the log of revocations nor the bus can be heard.'),
     onBack: () => logger?.warn('The log of revocations can be followed again.'),
     onLost() {
-      logger?.error('Cut off for a minute: it is no longer known who was revoked.', {
+      logger?.error('Cut off for a minute: revocations of the last minute are unknown.', {
         sockets: options.keepSocketsWhenLost ? 'kept' : 'closed',
       })
       if (!options.keepSocketsWhenLost) announceToAll(newest)
@@ -97,7 +104,7 @@ export function createRevocations(options: RevocationsOptions): OwnRevocations {
         const known = reader.known ?? 0
         if (sequence === known) return
         if (sequence < known) return lookIntoIt()
-        // A reading under way may have passed the place where this one belongs.
+        // The reading in progress may have passed this number already.
         if (syncing !== undefined) claimed = Math.max(claimed, sequence)
         else {
           sync()
@@ -109,8 +116,8 @@ export function createRevocations(options: RevocationsOptions): OwnRevocations {
     })
 
   /**
-   * Another instance says less than what is known here. It lags behind, or the log went back and its numbers are given
-   * out again: those would be taken for known.
+   * Reads the log again after another instance announced a number below this one's. That instance lags
+   * behind, or the log was restored and reuses its numbers, which would count as read.
    */
   function lookIntoIt(): void {
     if (closed) return
@@ -120,7 +127,9 @@ export function createRevocations(options: RevocationsOptions): OwnRevocations {
     })
   }
 
-  /** What another instance says is believed only as far as the log says it, too; the difference is for the operator. */
+  /**
+   * Trusts another instance's number only up to the end of the log, and warns the operator of a difference.
+   */
   function compare(sequence: number): void {
     if (closed || sequence <= (reader.known ?? 0) || Math.abs(clock.now() - saidBeyondAt) < quiet) return
     saidBeyondAt = clock.now()
@@ -135,13 +144,16 @@ export function createRevocations(options: RevocationsOptions): OwnRevocations {
       try {
         listener(revocation)
       } catch (error) {
-        // One listener that fails must not keep the revocation from the next.
+        // A listener that fails must not keep the revocation from the other listeners.
         logger?.error('A listener for revocations failed.', { error: String(error) })
       }
     }
   }
 
-  /** Nobody was revoked that we know of, so nobody is told so: they may come back and prove themselves. */
+  /**
+   * No principal is known to be revoked, so the reason is `unavailable`: clients may return and prove
+   * themselves.
+   */
   function announceToAll(sequence: number): void {
     for (const kind of ['user', 'device', 'service'] as const) {
       announce({ sequence, at: clock.now(), selector: { kind }, reason: 'unavailable' })
@@ -196,7 +208,8 @@ export function createRevocations(options: RevocationsOptions): OwnRevocations {
     }
     const last = entries.at(-1)
     if (last !== undefined) bus?.announce(last.sequence)
-    // Another process wrote in between. Ours took effect already; announcing one twice does no harm.
+    // Another process appended in between. Our entry took effect already, and announcing it twice is
+    // harmless.
     if (gap) await sync().catch(() => {})
   }
 
@@ -223,7 +236,8 @@ export function createRevocations(options: RevocationsOptions): OwnRevocations {
   return {
     sequence: () => newest,
     subscribe(listener) {
-      // A wrapper of its own, so that one function may subscribe twice and leave once.
+      // A separate wrapper for each subscription, so that one function may subscribe twice and unsubscribe
+      // once.
       const own = (revocation: Revocation): void => listener(revocation)
       listeners.add(own)
       return () => void listeners.delete(own)

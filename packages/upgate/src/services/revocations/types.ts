@@ -8,28 +8,33 @@ import type {
 /** The numbered log as this process knows it. */
 export interface Revocations extends RevocationFeed {
   /**
-   * Says on every instance that something stopped counting which is kept elsewhere: a session of another system, say.
-   * Closes the live sockets and streams it concerns and wins against verifications under way. What comes back is
-   * verified anew: take it away there first. Rejects with `StoreUnavailable`, and with a `TypeError` for a selector
-   * without a known field, which would concern everybody, or for a reason that is none.
+   * Revokes, on every instance, something that another system keeps: a session of `express-session`, for
+   * example. Closes the live sockets and streams that match and wins against verifications in progress.
    *
+   * A client that returns is verified again, so end the session in its own system first.
+   *
+   * @param selector - at least one field; every field given has to match
    * @param reason - default: `revoked`
+   * @throws StoreUnavailable (as a rejection) when the log cannot be written
+   * @throws TypeError (as a rejection) for a selector without a known field, which would match every
+   * principal, or an unknown reason
    * @example
    * await services.revocations.revoke({ scheme: 'express-session', sessionId }, 'logged_out')
    */
   revoke(selector: RevocationSelector, reason?: RevocationReason): Promise<Revocation>
-  /** Reads what other processes appended and announces it here. Rejects with `StoreUnavailable`. */
+  /** Reads entries of other processes and announces them here. Rejects with `StoreUnavailable`. */
   sync(): Promise<void>
-  /** Whether this process learns of revocations elsewhere, for readiness checks and alarms. */
+  /** Reports whether this process learns of revocations made elsewhere, for readiness checks and alarms. */
   health(): RevocationsHealth
 }
 
 export interface RevocationsHealth {
   /**
-   * `current`: the log was read, or the bus heard, within 5 s. `cut_off`: neither was; what is verified reads the log
-   * first. `lost`: the log could not be read for a minute; live sockets were closed.
+   * `current`: the log was read, or a message of the bus arrived, within 5 s. `cut_off`: neither happened; a
+   * verification reads the log first. `lost`: the log could not be read for a minute; live sockets were
+   * closed.
    */
   readonly log: 'current' | 'cut_off' | 'lost'
-  /** `silent`: nothing was heard for 5 s, so that revocations elsewhere take effect when the log is read. */
+  /** `silent`: no message arrived for 5 s. Revocations made elsewhere take effect when the log is read. */
   readonly bus: 'none' | 'heard' | 'silent'
 }

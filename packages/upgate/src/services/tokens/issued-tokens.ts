@@ -33,7 +33,7 @@ export interface IssuedTokensOptions<T, N> {
   readonly revocations: OwnRevocations
   readonly verifier: TokenVerifier
   readonly randomBytes: (size: number) => Uint8Array
-  /** Roles and owner of a new one. */
+  /** Roles and account of a new token. */
   details(token: N): { readonly roles: readonly string[]; readonly accountId?: string | undefined }
   show(record: TokenRecord): T
 }
@@ -47,7 +47,10 @@ interface Common {
   readonly createdBy?: string | undefined
 }
 
-/** Issues, lists and ends long-lived tokens: API keys and device tokens are the same thing with other names. */
+/**
+ * Creates the service that issues, lists and ends long-lived tokens. API keys and device tokens share it
+ * under different names.
+ */
 export function createIssuedTokens<T, N extends Common>(
   options: IssuedTokensOptions<T, N>,
 ): TokenService<T, N> {
@@ -123,7 +126,7 @@ export function createIssuedTokens<T, N extends Common>(
       const checked = checkExpiry(expiresAt)
       return change(id, (record) => {
         const earlier = checked !== undefined && checked < (record.expiresAt ?? Number.POSITIVE_INFINITY)
-        // Live sockets know the end that was recorded when they were accepted: they have to come back.
+        // Live sockets keep the expiry that was recorded when they were accepted, so they have to reconnect.
         return { change: { expiresAt: checked }, ended: earlier ? 'narrowed' : undefined }
       })
     },
@@ -138,7 +141,7 @@ export function createIssuedTokens<T, N extends Common>(
         if (refusal !== undefined) return { change: undefined }
         previousUntil = Math.min(now + overlap, record.expiresAt ?? Number.POSITIVE_INFINITY)
         const digests = { digest: sha256(token), previousDigest: record.digest, previousUntil }
-        // Live sockets do not know which token they came with: they have to come back.
+        // Live sockets do not know which of the two tokens they came with, so they have to reconnect.
         return { change: digests, ended: 'rotated' }
       })
       if (refusal !== undefined || record === undefined) return refusal ?? refused.unknown_credential
@@ -156,14 +159,14 @@ export function createIssuedTokens<T, N extends Common>(
   }
 }
 
-/** Says what a key or device whose secret was right is worth now. */
+/** Creates the check of a key or device whose secret was right: whether it is valid now. */
 export function createTokenJudge(options: {
   readonly scheme: string
   readonly kind: 'device' | 'service'
   readonly accounts: AccountStore
   readonly clock: Clock
   readonly touches: Touches
-  /** Milliseconds that a recorded use may be old before it is written anew. */
+  /** Age of the recorded last use, in milliseconds, after which a use is recorded again. */
   readonly touchAge: number
 }): (record: TokenRecord) => Promise<Verification> {
   const { scheme, kind, accounts, clock, touches, touchAge } = options
@@ -178,7 +181,7 @@ export function createTokenJudge(options: {
     if (record.accountId !== undefined) {
       if (account === undefined) return rejected('revoked_credential', 'its account is gone')
       if (account.disabledAt !== undefined) return rejected('account_disabled', 'its account is disabled')
-      // A key never does what its owner may not, or no longer may.
+      // A key never has more rights than its account has now.
       scopes = scopes.filter((scope) => account.scopes.includes(scope))
       roles = roles.filter((role) => account.roles.includes(role))
     }
@@ -211,14 +214,14 @@ function infoOf(record: TokenRecord): TokenInfo {
 
 type Particulars<T, N> = Pick<IssuedTokensOptions<T, N>, 'prefix' | 'details' | 'show'>
 
-/** What is particular to API keys. */
+/** Settings that are specific to API keys. */
 export const apiKeys: Particulars<ApiKey, NewApiKey> = {
   prefix: 'ugk',
   details: ({ roles = [], accountId }) => ({ roles, accountId }),
   show: (record) => ({ ...infoOf(record), roles: record.roles }),
 }
 
-/** What is particular to device tokens. */
+/** Settings that are specific to device tokens. */
 export const deviceTokens: Particulars<Device, NewDevice> = {
   prefix: 'ugd',
   details: ({ role = 'node' }) => ({ roles: [role] }),

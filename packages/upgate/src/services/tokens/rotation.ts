@@ -3,8 +3,7 @@ import type { RotationRefusal, RotationRefusalCode } from '../types.ts'
 
 const reasons: Readonly<Record<RotationRefusalCode, string>> = {
   unknown_credential: 'There is none of that id.',
-  revoked_credential:
-    'It was revoked: what was taken away is not given back by rotating it. Issue a new one.',
+  revoked_credential: 'It was revoked, and rotating does not restore it. Issue a new one.',
   expired_credential: 'It has expired. Issue a new one.',
   account_disabled: 'The account is disabled.',
   rotation_pending:
@@ -19,7 +18,7 @@ export const refused = Object.fromEntries(
   ]),
 ) as { readonly [C in RotationRefusalCode]: RotationRefusal }
 
-/** Whether rotating with an overlap would end the token before the last rotation early, unasked. */
+/** Whether a rotation with an overlap would end the token before the last rotation earlier than promised. */
 export function rotationPending(
   record: { readonly previousUntil?: number | undefined },
   now: number,
@@ -28,7 +27,7 @@ export function rotationPending(
   return overlap > 0 && record.previousUntil !== undefined && now < record.previousUntil
 }
 
-/** A time of overlap out of options, checked. Throws a `TypeError`. */
+/** Reads an overlap, in milliseconds, from options. Throws a `TypeError` for a value out of range. */
 export function checkOverlap<N extends string>(
   name: N,
   options: { readonly [K in N]?: number },

@@ -26,7 +26,7 @@ const maxGrace = 60_000
 export interface SessionLifetimes {
   /** Milliseconds without use after which a session ends. */
   readonly idle: number
-  /** Milliseconds after which it ends in any case. */
+  /** Milliseconds after its creation at which a session ends, used or not. */
   readonly absolute: number
 }
 
@@ -59,7 +59,10 @@ export function createSessions(options: SessionsOptions): Sessions {
     return { id, accountId, createdAt, lastSeenAt, expiresAt, endsAt, label, clientAddress }
   }
 
-  /** Ends the session of a token that is its latest one: an old copy must not log its owner out. */
+  /**
+   * Ends the session of a browser's former token, if that token is the session's latest. An older copy of a
+   * token must not log its owner out.
+   */
   async function endFormer(token: string, now: number): Promise<void> {
     const parsed = parseToken('ugs', token)
     const record = 'id' in parsed ? await sessions.get(parsed.id) : undefined
@@ -78,7 +81,8 @@ export function createSessions(options: SessionsOptions): Sessions {
       if (account === undefined || account.disabledAt !== undefined) return undefined
       const now = clock.now()
       await purge(now)
-      // Before the new one is added, which may push out an account's oldest: this one makes room for it.
+      // End the former session first: adding a session may end the account's oldest one, and the former one
+      // makes room.
       for (const token of [details.replaces ?? []].flat().slice(0, 4)) await endFormer(token, now)
       const id = createId(randomBytes)
       const token = createToken('ugs', id, randomBytes)
@@ -126,7 +130,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       const digests = { digest: sha256(token), previousDigest: record.digest, previousUntil: now + grace }
       const draft = { at: now, selector: { sessionId: id }, reason: 'rotated' } as const
       const entry = await sessions.rotate(id, record.digest, digests, draft)
-      // Somebody else was faster, and has the new token; or the session has just ended.
+      // Another caller was faster and has the new token, or the session has just ended.
       if (entry === undefined)
         return (await sessions.get(id)) ? refused.rotation_pending : refused.unknown_credential
       await revocations.publish([entry])
@@ -139,13 +143,13 @@ export function createSessions(options: SessionsOptions): Sessions {
   }
 }
 
-/** Says what a session whose secret was right is worth now. */
+/** Creates the check of a session whose secret was right: whether it is valid now. */
 export function createSessionJudge(options: {
   readonly accounts: AccountStore
   readonly clock: Clock
   readonly touches: Touches
   readonly lifetimes: SessionLifetimes
-  /** Milliseconds that a recorded use may be old before it is written anew. */
+  /** Age of the recorded last use, in milliseconds, after which a use is recorded again. */
   readonly touchAge: number
 }): (record: SessionRecord) => Promise<Verification> {
   const { accounts, clock, touches, lifetimes, touchAge } = options

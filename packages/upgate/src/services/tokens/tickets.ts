@@ -11,15 +11,15 @@ import { createId, createToken, parseToken } from '../../crypto/tokens.ts'
 import type { OwnRevocations } from '../revocations/revocations.ts'
 import { rejected, storeFailed, unavailable } from './verdicts.ts'
 
-/** What a ticket is bound to. */
+/** Bounds of a ticket. */
 export interface NewTicket {
-  /** Path of the WebSocket, without query, exactly as the client will ask for it. */
+  /** Path of the WebSocket, without query, exactly as the client requests it. */
   readonly path: string
-  /** `Origin` of the page that will open it; `undefined` where that is no browser. */
+  /** `Origin` of the page that opens the WebSocket; `undefined` for a client that is not a browser. */
   readonly origin: string | undefined
 }
 
-/** A ticket just made. */
+/** A ticket just created. */
 export interface IssuedTicket {
   readonly id: string
   /** The secret. It is not stored and cannot be shown again. */
@@ -28,26 +28,34 @@ export interface IssuedTicket {
   readonly expiresAt: number
 }
 
-/** Tickets: for clients that can send neither a header nor a first frame with their credential. */
+/**
+ * Tickets: single-use credentials for clients that can send their own credential neither in a header nor in a
+ * first frame.
+ */
 export interface Tickets {
   /**
-   * Makes a ticket for a principal that was just decided: 30 seconds, single use, at most 20 at a time.
+   * Creates a ticket for a principal that was just decided: 30 seconds, single use, at most 20 at a time.
    *
-   * @throws TypeError for a path that is none, or a principal that has expired
+   * @param principal - taken from the decision on the request that asks for the ticket
+   * @param ticket - path and origin that the ticket is bound to
+   * @throws TypeError for an invalid path or origin, or a principal that has expired
    */
   create(principal: Principal, ticket: NewTicket): Promise<IssuedTicket>
-  /** Says whose a ticket is, and uses it up. Never rejects. */
+  /**
+   * Verifies a ticket, uses it up, and answers with its principal. A `dryRun` keeps the ticket. Never
+   * rejects.
+   */
   verify(ticket: string, context: VerifyContext): Promise<Verification>
-  /** Whether a string has the form of a ticket; looks at nothing but the form. */
+  /** Whether a string has the form of a ticket. Checks the form alone. */
   claims(ticket: string): boolean
   readonly revocations: RevocationFeed
 }
 
 /** Options of tickets, given to `createServices({ tickets })`. */
 export interface TicketOptions {
-  /** Milliseconds for which a ticket counts. Default: 30,000; at most 120,000. */
+  /** Milliseconds for which a ticket counts, 1,000 to 120,000. Default: 30,000. */
   readonly lifetime?: number
-  /** Tickets of one principal at a time; the oldest go. Default: 20. */
+  /** Tickets of one principal at a time, 1 to 1,000; the oldest are removed. Default: 20. */
   readonly perPrincipal?: number
 }
 
@@ -59,9 +67,9 @@ interface TicketParts {
   readonly options: TicketOptions | undefined
 }
 
-/** Revocations that may come during a ticket's life and still be looked through. */
+/** Largest number of revocations during a ticket's life that are still searched. */
 const mostRevocations = 10_000
-/** A path that an upgrade can ask for: absolute, visible ASCII, no query. */
+/** Form of a path that an upgrade can request: absolute, visible ASCII, no query. */
 const pathForm = /^\/[\x21\x22\x24-\x3e\x40-\x7e]{0,511}$/
 
 /** Creates the tickets service. */
@@ -75,7 +83,7 @@ export function createTickets(parts: TicketParts): Tickets {
     if ('problem' in parsed) return rejected('invalid_credential', `the ticket ${parsed.problem}`)
     const digest = sha256(token)
     const seen = await store.tickets.get(parsed.id)
-    // The id is public: who knows it alone must not be able to use the ticket up.
+    // The id is public: knowing it alone must not be enough to use the ticket up.
     if (seen === undefined || !equalDigests(seen.digest, digest)) return unknown
     const record = context.dryRun ? seen : await store.tickets.take(parsed.id)
     if (record === undefined || !equalDigests(record.digest, digest)) return unknown
@@ -90,10 +98,11 @@ export function createTickets(parts: TicketParts): Tickets {
   async function judge(record: TicketRecord): Promise<Verification> {
     const { principal } = record
     await revocations.ready()
-    // From the entry on that was the newest then, to see that it is still there.
+    // Include the entry that was newest when the ticket was created, to check that it still exists.
     const since = await store.revocations.since(Math.max(0, record.sequence - 1), mostRevocations)
     if (record.sequence > 0 && since[0]?.sequence !== record.sequence) return goneBack
-    if (since.length >= mostRevocations) return unavailable('too much was revoked meanwhile', 1)
+    if (since.length >= mostRevocations)
+      return unavailable('too many revocations since the ticket was made', 1)
     const full: Principal = { ...principal, attributes: {} }
     if (since.some(({ sequence, selector }) => sequence > record.sequence && selects(selector, full)))
       return ended
@@ -113,7 +122,7 @@ export function createTickets(parts: TicketParts): Tickets {
     const token = await tokenOf(principal)
     const now = clock.now()
     if (token?.revokedAt !== undefined || (token?.expiresAt ?? Number.POSITIVE_INFINITY) <= now) return ended
-    // The records as they are now bound it, also where the principal was read before they were narrowed.
+    // The current records bound the ticket, also if the principal was read before they were narrowed.
     let { scopes, roles } = principal
     for (const holder of [account, token]) {
       if (holder === undefined) continue
@@ -158,11 +167,12 @@ export function createTickets(parts: TicketParts): Tickets {
       const id = createId(randomBytes)
       const ticket = createToken('ugt', id, randomBytes)
       const { attributes: _, expiresAt: ends, ...rest } = principal
-      // Stores keep JSON, which has no infinity.
+      // Stores keep JSON, which cannot hold Infinity.
       const kept =
         ends === undefined || ends === Number.POSITIVE_INFINITY ? rest : { ...rest, expiresAt: ends }
       await revocations.ready()
-      // What was not heard of yet was no reason yet to refuse the principal, and becomes one with the ticket.
+      // A revocation that this process has not read yet could not refuse the principal, but has to refuse the
+      // ticket. Therefore the ticket counts from the last entry read.
       const heard = revocations.sequence()
       const sequence = Math.min(heard, await store.revocations.head())
       const record: TicketRecord = {
@@ -186,13 +196,19 @@ export function createTickets(parts: TicketParts): Tickets {
   }
 }
 
-/** Unknown, used up and wrong are one answer: what exists is not told to who cannot prove it. */
+/**
+ * An unknown, used or wrong ticket gets the same answer: a client without the secret must not learn which
+ * tickets exist.
+ */
 const unknown = rejected('invalid_credential', 'no such ticket, or it was used already')
 const goneBack = rejected(
   'revoked_credential',
   'the log of revocations does not reach back to the ticket, or was restored from before it',
 )
-const ended = rejected('revoked_credential', 'what the ticket was made from does not count any more')
+const ended = rejected(
+  'revoked_credential',
+  'the credential or account behind the ticket does not count any more',
+)
 
 function resolve(options: TicketOptions = {}): Required<TicketOptions> {
   assertKnownOptions(

@@ -9,7 +9,7 @@ import { parseToken, type TokenPrefix, tokenLength } from '../../crypto/tokens.t
 import type { OwnRevocations } from '../revocations/revocations.ts'
 import { rejected, storeFailed, unavailable } from './verdicts.ts'
 
-/** What a record is found to be valid by. */
+/** Fields of a record that a token's secret is compared with. */
 interface Digests {
   readonly digest: string
   readonly previousDigest?: string | undefined
@@ -18,7 +18,7 @@ interface Digests {
 
 export interface TokenVerifierOptions<R extends Digests> {
   readonly prefix: TokenPrefix
-  /** What people call it, for reasons: `API key`. */
+  /** Name for sentences: `API key`. */
   readonly noun: string
   readonly clock: Clock
   readonly revocations: OwnRevocations
@@ -27,26 +27,29 @@ export interface TokenVerifierOptions<R extends Digests> {
   readonly lookupsInFlight: number
   readonly lookupTimeout: number
   find(id: string): Promise<R | undefined>
-  /** Called only when the secret was right: may say that it expired or was revoked. */
+  /** Called only after the secret was right, so its answer may say that the record expired or was revoked. */
   judge(record: R): MaybePromise<Verification>
 }
 
 export interface TokenVerifier {
   claims(token: string): boolean
   verify(token: string): MaybePromise<Verification>
-  /** Forgets what was verified, so that a wider record takes effect; ends nothing. */
+  /** Forgets remembered verifications, so that a record with more rights takes effect. Ends nothing. */
   forget(selector: RevocationSelector): void
 }
 
-/** A token that verified, with its answer. */
+/** A verified token with its answer. */
 interface RememberedToken extends VerifiedEntry {
   readonly verification: Verification
 }
 
-/** Retries of a look-up that a revocation overtook. */
+/** Look-ups repeated because a revocation arrived during the one before. */
 const maxLookups = 3
 
-/** Verifies tokens of one kind: cache, then one store look-up for all who wait for the same answer. */
+/**
+ * Creates the verifier of one kind of token: a cache, then one store look-up shared by all callers with the
+ * same token.
+ */
 export function createTokenVerifier<R extends Digests>(options: TokenVerifierOptions<R>): TokenVerifier {
   const { prefix, noun, clock, revocations, cacheEntries, cacheAge, lookupsInFlight, lookupTimeout } = options
   const cache = createVerifiedCache<RememberedToken>(cacheEntries)
@@ -59,7 +62,8 @@ export function createTokenVerifier<R extends Digests>(options: TokenVerifierOpt
   let inFlight = 0
   const start = `${prefix}_`
 
-  // Unknown id and wrong secret are one answer: what exists is not told to who cannot prove it.
+  // An unknown id and a wrong secret get the same answer: a client without the secret must not learn which
+  // ids exist.
   const invalid: Verification = rejected('invalid_credential', `no such ${noun}`)
   const wrongLength = rejected('invalid_credential', `the ${noun} does not have the length of one`)
   const superseded = rejected('revoked_credential', `the ${noun} was replaced by a new one`)
@@ -79,7 +83,8 @@ export function createTokenVerifier<R extends Digests>(options: TokenVerifierOpt
       const answer = replaced ? withinOverlap(judged, record.previousUntil ?? 0) : judged
       if (answer.outcome !== 'authenticated') return answer
       const { principal } = answer
-      // A revocation that arrived while the store was asked wins: what was read may be older than it.
+      // A revocation that arrived during the look-up wins: the record that was read may be older than the
+      // revocation.
       if (window.since(before, principal) !== undefined) continue
       const since = clock.now()
       const until = Math.min(since + cacheAge, principal.expiresAt ?? Number.POSITIVE_INFINITY)
@@ -89,7 +94,10 @@ export function createTokenVerifier<R extends Digests>(options: TokenVerifierOpt
     return overtaken
   }
 
-  /** What the token before the last rotation is worth: as much as the new one, and only until the overlap ends. */
+  /**
+   * Answer for the token before the last rotation: the same as for the new one, but only until the overlap
+   * ends.
+   */
   function withinOverlap(answer: Verification, until: number): Verification {
     if (answer.outcome !== 'authenticated') return answer
     if (clock.now() >= until) return superseded
@@ -112,7 +120,7 @@ export function createTokenVerifier<R extends Digests>(options: TokenVerifierOpt
         forget()
         resolve(slow)
       })
-      // Whatever went wrong, it is no verdict on the credential.
+      // Any failure of the look-up is no verdict on the credential.
       const settle = (verification: Verification): void => {
         inFlight--
         timer.cancel()

@@ -2,10 +2,10 @@ import type { Clock, Timer } from '../../core/ports/clock.ts'
 import type { Logger } from '../../core/ports/logger.ts'
 import type { Touch } from '../../core/ports/stores.ts'
 
-/** Collects when records were used, so that a read never waits for a write. */
+/** Collects times of use, so that a verification never waits for a write. */
 export interface Touches {
   note(id: string, at: number): void
-  /** Writes what was collected. Never rejects: a lost use is no reason to refuse anybody. */
+  /** Writes the collected times. Never rejects: losing one must not refuse a client. */
   flush(): Promise<void>
 }
 
@@ -31,7 +31,7 @@ export function createTouches(options: {
     collected = new Map()
     try {
       for (let from = 0; from < touches.length; from += chunk) {
-        // An embedded store works in this thread: others get their turn in between.
+        // An embedded store runs in this thread: let other work run between two chunks.
         if (from > 0) await new Promise((resolve) => setImmediate(resolve))
         await write(touches.slice(from, from + chunk))
       }

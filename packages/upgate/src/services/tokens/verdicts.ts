@@ -1,7 +1,7 @@
 import type { Verification } from '../../core/contract/credential.ts'
 import { isStoreUnavailable } from '../../core/ports/stores.ts'
 
-/** A rejection, frozen: answers are shared. */
+/** Creates a rejection, frozen because answers are shared. */
 export function rejected(
   code: Extract<Verification, { outcome: 'rejected' }>['code'],
   reason: string,
@@ -9,12 +9,15 @@ export function rejected(
   return Object.freeze({ outcome: 'rejected', code, reason })
 }
 
-/** "Cannot answer", frozen. `retryAfter` in seconds. */
+/** Creates the answer "cannot answer", frozen. `retryAfter` is in seconds. */
 export function unavailable(reason: string, retryAfter?: number): Verification {
   return Object.freeze({ outcome: 'unavailable', reason, retryAfter })
 }
 
-/** What an exception of a store amounts to. One that is down says so itself; anything else is handed on to be logged. */
+/**
+ * Turns an exception of a store into an answer. `StoreUnavailable` needs no log entry; any other error is
+ * handed on as `cause` to be logged.
+ */
 export function storeFailed(error: unknown): Verification {
   const failed = { outcome: 'unavailable', reason: 'the store cannot answer', retryAfter: 5 } as const
   return isStoreUnavailable(error) ? failed : { ...failed, cause: error }
