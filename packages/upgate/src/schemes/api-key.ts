@@ -6,11 +6,14 @@ import { headerToken } from './header-token.ts'
 
 export interface ApiKeyOptions {
   readonly keys: Pick<Keys, 'verify' | 'claims' | 'revocations'>
-  /** Header of its own, or `false`. What it holds is an API key or an error. Default: `x-api-key`. */
+  /**
+   * Name of a separate header, or `false`. Its value counts as an API key or as an error. Default:
+   * `x-api-key`.
+   */
   readonly header?: string | false
-  /** Whether keys count as `Authorization: Bearer`, too, by their form. Default: true. */
+  /** Whether keys also count as `Authorization: Bearer`, recognised by their form. Default: true. */
   readonly bearer?: boolean
-  /** Keys of another system by prefix, with what verifies them: `{ mk_: (key) => ... }`. */
+  /** Keys of another system by prefix, with their verifiers: `{ mk_: (key) => ... }`. Default: none. */
   readonly foreign?: ForeignTokens
   /** Name in rules and in `explain`; principals keep the scheme `api-key`. Default: `api-key`. */
   readonly name?: string
@@ -19,9 +22,10 @@ export interface ApiKeyOptions {
 /**
  * Authenticates by API key: in `x-api-key`, as `Bearer` token, or in band.
  *
- * Principals are services named by the key's id, or the user the key acts for.
+ * The principal is a service named by the key's id, or the user that the key acts for.
  *
- * @throws TypeError for an unknown option or where no request could carry a key
+ * @param options - `keys` of the services is required
+ * @throws TypeError for an unknown option, or if no request could carry a key
  * @example
  * const gate = createGate({ schemes: [apiKey({ keys: services.keys })] })
  */

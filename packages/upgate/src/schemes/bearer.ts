@@ -2,26 +2,26 @@ import type { MaybePromise, Verification, VerifyContext } from '../core/contract
 import type { AuthRequest } from '../core/contract/request.ts'
 import { assertKnownOptions } from '../core/options/check-options.ts'
 
-/** The token after `Bearer` in `Authorization` (RFC 6750 section 2.1), or nothing. */
+/** The token after `Bearer` in `Authorization` (RFC 6750 section 2.1), or `undefined`. */
 export function bearerOf(request: AuthRequest): string | undefined {
   const header = request.headers.authorization
   if (typeof header !== 'string') return undefined
-  // The spelling of nearly all clients, without a regular expression.
+  // Nearly all clients use this spelling: no regular expression needed.
   const match = header.startsWith('Bearer ') ? header.slice(7) : /^bearer (.*)$/is.exec(header)?.[1]
   if (match === undefined) return undefined
   const token = match.charCodeAt(0) === 32 ? match.replace(/^ +/, '') : match
   return token === '' ? undefined : token
 }
 
-/** Tokens of another system, recognised by how they begin. */
+/** Verifiers of another system's tokens, by the prefix of the token. */
 export type ForeignTokens = Readonly<
   Record<string, (token: string, context: VerifyContext) => MaybePromise<Verification>>
 >
 
-/** Finds who verifies a token of another system. */
+/** Finds the verifier of another system's token. */
 export type ForeignLookup = (token: string) => ForeignTokens[string] | undefined
 
-/** Compiles prefixes. Throws a `TypeError` for one that would claim what it should not. */
+/** Compiles prefixes. Throws a `TypeError` for one that could claim Upgate's own tokens. */
 export function compileForeign(where: string, foreign: ForeignTokens | undefined): ForeignLookup {
   if (foreign !== undefined) assertKnownOptions(`${where}: \`foreign\``, foreign, Object.keys(foreign ?? {}))
   const entries = Object.entries(foreign ?? {})
@@ -39,7 +39,7 @@ export function compileForeign(where: string, foreign: ForeignTokens | undefined
   return (token) => entries.find(([prefix]) => token.startsWith(prefix))?.[1]
 }
 
-/** Checks the name of a header and gives it in lower case. */
+/** Checks the name of a header and returns it in lower case. */
 export function headerName(where: string, name: string): string {
   if (typeof name !== 'string' || !/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
     throw new TypeError(`${where}: \`header\` must be the name of a header, such as \`x-api-key\``)
@@ -51,7 +51,7 @@ export function headerName(where: string, name: string): string {
   return lower
 }
 
-/** A rejection by form. */
+/** Creates the rejection of a credential with the wrong form. */
 export function notOfThisForm(noun: string): Verification {
   return { outcome: 'rejected', code: 'invalid_credential', reason: `it does not have the form of ${noun}` }
 }

@@ -3,15 +3,16 @@ import type { MaybePromise, Verification } from '../core/contract/credential.ts'
 import type { Principal } from '../core/contract/principal.ts'
 
 /**
- * Verifies several cookies of one name, and says whose they are together.
+ * Verifies several cookies of one name, and answers for their common principal.
  *
- * Sites of a parent domain, and other programs on the same host, can put a cookie of any name beside ours. What does
- * not verify among them is left out, so that nobody is locked out by it. Those that verify have to be of one principal:
- * where they are not, nobody can say which of them the browser's user logged in with, and counting either would let a
- * stranger log people in as itself. None is removed then, because the removal would hit ours alone.
+ * Sites of a parent domain, and other programs on the same host, can set a cookie with our name. A cookie
+ * that does not verify is ignored, so that it cannot lock a user out. The cookies that verify must belong to
+ * one principal. If they do not, the server cannot tell which login the user made, and counting one of them
+ * would let an attacker log the user in to the attacker's account. None is removed then, because a removal
+ * would reach only our own cookie.
  *
  * @param values - in the order in which the browser sent them, at least two
- * @returns the last one's answer where they agree: the one for the shortest path
+ * @returns the answer for the last value if they agree: the cookie with the shortest path
  */
 export function verifyCandidates<V, P extends Principal>(
   values: readonly V[],
@@ -21,7 +22,8 @@ export function verifyCandidates<V, P extends Principal>(
     const value = values[at]
     if (value === undefined) return together(answers)
     return andThen(verify(value), (answer) => {
-      // One that cannot be judged could be anybody's: counting another would be guessing.
+      // A cookie that cannot be judged now may belong to any principal: counting another one would be a
+      // guess.
       const open = answer.outcome === 'unavailable' || answer.outcome === 'throttled'
       return open ? answer : next(at + 1, [...answers, answer])
     })

@@ -1,13 +1,14 @@
 import { readCookie } from './cookie-header.ts'
 
-/** `Cookie` headers tried for one request. */
+/** Largest number of `Cookie` headers tried for one request. */
 const maxAlternatives = 4
 
 /**
- * The `Cookie` headers that a request may have been meant to carry, where a cookie of these names came more than once:
- * each with one value of each name. Session systems read the first, which may be a stranger's.
+ * Splits a `Cookie` header in which a cookie of these names came more than once into the headers that the
+ * client may have meant: each has one value per name. Session systems read the first value, which an attacker
+ * may have set.
  *
- * @returns `undefined` where each name came once at most; nothing where there would be more than four
+ * @returns `undefined` if each name came once at most; an empty list if there would be more than four headers
  */
 export function cookieAlternatives(header: string, names: readonly string[]): readonly string[] | undefined {
   const repeated = names.filter((name) => header.indexOf(`${name}=`) !== header.lastIndexOf(`${name}=`))
@@ -28,8 +29,8 @@ export function cookieAlternatives(header: string, names: readonly string[]): re
 }
 
 /**
- * The host's own request with another `Cookie` header, or `undefined` where that could not be relied on: cookies that
- * were read already, or headers of a kind unknown here.
+ * Copies the host's own request with another `Cookie` header. `undefined` if the copy could not be relied on:
+ * its cookies were read already, or its headers are of an unknown kind.
  */
 export function withCookies<Request extends object>(native: Request, cookie: string): Request | undefined {
   const { headers, rawHeaders } = native as { headers?: Record<string, unknown>; rawHeaders?: unknown }

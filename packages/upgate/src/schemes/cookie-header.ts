@@ -2,18 +2,18 @@ const space = 32
 const semicolon = 59
 const equals = 61
 
-/** Different values of one name that are looked at: the last ones. */
+/** Largest number of different values of one name that are checked: the last ones. */
 const maxCandidates = 4
 
 /**
  * Reads one cookie from a `Cookie` header without parsing the others (RFC 6265 section 5.4).
  *
- * Only the space separates: a name behind other white space is another name, which browsers let any site set.
+ * Only the space separates: a name after other white space is another name, which browsers let any site set.
  *
- * @returns its value, the different ones where there are several, or `undefined` when it is absent or empty. Somebody
- * who may set cookies for a parent domain, or for a longer path, put others beside ours; which came first says nothing
- * about whose is whose. Of very many the last four are given: browsers send those for longer paths first, so that only
- * cookies for `Path=/`, of which there is one for each parent domain, can come behind ours.
+ * @returns its value, the different values if there are several, or `undefined` if it is absent or empty. A
+ * site that may set cookies for a parent domain, or for a longer path, can add cookies of the same name;
+ * their order does not tell which cookie is ours. Of many, the last four are returned: browsers send cookies
+ * for longer paths first, so that only cookies for `Path=/`, one per parent domain, can come after ours.
  */
 export function readCookie(header: string, name: string): string | readonly string[] | undefined {
   let value: string | undefined

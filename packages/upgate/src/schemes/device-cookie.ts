@@ -5,31 +5,35 @@ import type { IssuedDeviceCookie } from '../services/accounts/device-cookies.ts'
 import { readCookie } from './cookie-header.ts'
 
 export interface DeviceCookieOptions {
-  /** Name without `__Host-`, which is added where the cookie is secure. Default: `upgate_device`. */
+  /** Name without `__Host-`, which is added if the cookie is secure. Default: `upgate_device`. */
   readonly name?: string
-  /** As for {@link sessionCookie}: false only where browsers reach the application by `http:` on a network. Default: true. */
+  /**
+   * Whether the cookie is `Secure`, as for {@link sessionCookie}: false only if browsers reach the
+   * application by `http:` over a network. Default: true.
+   */
   readonly secure?: boolean
 }
 
-/** Where the device cookie of a login is in requests and answers. */
+/** Reads the device cookie of a login from requests, and writes it to answers. */
 export interface DeviceCookie {
   /** The whole name, prefix included. */
   readonly cookieName: string
   /**
-   * The cookie of a request, for `accounts.login` and `deviceCookies.issue`; all of them where others put some of the name
-   * beside it, at most four; `undefined` when there is none.
+   * Reads the cookie of a request, for `accounts.login` and `deviceCookies.issue`. If other cookies share its
+   * name, all of them are returned, at most four; `undefined` if there is none.
    */
   read(request: { readonly headers: HeaderRecord }): string | readonly string[] | undefined
-  /** Value of the `Set-Cookie` header that gives it to a browser. */
+  /** Returns the value of the `Set-Cookie` header that gives the cookie to a browser. */
   setCookie(issued: IssuedDeviceCookie): string
 }
 
 /**
- * Reads and writes the device cookie, by which a login knows a browser again: `__Host-`, `Secure`, `HttpOnly`,
+ * Reads and writes the device cookie, by which a login recognises a browser: `__Host-`, `Secure`, `HttpOnly`,
  * `SameSite=Strict`.
  *
- * It is no scheme: nothing is opened by it.
+ * It is not a scheme: the cookie grants no access.
  *
+ * @param options - default: a secure cookie named `__Host-upgate_device`
  * @throws TypeError for an unknown option or a name that a cookie cannot have
  * @example
  * const device = deviceCookie()
@@ -53,7 +57,7 @@ export function deviceCookie(options: DeviceCookieOptions = {}): DeviceCookie {
     )
   }
   const cookieName = secure ? `__Host-${name}` : name
-  // Strict: it is only ever needed where a form of our own is sent.
+  // Strict: only forms of our own pages need the cookie.
   const attributes = { name: cookieName, path: '/', httpOnly: true, secure, sameSite: 'strict' } as const
   return {
     cookieName,

@@ -13,11 +13,12 @@ import { notOfThisForm } from './bearer.ts'
 
 export interface DeviceKeyOptions {
   readonly pairing: Pick<Pairing, 'prove' | 'isBootstrapCode' | 'events' | 'revocations'>
-  /** Verifies a device token that is sent along with a proof: both have to be of one device. */
+  /** Verifies a device token sent along with a proof: both must belong to one device. */
   readonly devices: Pick<Devices, 'verify' | 'claims'>
   /**
-   * Schemes whose credential, sent along, lets an unknown device ask to be paired: `[sharedToken(...)]`. It does not
-   * admit the device, and adds nothing to what it is granted. Default: none.
+   * Schemes whose credential, sent along with a proof, lets an unknown device ask to be paired:
+   * `[sharedToken(...)]`. The credential does not admit the device, and adds nothing to the rights it is
+   * granted. Default: none.
    */
   readonly introducers?: readonly Scheme[]
   /** Name in rules and in `explain`; principals keep the scheme `device-key`. Default: `device-key`, of `claimSecret` `device-claim`. */
@@ -25,12 +26,13 @@ export interface DeviceKeyOptions {
 }
 
 /**
- * Authenticates devices by their Ed25519 key, over a nonce of the server's, and pairs those it does not know.
+ * Authenticates devices by their Ed25519 key, over a nonce of the server, and pairs unknown devices.
  *
- * Needs a handshake that sends the nonce: `connectFrame({ deviceKeys: true })` or `upgateHandshake({ deviceKeys: true })`.
- * An unknown device is refused with `pairing_required` and a comparison code; once approved, its next connection is
- * accepted and is given a device token. Role, scopes and name are those of the approval.
+ * Needs a handshake that sends the nonce: `connectFrame({ deviceKeys: true })` or `upgateHandshake({
+ * deviceKeys: true })`. An unknown device is refused with `pairing_required` and a comparison code. Once
+ * approved, its next connection is accepted and gets a device token. The approval sets role, scopes and name.
  *
+ * @param options - `pairing` and `devices` of the services; `introducers` is optional
  * @throws TypeError for an unknown or missing option
  * @example
  * const gate = createGate({
@@ -44,10 +46,11 @@ export function deviceKey(options: DeviceKeyOptions): Scheme {
 }
 
 /**
- * Pairs devices that have no key: they are known by the claim secret of their request until they have their token.
+ * Pairs devices that have no key: the claim secret of its request identifies a device until it has its token.
  *
- * The secret is 32 random bytes in base64url, made by the device. It is good for one pairing and one token.
+ * The device creates the secret: 32 random bytes in base64url. It is valid for one pairing and one token.
  *
+ * @param options - `pairing` and `devices` of the services; `introducers` is optional
  * @throws TypeError for an unknown or missing option
  * @example
  * const schemes = [deviceToken({ devices }), claimSecret({ pairing, devices })]
@@ -84,7 +87,7 @@ function proofScheme(
     const introducer = introducers.find((scheme) => scheme.claims?.(beside))
     const answer = introducer === undefined ? unclaimed : await introducer.verify(beside, context)
     if (answer.outcome === 'authenticated') return pairing.prove(proof, context, answer.principal)
-    // A device that is known needs nobody to introduce it; a gateway token rotated meanwhile must not shut it out.
+    // A known device needs no introducer: a gateway token that was rotated since must not shut it out.
     const alone = await pairing.prove(proof, withoutEffect(context))
     return alone.outcome === 'authenticated' ? pairing.prove(proof, context) : answer
   }
@@ -96,7 +99,7 @@ function proofScheme(
   ): Promise<Verification> {
     const byToken = await devices.verify(token)
     if (byToken.outcome !== 'authenticated') return byToken
-    // Without effect: a key that is not known must not leave a request behind.
+    // Without effect: an unknown key must not leave a request behind.
     const byProof = await pairing.prove(withoutBeside(proof), withoutEffect(context))
     if (byProof.outcome === 'unavailable' || byProof.outcome === 'throttled') return byProof
     return byProof.outcome === 'authenticated' && same(byProof.principal, byToken.principal)
@@ -123,7 +126,7 @@ function proofScheme(
 const unclaimed: Verification = Object.freeze({
   outcome: 'rejected',
   code: 'invalid_credential',
-  reason: 'what was sent along with the proof is no credential that lets a device ask',
+  reason: 'the credential sent along with the proof does not let a device ask for pairing',
 })
 const foreign: Verification = Object.freeze({
   outcome: 'rejected',

@@ -6,9 +6,9 @@ import { headerToken } from './header-token.ts'
 
 export interface DeviceTokenOptions {
   readonly devices: Pick<Devices, 'verify' | 'claims' | 'revocations'>
-  /** Header of its own besides `Authorization: Bearer`, or `false`. Default: `false`. */
+  /** Name of a separate header besides `Authorization: Bearer`, or `false`. Default: `false`. */
   readonly header?: string | false
-  /** Tokens of another system by prefix, with what verifies them: `{ mdt_: (token) => ... }`. */
+  /** Tokens of another system by prefix, with their verifiers: `{ mdt_: (token) => ... }`. Default: none. */
   readonly foreign?: ForeignTokens
   /** Name in rules and in `explain`; principals keep the scheme `device-token`. Default: `device-token`. */
   readonly name?: string
@@ -17,8 +17,10 @@ export interface DeviceTokenOptions {
 /**
  * Authenticates devices by their token: in band, or as `Bearer` token.
  *
- * Principals are devices; role, scopes and node id are those of the record, whatever the device declares.
+ * The principal is a device. Its role, scopes and node id come from its record; declarations of the device
+ * change nothing.
  *
+ * @param options - `devices` of the services is required
  * @throws TypeError for an unknown option
  * @example
  * const gate = createGate({

@@ -9,7 +9,7 @@ import {
 } from './from-request.ts'
 import { StandInResponse } from './stand-in-response.ts'
 
-/** Middleware as Express, Connect and passport know it, by its shape. */
+/** The shape of middleware for Express, Connect and passport. */
 export type NodeMiddleware<Request extends object> = (
   request: Request,
   response: never,
@@ -18,19 +18,22 @@ export type NodeMiddleware<Request extends object> = (
 
 /** Options of {@link fromMiddleware}. `name` is `middleware` by default. */
 export interface FromMiddlewareOptions extends FromRequestOptions {
-  /** Told of cookies that the middleware wanted to set: there may be no response to carry them. */
+  /** Receives the cookies that the middleware wanted to set: there may be no response to carry them. */
   readonly onSetCookie?: (cookies: readonly string[], request: object) => void
 }
 
 /**
- * Authenticates with the middleware an application has already, for requests and upgrades alike.
+ * Authenticates with the application's existing middleware, for requests and upgrades alike.
  *
- * It runs on the host's own request with a stand-in response that writes nothing. `map` then says who it was, or
- * `null` for nobody. Middleware that fails, answers by itself or does not come back counts as `unavailable`.
+ * The middleware runs on the host's own request with a stand-in response that writes nothing. `map` then
+ * returns the principal, or `null` for none. Middleware that fails, answers by itself or never calls `next`
+ * counts as `unavailable`.
  *
- * What it puts on the request is seen by `map` alone and is gone afterwards: the application's own middleware runs
- * as if there were no gate, with the response that is really written.
+ * Properties that the middleware sets on the request are visible to `map` alone and are gone afterwards: the
+ * application's own run of the middleware works as if there were no gate, with the real response.
  *
+ * @param middleware - such as `session(...)` of express-session
+ * @param map - reads the principal from the request after the middleware ran
  * @throws TypeError for an unknown option
  * @example
  * fromMiddleware(session({ secret, store }), (request) => request.session.user ?? null)
@@ -62,11 +65,12 @@ export function fromMiddleware<Request extends object>(
         try {
           if (onSetCookie !== undefined && response.cookies.length > 0) onSetCookie(response.cookies, native)
         } catch (cause) {
-          // Middleware calls this from wherever it was waiting, where nobody would catch it.
+          // Middleware calls this from any callback, where an exception would not be caught.
           resolve({ problem: '`onSetCookie` failed', cause })
           return
         }
-        // Express takes anything but nothing for an error, `'route'` and `'router'` included.
+        // Express treats every value but `undefined` and `null` as an error, `'route'` and `'router'`
+        // included.
         const failed = error !== undefined && error !== null
         resolve(failed ? { problem: 'the middleware failed', cause: error } : undefined)
       }
@@ -77,9 +81,9 @@ export function fromMiddleware<Request extends object>(
   }
 
   async function look(native: Request): Promise<Found> {
-    // A shadow of the request, new each time: a session that was left on it would be taken for the one that counts
-    // when a revocation makes the verification start again, and by the application's own middleware, which could then
-    // never save it.
+    // A new shadow of the request each time. A session left on the request would count as current when a
+    // revocation restarts the verification. The application's own middleware would take it over too, and
+    // could never save it.
     const request = Object.create(native) as Request
     const problem = await run(request, native)
     if (problem !== undefined) return problem

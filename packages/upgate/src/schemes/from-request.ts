@@ -19,14 +19,20 @@ import { verifyCandidates } from './candidates.ts'
 import { cookieAlternatives, withCookies } from './cookie-alternatives.ts'
 import { readCookie } from './cookie-header.ts'
 
-/** Who was found by a session system of the application's own. A property that is `undefined` counts as absent. */
+/**
+ * A principal that the application's own session system found. A property that is `undefined` counts as
+ * absent.
+ */
 export interface MappedPrincipal {
   /** Default: `user`. */
   readonly kind?: PrincipalKind | undefined
   readonly id: string
   readonly scopes?: readonly string[] | undefined
   readonly roles?: readonly string[] | undefined
-  /** What revocation by session acts on. It is logged: a public id or a digest, never what the cookie holds. */
+  /**
+   * Name by which revocations select the session. It is logged: use a public id or a digest, never the
+   * cookie's value.
+   */
   readonly sessionId?: string | undefined
   /** Milliseconds since the epoch. */
   readonly expiresAt?: number | undefined
@@ -37,19 +43,20 @@ export interface MappedPrincipal {
 export interface FromRequestOptions {
   /** Default: `request`. */
   readonly name?: string
-  /** Whether it goes by cookies. Say `false` only for what reads a header alone. Default: true. */
+  /** Whether the function reads cookies. Set it to `false` only if it reads a header alone. Default: true. */
   readonly ambient?: boolean
   /**
-   * Names of its cookies: requests without any of them are not asked about, and one that came twice (a site of a parent
-   * domain can put another beside it) is tried value by value. Default: any cookie may be its, and the first counts.
+   * Names of the cookies. Requests without any of them are not looked up. If one comes twice (a site of a
+   * parent domain can add another), its values are tried one by one. Default: any cookie may count, and the
+   * first value of a name is used.
    */
   readonly cookie?: string | readonly string[]
-  /** Header that is read where it is not ambient. Default: `authorization`. */
+  /** Header that is read if `ambient` is false. Default: `authorization`. */
   readonly header?: string
-  /** Milliseconds until an answer that does not come counts as `unavailable`. Default: 10,000. */
+  /** Milliseconds after which a missing answer counts as `unavailable`. Default: 10,000. */
   readonly timeout?: number
   readonly clock?: Clock
-  /** The revocations that end its principals. */
+  /** Revocations that end the principals of this scheme. Default: none. */
   readonly revocations?: RevocationFeed
 }
 
@@ -65,11 +72,12 @@ export const fromRequestOptions: readonly string[] = optionsOf<FromRequestOption
 ])
 
 /**
- * Authenticates with the sessions an application has already, for requests and upgrades alike: `find` is given the
- * host's own request and says who it is from, or `null` for nobody.
+ * Authenticates with the application's existing sessions, for requests and upgrades alike: `find` gets the
+ * host's own request and returns its principal, or `null` for none.
  *
- * Throwing and not answering in time are 503, never 401: let errors of your session store through.
+ * Throwing and not answering in time are 503, never 401: do not catch errors of your session store.
  *
+ * @param find - looks a request's principal up
  * @throws TypeError for an unknown option
  * @example
  * fromRequest(async ({ headers }) => {
@@ -97,13 +105,13 @@ export function fromRequest<Request extends object = IncomingMessage>(
   return requestScheme('fromRequest', look, { name: 'request', ...options })
 }
 
-/** Somebody, nobody, or why that cannot be said. */
+/** A principal, none, or the problem that prevented an answer. */
 export type Found =
   | { readonly mapped: MappedPrincipal | null | undefined; readonly problem?: undefined }
-  /** `cause` is what was thrown, where something was, `undefined` included. */
+  /** `cause` is the error that was thrown, if any, `undefined` included. */
   | { readonly problem: string; readonly cause?: unknown }
 
-/** The scheme around a function that looks for somebody in a request, and that does not reject. */
+/** Creates the scheme around a function that looks a principal up in a request and never rejects. */
 export function requestScheme<Request extends object>(
   where: string,
   look: (request: Request) => Promise<Found>,
@@ -117,7 +125,9 @@ export function requestScheme<Request extends object>(
     throw new TypeError(`${where}: \`timeout\` must be 1 to 600,000 milliseconds`)
   }
   if (ambient && options.header !== undefined) {
-    throw new TypeError(`${where}: \`header\` is for what is not ambient; say \`ambient: false\``)
+    throw new TypeError(
+      `${where}: \`header\` is read only by a scheme that is not ambient; say \`ambient: false\``,
+    )
   }
   const cookies = cookieNames(where, ambient, options.cookie)
   const location = ambient ? 'cookie' : explicitHeader(where, options.header)
@@ -139,7 +149,7 @@ export function requestScheme<Request extends object>(
       return { outcome: 'unavailable', reason, ...thrown }
     }
     if (found.mapped === null || found.mapped === undefined) {
-      return { outcome: 'rejected', code: 'invalid_credential', reason: 'nobody was found' }
+      return { outcome: 'rejected', code: 'invalid_credential', reason: 'no principal was found' }
     }
     return principalOf(found.mapped, name)
   }
@@ -158,7 +168,7 @@ export function requestScheme<Request extends object>(
     },
     async verify(credential): Promise<Verification> {
       if (credential.type !== 'opaque' || credential.source !== 'middleware' || credential.name !== name) {
-        return notOfThisForm('what is read of a request')
+        return notOfThisForm('a credential read from a request')
       }
       const request = credential.value as AuthRequest
       const native = request.native as Request | undefined
@@ -192,7 +202,7 @@ function cookieNames(
   const sound = names.every((name) => typeof name === 'string' && /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name))
   if (!ambient || names.length === 0 || !sound) {
     throw new TypeError(
-      `${where}: \`cookie\` must be the name of a cookie, or several; it is for what is ambient`,
+      `${where}: \`cookie\` must be the name of a cookie, or several; only an ambient scheme reads cookies`,
     )
   }
   return names as readonly string[]
@@ -205,19 +215,19 @@ function explicitHeader(where: string, header = 'authorization'): string {
 
 function principalOf(mapped: MappedPrincipal, scheme: string): Verification {
   const { kind = 'user', id, scopes = [], roles = [], attributes = {}, ...rest } = mapped
-  // An id that is no id would let revocation and logs take two people for one.
+  // An invalid id would let revocations and logs take two people for one.
   if (typeof id !== 'string' || id === '') {
     return { outcome: 'unavailable', reason: 'the mapping from request to principal gave no id' }
   }
   const { sessionId, expiresAt, displayName } = rest
-  // A number, say, would be equal to nothing that a revocation can name.
+  // A number, for example, would never equal the id that a revocation names.
   if (sessionId !== undefined && (typeof sessionId !== 'string' || sessionId === '')) {
     return {
       outcome: 'unavailable',
       reason: 'the mapping from request to principal gave no proper `sessionId`',
     }
   }
-  // A date that could not be read must not become a session without end.
+  // An unreadable date must not create a session without end.
   if (expiresAt !== undefined && (typeof expiresAt !== 'number' || Number.isNaN(expiresAt))) {
     return {
       outcome: 'unavailable',

@@ -14,11 +14,11 @@ import { bearerOf, compileForeign, type ForeignTokens, headerName, notOfThisForm
 export interface HeaderTokenOptions {
   readonly where: string
   readonly name: string
-  /** What the service's principals carry as `scheme`. */
+  /** Value of `scheme` in the service's principals. */
   readonly principalScheme: string
-  /** The kinds of the service's principals. */
+  /** Kinds of the service's principals. */
   readonly yields: readonly PrincipalKind[]
-  /** `an API key`, for reasons. */
+  /** Name for sentences: `an API key`. */
   readonly noun: string
   readonly hint: NonNullable<TokenCredential['hint']>
   readonly header: string | false
@@ -31,7 +31,10 @@ export interface HeaderTokenOptions {
   }
 }
 
-/** What API keys and device tokens have in common: a header of their own, `Bearer`, or a field in band. */
+/**
+ * Creates the scheme behind API keys and device tokens: a token in a separate header, as `Bearer`, or in a
+ * field in band.
+ */
 export function headerToken(options: HeaderTokenOptions): Scheme {
   const { where, name, noun, hint, bearer, service } = options
   const header = options.header === false ? undefined : headerName(where, options.header)
@@ -43,7 +46,7 @@ export function headerToken(options: HeaderTokenOptions): Scheme {
 
   function extract(request: AuthRequest): Extraction | undefined {
     if (header !== undefined) {
-      // Whatever stands in this header is meant for this scheme, well-formed or not.
+      // Any value of this header is meant for this scheme, also a malformed one.
       const value = request.headers[header]
       if (typeof value === 'string' && value !== '') return found(value, header)
     }

@@ -5,15 +5,18 @@ import { notOfThisForm } from './bearer.ts'
 
 export interface PasswordOptions {
   readonly accounts: Pick<Accounts, 'login' | 'revocations'>
-  /** Email of the account meant where a protocol sends a password alone. Default: such passwords are refused. */
+  /** Email of the account for protocols that send a password alone. Default: such passwords are refused. */
   readonly account?: string
   /** Name in rules and in `explain`; principals keep the scheme `password`. Default: `password`. */
   readonly name?: string
 }
 
-/** The scheme, with what a login page calls. */
+/** The scheme, with the function that a login page calls. */
 export interface PasswordScheme extends Scheme {
-  /** Says whose a password is; see `Accounts.login` for lockout and bounds. Never rejects. */
+  /**
+   * Verifies a password and answers with its principal; see `Accounts.login` for lockout and bounds. Never
+   * rejects.
+   */
   login(email: string, password: string, context?: LoginContext): Promise<LoginAnswer>
 }
 
@@ -22,6 +25,8 @@ export interface PasswordScheme extends Scheme {
  *
  * Both ways share one count of failures, and one bound on the hashes in flight.
  *
+ * @param options - `accounts` of the services is required
+ * @returns the scheme, with the function that a login page calls
  * @throws TypeError for an unknown option
  * @example
  * const login = password({ accounts: services.accounts })

@@ -26,42 +26,49 @@ export interface SessionCookieOptions {
     verify(token: string): MaybePromise<Verification>
     readonly revocations?: RevocationFeed
   }
-  /** The cookie's name without `__Host-`, which is added where the cookie is secure. Default: `upgate_session`. */
+  /** The cookie's name without `__Host-`, which is added if the cookie is secure. Default: `upgate_session`. */
   readonly cookieName?: string
   /**
-   * Name in rules and in `explain`; principals keep the scheme `session`. Needs `cookieName` beside it, because `name`
-   * alone meant the cookie before. Default: `session`.
+   * Name in rules and in `explain`; principals keep the scheme `session`. Give `cookieName` as well, because
+   * `name` alone named the cookie before. Default: `session`.
    */
   readonly name?: string
   /**
-   * False only where browsers reach the application by `http:` on a network: the cookie can then be read and
-   * replaced on the way. {@link cookieMayBeSecure} says it for a URL. Default: true.
+   * Whether the cookie is `Secure`. Set it to false only if browsers reach the application by `http:` over a
+   * network: the cookie can then be read and replaced on its way. {@link cookieMayBeSecure} answers this for
+   * a URL. Default: true.
    */
   readonly secure?: boolean
-  /** `strict` also keeps links on other sites from arriving logged in. Default: `lax`. */
+  /** `strict` also makes visits from links on other sites arrive without a login. Default: `lax`. */
   readonly sameSite?: 'lax' | 'strict'
-  /** Told when the cookie is not secure. */
+  /** Gets a warning when the cookie is not secure. */
   readonly logger?: Logger
 }
 
-/** The scheme, with what a login and a logout write. */
+/** The scheme, with the headers that a login and a logout write. */
 export interface SessionCookieScheme extends Scheme {
   /** The whole name, prefix included. */
   readonly cookieName: string
-  /** The token of a request, or several, unverified; for `sessions.create` of a login, where it ends that session. */
+  /**
+   * Reads the token of a request, or several tokens, unverified. Pass the result to `sessions.create` as
+   * `replaces`, so that a login ends the former session.
+   */
   read(request: { readonly headers: HeaderRecord }): string | readonly string[] | undefined
-  /** Value of the `Set-Cookie` header that begins a session in a browser. */
+  /** Returns the value of the `Set-Cookie` header that begins a session in a browser. */
   setCookie(issued: IssuedSession): string
-  /** Value of the `Set-Cookie` header that removes it. */
+  /** Returns the value of the `Set-Cookie` header that removes the cookie. */
   removeCookie(): string
 }
 
 /**
  * Authenticates browsers by a session cookie: `__Host-`, `Secure`, `HttpOnly`, `SameSite`.
  *
- * It is ambient: it counts only from an allowed Origin. Where a site of a parent domain put others of its name beside it,
- * which it cannot with `__Host-`, the one that verifies counts, and none where they are of different principals.
+ * The cookie is ambient: it counts only from an allowed Origin. A site of a parent domain can add cookies of
+ * the same name unless the name begins with `__Host-`. Of several cookies the one that verifies counts, and
+ * none if they verify for different principals.
  *
+ * @param options - `sessions` of the services is required
+ * @returns the scheme, with functions that write and read its cookie
  * @throws TypeError for an unknown option, a name that a cookie cannot have, or `name` without `cookieName`
  * @example
  * const cookie = sessionCookie({ sessions: services.sessions })
@@ -102,7 +109,7 @@ export function sessionCookie(options: SessionCookieOptions): SessionCookieSchem
   }
   if (!secure) {
     logger?.warn(
-      'The session cookie is sent without TLS: whoever is on the network can read and replace it.',
+      'The session cookie is sent without TLS: an attacker on the network can read and replace it.',
       {
         remedy: 'Serve the application over https: and leave out `secure: false`.',
       },
@@ -149,7 +156,7 @@ export function sessionCookie(options: SessionCookieOptions): SessionCookieSchem
   }
 }
 
-/** The cookie, sent with different values. */
+/** The session cookie, sent with different values. */
 interface SeveralSessions extends TokenCredential {
   readonly values: readonly string[]
 }
@@ -161,9 +168,10 @@ function several(values: readonly string[]): SeveralSessions {
 /**
  * Whether browsers keep a `Secure` cookie of this URL: `https:`, or `http:` on the same machine.
  *
- * Safari alone does not on the same machine: use `https:` or another browser there.
+ * Safari does not keep one for `http:` on the same machine: use `https:` or another browser there.
  *
- * @throws TypeError for what is no absolute URL
+ * @param publicUrl - the URL under which browsers reach the application
+ * @throws TypeError for a text that is not an absolute URL
  */
 export function cookieMayBeSecure(publicUrl: string): boolean {
   if (typeof publicUrl !== 'string' || !URL.canParse(publicUrl)) {

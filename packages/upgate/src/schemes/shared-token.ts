@@ -24,13 +24,13 @@ import { bearerOf, headerName, notOfThisForm } from './bearer.ts'
 
 export interface SharedTokenOptions {
   /**
-   * The secret, several of them while one is being rotated, or a function asked at every verification, so that
-   * rotation needs no restart. 16 characters at least. Exactly one of `token` and `verify` is given.
+   * The secret, several secrets during a rotation, or a function that is called at every verification, so
+   * that a rotation needs no restart. 16 characters at least. Give exactly one of `token` and `verify`.
    */
   readonly token?: string | readonly string[] | (() => MaybePromise<string | readonly string[]>)
-  /** Says whether a token is right, where only its hash is known. */
+  /** Decides whether a token is right, for applications that know only its hash. */
   readonly verify?: (token: string, context: VerifyContext) => MaybePromise<boolean>
-  /** Whom the token stands for. What a client declares does not add to it. */
+  /** Principal that the token stands for. Declarations of a client add nothing to it. */
   readonly principal: {
     readonly kind: PrincipalKind
     readonly id: string
@@ -39,9 +39,9 @@ export interface SharedTokenOptions {
   }
   /** Default: `shared-token`. */
   readonly name?: string
-  /** Claims only tokens that begin so. Default: all but those of Upgate's own form. */
+  /** Claims only tokens with this prefix. Default: all tokens but those of Upgate's own form. */
   readonly prefix?: string
-  /** Header of its own besides `Authorization: Bearer`. */
+  /** Additional header for the token, besides `Authorization: Bearer`. Default: none. */
   readonly header?: string
 }
 
@@ -54,11 +54,12 @@ const wrong: Verification = Object.freeze({
 })
 
 /**
- * Authenticates by one secret that several clients know: an existing gateway token.
+ * Authenticates by one secret that several clients share: an existing gateway token.
  *
- * Such a token has no form of its own, so this scheme belongs behind those that recognise theirs. Live sockets
- * stay open when the token is rotated: close them by the principal's id.
+ * Such a token has no form by which it could be recognised, so put this scheme after those that recognise
+ * their tokens. Live sockets stay open when the token is rotated: close them by the principal's id.
  *
+ * @param options - `principal`, and one of `token` and `verify`, are required
  * @throws TypeError for an unset, empty or short secret, or an unknown option
  * @example
  * sharedToken({ token: () => readToken(), principal: { kind: 'service', id: 'ci', scopes: ['operator.read'] } })
@@ -126,7 +127,7 @@ type Matcher = (token: string, context: VerifyContext) => MaybePromise<boolean |
 function matcherOf(token: SharedTokenOptions['token'], verify: SharedTokenOptions['verify']): Matcher {
   if ((token === undefined) === (verify === undefined)) {
     throw new TypeError(
-      'sharedToken: give exactly one of `token` and `verify`; an unset secret would admit nobody',
+      'sharedToken: give exactly one of `token` and `verify`; an unset secret would refuse every client',
     )
   }
   if (verify !== undefined) return (presented, context) => verify(presented, context)
@@ -151,7 +152,7 @@ function digestsOf(secrets: string | readonly string[] | undefined): readonly Bu
   return list.map((secret: string) => Buffer.from(sha256(secret)))
 }
 
-/** Compares with every one of them: which of several matched must not be heard in the time. */
+/** Compares with all of them: the time must not reveal which one matched. */
 function matchesAny(presented: string, digests: readonly Buffer[]): boolean {
   const digest = Buffer.from(sha256(presented))
   let matched = false

@@ -3,9 +3,10 @@ import { EventEmitter } from 'node:events'
 type HeaderValue = number | string | readonly string[]
 
 /**
- * What middleware is given for a response where there is none to write, or none it may write.
+ * Stands in for the response that middleware expects, during a verification that must not write one.
  *
- * Keeps headers in memory and swallows the rest. `answered` resolves the moment the middleware tries to answer.
+ * Keeps headers in memory and discards everything else. `answered` resolves as soon as the middleware tries
+ * to answer.
  */
 export class StandInResponse extends EventEmitter {
   statusCode = 200
@@ -84,7 +85,7 @@ export class StandInResponse extends EventEmitter {
     this.#answer()
   }
 
-  // Express's names for the same.
+  // Express's names for the same functions.
   set(name: string, value: HeaderValue): this {
     return this.setHeader(name, value)
   }

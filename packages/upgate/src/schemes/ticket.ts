@@ -8,25 +8,31 @@ import { notOfThisForm } from './bearer.ts'
 export interface TicketSchemeOptions {
   readonly tickets: Pick<Tickets, 'verify' | 'claims' | 'revocations'>
   /**
-   * Name of a query parameter that may carry the ticket. URLs end up in the logs of proxies: a ticket is used up by
-   * then, but leave this out where clients can send a frame or a subprotocol. Default: `false`.
+   * Name of a query parameter that may carry the ticket. Proxies write URLs to their logs. The ticket is used
+   * up by then, but leave this out if the clients can send a frame or a subprotocol. Default: `false`.
    */
   readonly query?: string | false
   /** Name in rules and in `explain`; principals keep the scheme they had. Default: `ticket`. */
   readonly name?: string
 }
 
-/** As Kubernetes' API server reads bearer tokens from browsers: base64url without padding, as a subprotocol. */
+/**
+ * The form in which Kubernetes' API server reads bearer tokens from browsers: base64url without padding, as a
+ * subprotocol.
+ */
 const prefix = 'base64url.bearer.authorization.k8s.io.'
 
 /**
  * Authenticates WebSockets by a ticket that an authenticated request fetched before.
  *
- * The ticket comes in the first frame, or as the subprotocol `base64url.bearer.authorization.k8s.io.<base64url of the
- * ticket>`, exactly one and beside at least one real subprotocol, or in the query if asked for. Principals are whom
- * the ticket was made for, their scheme included: a rule with `schemes` has to name that one, too, and where several
- * schemes of the gate are of that type, all of them.
+ * The ticket comes in the first frame, or as the subprotocol
+ * `base64url.bearer.authorization.k8s.io.<base64url of the ticket>`, or in the query if `query` is set. As a
+ * subprotocol it may come only once, and the client has to offer at least one real subprotocol as well.
  *
+ * The principal is the one that fetched the ticket, including its scheme: a rule with `schemes` has to name
+ * that scheme too. If several schemes of the gate are of that type, the rule has to name all of them.
+ *
+ * @param options - `tickets` of the services; `query` is optional
  * @throws TypeError for an unknown option
  * @example
  * const gate = createGate({
@@ -51,11 +57,11 @@ export function ticket(options: TicketSchemeOptions): Scheme {
     if (typeof header !== 'string' || !header.includes(prefix)) return undefined
     const offered = header.split(',').map((name) => name.trim())
     const carried = offered.flatMap((name) => (name.startsWith(prefix) ? [decode(name)] : []))
-    // Another system's token in Kubernetes' own form is not ours to judge.
+    // Leave another system's token in Kubernetes' form to that system.
     if (!carried.some((token) => token !== undefined && tickets.claims(token))) return undefined
     const names = offered.filter((name) => !name.startsWith(prefix) && name !== '')
     const one = carried.length === 1 && names.length > 0 ? carried[0] : undefined
-    // Malformed, and claimed nevertheless: it must not count as nothing at all.
+    // Claim a malformed offer too: it must not count as no credential.
     return found(one ?? '', 'subprotocol', 'sec-websocket-protocol')
   }
 

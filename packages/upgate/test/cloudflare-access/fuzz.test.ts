@@ -230,7 +230,7 @@ const knownReasons = [
   'email is not a string',
   'sub is not a string',
   'common_name is not a string',
-  'nobody here is known as this service',
+  'no account here belongs to this service',
   'the header is not base64url of a JSON object',
   'the payload is not base64url of a JSON object',
   'the signature is not base64url',

@@ -26,7 +26,7 @@ describe('8. who it is', () => {
     expect(await acme.verify(acme.service())).toEqual({
       outcome: 'rejected',
       code: 'unknown_identity',
-      reason: 'nobody here is known as this service',
+      reason: 'no account here belongs to this service',
     })
     expect(wordOf(await acme.verify(acme.service({ common_name: '__proto__' })))).toBe('unknown_identity')
     expect(wordOf(await acme.verify(acme.service({ common_name: 'constructor' })))).toBe('unknown_identity')

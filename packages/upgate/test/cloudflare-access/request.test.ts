@@ -181,7 +181,7 @@ describe('9. header, cookie, email', () => {
     expect(await ask('root@example.com')).toMatchObject({
       outcome: 'rejected',
       code: 'invalid_credential',
-      reason: 'the email header names somebody else than the token',
+      reason: 'the email header names another person than the token',
     })
     expect(wordOf(await ask(['ada@example.com', 'root@example.com']))).toBe('invalid_credential')
     expect(wordOf(await ask('ada@example.com', acme.service())), 'a service has none').toBe(

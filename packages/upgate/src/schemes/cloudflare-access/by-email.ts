@@ -6,7 +6,7 @@ import type { Identify } from './types.ts'
 /** An account as {@link byEmail} needs it. */
 export interface DirectoryAccount {
   readonly id: string
-  /** Where present it is compared again with the verified address. */
+  /** If present, it is compared again with the verified address. */
   readonly email?: string | undefined
   readonly scopes: readonly string[]
   readonly roles: readonly string[]
@@ -17,17 +17,20 @@ export interface DirectoryAccount {
   readonly notBefore?: number | undefined
 }
 
-/** Where accounts are looked up: `services.accounts`, or anything with this one method. */
+/** Directory of accounts: `services.accounts`, or any object with this one method. */
 export interface AccountDirectory {
   byEmail(email: string): MaybePromise<DirectoryAccount | null | undefined>
 }
 
 /**
- * Maps people to the existing account with their email address, for `identify`; nobody is created.
+ * Creates an `identify` that maps people to the existing account with their email address. It creates no
+ * account.
  *
- * Letters A to Z compare without case; anything else must be the same, character by character. Service tokens are
- * nobody here: give them `services`.
+ * Letters A to Z compare without case; all other characters must be the same. Service tokens have no account
+ * here: list them in `services`.
  *
+ * @param accounts - `services.accounts`, or an object with its method `byEmail`
+ * @throws TypeError if `accounts` has no method `byEmail`
  * @example
  * cloudflareAccess({ team: 'acme', audience: [aud], identify: byEmail(services.accounts), revocations: services.revocations })
  */
@@ -40,7 +43,8 @@ export function byEmail(accounts: AccountDirectory): Identify {
     const email = lowerAscii(identity.email)
     return andThen(accounts.byEmail(email), (account) => {
       if (account === null || account === undefined) return null
-      // A directory may fold characters (a Kelvin sign becomes k): that would be somebody else's account.
+      // A directory may fold characters (a Kelvin sign becomes k): the result would be another person's
+      // account.
       if (account.email !== undefined && lowerAscii(account.email) !== email) return null
       return {
         id: account.id,

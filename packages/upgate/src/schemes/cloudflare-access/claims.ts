@@ -1,6 +1,6 @@
 import type { AccessIdentity } from './types.ts'
 
-/** What tokens must say. */
+/** Claims that tokens must have. */
 export interface Expectations {
   readonly issuer: string
   readonly audience: ReadonlySet<string>
@@ -11,14 +11,15 @@ export interface Expectations {
 type Claims = Readonly<Record<string, unknown>>
 
 /**
- * Says what is wrong with claims, whatever the time; `undefined` = nothing.
+ * Finds a fault in the claims, apart from their times; `undefined` = none.
  *
- * Runs before the signature is verified, so that tokens of other teams and applications cost neither a signature
- * nor a fetch, and again after it, on the claims that jose returned.
+ * Runs before the signature is verified, so that tokens of other teams and applications cost neither a
+ * signature nor a fetch. Runs again after it, on the claims that jose returned.
  */
 export function faultOf(claims: Claims, expected: Expectations): string | undefined {
   if (claims.iss !== expected.issuer) return 'iss is not the configured issuer'
-  // Sessions of the team domain (`org`), redirect hints (`meta`) and discovery (`match`) bear valid signatures, too.
+  // Sessions of the team domain (`org`), redirect hints (`meta`) and discovery (`match`) have valid
+  // signatures too.
   if (claims.type !== 'app') return 'type is not app'
   if (!namesUs(claims.aud, expected.audience)) return 'aud does not name a configured application'
   if (!isSeconds(claims.exp)) return 'exp is missing or not a whole number of seconds'
@@ -27,22 +28,22 @@ export function faultOf(claims: Claims, expected: Expectations): string | undefi
   return undefined
 }
 
-/** Whether a token has expired; to be called with claims that {@link faultOf} passed. */
+/** Whether a token has expired. Call it with claims that {@link faultOf} passed. */
 export function hasExpired(claims: Claims, expected: Expectations, now: number): boolean {
   return now >= (claims.exp as number) * 1_000 + expected.clockTolerance
 }
 
-/** Whether a token says that it was issued later than now, which jose lets pass; as {@link hasExpired}. */
+/** Whether a token claims to be issued in the future, which jose accepts. Call it as {@link hasExpired}. */
 export function isFromFuture(claims: Claims, expected: Expectations, now: number): boolean {
   const iat = claims.iat as number | undefined
   return iat !== undefined && Math.floor(now / 1_000) * 1_000 + expected.clockTolerance < iat * 1_000
 }
 
 /**
- * Reads who the token is about, or says why it is about nobody.
+ * Reads the identity in a token, or returns the reason why it has none.
  *
- * A person has `email` and `sub`, a service token `common_name` and an empty `sub`; a token that is both or neither
- * is of no kind known, and guessing would let one pass for the other.
+ * A person has `email` and `sub`, a service token has `common_name` and an empty `sub`. A token with both or
+ * neither is of no known kind, and a guess could confuse a service with a person.
  */
 export function identityOf(claims: Claims): AccessIdentity | string {
   const { email, common_name: commonName, sub } = claims
@@ -62,7 +63,7 @@ export function identityOf(claims: Claims): AccessIdentity | string {
   return 'neither email nor common_name'
 }
 
-/** What tells two identities apart, for tokens that are only compared. */
+/** A key that distinguishes two identities, for tokens that are only compared. */
 export function subjectKey(claims: Claims): string {
   return JSON.stringify([claims.sub ?? '', claims.common_name ?? '', lowerAscii(claims.email ?? '')])
 }
@@ -70,14 +71,15 @@ export function subjectKey(claims: Claims): string {
 /**
  * Lower-cases the letters A to Z only.
  *
- * `toLowerCase` maps characters such as U+212A (Kelvin sign) to ASCII letters: two addresses would become one.
+ * `toLowerCase` maps characters such as U+212A (Kelvin sign) to ASCII letters, which would make two addresses
+ * equal.
  */
 export function lowerAscii(value: unknown): string {
   return String(value).replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
 }
 
 function namesUs(aud: unknown, ours: ReadonlySet<string>): boolean {
-  // A string is compared as a whole: `includes` on it would find our tag inside a longer one.
+  // Compare a string as a whole: `includes` would find our tag inside a longer one.
   if (typeof aud === 'string') return ours.has(aud)
   if (!Array.isArray(aud)) return false
   let found = false
@@ -92,7 +94,7 @@ function isSeconds(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) > 0 && (value as number) < 8.64e12
 }
 
-/** Freezes a value of JSON and all within: it is shared between requests by the cache. */
+/** Freezes a JSON value and everything inside: the cache shares it between requests. */
 export function deepFreeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value)

@@ -1,21 +1,22 @@
 import { decodeProtectedHeader } from 'jose/decode/protected_header'
 import { decodeJwt } from 'jose/jwt/decode'
 
-/** Longest token looked at, in characters. Access issues 1 to 2 KB, more with OIDC claims. */
+/** Longest token that is read, in characters. Access issues 1 to 2 KB, more with OIDC claims. */
 export const maxTokenLength = 32_768
 
-/** A token as it reads, not believed: until its signature is verified, its contents may only refuse. */
+/** A token that was read but not verified: until its signature is verified, its contents may only refuse. */
 export interface UnverifiedToken {
   readonly kid: string
   readonly payload: Readonly<Record<string, unknown>>
 }
 
 /**
- * Reads a compact JWS (RFC 7515 section 7.1), or says why Access cannot have issued it.
+ * Reads a compact JWS (RFC 7515 section 7.1), or returns the reason why Access cannot have issued it.
  *
- * Refuses before jose verifies, and more than jose does: one spelling of every octet, one algorithm, and no header
- * field that could choose a key or an algorithm. A second spelling of a valid token (padding, white space, other
- * trailing bits) would verify as well, and one token would fill the cache under many keys.
+ * Runs before jose verifies, and refuses more than jose does: it accepts one spelling of every octet, one
+ * algorithm, and no header field that could choose a key or an algorithm. A second spelling of a valid token
+ * (padding, white space, other trailing bits) would verify as well, and one token would fill the cache under
+ * many keys.
  */
 export function parseToken(token: string): UnverifiedToken | string {
   if (token.length > maxTokenLength) return 'the token is longer than 32 KiB'
@@ -27,7 +28,8 @@ export function parseToken(token: string): UnverifiedToken | string {
   const header = isCanonical(token.slice(0, first)) ? read(decodeProtectedHeader, token) : undefined
   if (header === undefined) return 'the header is not base64url of a JSON object'
   if (header.alg !== 'RS256') return 'the algorithm is not RS256'
-  // RFC 7515 section 4.1.11: an extension that is not understood refuses. `jwk`, `jku`, `x5u`, `x5c` are never read.
+  // RFC 7515 section 4.1.11: refuse an extension that is not understood. `jwk`, `jku`, `x5u`, `x5c` are never
+  // read.
   if (Object.hasOwn(header, 'crit')) return 'the header demands an extension (crit)'
   if (Object.hasOwn(header, 'b64')) return 'the header asks for an unencoded payload (b64)'
   const typ = header.typ
@@ -43,8 +45,8 @@ export function parseToken(token: string): UnverifiedToken | string {
 }
 
 /**
- * Whether a text is the one base64url spelling of its octets (RFC 4648 sections 3.5 and 5): the alphabet, no padding,
- * and nothing in the bits that the last character does not use.
+ * Whether a text is the only canonical base64url spelling of its octets (RFC 4648 sections 3.5 and 5): the
+ * alphabet, no padding, and zeros in the unused bits of the last character.
  */
 function isCanonical(part: string): boolean {
   if (!/^[\w-]+$/.test(part)) return false

@@ -1,24 +1,27 @@
 import type { Extraction, TokenCredential } from '../../core/contract/credential.ts'
 import type { AuthRequest } from '../../core/contract/request.ts'
 
-/** The header Access puts the assertion into. */
+/** The header in which Access sends the assertion. */
 export const assertionHeader = 'cf-access-jwt-assertion'
 /** The cookie that browsers send as well; not guaranteed. */
 export const assertionCookie = 'CF_Authorization'
 const emailHeader = 'cf-access-authenticated-user-email'
 
-/** A token as found, with what it must not contradict. */
+/** A token of a request, with other fields of the request that it must not contradict. */
 export interface AccessCredential extends TokenCredential {
-  /** Values of the cookie that differ from the token: beside the header they refuse only if they verify. */
+  /**
+   * Values of the cookie that differ from the header's token. Next to a header they refuse only if they
+   * verify.
+   */
   readonly cookies?: readonly string[]
-  /** The unsigned email header: compared, never believed. */
+  /** The unsigned email header: compared, never trusted. */
   readonly emailHeader?: string | undefined
 }
 
 /**
- * Finds the assertion: the header if there is one, however malformed, else the cookie.
+ * Finds the assertion: in the header if there is one, however malformed, otherwise in the cookie.
  *
- * An invalid header is final: falling back to the cookie would let a request say two things at once.
+ * An invalid header is final: falling back to the cookie would let a request make two different claims.
  */
 export function extractAssertion(request: AuthRequest): Extraction | undefined {
   const { headers } = request
@@ -62,14 +65,17 @@ function others(cookies: readonly string[], value: string): readonly string[] | 
   return different.length === 0 ? undefined : different
 }
 
-/** A header's value; one sent more than once in the joined form, which is no token and nobody's address. */
+/** A header's value. A header sent more than once is joined; the result is neither a token nor an address. */
 function joined(header: string | readonly string[] | undefined): string | undefined {
   return typeof header === 'object' ? header.join(', ') : header
 }
 
 const prefix = `${assertionCookie}=`
 
-/** Non-empty values of the cookie; only SP and HTAB count as white space, or other names could pass for it. */
+/**
+ * Non-empty values of the cookie. Only SP and HTAB count as white space; otherwise other names could pass for
+ * it.
+ */
 function cookieValues(header: string | readonly string[] | undefined): readonly string[] | undefined {
   const text = typeof header === 'object' ? header.join('; ') : header
   if (text === undefined) return undefined

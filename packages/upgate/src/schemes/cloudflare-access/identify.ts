@@ -8,8 +8,8 @@ import { type Refusal, rejected, unavailable } from './refusal.ts'
 import type { AccessIdentity, AccessPrincipal, IdentifiedPrincipal } from './types.ts'
 
 /**
- * Maps the identity of a verified token to a principal, or says why it has none. Throws, or rejects, what `identify`
- * and `notBefore` throw.
+ * Maps the identity of a verified token to a principal, or refuses it. Throws, or rejects with, the errors of
+ * `identify` and `notBefore`.
  *
  * @param digest - SHA-256 of the signature, which names the credential
  */
@@ -24,13 +24,13 @@ export function identifyPrincipal(
   const facts = {
     scheme: settings.name,
     credentialId: `cfa_${digest.slice(0, 16)}`,
-    // Sockets end at `exp`; one that begins within the tolerance after it ends with the tolerance.
+    // Sockets end at `exp`; a socket that begins within the tolerance after `exp` ends with the tolerance.
     expiresAt: clock.now() < exp ? exp : exp + settings.clockTolerance,
   }
   const known = (): MaybePromise<AccessPrincipal | Refusal> =>
     andThen(lookUp(identity, settings), (account) => {
       if (account === null || account === undefined) {
-        return rejected(`nobody here is known as this ${identity.kind}`, 'unknown_identity')
+        return rejected(`no account here belongs to this ${identity.kind}`, 'unknown_identity')
       }
       if (account.disabled === true) return rejected('the account is disabled', 'account_disabled')
       const principal = principalOf(identity, account, facts)
@@ -42,7 +42,7 @@ export function identifyPrincipal(
       if ('outcome' in own || settings.notBefore === undefined) return own
       return andThen(settings.notBefore(principal), (limit) => counts(principal, limit, iat))
     })
-  // One that never answers must not keep everybody with this token waiting for ever.
+  // A look-up that never answers must not keep all requests with this token waiting without end.
   const map = (): MaybePromise<AccessPrincipal | Refusal> => {
     const answer = known()
     if (!isPromiseLike(answer)) return answer
@@ -76,7 +76,7 @@ function counts(
   if (typeof notBefore !== 'number' || Number.isNaN(notBefore)) {
     throw new TypeError('notBefore gave something that is no number of milliseconds')
   }
-  // A token that does not say when it was issued cannot show that it was later.
+  // A token without `iat` cannot prove that it was issued later.
   return typeof iat === 'number' && iat * 1_000 >= notBefore
     ? principal
     : rejected('tokens of this principal issued so early were revoked', 'revoked_credential')

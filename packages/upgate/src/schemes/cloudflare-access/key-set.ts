@@ -7,18 +7,18 @@ const maxKeys = 64
 export interface SigningKey {
   readonly kid: string
   readonly key: CryptoKey
-  /** Tells whether a later document holds the same key: modulus and exponent. */
+  /** Modulus and exponent, to recognise the same key in a later document. */
   readonly material: string
 }
 
-/** Keys by id. A `Map`, because an id is data: `__proto__` is an id like any other. */
+/** Keys by id. A `Map`, because an id is data: `__proto__` is a valid id. */
 export type KeySet = ReadonlyMap<string, SigningKey>
 
 /**
- * Reads a JWKS document (RFC 7517 section 5), or says why it cannot be used.
+ * Reads a JWKS document (RFC 7517 section 5), or returns the reason why it cannot be used.
  *
- * Entries that are no RS256 signing keys are passed over; two different keys under one id spoil the document, since
- * keys are selected by id alone. Keys already imported are taken over from `previous`.
+ * Entries that are no RS256 signing keys are skipped. Two different keys under one id make the whole document
+ * invalid, because keys are selected by id alone. Keys already imported are taken over from `previous`.
  */
 export async function readKeySet(document: unknown, previous: KeySet | undefined): Promise<KeySet | string> {
   const list = (document as { keys?: unknown } | null)?.keys
@@ -48,7 +48,7 @@ async function importKey(jwk: unknown, previous: KeySet | undefined): Promise<Si
   const known = previous?.get(kid)
   if (known?.material === material) return known
   try {
-    // These members alone: of a key published whole, the private half is not read.
+    // Import these members alone: if a private key was published by mistake, its private half is not read.
     const key = await importJWK({ kty, n, e }, 'RS256')
     return key instanceof Uint8Array || isWeak(key) ? undefined : { kid, key, material }
   } catch {
@@ -56,7 +56,10 @@ async function importKey(jwk: unknown, previous: KeySet | undefined): Promise<Si
   }
 }
 
-/** RFC 7518 section 3.3 demands 2048 bits; with the exponent 1 anybody could sign, and an even one is no exponent. */
+/**
+ * RFC 7518 section 3.3 demands 2048 bits. With the exponent 1 every attacker could sign, and an even exponent is
+ * invalid.
+ */
 function isWeak({ algorithm }: CryptoKey): boolean {
   const { modulusLength = 0, publicExponent = [] } = algorithm as {
     readonly modulusLength?: number
@@ -66,7 +69,7 @@ function isWeak({ algorithm }: CryptoKey): boolean {
   return modulusLength < 2_048 || exponent < 3 || (([...publicExponent].at(-1) ?? 0) & 1) === 0
 }
 
-/** Whether a key of the old set is missing in the new one, or another key. */
+/** Whether a key of the old set is missing or different in the new one. */
 export function losesKey(before: KeySet, after: KeySet): boolean {
   for (const [kid, old] of before) if (after.get(kid) !== old) return true
   return false

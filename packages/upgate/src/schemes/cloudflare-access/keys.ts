@@ -7,25 +7,29 @@ import { MissingIds } from './missing-ids.ts'
 import type { Settings } from './options.ts'
 import type { AccessKeyStatus } from './types.ts'
 
-/** What a look-up yields. */
+/** Result of a key look-up. */
 export type KeyLookup =
   | { readonly outcome: 'found'; readonly key: CryptoKey }
-  /** Nobody's: a document asked for since the id was first seen does not have it. */
+  /** No key has this id: a document requested after the id was first seen lacks it. */
   | { readonly outcome: 'unknown' }
-  /** Not among the keys, which may be older than the id: the next fetch will tell. `retryAfter` in seconds. */
+  /**
+   * Not among the keys, which may be older than the id: the next fetch will decide. `retryAfter` in seconds.
+   */
   | { readonly outcome: 'undecided'; readonly retryAfter: number }
   /** `retryAfter` in seconds. */
   | { readonly outcome: 'unavailable'; readonly retryAfter: number }
 
 /**
- * The signing keys of the team, and when to fetch them.
+ * Keeps the signing keys of the team, and decides when to fetch them.
  *
- * One fetch serves all who need it. It happens at first use, in the background once the keys are `refreshAfter` old,
- * before an answer once they are `maxAge` old, and for an unknown key id, at most once per `cooldown`, so that forged
- * ids cannot make us hammer the issuer; within it, an unknown id that came after the last fetch may be that of a new
- * key, and is undecided rather than refused. After failures it pauses, 1 s at first, twice as long each time; meanwhile the
- * old keys count until `maxStale`. A key that a later document lacks is gone at once. No timers: an idle process
- * fetches nothing.
+ * One fetch serves all callers. A fetch happens at first use; in the background once the keys are
+ * `refreshAfter` old; before an answer once they are `maxAge` old; and for an unknown key id, at most once
+ * per `cooldown`, so that forged ids cannot flood the issuer. Within the cooldown, an unknown id that arrived
+ * after the last fetch may belong to a new key, so it is undecided instead of refused.
+ *
+ * After failures the next fetch waits, 1 s at first and twice as long each time. During that pause the old
+ * keys count until `maxStale`. A key that a later document lacks is dropped at once. There are no timers: an
+ * idle process fetches nothing.
  */
 export class SigningKeys {
   readonly #settings: Settings
@@ -35,11 +39,11 @@ export class SigningKeys {
   #failures = 0
   #retryAt = Number.NEGATIVE_INFINITY
   #pending: Promise<void> | undefined
-  /** Until when keys may be used without thinking: the earliest time at which `find` would do more than look up. */
+  /** Time until which `find` only has to look a key up. */
   #quietUntil = Number.NEGATIVE_INFINITY
   #generation = 0
   readonly #missing = new MissingIds()
-  /** Fetches started so far, and which of them brought the keys. */
+  /** Number of fetches started so far, and of the one that brought the current keys. */
   #fetches = 0
   #fetchedBy = 0
 
@@ -47,14 +51,17 @@ export class SigningKeys {
     this.#settings = settings
   }
 
-  /** Changes whenever a key is removed or replaced: what was verified before counts no more. */
+  /** Changes when a key is removed or replaced: earlier verifications do not count any more. */
   get generation(): number {
     return this.#generation
   }
 
-  /** Whether what was verified with these keys still counts now; refreshes them in the background when it is time. */
+  /**
+   * Whether verifications with these keys still count. Refreshes the keys in the background when they are
+   * due.
+   */
   trusted(now: number): boolean {
-    // A clock that was set back must not stretch their life.
+    // If the clock was set back, the keys must not live longer.
     if (now < this.#fetchedAt) return false
     if (now < this.#quietUntil) return true
     if (this.#keys === undefined || now >= this.#fetchedAt + this.#settings.keys.maxStale) return false
@@ -66,14 +73,15 @@ export class SigningKeys {
   /**
    * Finds a key by id.
    *
-   * @param refetch - whether an unknown id may cause a fetch, and be remembered
+   * @param refetch - whether an unknown id may cause a fetch, and be recorded
    */
   find(kid: string, refetch: boolean): MaybePromise<KeyLookup> {
     const now = this.#settings.clock.now()
-    // Before any fetch that it causes: what that brings is the answer to it.
+    // Record the id before any fetch that it causes: that fetch's document decides about it.
     if (refetch && this.#keys?.has(kid) !== true) this.#missing.note(kid, this.#fetches)
     if (!this.trusted(now)) {
-      // In an outage old keys are used at once, within `maxStale`: nobody waits for an answer that does not come.
+      // During an outage old keys are used at once, within `maxStale`, instead of waiting for an answer that
+      // may never come.
       return andThen(this.#refresh(now), () => {
         const after = this.#settings.clock.now()
         const usable = this.#keys !== undefined && after < this.#fetchedAt + this.#settings.keys.maxStale
@@ -86,7 +94,7 @@ export class SigningKeys {
     return andThen(this.#refresh(now), () => this.#lookup(kid, this.#settings.clock.now()))
   }
 
-  /** Fetches now unless a fetch is under way or failures demand a pause. */
+  /** Fetches now, unless a fetch is under way or failures demand a pause. */
   async prefetch(): Promise<boolean> {
     await this.#refresh(this.#settings.clock.now())
     return this.#failures === 0 && this.#keys !== undefined
@@ -105,13 +113,13 @@ export class SigningKeys {
   #lookup(kid: string, now: number): KeyLookup {
     const entry = this.#keys?.get(kid)
     if (entry !== undefined) return { outcome: 'found', key: entry.key }
-    // While the issuer does not answer, an unknown id may be that of a new key: nobody can say that it is forged.
+    // While the issuer does not answer, an unknown id may belong to a new key: it cannot be called forged.
     if (this.#failures > 0) return this.#unavailable(now)
     if (this.#missing.isNobodys(kid, this.#fetchedBy)) return { outcome: 'unknown' }
     return { outcome: 'undecided', retryAfter: seconds(this.#cooldownLeft(now)) }
   }
 
-  /** Milliseconds until an unknown id may cause a fetch; 0 where the clock was set back. */
+  /** Milliseconds until an unknown id may cause a fetch; 0 if the clock was set back. */
   #cooldownLeft(now: number): number {
     const since = now - this.#attemptedAt
     return since < 0 ? 0 : Math.max(0, this.#settings.keys.cooldown - since)
@@ -126,7 +134,7 @@ export class SigningKeys {
     const pause = this.#retryAt - now
     if (pause > 0 && pause <= this.#settings.keys.maxBackoff) return undefined
     this.#attemptedAt = now
-    // A logger that throws must not become an unhandled rejection of a fetch in the background.
+    // A logger that throws must not turn a fetch in the background into an unhandled rejection.
     this.#pending = this.#fetch()
       .catch(() => {})
       .finally(() => {
@@ -161,12 +169,12 @@ export class SigningKeys {
     }
     if (this.#keys !== undefined && losesKey(this.#keys, keys)) this.#generation++
     for (const kid of this.#keys?.keys() ?? []) {
-      // Removed: seen before this fetch, and not in what it brought.
+      // The key was removed: its id was known before this fetch, and the document lacks it.
       if (!keys.has(kid)) this.#missing.note(kid, this.#fetches - 1)
     }
     this.#keys = keys
     this.#fetchedBy = this.#fetches
-    // Counted from when it was asked for: the document cannot be younger than that.
+    // Count from the time of the request: the document may be as old as that.
     this.#fetchedAt = startedAt
     this.#failures = 0
     this.#retryAt = Number.NEGATIVE_INFINITY

@@ -4,7 +4,10 @@ import type { CloudflareAccessOptions } from './types.ts'
 
 const maxBytes = 1_048_576 // 1 MiB, as cloudflared allows
 
-/** What came back: a status with its JSON, or why there is none. Never holds what was sent. */
+/**
+ * Answer to a fetch: a status with its JSON, or the reason for the failure. Never holds anything that was
+ * sent.
+ */
 export type Fetched =
   | { readonly outcome: 'answered'; readonly status: number; readonly json: unknown }
   | { readonly outcome: 'failed'; readonly reason: string }
@@ -12,7 +15,8 @@ export type Fetched =
 /**
  * Fetches JSON within bounds of time and size, without following redirects. Never rejects.
  *
- * A redirect would let whoever controls a path of the origin choose our keys, or collect the cookie sent along.
+ * A redirect would let an attacker that controls one path of the origin choose our keys, or collect the
+ * cookie sent along.
  */
 export async function fetchJson(
   url: string,
@@ -22,7 +26,7 @@ export async function fetchJson(
   clock: Clock,
 ): Promise<Fetched> {
   const abort = new AbortController()
-  // Raced, not only aborted: an injected fetch may ignore the signal.
+  // Race the time-out instead of only aborting: an injected fetch may ignore the signal.
   return inTime(exchange(url, headers, fetch, abort), timeout, clock, () => {
     abort.abort()
     return { outcome: 'failed', reason: 'no complete answer in time' }
@@ -71,7 +75,7 @@ async function readText(response: Response, abort: AbortController): Promise<str
   let size = 0
   for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
     size += chunk.byteLength
-    // Leaving the loop cancels the body; aborting first would make an error of it, and hide the reason.
+    // Leaving the loop cancels the body. Aborting first would turn that into an error and hide the reason.
     if (size > maxBytes) break
     chunks.push(chunk)
   }

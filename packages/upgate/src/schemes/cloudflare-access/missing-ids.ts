@@ -1,17 +1,21 @@
 const maxIds = 1_000
 
 /**
- * Key ids that were asked for and that nobody has, as far as is known; the oldest are forgotten.
+ * Ids of unknown keys; the oldest are forgotten.
  *
- * Keys are published before they sign. So an id that a document lacks which was asked for *after* the id was first
- * seen is nobody's; of any other the next document may have the key. What is forgotten costs an attacker's token a
- * clearer answer, and nobody anything else.
+ * Keys are published before they sign. A document that was requested *after* an id was first seen and lacks
+ * the id proves that no key has it. Before that, the next document may hold the key. A forgotten id only
+ * makes the answer to an attacker's token less clear.
  */
 export class MissingIds {
-  /** By id: how many fetches had been started when it was first seen. */
+  /** By id: number of fetches started before it was first seen. */
   readonly #seen = new Map<string, number>()
 
-  /** @param fetches - how many fetches have been started */
+  /**
+   * Records an id.
+   *
+   * @param fetches - number of fetches started so far
+   */
   note(kid: string, fetches: number): void {
     if (this.#seen.has(kid)) return
     if (this.#seen.size >= maxIds) {
@@ -22,9 +26,9 @@ export class MissingIds {
   }
 
   /**
-   * Whether the id was seen before a fetch was started, the document of which does not have it.
+   * Whether the document of a fetch that started after the id was first seen lacks the id.
    *
-   * @param fetch - the number of that fetch, counted from 1
+   * @param fetch - number of that fetch, counted from 1
    */
   isNobodys(kid: string, fetch: number): boolean {
     const seen = this.#seen.get(kid)

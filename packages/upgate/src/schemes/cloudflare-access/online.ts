@@ -3,13 +3,14 @@ import { fetchJson } from './limited-fetch.ts'
 import type { Settings } from './options.ts'
 import type { AccessUser } from './types.ts'
 
-/** What the team domain says about a login. */
+/** Answer of the team domain about a login. */
 export type OnlineAnswer = 'confirmed' | 'ended' | 'unavailable'
 
 /**
  * Asks the team domain whether a verified login still exists (`get-identity`).
  *
- * Only an answer that names the same person confirms; a refusal ends the login; anything else is no answer.
+ * Only an answer that names the same person confirms the login. A refusal ends it. Any other answer counts as
+ * none.
  */
 export async function askOnline(
   token: string,

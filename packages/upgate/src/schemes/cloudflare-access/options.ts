@@ -14,7 +14,7 @@ import type { AccessServiceGrant, CloudflareAccessOptions, Identify } from './ty
 
 const where = 'cloudflareAccess'
 
-/** Options as checked, with defaults filled in. Times in milliseconds. */
+/** Options after checking, with defaults filled in. Times in milliseconds. */
 export interface Settings {
   readonly name: string
   readonly issuer: string
@@ -30,14 +30,14 @@ export interface Settings {
   readonly cacheTtl: number
   readonly verificationsInFlight: number
   readonly keys: KeySettings
-  /** Sent with every fetch: a simulator on loopback is told by a header which team is meant. */
+  /** Sent with every fetch: a simulator on loopback learns from a header which team is meant. */
   readonly fetchHeaders: Readonly<Record<string, string>>
   readonly fetch: NonNullable<CloudflareAccessOptions['fetch']>
   readonly clock: Clock
   readonly logger: Logger | undefined
 }
 
-/** How the signing keys are kept. Times in milliseconds. */
+/** Settings of the signing keys. Times in milliseconds. */
 export interface KeySettings {
   readonly url: string
   readonly refreshAfter: number
@@ -48,7 +48,7 @@ export interface KeySettings {
   readonly timeout: number
 }
 
-/** Checks the options; throws a `TypeError` that names the one that is wrong and says what to do. */
+/** Checks the options. Throws a `TypeError` that names the wrong option and the remedy. */
 export function resolveOptions(options: CloudflareAccessOptions): Settings {
   const given = readOptions(where, options, optionNames)
   const {
@@ -218,7 +218,7 @@ function simulatorOf(url: unknown): string {
 }
 
 function audienceOf(audience: unknown): ReadonlySet<string> {
-  // A plain string is refused: `includes` on it would be a substring test somewhere, sooner or later.
+  // Refuse a plain string: `includes` on a string would test for a substring.
   if (!Array.isArray(audience) || audience.length === 0) {
     throw wrong('audience', 'must be an array with the AUD tag of at least one Access application')
   }

@@ -5,17 +5,17 @@ import { parseToken } from './compact-jws.ts'
 import { type Refusal, rejected } from './refusal.ts'
 import type { AccessClaims } from './types.ts'
 
-/** Cookies looked at; each that names another subject costs a signature. */
+/** Cookies that are checked; each one that names another subject costs a signature. */
 const maxCookies = 4
 
 /**
- * The refusal where a cookie beside the header verifies for another subject than the header's, or could not be checked.
+ * Refuses a request whose cookie verifies for another subject than its header, or could not be checked.
  *
- * Any site under a parent domain can set a cookie of this name, and browsers keep those of a former login: one that
- * does not verify for this team and audience says nothing. Nor does one more than four.
+ * Any site under a parent domain can set a cookie of this name, and browsers keep cookies of earlier logins.
+ * A cookie that does not verify for this team and audience is ignored, and so are cookies beyond four.
  *
- * @param subject - as `subjectKey` gives it
- * @param verify - gives the claims of a token that counts now; must fetch nothing
+ * @param subject - subject of the header's token, as `subjectKey` gives it
+ * @param verify - gives the claims of a token that is valid now; must fetch nothing
  */
 export function refusalByCookies(
   cookies: readonly string[],

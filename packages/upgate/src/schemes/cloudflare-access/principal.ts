@@ -1,7 +1,7 @@
 import { isNames } from './options.ts'
 import type { AccessIdentity, AccessPrincipal, IdentifiedPrincipal } from './types.ts'
 
-/** What a token says about its principal besides the identity. */
+/** Facts of a token about its principal besides the identity. */
 export interface TokenFacts {
   readonly scheme: string
   readonly credentialId: string
@@ -10,8 +10,8 @@ export interface TokenFacts {
 }
 
 /**
- * Builds the frozen principal of an identity. Throws a `TypeError` for an answer of `identify` that makes no sense:
- * guessing what was meant could only grant something.
+ * Builds the frozen principal of an identity. Throws a `TypeError` for an invalid answer of `identify`:
+ * interpreting it could grant rights by mistake.
  */
 export function principalOf(
   identity: AccessIdentity,
@@ -37,7 +37,7 @@ export function principalOf(
     roles: Object.freeze([...roles]),
     expiresAt: expiresAt === undefined ? facts.expiresAt : Math.min(expiresAt, facts.expiresAt),
     displayName: displayName ?? identity.email ?? id,
-    // What Access vouches for comes last: an attribute of the application cannot pass for it.
+    // Attributes from Access come last: an attribute of the application must not override them.
     attributes: Object.freeze({
       ...known.attributes,
       subject: identity.subject,

@@ -6,16 +6,18 @@ import type { CloudflareAccessOptions, CloudflareAccessScheme } from './types.ts
 import { TokenVerifier } from './verifier.ts'
 
 /**
- * Verifies the JWT that Cloudflare Access adds to requests, of users and of service tokens.
+ * Verifies the JWT that Cloudflare Access adds to requests of users and of service tokens.
  *
- * The header `Cf-Access-Jwt-Assertion` counts first and finally, the cookie `CF_Authorization` second; the email
- * header is never believed. Answers `unavailable` while the signing keys cannot be had or may be older than the
- * token's, `unknown_identity` for people and service tokens whom nobody here knows. Users are ambient (they count only
- * with a proper Origin), service tokens in the header are explicit. Its principal is the edge's: kept beside that of
- * the protocol.
+ * The header `Cf-Access-Jwt-Assertion` has priority and is final, the cookie `CF_Authorization` is second;
+ * the email header is never trusted. Answers `unavailable` while the signing keys cannot be fetched or may be
+ * older than the token's key, and `unknown_identity` for people and service tokens without an account here.
  *
- * Throws a `TypeError` for options that would not protect.
+ * Users are ambient: they count only with an allowed Origin. Service tokens in the header are explicit. The
+ * principal is the edge's principal: it is kept separate from the principal of the protocol.
  *
+ * @param options - `audience`, and one of `team` and `issuer`, are required
+ * @returns the scheme, with functions that fetch the keys and report their state
+ * @throws TypeError for options that would not protect
  * @example
  * const gate = createGate({
  *   origins: ['https://gateway.example.com'],

@@ -2,7 +2,7 @@ import type { CryptoKey, JWTVerifyOptions } from 'jose'
 import { jwtVerify } from 'jose/jwt/verify'
 import type { AccessClaims } from './types.ts'
 
-/** What jose says of a token: its claims, or why they do not count. */
+/** Result of jose for a token: its claims, or the reason why they do not count. */
 export type SignedClaims =
   | { readonly outcome: 'signed'; readonly claims: AccessClaims }
   | { readonly outcome: 'expired' | 'early' }
@@ -19,8 +19,8 @@ export interface StandardClaims {
 /**
  * Creates the check that jose makes: signature (RS256, RFC 7518 section 3.3), `iss`, `aud`, `exp` and `nbf`.
  *
- * WebCrypto verifies on another thread, so every answer is a promise. It rejects where the check itself failed, which
- * says nothing about the token.
+ * WebCrypto verifies on another thread, so every answer is a promise. The promise rejects if the check itself
+ * failed, which says nothing about the token.
  */
 export function createSignatureCheck(
   expected: StandardClaims,
@@ -42,11 +42,14 @@ export function createSignatureCheck(
   }
 }
 
-/** Tells a verdict on the token from a failure of the check. By code: two copies of jose may be loaded. */
+/**
+ * Separates a verdict on the token from a failure of the check. By code, because two copies of jose may be
+ * loaded.
+ */
 function verdictOf(error: unknown): SignedClaims {
   const { code, claim, cause } = error as { code?: unknown; claim?: unknown; cause?: unknown }
   if (code === 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED') {
-    // With a cause, WebCrypto threw: it has not looked at the signature.
+    // With a cause, WebCrypto threw before it checked the signature.
     if (cause !== undefined) throw error
     return { outcome: 'refused', reason: 'the signature does not match' }
   }

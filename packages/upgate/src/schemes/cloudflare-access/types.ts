@@ -7,7 +7,7 @@ import type { RevocationFeed } from '../../core/ports/revocations.ts'
 /** All claims of a verified token, frozen. */
 export type AccessClaims = Readonly<Record<string, unknown>>
 
-/** A person who logged in to Access. */
+/** A person with a login at Access. */
 export interface AccessUser {
   readonly kind: 'user'
   /** As the identity provider spells it. */
@@ -28,35 +28,36 @@ export interface AccessService {
   readonly claims: AccessClaims
 }
 
-/** Who a verified token is about. */
+/** Identity of a verified token: a person or a service. */
 export type AccessIdentity = AccessUser | AccessService
 
-/** What `identify` knows about an identity; whatever is absent is filled in, and nothing is granted by default. */
+/** Answer of `identify` about an identity. Absent fields get defaults, which grant nothing. */
 export interface IdentifiedPrincipal {
-  /** Id of the account or service. Default: the token's `sub`, of services the client id. */
+  /** Id of the account or service. Default: the token's `sub`; for services the client id. */
   readonly id?: string
   readonly scopes?: readonly string[]
   readonly roles?: readonly string[]
   readonly displayName?: string
-  /** Milliseconds since the epoch; can only shorten what the token says. */
+  /** Milliseconds since the epoch. Can only shorten the token's own expiry. */
   readonly expiresAt?: number
   /** Added to the principal's attributes. */
   readonly attributes?: Readonly<Record<string, unknown>>
-  /** True: the account exists and is shut out, answered `account_disabled`. */
+  /** True: the account exists and is shut out; the answer is `account_disabled`. Default: false. */
   readonly disabled?: boolean
   /**
-   * Milliseconds since the epoch before which tokens of this account do not count, as the option `notBefore`; of the
-   * two the later one holds. `byEmail` passes on what `accounts.endAccess` and `accounts.disable` recorded.
+   * Milliseconds since the epoch before which tokens of this account do not count, like the option
+   * `notBefore`; the later of the two applies. `byEmail` passes on the time that `accounts.endAccess` and
+   * `accounts.disable` recorded.
    */
   readonly notBefore?: number | undefined
-  /** Must be the identity's own kind where it is given: nothing turns a service into a person. */
+  /** If given, it must be the identity's own kind: a service cannot become a person. */
   readonly kind?: Principal['kind']
 }
 
-/** Maps a verified identity to an account of the application; `null` = nobody here, and nobody is created. */
+/** Maps a verified identity to an account of the application. `null` = no account here; none is created. */
 export type Identify = (identity: AccessIdentity) => MaybePromise<IdentifiedPrincipal | null | undefined>
 
-/** What a service token may do. */
+/** Rights of a service token. */
 export interface AccessServiceGrant {
   /** Default: the client id. */
   readonly id?: string
@@ -70,69 +71,85 @@ export interface AccessPrincipal extends Principal {
   readonly kind: 'user' | 'service'
 }
 
-/** How the signing keys are kept. Times in seconds. */
+/** Options of the signing keys. Times in seconds. */
 export interface AccessKeyOptions {
-  /** Age at which a use fetches them anew in the background. Default: 600. */
+  /** Age at which a use refreshes them in the background. Default: 600. */
   readonly refreshAfter?: number
   /** Age at which a use waits for the fetch. Default: 3,600. */
   readonly maxAge?: number
-  /** Age until which they still count while the fetch keeps failing; then tokens are `unavailable`. Default: 86,400. */
+  /**
+   * Age until which they still count while fetches fail; beyond it tokens are `unavailable`. Default: 86,400.
+   */
   readonly maxStale?: number
   /**
-   * Least time between a fetch and the next one that an unknown key id may cause. Default: 30. Until then a token with
-   * a key id that nobody asked for before is `unavailable`: it may be that of a new key.
+   * Shortest time between a fetch and the next one that an unknown key id may cause. Default: 30. Until then
+   * a token with a new, unknown key id is `unavailable`: the id may belong to a new key.
    */
   readonly cooldown?: number
-  /** Longest pause after repeated failures, which begins with 1. Default: 60. */
+  /** Longest pause after repeated failures; the first pause is 1. Default: 60. */
   readonly maxBackoff?: number
-  /** Time a fetch may take, body included. Default: 5. */
+  /** Longest time of a fetch, body included. Default: 5. */
   readonly timeout?: number
 }
 
-/** How `get-identity` is asked. Times in seconds. */
+/** Options of `get-identity` requests. Times in seconds. */
 export interface AccessOnlineOptions {
-  /** How long a confirmation is believed. Default: 60, and never longer than `cache.ttl`. */
+  /** Time for which a confirmation counts. Default: 60, and never longer than `cache.ttl`. */
   readonly every?: number
-  /** Time an answer may take. Default: 5. */
+  /** Longest time of an answer. Default: 5. */
   readonly timeout?: number
 }
 
 /** Options of `cloudflareAccess`. Unknown ones throw. */
 export interface CloudflareAccessOptions {
-  /** Name of the Access organisation: `acme` of `https://acme.cloudflareaccess.com`. Either this or `issuer`. */
+  /**
+   * Name of the Access organisation: `acme` of `https://acme.cloudflareaccess.com`. Give either this or
+   * `issuer`.
+   */
   readonly team?: string
-  /** The `iss` of the tokens, exact, without trailing slash; for FedRAMP `https://acme.fed.cloudflareaccess.com`. */
+  /**
+   * The `iss` of the tokens, exact, without trailing slash; for FedRAMP
+   * `https://acme.fed.cloudflareaccess.com`.
+   */
   readonly issuer?: string
   /** AUD tags of the Access applications in front of this server, at least one. */
   readonly audience: readonly string[]
   /** Seconds by which clocks may differ, 0 to 300. Default: 30. */
   readonly clockTolerance?: number
   /**
-   * Maps an identity to an account. Absent: every person whom Access admits is a principal without scopes or
-   * roles, named by `sub`; service tokens count only if `services` knows them.
+   * Maps an identity to an account. Absent: every person that Access admits is a principal without scopes or
+   * roles, named by `sub`; service tokens count only if `services` lists them.
    */
   readonly identify?: Identify
-  /** Seconds that `identify` and `notBefore` may take together, 0.1 to 60; then the token is `unavailable`. Default: 5. */
+  /**
+   * Seconds that `identify` and `notBefore` may take together, 0.1 to 60; beyond them the token is
+   * `unavailable`. Default: 5.
+   */
   readonly identifyTimeout?: number
-  /** Service tokens by client id (`common_name`); asked before `identify`. */
+  /** Service tokens by client id (`common_name`); they have priority over `identify`. Default: none. */
   readonly services?: Readonly<Record<string, AccessServiceGrant>>
   /**
-   * Milliseconds since the epoch before which tokens of this principal do not count: what makes a revocation
-   * outlive the token. Compared with `iat`, whose resolution is one second: the doubtful second is refused.
+   * Milliseconds since the epoch before which tokens of this principal do not count, so that a revocation
+   * outlives the token. It is compared with `iat`, whose resolution is one second: the doubtful second is
+   * refused. Default: none.
    */
   readonly notBefore?: (principal: AccessPrincipal) => MaybePromise<number | undefined>
-  /** Drops remembered tokens of whom a revocation concerns, and closes their sockets through the gate. */
+  /**
+   * Drops remembered tokens of the principals that a revocation selects, and closes their sockets through the
+   * gate.
+   */
   readonly revocations?: RevocationFeed
   /**
-   * Asks the team domain whether the login still exists, so that a logout bites before the token expires.
-   * People only. If it cannot answer, the token is `unavailable`. Default: false.
+   * Asks the team domain whether the login still exists, so that a logout takes effect before the token
+   * expires. People only. If the team domain cannot answer, the token is `unavailable`. Default: false.
    */
   readonly online?: boolean | AccessOnlineOptions
-  /** Remembered tokens. `entries` in all, default 10,000; `ttl` in seconds, 0 to 60, default 60. */
+  /** Remembered tokens. `entries`: largest number, default 10,000; `ttl`: seconds, 0 to 60, default 60. */
   readonly cache?: { readonly entries?: number; readonly ttl?: number }
   /**
-   * Tokens not seen before that wait for the verification of their signature at the same time, 1 to 100,000; as many
-   * may wait for the keys. Further ones are `unavailable`, with a `Retry-After` of a second. Default: 1,024.
+   * Tokens seen for the first time that may wait for the verification of their signature at the same time, 1
+   * to 100,000; as many may wait for the keys. Further ones are `unavailable`, with a `Retry-After` of a
+   * second. Default: 1,024.
    */
   readonly verificationsInFlight?: number
   readonly keys?: AccessKeyOptions
@@ -142,15 +159,15 @@ export interface CloudflareAccessOptions {
   readonly clock?: Clock
   readonly logger?: Logger
   /**
-   * Trusts the keys and identities served here, at a loopback `http:` origin, instead of those of the team domain:
-   * for an edge simulator. Whoever can listen on that port can be anybody.
+   * Trusts the keys and identities served here, at a loopback `http:` origin, instead of those of the team
+   * domain: for an edge simulator. A program that can listen on that port can log in as any principal.
    */
   readonly dangerouslyTrustSimulatorAt?: string
 }
 
-/** The scheme, with what operating it needs. */
+/** The scheme, with functions for its operation. */
 export interface CloudflareAccessScheme extends Scheme<AccessPrincipal> {
-  /** Fetches the keys now, so that the first request need not wait. False when that failed. */
+  /** Fetches the keys now, so that the first request need not wait. False when the fetch failed. */
   prefetch(): Promise<boolean>
   /** State of the signing keys, for a health page. Times in milliseconds since the epoch. */
   status(): AccessKeyStatus
@@ -161,7 +178,7 @@ export interface CloudflareAccessScheme extends Scheme<AccessPrincipal> {
 /** State of the signing keys. */
 export interface AccessKeyStatus {
   readonly keys: number
-  /** When they were last fetched; `undefined` = never. */
+  /** Time of the last fetch that worked; `undefined` = never. */
   readonly fetchedAt: number | undefined
   /** Failed fetches since. */
   readonly failures: number

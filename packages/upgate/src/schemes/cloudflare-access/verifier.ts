@@ -21,7 +21,10 @@ type FoundKey = Extract<KeyLookup, { outcome: 'found' }>['key']
 /** A verified token, as remembered. Nothing in it can be presented as a credential. */
 interface Verified extends VerifiedEntry {
   readonly outcome: 'verified'
-  /** Header and payload: compared with what comes in, so that the digest of the signature is key enough. */
+  /**
+   * Header and payload. They are compared with the token of a request, so the digest of the signature
+   * suffices as key.
+   */
   readonly signedPart: string
   readonly generation: number
   readonly principal: AccessPrincipal
@@ -31,27 +34,27 @@ interface Verified extends VerifiedEntry {
   readonly ambient: Answer
 }
 
-/** A token seen for the first time, with all that wait for its answer. */
+/** A token seen for the first time, with the answer that all its requests wait for. */
 interface FirstSight {
   readonly signedPart: string
   readonly answer: Promise<Verified | Refusal>
 }
 
 /**
- * Signatures that WebCrypto is given at a time. Enough to keep its threads busy; more only makes it hand back many
- * answers in one turn of the event loop, which blocks everything else.
+ * Signatures that WebCrypto verifies at a time. Enough to keep its threads busy. With more, it returns many
+ * answers in one turn of the event loop, which blocks all other work.
  */
 const signaturesInFlight = 8
 
-/** Answered beyond the bounds: no verdict on the token, which may be tried again. */
+/** Answer beyond the bounds: no verdict on the token, which may be tried again. */
 const crowded = Object.freeze(unavailable('too many tokens wait for their verification', 1))
 
 /**
- * Says whose a token is.
+ * Verifies tokens and answers with their principals.
  *
- * A token seen before costs a digest, a look-up and four comparisons. Remembered are positive answers only, for at
- * most a minute, bound to the generation of the keys, and one verifier has one configuration. Refusals are computed
- * again each time: a remembered "unknown" could outlive its reason.
+ * A token seen before costs a digest, a look-up and four comparisons. Only positive answers are remembered,
+ * for at most a minute and for one generation of the keys. One verifier has one configuration. A refusal is
+ * computed each time, because a remembered "unknown" could outlive its reason.
  */
 export class TokenVerifier {
   readonly #settings: Settings
@@ -60,7 +63,10 @@ export class TokenVerifier {
   readonly #check
   readonly #signatures
   readonly #pending = new Map<string, FirstSight>()
-  /** First sights that wait for a fetch of the keys. Apart from those with a key, which unknown key ids must not crowd out. */
+  /**
+   * First sights that wait for a fetch of the keys. They are counted apart from those with a key, so that
+   * unknown key ids cannot crowd out the latter.
+   */
   #keyless = 0
   #revocations = 0
 
@@ -79,8 +85,9 @@ export class TokenVerifier {
     if (credential.source === 'cookie' && credential.cookies !== undefined) {
       return rejected('two different CF_Authorization cookies')
     }
-    // The digest covers the signature only, which is what makes the token a secret, and a third of its length; the rest
-    // is compared as it is. Together they are equal only for the same token. Found from the front: backwards is slow.
+    // The digest covers the signature only: the signature makes the token a secret, and is a third of its
+    // length. The rest is compared directly, so together they match only the same token. The search runs from
+    // the front, because a search from the end is slow.
     const dot = token.indexOf('.', token.indexOf('.') + 1)
     const signedPart = token.slice(0, Math.max(dot, 0))
     const digest = sha256(token.slice(dot + 1))
@@ -91,22 +98,22 @@ export class TokenVerifier {
       : this.#confirm(answer, credential)
   }
 
-  /** Drops what is remembered, or about to be, of the principals that a revocation selects. */
+  /** Drops remembered answers, and answers in progress, for the principals that a revocation selects. */
   revoke(selector: RevocationSelector): void {
     this.#revocations++
     this.#cache.drop(selector)
-    // Whose these are is not known yet. They go on for those that wait; a token that comes from now on must not get
-    // an answer that was looked up before the revocation.
+    // The principals of these verifications are unknown so far. They go on for the requests that already
+    // wait; a later request must not get an answer that was looked up before the revocation.
     this.#pending.clear()
   }
 
-  /** Checks what else the request says about who it is, which may only refuse. */
+  /** Checks the other statements of the request about its identity. They may only refuse. */
   #confirm(verified: Verified | Refusal, credential: AccessCredential): MaybePromise<Answer> {
     if (verified.outcome !== 'verified') return verified
     const { emailHeader, cookies } = credential
     if (emailHeader !== undefined && emailHeader !== '' && emailHeader !== verified.email) {
       if (verified.email === undefined || lowerAscii(emailHeader) !== lowerAscii(verified.email)) {
-        return rejected('the email header names somebody else than the token')
+        return rejected('the email header names another person than the token')
       }
     }
     const answer = credential.source === 'cookie' ? verified.ambient : verified.explicit
@@ -117,7 +124,9 @@ export class TokenVerifier {
     )
   }
 
-  /** The claims of a token that counts now, by the keys at hand: nothing is fetched, mapped or remembered for it. */
+  /**
+   * The claims of a token that is valid now, by the current keys: nothing is fetched, mapped or remembered.
+   */
   #claimsOf(token: string): MaybePromise<{ readonly claims: AccessClaims } | Refusal> {
     const parsed = parseToken(token)
     if (typeof parsed === 'string') return rejected(parsed)
@@ -139,7 +148,7 @@ export class TokenVerifier {
       now < entry.until &&
       now >= entry.since &&
       entry.signedPart === signedPart &&
-      // Order matters: `trusted` may notice that it is time to refresh.
+      // Order matters: `trusted` may start a refresh.
       this.#keys.trusted(now) &&
       entry.generation === this.#keys.generation
     ) {
@@ -150,7 +159,10 @@ export class TokenVerifier {
     return pending?.signedPart === signedPart ? pending.answer : undefined
   }
 
-  /** Refuses at once what needs no signature to be refused; the rest is verified, once for all who bring the token. */
+  /**
+   * Refuses at once a token that needs no signature check. Verifies any other token once for all requests
+   * that bring it.
+   */
   #meet(
     token: string,
     digest: string,
@@ -161,7 +173,8 @@ export class TokenVerifier {
     if (typeof parsed === 'string') return rejected(parsed)
     const fault = faultOf(parsed.payload, this.#settings)
     if (fault !== undefined) return rejected(fault)
-    // An expired token is not worth a fetch, and explaining must not use up the one of this cooldown.
+    // An expired token does not justify a fetch, and `explain` must not use up the one fetch of this
+    // cooldown.
     const expired = hasExpired(parsed.payload, this.#settings, this.#settings.clock.now())
     const lookup = this.#keys.find(parsed.kid, !dryRun && !expired)
     let key: MaybePromise<FoundKey | Refusal>
@@ -208,12 +221,12 @@ export class TokenVerifier {
     const identity = identityOf(found.claims)
     if (typeof identity === 'string') return rejected(identity)
 
-    // Only now: `identify` sees every revocation that came before this.
+    // Read the counter only now: `identify` sees every revocation before this.
     const seen = this.#revocations
     try {
       const principal = await identifyPrincipal(token, identity, digest, this.#settings)
       if ('outcome' in principal) return principal
-      // Removed during the verification: what it signed counts no more.
+      // If the key was removed during the verification, its signatures no longer count.
       const current = this.#keys.find(parsed.kid, false)
       if (isPromiseLike(current) || current.outcome === 'unavailable') {
         return unavailable('the signing keys cannot be fetched')
@@ -225,12 +238,12 @@ export class TokenVerifier {
       if (!dryRun && seen === this.#revocations && verified.until > clock.now()) this.#cache.set(verified)
       return verified
     } catch (error) {
-      // The gate logs what was thrown, without the token.
+      // The gate logs the error, without the token.
       return { outcome: 'unavailable', reason: 'the identity could not be looked up', cause: error }
     }
   }
 
-  /** Has jose verify a token once its key is there: its claims and the key they were signed with. */
+  /** Lets jose verify a token once its key is available: returns its claims and the key that signed them. */
   async #signed(
     token: string,
     key: MaybePromise<FoundKey | Refusal>,
@@ -287,7 +300,7 @@ export class TokenVerifier {
   }
 }
 
-/** The key that a look-up found, or what it says about a token. */
+/** The key that a look-up found, or its refusal of the token. */
 function keyOf(lookup: KeyLookup, expired: boolean, dryRun: boolean): FoundKey | Refusal {
   switch (lookup.outcome) {
     case 'found':
@@ -297,7 +310,7 @@ function keyOf(lookup: KeyLookup, expired: boolean, dryRun: boolean): FoundKey |
     case 'unknown':
       return rejected('no key of the issuer has this key id')
     case 'undecided': {
-      // An expired token does not count, whatever key signed it: nothing has to be found out.
+      // An expired token is refused under any key, so no key has to be found.
       if (expired) return rejected('no key of the issuer has this key id')
       const until = dryRun ? 'explaining fetches none' : 'they are fetched again only after a pause'
       return unavailable(`none of the signing keys known so far has this key id; ${until}`, lookup.retryAfter)

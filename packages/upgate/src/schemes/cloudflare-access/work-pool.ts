@@ -1,20 +1,21 @@
-/** Runs expensive work a few tasks at a time, with a bounded queue. */
+/** Runs expensive tasks a few at a time, with a bounded queue. */
 export interface WorkPool {
-  /** Starts or queues the task; `undefined` = full, nothing was queued. */
+  /** Starts or queues the task; `undefined` = full, the task was not queued. */
   run<T>(task: () => Promise<T>): Promise<T> | undefined
 }
 
 /**
- * Bounds work that costs much and that an unauthenticated client can ask for.
+ * Creates a bound on expensive work that unauthenticated clients can cause.
  *
- * @param options - `inFlight`: tasks at a time, at least 1. `queue`: tasks that wait beyond those, in order of arrival
+ * @param options - `inFlight`: tasks at a time, at least 1. `queue`: waiting tasks beyond those, in order of
+ * arrival
  */
 export function createWorkPool(options: { readonly inFlight: number; readonly queue: number }): WorkPool {
   const waiting: (() => void)[] = []
   let running = 0
 
   function next(): void {
-    // The place goes straight to the task that waits longest: a newcomer must not slip in between.
+    // Pass the place straight to the task that has waited longest: a new task must not take it first.
     const first = waiting.shift()
     if (first === undefined) running--
     else first()
