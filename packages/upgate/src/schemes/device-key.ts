@@ -16,9 +16,9 @@ export interface DeviceKeyOptions {
   /** Verifies a device token sent along with a proof: both must belong to one device. */
   readonly devices: Pick<Devices, 'verify' | 'claims'>
   /**
-   * Schemes whose credential, sent along with a proof, lets an unknown device ask to be paired:
-   * `[sharedToken(...)]`. The credential does not admit the device, and adds nothing to the rights it is
-   * granted. Default: none.
+   * Schemes that introduce devices: their credential, sent along with a proof, lets an unknown device ask to
+   * be paired: `[sharedToken(...)]`. The credential does not admit the device, and adds nothing to the rights
+   * it is granted. Default: none.
    */
   readonly introducers?: readonly Scheme[]
   /** Name in rules and in `explain`; principals keep the scheme `device-key`. Default: `device-key`, of `claimSecret` `device-claim`. */

@@ -42,8 +42,7 @@ const optionNames = [
 const parts = ['accounts', 'sessions', 'keys', 'devices', 'pairings', 'tickets', 'revocations'] as const
 
 /**
- * A factory that was passed without being called, or whose promise was not awaited, would fail at the first
- * login.
+ * A factory that was not called, or a promise that was not awaited, would fail at the first login.
  */
 function checkStore(store: Partial<Store>): void {
   const expected =

@@ -307,7 +307,7 @@ export interface TokenService<T, N> {
    * sockets end, and reconnect with either token; those of the old token end with the overlap in any case.
    */
   rotate(id: string, options?: RotateToken): Promise<TokenRotation<T>>
-  /** Ends the token for good, with its live sockets. Revoking twice changes nothing. */
+  /** Ends the token and its live sockets, and cannot be undone. Revoking twice changes nothing. */
   revoke(id: string): Promise<T | undefined>
   /**
    * Verifies a token and answers with its principal. Synchronous when the token was verified within the last

@@ -3,16 +3,16 @@ import type { FailureStore } from '../core/ports/failures.ts'
 import type { RevocationLog, SessionStore, Store } from '../core/ports/stores.ts'
 import type { TicketStore } from '../core/ports/tickets.ts'
 
-/** Sessions that live elsewhere than the log of revocations. */
+/** Sessions that are stored apart from the log of revocations. */
 export interface SessionPart {
-  /** The sessions, whose revocations go to this log. */
+  /** Returns the session store that appends its revocations to this log. */
   over(log: RevocationLog): SessionStore
-  /** Writes to the log what was revoked by somebody who ended before it was written there. */
+  /** Writes revocations to the log that an instance noted and could not write before it ended. */
   settle(log: RevocationLog): Promise<void>
   close(): Promise<void>
 }
 
-/** Tickets that live elsewhere than the other records. */
+/** Tickets that are stored apart from the other records. */
 export interface TicketPart extends TicketStore {
   close(): Promise<void>
 }
@@ -22,24 +22,26 @@ export interface FailurePart extends FailureStore {
   close(): Promise<void>
 }
 
-/** What of a store is kept elsewhere. At least one of them. */
+/** Parts that replace those of a store. At least one is required. */
 export interface StoreParts {
   readonly sessions?: SessionPart | undefined
   readonly tickets?: TicketPart | undefined
   readonly failures?: FailurePart | undefined
 }
 
-/** What tells that something is the part it is given as. */
+/** Method that identifies each part. */
 const marks = { sessions: 'over', tickets: 'take', failures: 'begin' } as const
 const makers = { sessions: 'redisSessions', tickets: 'redisTickets', failures: 'redisFailures' } as const
 
 /**
- * Makes one store out of several: the records and the log of the first, with sessions, tickets or counts of failed
- * attempts kept elsewhere.
+ * Combines several stores into one: the records and the log of the first, with sessions, tickets or counts of
+ * failed attempts from elsewhere.
  *
- * Closing it closes all of them.
+ * Closing the result closes all of them.
  *
- * @throws TypeError for an unknown or missing part, or what is none
+ * @param base - the store that keeps the log and all other records
+ * @param parts - at least one part
+ * @throws TypeError for an unknown or missing part, or a value that is no part
  * @example
  * const url = process.env.REDIS_URL
  * const store = composeStores(await postgresStore({ connectionString }), {
@@ -52,7 +54,7 @@ export function composeStores(base: Store, parts: StoreParts): Store {
   checkMethods('composeStores', 'base', base, ['close'], 'what postgresStore() or sqliteStore() resolves to')
   if (typeof base.revocations !== 'object') {
     throw new TypeError(
-      'composeStores: `base` must be a store with a log of revocations, such as what postgresStore() resolves to.',
+      'composeStores: `base` must be a store with a log of revocations, such as the one that postgresStore() resolves to.',
     )
   }
   const { sessions, tickets, failures } = readOptions('composeStores', parts, names)
@@ -77,7 +79,7 @@ export function composeStores(base: Store, parts: StoreParts): Store {
       const results = await Promise.allSettled(given.map((name) => made[name]?.close()))
       results.push(...(await Promise.allSettled([base.close()])))
       const failed = results.find((result) => result.status === 'rejected')
-      // All were closed as far as they could be: the first that failed says why.
+      // All parts were closed as far as possible: report the first failure.
       if (failed !== undefined) throw failed.reason
     },
   }
@@ -87,7 +89,7 @@ function settled({ revocations: log }: Store, sessions: SessionPart): Revocation
   return {
     ...log,
     async since(sequence, limit) {
-      // The log is what everybody reads all the time; that the part cannot answer must not keep them from it.
+      // All instances read the log all the time: a part that cannot answer must not stop them.
       await sessions.settle(log).catch(() => {})
       return log.since(sequence, limit)
     },

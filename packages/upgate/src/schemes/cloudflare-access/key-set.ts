@@ -57,8 +57,8 @@ async function importKey(jwk: unknown, previous: KeySet | undefined): Promise<Si
 }
 
 /**
- * RFC 7518 section 3.3 demands 2048 bits. With the exponent 1 every attacker could sign, and an even exponent is
- * invalid.
+ * RFC 7518 section 3.3 demands 2048 bits. With the exponent 1 every attacker could sign, and an even exponent
+ * is invalid.
  */
 function isWeak({ algorithm }: CryptoKey): boolean {
   const { modulusLength = 0, publicExponent = [] } = algorithm as {

@@ -9,7 +9,7 @@ import type { AccessClaims } from './types.ts'
 const maxCookies = 4
 
 /**
- * Refuses a request whose cookie verifies for another subject than its header, or could not be checked.
+ * Refuses a request if its cookie verifies for another subject than its header, or could not be checked.
  *
  * Any site under a parent domain can set a cookie of this name, and browsers keep cookies of earlier logins.
  * A cookie that does not verify for this team and audience is ignored, and so are cookies beyond four.

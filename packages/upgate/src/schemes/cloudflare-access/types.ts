@@ -130,7 +130,7 @@ export interface CloudflareAccessOptions {
   readonly services?: Readonly<Record<string, AccessServiceGrant>>
   /**
    * Milliseconds since the epoch before which tokens of this principal do not count, so that a revocation
-   * outlives the token. It is compared with `iat`, whose resolution is one second: the doubtful second is
+   * outlives the token. It is compared with `iat`, which counts whole seconds: the doubtful second is
    * refused. Default: none.
    */
   readonly notBefore?: (principal: AccessPrincipal) => MaybePromise<number | undefined>

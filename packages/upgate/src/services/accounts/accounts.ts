@@ -219,8 +219,7 @@ export function createAccounts(options: AccountsOptions): OwnAccounts {
 }
 
 /**
- * Returns the later time: an instance whose clock is behind must not restore access that another instance
- * ended.
+ * Returns the later time: an instance with a slow clock must not restore access that another instance ended.
  */
 function latest(before: number | undefined, now: number): number {
   return Math.max(before ?? now, now)

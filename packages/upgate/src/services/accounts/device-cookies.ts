@@ -41,7 +41,10 @@ export interface DeviceCookies {
    */
   issue(accountId: string, present?: DeviceCookieValue): Promise<IssuedDeviceCookie | undefined>
   /**
-   * Ends those of an account, all but the one given: for "log out my other browsers". Rejects with `StoreUnavailable`.
+   * Ends the cookies of an account except the given one: for "log out my other browsers".
+   *
+   * @param options - `except`: cookie of the browser that stays. Default: all end
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
    */
   revokeAll(accountId: string, options?: { readonly except?: DeviceCookieValue }): Promise<void>
 }
@@ -91,7 +94,7 @@ export function createDeviceCookies(options: {
   readonly secret: string | undefined
   readonly logger: Logger | undefined
   readonly randomBytes: (size: number) => Uint8Array
-  /** Cookies whose failures are remembered. */
+  /** Largest number of cookies with remembered failures. */
   readonly maxEntries: number
   /** Look-ups in flight; cookies beyond them do not count. */
   readonly lookups: number

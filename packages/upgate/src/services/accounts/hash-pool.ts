@@ -30,7 +30,7 @@ export interface HashPoolOptions {
 
 /** Milliseconds after which a turn may be forgotten; it is forgotten within twice as long. */
 const window = 60_000
-/** Networks whose turns are remembered per window; at most twice as many in all. */
+/** Largest number of networks with remembered turns per window; at most twice as many in all. */
 const remembered = 10_000
 /** Consecutive turns of known parties after which a waiting stranger gets one. */
 const mostInARow = 3
@@ -55,7 +55,7 @@ function isBefore(one: Waiting, other: Waiting): boolean {
  *
  * Strangers use at most half of the places, so a known party finds a place during any flood of strangers.
  *
- * Among strangers, and among known parties, the task whose network or account had the fewest recent turns
+ * Among strangers, and among known parties, the task of the network or account with the fewest recent turns
  * goes first. It takes the last place in a full queue from the one that had the most. So a flood from few
  * networks delays itself. In a flood from more networks than there are turns, every network has the same
  * chance; a refused network that tries again then goes before those that come for the first time.

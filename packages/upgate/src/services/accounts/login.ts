@@ -122,8 +122,8 @@ export function createLogin(options: {
         locked,
       }
     }
-    // An unknown address does not identify a client: a separate place would reveal to every client who logged
-    // in.
+    // An unknown address does not identify a client: a separate place would tell every client about the
+    // logins of others.
     const known = attempt.known === true && clientAddress !== undefined
     return {
       party: known ? { known, shares: [share] } : { known, shares: sharesOfClient(clientAddress, origin) },

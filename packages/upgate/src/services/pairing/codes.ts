@@ -19,8 +19,8 @@ function spell(bytes: Uint8Array, length: number): string {
 /**
  * Derives the code that both sides of a pairing show. It is bound to the request and to the device that asks.
  *
- * The request's id is random and chosen by the server, so an attacker cannot search for a key whose code
- * equals the code of another device.
+ * The request's id is random and chosen by the server, so an attacker cannot search for a key with the same
+ * code as another device.
  */
 export function comparisonCode(requestId: string, subject: string): string {
   const digest = createHash('sha256').update(`${requestId}|${subject}`).digest()

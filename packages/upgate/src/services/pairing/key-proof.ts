@@ -50,7 +50,7 @@ export function checkKeyProof(proof: KeyProof, now: number): KeyProofResult {
   return { keyId, late: signedAt !== undefined && !(Math.abs(now - signedAt) <= clockSkew) }
 }
 
-/** The y-coordinates of the eight points of small order, sign bit cleared, with their non-canonical spellings. */
+/** Y-coordinates of the eight points of small order, sign bit cleared, and their non-canonical spellings. */
 const smallOrder: ReadonlySet<string> = new Set([
   '0000000000000000000000000000000000000000000000000000000000000000',
   '0100000000000000000000000000000000000000000000000000000000000000',

@@ -13,7 +13,8 @@ import type { RevocationFeed } from '../../core/ports/revocations.ts'
 /**
  * An actor that approves, rejects or invites: the principal of a request, or the operator of the machine.
  *
- * `unbounded` is the operator's name in the audit events. Its grants have no bound, so never build it from a request.
+ * `unbounded` is the operator's name in the audit events. Its grants have no bound, so never build it from a
+ * request.
  */
 export type PairingActor = Principal | { readonly unbounded: string }
 
@@ -34,7 +35,7 @@ export interface PairingRequest {
   readonly role: string
   readonly scopes: readonly string[]
   readonly clientAddress: string | undefined
-  /** Milliseconds since the epoch; likewise below. */
+  /** Milliseconds since the epoch, like the times below. */
   readonly createdAt: number
   readonly expiresAt: number
   readonly decidedBy: string | undefined

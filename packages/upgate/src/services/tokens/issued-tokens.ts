@@ -159,7 +159,7 @@ export function createIssuedTokens<T, N extends Common>(
   }
 }
 
-/** Creates the check of a key or device whose secret was right: whether it is valid now. */
+/** Creates the check that follows a right secret: whether the key or device is valid now. */
 export function createTokenJudge(options: {
   readonly scheme: string
   readonly kind: 'device' | 'service'

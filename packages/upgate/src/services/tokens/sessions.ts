@@ -143,7 +143,7 @@ export function createSessions(options: SessionsOptions): Sessions {
   }
 }
 
-/** Creates the check of a session whose secret was right: whether it is valid now. */
+/** Creates the check that follows a right secret: whether the session is valid now. */
 export function createSessionJudge(options: {
   readonly accounts: AccountStore
   readonly clock: Clock

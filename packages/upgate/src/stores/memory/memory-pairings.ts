@@ -2,7 +2,7 @@ import type { InvitationRecord, PairingRecord, PairingStore } from '../../core/p
 import type { TokenStore } from '../../core/ports/stores.ts'
 import type { TicketRecord, TicketStore } from '../../core/ports/tickets.ts'
 
-/** Rejects when the store was closed: what runs in it is one synchronous step, and so atomic. */
+/** Rejects after the store was closed. The operation is one synchronous step, and so atomic. */
 type Run = <T>(operation: () => T) => Promise<T>
 
 export function memoryPairings(run: Run, devices: TokenStore): PairingStore {
@@ -46,7 +46,7 @@ export function memoryPairings(run: Run, devices: TokenStore): PairingStore {
     collect: (record, device, keyId) =>
       run(() => {
         if (!replace(record)) return false
-        // Runs at once: the store behind it is the same memory.
+        // Takes effect at once: the device store uses the same memory.
         void devices.add(device)
         if (keyId !== undefined) keys.set(keyId, device.id)
         return true
@@ -79,7 +79,7 @@ export function memoryPairings(run: Run, devices: TokenStore): PairingStore {
   }
 }
 
-/** Whether a request stands in the way of a new one of the same subject. */
+/** Whether a request prevents a new one of the same subject. */
 export function isUnderWay(record: PairingRecord, now: number): boolean {
   return record.expiresAt > now && ['pending', 'approved', 'rejected'].includes(record.state)
 }

@@ -15,19 +15,19 @@ import type { TokenRecord } from '../../core/ports/token-record.ts'
 import { memoryAcquaintances } from './memory-acquaintances.ts'
 import { memoryPairings, memoryTickets } from './memory-pairings.ts'
 
-/** Entries of the log that are kept: one process writes and reads it, and reads it at once. */
+/** Entries of the log that are kept. One process writes the log and reads it at once. */
 const logLength = 10_000
 
 interface Shared {
-  /** Rejects when the store was closed: what runs after it is one synchronous step, and so atomic. */
+  /** Rejects after the store was closed. The operation is one synchronous step, and so atomic. */
   run<T>(operation: () => T): Promise<T>
   append(draft: RevocationDraft): Revocation
 }
 
 /**
- * A store in the memory of this process: for tests, and for tools whose records live elsewhere.
+ * Creates a store in the memory of this process: for tests, and for tools that keep their records elsewhere.
  *
- * Everything in it ends with the process.
+ * Its records end with the process.
  *
  * @example
  * const services = createServices({ store: memoryStore() })
@@ -196,7 +196,7 @@ function forTouched<R>(
   }
 }
 
-/** A copy that nobody outside can change: records are handed out by reference. */
+/** Copies and freezes a record: records are handed out by reference, and callers must not change them. */
 function frozen<R extends AccountRecord | TokenRecord>(record: R): R {
   const scopes = Object.freeze([...record.scopes])
   const roles = Object.freeze([...record.roles])

@@ -5,33 +5,33 @@ import { type StoreErrorCode, StoreUnavailable } from '../../core/ports/stores.t
 import { peer } from '../../platform/optional-peer.ts'
 import { systemClock } from '../../platform/system-clock.ts'
 
-/** Which Redis, and how long to wait for it. */
+/** Address of a Redis server, and bounds on waiting for it. */
 export interface RedisPartOptions {
   /** `redis://user:password@host:6379`, or `rediss://` for TLS. */
   readonly url: string
-  /** What all keys begin with; another one for each deployment on the same server. Default: `upgate`. */
+  /** Prefix of all keys; use a different one for each deployment on the same server. Default: `upgate`. */
   readonly prefix?: string
-  /** Milliseconds in which Redis has to have answered. Default: 2,000. */
+  /** Milliseconds within which Redis has to answer. 10 to 60,000. Default: 2,000. */
   readonly timeout?: number
-  /** What time-outs go by. Default: the clock of the machine. */
+  /** Clock behind the time-outs. Default: the clock of the machine. */
   readonly clock?: Clock
 }
 
-/** A connection to Redis as the stores use it: one script at a time, answered in time or not at all. */
+/** A connection to Redis as the stores use it: every script is answered in time or rejected. */
 export interface RedisConnection {
-  /** Runs a script, which is atomic. Rejects with `StoreUnavailable` and nothing else. */
+  /** Runs a script atomically. Rejects with `StoreUnavailable` and nothing else. */
   run(script: string, args: readonly string[]): Promise<unknown>
   close(): Promise<void>
 }
 
-/** Milliseconds between attempts to connect again, at most. */
+/** Longest delay between attempts to reconnect, in milliseconds. */
 const longestDelay = 2000
 
 /**
- * Connects, and from then on comes back by itself.
+ * Connects to Redis, and reconnects by itself after that.
  *
- * @param who - what the messages of errors begin with
- * @param patient - whether a server that cannot be reached at first is tried again, too
+ * @param who - name of the caller, at the beginning of error messages
+ * @param patient - whether to keep trying if the first attempt fails
  * @throws TypeError for a bad option or a missing package
  * @throws StoreUnavailable when the server cannot be reached
  */
@@ -54,7 +54,7 @@ export async function connectRedis(
   }
   const { createClient } = await peer(who, 'redis', 'redis', () => import('redis'))
   let connected = patient
-  /** Whether connecting takes so long that it hangs, half way. */
+  /** Whether the connection attempt has taken so long that it counts as hanging. */
   let overdue = false
   let waiting: Timer | undefined
   const open = () => {
@@ -66,11 +66,11 @@ export async function connectRedis(
     const opened = createClient({
       url,
       name: 'upgate',
-      // What cannot be sent now is refused now: a caller who waits for an answer should have one.
+      // Refuse a command that cannot be sent now: its caller is waiting for an answer.
       disableOfflineQueue: true,
       socket: {
         connectTimeout: timeout,
-        // The first attempt says whether the address is right; later ones go on until the server is back.
+        // The first attempt shows whether the address is right; later ones go on until the server is back.
         reconnectStrategy: (retries) => (connected ? Math.min(50 * 2 ** retries, longestDelay) : false),
       },
     })
@@ -78,7 +78,7 @@ export async function connectRedis(
     return opened
   }
   let client = open()
-  // The braces keep everything on one node of a cluster: scripts touch several keys.
+  // The braces keep all keys on one node of a cluster: scripts use several keys.
   const space = `{${prefix}}:`
   const running = new Set<Promise<unknown>>()
   let closed = false
@@ -97,11 +97,11 @@ export async function connectRedis(
     try {
       client.destroy()
     } catch {
-      // It had ended already.
+      // The connection had ended already.
     }
   }
 
-  /** A connection that owes an answer may be dead without saying so, and would be for hours. */
+  /** Replaces a connection that owes a late answer. It may be dead without any event, for hours. */
   function replace(late: typeof client): void {
     if (closed || late !== client) return
     destroy()

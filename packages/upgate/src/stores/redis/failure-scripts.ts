@@ -1,15 +1,15 @@
 import { failureRules } from '../../core/ports/failures.ts'
 
 const { window, firstLock, longestLock, forgetAfter } = failureRules
-/** A success is remembered for thirty days. */
+/** Milliseconds for which a success is remembered: thirty days. */
 const knownFor = 30 * 86_400_000
 
 /*
- * What is in Redis, below the prefix p. Keys expire by themselves when they say nothing any more:
- *   p failures:<key>  hash  a count: attempts since its start, how often it was locked, and until when
- *   p failures        zset  all counts, by when they expire: so many at most
- *   p known           zset  keys that succeeded, by when
- * ARGV[1] is the time, or empty for the server's, which is one for all instances.
+ * Keys in Redis, below the prefix p. They expire when their data no longer matters:
+ *   p failures:<key>  hash  a count: attempts since its start, number of locks, and end of the lock
+ *   p failures        zset  all counts, by expiry: their number is bounded
+ *   p known           zset  keys that succeeded, by time of success
+ * ARGV[1] is the time, or empty to use the server's, which is the same for all instances.
  */
 const common = `
 local p = KEYS[1]
@@ -52,10 +52,12 @@ end
 `
 
 /**
- * ARGV: time, 1 for a dry run, counts at most, then of each count its key, limit, and 1 for strangers only.
+ * ARGV: time, 1 for a dry run, largest number of counts, then for each count its key, limit, and 1 for
+ * strangers only.
  *
- * Answers the milliseconds to wait and for which count, from 0. Or 0 = reserved, 1 if the first key succeeded before,
- * and then of each reserved count its key, start, and 1 if it is full.
+ * Answers the milliseconds to wait and the index (from 0) of the count that demands it. Or answers 0 =
+ * reserved, 1 if the first key succeeded before, and then for each reserved count its key, start, and 1 if it
+ * is full.
  */
 export const beginScript: string = `${common}
 local known = redis.call('ZSCORE', p .. 'known', ARGV[4])
@@ -95,7 +97,7 @@ end
 -- What expired by itself leaves the index a little at a time, faster than it fills.
 local gone = redis.call('ZRANGEBYSCORE', index, '-inf', text(now), 'LIMIT', 0, 16)
 if #gone > 0 then redis.call('ZREM', index, unpack(gone)) end
--- Those that expire first go first, and so what was locked goes last: filling it must not be a way to be unlocked.
+-- Evict the counts that expire first, so that locked ones go last: flooding must not unlock a key.
 local surplus = redis.call('ZCARD', index) - tonumber(ARGV[3])
 if surplus > 0 then
   -- Nor must filling it with locks be a way not to be counted: a quarter is for the others.
@@ -110,11 +112,14 @@ if surplus > 0 then
 end
 return answer`
 
-/** ARGV: time, how the attempt ended, successes at most, then of each reserved count its key, start and state. */
+/**
+ * ARGV: time, result of the attempt, largest number of successes, then for each reserved count its key, start
+ * and state.
+ */
 export const endScript: string = `${common}
 for i = 4, #ARGV, 3 do
   local e = load(ARGV[i])
-  -- Cleared or begun anew since: what was reserved is not in it any more.
+  -- Cleared or restarted since: the count no longer holds the reservation.
   if e and text(e.start) == ARGV[i + 1] then
     if ARGV[2] == 'failed' then
       if ARGV[i + 2] == '1' and e.state == 1 then

@@ -7,25 +7,32 @@ import { connectRedis, type RedisPartOptions } from './connection.ts'
 import { beginScript, endScript } from './failure-scripts.ts'
 
 export interface RedisFailuresOptions extends Omit<RedisPartOptions, 'clock'> {
-  /** Counts kept at a time, about 400 bytes each; as many successes are remembered. Default: 100,000. */
+  /**
+   * Largest number of counts, about 400 bytes each; as many successes are remembered. 100 to 100,000,000.
+   * Default: 100,000.
+   */
   readonly maxEntries?: number
   /**
-   * For tests. Default: attempts are counted by the clock of the server, so that instances whose clocks differ count
-   * alike, and `timeout` goes by that of the machine, as it does where `setTimer` is missing.
+   * Clock for tests. Default: the server's clock decides the times of attempts, so that instances with
+   * different clocks count alike, and the machine's clock decides `timeout`. The latter also applies if
+   * `setTimer` is missing.
    */
   readonly clock?: Pick<Clock, 'now'> & Partial<Clock>
 }
 
-/** Characters of a key that are kept as they are. */
+/** Longest key, in characters, that is stored unchanged. */
 const longestKey = 200
 
 /**
- * Counts failed attempts (passwords, bootstrap codes) in Redis (6.2 or newer, or Valkey), for all instances together.
+ * Counts failed attempts (passwords, bootstrap codes) in Redis (6.2 or newer, or Valkey), for all instances
+ * together.
  *
- * Each attempt takes one round trip before it is verified; how it ended is told without anybody waiting. Keys hold
- * digests of accounts and addresses, and expire by themselves. A server that cannot be reached is no error, not even
- * at first: each instance then counts for itself, and the services say so in the log. Needs the package `redis`.
+ * Each attempt takes one round trip before it is verified; its result is sent without waiting for the answer.
+ * Keys hold digests of accounts and addresses, and expire by themselves. A server that cannot be reached is
+ * no error, not even at first: each instance then counts for itself, and the services report it in the log.
+ * Needs the package `redis`.
  *
+ * @param options - `url` is required
  * @throws TypeError for a bad option or a missing package
  * @example
  * import { composeStores } from 'upgate'
@@ -64,7 +71,7 @@ export async function redisFailures(options: RedisFailuresOptions): Promise<Fail
         async end(result) {
           if (ended) return
           ended = true
-          // A failure is counted already; only the one that reached a limit has something to confirm.
+          // A failure is counted already; only the attempt that reached a limit has to confirm its failure.
           if (result === 'failed' && !reserved.some((state, i) => i % 3 === 2 && state === '1')) return
           await redis.run(endScript, [now(), result, `${maxEntries}`, ...reserved])
         },

@@ -1,8 +1,8 @@
 /*
- * What is in Redis, below the prefix p:
+ * Keys in Redis, below the prefix p:
  *   p session:<id>   hash    a session
  *   p account:<id>   zset    its sessions, by order of creation
- *   p ends, p seen   zset    all sessions, by absolute end and by last use: for tidying up
+ *   p ends, p seen   zset    all sessions, by absolute end and by last use: for purging
  *   p outbox         hash    revocations that are not in the log yet: time of the last attempt, draft
  *   p seq            number  order of creation, and names in the outbox
  */
@@ -76,7 +76,7 @@ for _, id in ipairs(redis.call('ZRANGE', p .. 'account:' .. ARGV[1], 0, -1)) do
 end
 return removed`
 
-/** ARGV: end, last use, how many at most. */
+/** ARGV: end, last use, largest number. */
 export const purgeScript: string = `${common}
 local removed = 0
 local function purge(index, limit)
@@ -102,7 +102,10 @@ for i = 1, #ARGV, 2 do
 end
 return 0`
 
-/** Takes over what somebody posted, or tried, so many milliseconds ago and did not finish. ARGV: milliseconds. */
+/**
+ * Claims revocations that another instance last tried so many milliseconds ago and did not finish. ARGV:
+ * milliseconds.
+ */
 export const claimScript: string = `${common}
 local claimed = {}
 if redis.call('HLEN', p .. 'outbox') == 0 then return claimed end

@@ -13,19 +13,22 @@ import * as scripts from './session-scripts.ts'
 
 export type RedisSessionsOptions = RedisPartOptions
 
-/** Milliseconds after which others finish what somebody began and did not finish. */
+/** Milliseconds after which another instance finishes a revocation that was begun and not finished. */
 const lease = 10_000
 const batch = 500
 
 /**
- * Keeps sessions in Redis (6.2 or newer, or Valkey), as a part of a store whose log and accounts are in a database.
+ * Opens a store of sessions in Redis (6.2 or newer, or Valkey), as a part of a store with its log and
+ * accounts in a database.
  *
- * Every operation is one script, and so atomic. A revocation is first noted in Redis together with the change, then
- * written to the log; if the process ends in between, another instance writes it. Redis keeps what its persistence
- * keeps: after a failover that lost the last second, a session that was ended in that second is there again. What
- * ends all sessions of an account (a new password, disabling, `revokeAll`) is in the database and not affected. Needs
- * the package `redis`.
+ * Every operation is one script, and so atomic. A revocation is first noted in Redis together with the
+ * change, then written to the log; if the process ends in between, another instance writes it.
  *
+ * Redis keeps only the data that its persistence keeps: after a failover that lost the last second, a session
+ * that was ended in that second exists again. Ending all sessions of an account (a new password, disabling,
+ * `revokeAll`) is recorded in the database and not affected. Needs the package `redis`.
+ *
+ * @param options - `url` is required
  * @throws TypeError for a bad option or a missing package
  * @throws StoreUnavailable when the server cannot be reached
  * @example
@@ -104,7 +107,10 @@ function sessionsOver(redis: RedisConnection, log: RevocationLog): SessionStore 
   }
 }
 
-/** Writes to the log what stands in the outbox. What fails stays there, and is tried again by whoever reads the log. */
+/**
+ * Writes revocations from the outbox to the log. A revocation that cannot be written stays in the outbox, and
+ * the next reader of the log tries again.
+ */
 async function settleIn(
   redis: RedisConnection,
   log: RevocationLog,
@@ -112,7 +118,7 @@ async function settleIn(
 ): Promise<readonly Revocation[]> {
   if (posted.length === 0) return []
   const entries = await log.append(posted.map(([, draft]) => JSON.parse(draft) as RevocationDraft))
-  // A second entry for the same revocation would do no harm.
+  // Writing the same revocation twice would be harmless.
   await redis
     .run(
       scripts.doneScript,

@@ -5,15 +5,15 @@ import { sha256 } from '../../crypto/sha256.ts'
 import type { TicketPart } from '../compose.ts'
 import { connectRedis, type RedisPartOptions } from './connection.ts'
 
-/** Milliseconds that a ticket is kept beyond its life, so that who comes late is told that it has expired. */
+/** Milliseconds that a ticket is kept after its expiry, so that a late client learns that it expired. */
 const slack = 60_000
 const batch = 500
 
 /*
- * What is in Redis, below the prefix p. All of it expires by itself:
+ * Keys in Redis, below the prefix p. All of them expire by themselves:
  *   p ticket:<id>      string  digest of the owner, a space, the record in JSON
  *   p tickets:<owner>  zset    tickets of one principal, by order of creation
- *   p tickets          zset    all tickets, by when they expire
+ *   p tickets          zset    all tickets, by expiry
  *   p ticket-seq       number  order of creation
  */
 const common = `
@@ -32,7 +32,7 @@ local function keep(key, milliseconds)
 end
 `
 
-/** ARGV: id, digest of the owner, record, its life in milliseconds, when it expires, how many at most. */
+/** ARGV: id, digest of the owner, record, its life in milliseconds, its expiry, largest number. */
 const addScript = `${common}
 local id, owner, life = ARGV[1], ARGV[2], tonumber(ARGV[4])
 if not redis.call('SET', p .. 'ticket:' .. id, owner .. ' ' .. ARGV[3], 'NX', 'PX', life) then return 0 end
@@ -51,7 +51,10 @@ return found and string.match(found, '^%S+ (.*)$')`
 const takeScript = `${common}
 return drop(ARGV[1])`
 
-/** ARGV: when they expired, how many at most. Answers how many it looked at, and how many of them were there. */
+/**
+ * ARGV: time of expiry, largest number. Answers how many tickets it checked, and how many of them still
+ * existed.
+ */
 const purgeScript = `${common}
 local ids = redis.call('ZRANGEBYSCORE', p .. 'tickets', '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
 local dropped = 0
@@ -61,12 +64,15 @@ end
 return { #ids, dropped }`
 
 /**
- * Keeps tickets in Redis (6.2 or newer, or Valkey), as a part of a store whose other records are in a database.
+ * Opens a store of tickets in Redis (6.2 or newer, or Valkey), as a part of a store with its other records in
+ * a database.
  *
- * Every operation is one script, and so atomic: offered to several instances at once, a ticket is accepted by one.
- * Redis keeps what its persistence keeps: after a failover that lost the last second, a ticket that was used in that
- * second counts once more until its 30 seconds are over. Needs the package `redis`.
+ * Every operation is one script, and so atomic: a ticket sent to several instances at once is accepted by
+ * one. Redis keeps only the data that its persistence keeps: after a failover that lost the last second, a
+ * ticket that was used in that second counts once more until its 30 seconds are over. Needs the package
+ * `redis`.
  *
+ * @param options - `url` is required
  * @throws TypeError for a bad option or a missing package
  * @throws StoreUnavailable when the server cannot be reached
  * @example
@@ -84,9 +90,9 @@ export async function redisTickets(options: RedisPartOptions): Promise<TicketPar
   return {
     async add(record, atMost) {
       const { id, principal, createdAt, expiresAt } = record
-      // Whoever named the principal, and at whatever length.
+      // The digest keeps the key short and its characters harmless for any principal id.
       const owner = sha256(`${principal.kind}:${principal.id}`)
-      // Not a point in time: the clock of the server may differ from ours.
+      // A duration instead of a point in time: the clock of the server may differ from ours.
       const life = Math.max(0, expiresAt - createdAt) + slack
       const args = [id, owner, JSON.stringify(record), `${life}`, `${expiresAt}`, `${atMost}`]
       return (await redis.run(addScript, args)) === 1

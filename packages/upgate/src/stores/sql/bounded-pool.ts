@@ -4,10 +4,10 @@ import { StoreUnavailable } from '../../core/ports/stores.ts'
 import type { PgClient, PgPool } from './pg-pool.ts'
 
 /**
- * A pool whose connections are given back, answer or not, after so many milliseconds.
+ * Creates a pool that gives each connection up after `timeout` milliseconds, answered or not.
  *
- * The time-outs of the server do not help where its answers do not arrive: a cable that was pulled out, a host that
- * froze. A connection whose answer did not come in time is thrown away, because that answer may still come.
+ * The server's own time-outs do not help if its answers do not arrive: a cable was unplugged, a host froze. A
+ * connection without a timely answer is thrown away, because the answer may still arrive.
  */
 export function boundedPool(pool: PgPool, timeout: number, clock: Clock): PostgresPool {
   return {
@@ -19,7 +19,7 @@ export function boundedPool(pool: PgPool, timeout: number, clock: Clock): Postgr
         client = await deadline.inTime(connecting)
       } catch (error) {
         deadline.cancel()
-        // Nobody waits for it any more.
+        // The caller has stopped waiting: give a connection that arrives late back to the pool.
         connecting.then(
           (late) => late.release(),
           () => {},
@@ -28,7 +28,7 @@ export function boundedPool(pool: PgPool, timeout: number, clock: Clock): Postgr
       }
       return boundedClient(client, deadline)
     },
-    // The pool is ended by whoever made it.
+    // The creator of the pool ends it.
     end: async () => {},
   }
 }
@@ -38,7 +38,8 @@ function boundedClient(client: PgClient, deadline: Deadline): PostgresPoolClient
   const fail = (error: Error): void => {
     broken ??= error
   }
-  // Breaking between two statements is an event, and without a listener the end of the process.
+  // A connection that breaks between two statements emits an event, which would end the process without a
+  // listener.
   client.on('error', fail)
 
   async function query<R>(sql: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>> {
@@ -65,12 +66,15 @@ function boundedClient(client: PgClient, deadline: Deadline): PostgresPoolClient
   }
 }
 
-/** PostgreSQL's text cannot hold NUL; what comes from outside may, and then is not found, instead of an error. */
+/**
+ * PostgreSQL's text cannot hold NUL. Text from a client may, and must then match no record instead of causing
+ * an error.
+ */
 function storable(value: unknown): unknown {
   return typeof value === 'string' && value.includes('\0') ? value.replaceAll('\0', '\ufffd') : value
 }
 
-/** The moment after which nothing is waited for any more, by one timer for all that is asked until then. */
+/** One timer for all queries on a connection: after it fires, no answer is waited for. */
 interface Deadline {
   inTime<T>(answer: Promise<T>): Promise<T>
   cancel(): void
@@ -81,7 +85,7 @@ function createDeadline(timeout: number, clock: Clock): Deadline {
   const late = new Promise<never>((_, reject) => {
     end = reject
   })
-  // It may come while nothing is asked.
+  // The deadline may pass while no query is waiting.
   late.catch(() => {})
   const timer = clock.setTimer(timeout, () =>
     end(new StoreUnavailable('store_unavailable', 'The database did not answer in time.')),

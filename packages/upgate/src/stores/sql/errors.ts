@@ -1,7 +1,7 @@
 import { isStoreUnavailable, type StoreErrorCode, StoreUnavailable } from '../../core/ports/stores.ts'
 
 const codes: readonly (readonly [RegExp, StoreErrorCode, string])[] = [
-  [/BUSY|LOCKED|^(55P03|40001|40P01)$/, 'store_busy', 'The database is locked by somebody else.'],
+  [/BUSY|LOCKED|^(55P03|40001|40P01)$/, 'store_busy', 'The database is locked by another connection.'],
   [
     /FULL|IOERR_WRITE|IOERR_SHMSIZE|IOERR_TRUNCATE|ENOSPC|^53100$/,
     'store_full',
@@ -17,12 +17,15 @@ const codes: readonly (readonly [RegExp, StoreErrorCode, string])[] = [
   ],
 ]
 
-/** Whether nothing happened because of somebody else who is writing: the same may succeed in a moment. */
+/** Whether an operation had no effect because another connection was writing: a retry may succeed soon. */
 export function isBusy(error: unknown): boolean {
   return /^(SQLITE_(BUSY|LOCKED)|40001$|40P01$)/.test(codeOf(error))
 }
 
-/** Whatever a driver throws, as the one error of stores. The driver's text may hold values: it stays the cause. */
+/**
+ * Wraps any error of a driver in `StoreUnavailable`. The driver's text may hold values, so it stays in the
+ * cause.
+ */
 export function toStoreUnavailable(error: unknown): StoreUnavailable {
   if (isStoreUnavailable(error)) return error
   const code = codeOf(error)

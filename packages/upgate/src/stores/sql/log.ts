@@ -4,16 +4,17 @@ import type { RevocationDraft, RevocationLog } from '../../core/ports/stores.ts'
 import { wide } from './rows.ts'
 import type { Database, Tables } from './tables.ts'
 
-/** Entries kept. Whoever is further behind than that has to begin anew. */
+/** Entries kept. A reader further behind has missed some, and has to start from the end of the log. */
 const logLength = 100_000
 
 /**
  * Appends entries to the log, within the transaction of the change that they announce.
  *
- * Numbers become visible in their order and without gaps. A sequence of the database could do neither: of two
- * transactions the one with the higher number may commit first, a reader would go on from there, and never see the
- * revocation with the lower one; and a transaction that is rolled back would leave a gap that looks like a loss.
- * So appending transactions take turns, from here to their commit, and each goes on from the last number committed.
+ * Numbers become visible in order and without gaps. A sequence of the database guarantees neither. Of two
+ * transactions the one with the higher number may commit first; a reader would continue from there, and never
+ * see the revocation with the lower number. And a transaction that is rolled back would leave a gap that
+ * looks like a loss. So appending transactions take turns, from here to their commit, and each continues from
+ * the last number committed.
  */
 export async function append(
   { exclusively }: Database,
@@ -26,7 +27,7 @@ export async function append(
   const entries = drafts.map(
     ({ at, selector, reason }, i): Revocation => ({ sequence: head + 1 + i, at, selector, reason }),
   )
-  // In parts: the number of parameters of a statement is limited.
+  // In parts: a statement takes a limited number of parameters.
   for (let from = 0; from < entries.length; from += 1000) {
     const rows = entries.slice(from, from + 1000).map((entry) => ({
       sequence: entry.sequence,

@@ -4,11 +4,11 @@ import type { Database, Tables } from './tables.ts'
 
 type Column = (column: ColumnDefinitionBuilder) => ColumnDefinitionBuilder
 
-/** What databases write differently. */
+/** Column types that have different names in the two databases. */
 interface Types {
   /** Type and declaration of a primary key that counts up by itself. */
   readonly ordinal: readonly ['integer' | 'bigint', Column]
-  /** Type of the log's number, and of whatever else counts for ever. */
+  /** Type of the log's number, and of other counters that never restart. */
   readonly counter: 'integer' | 'bigint'
 }
 
@@ -22,7 +22,7 @@ const types: { readonly [D in Database['dialect']]: Types } = {
 
 type Migration = (db: Kysely<Tables>, types: Types) => Promise<void>
 
-/** Pairing requests, invitations, keys of devices, and tickets. */
+/** Tables of pairing requests, invitations, device keys and tickets. */
 const pairingTables: Migration = async (db, { ordinal }) => {
   await db.schema
     .createTable('upgate_pairings')
@@ -71,7 +71,7 @@ const pairingTables: Migration = async (db, { ordinal }) => {
   }
 }
 
-/** Addresses that sockets were accepted from, by keyed digest. */
+/** Addresses from which sockets were accepted, by keyed digest. */
 const acquaintanceTable: Migration = async (db) => {
   await db.schema
     .createTable('upgate_acquaintances')
@@ -85,7 +85,7 @@ const acquaintanceTable: Migration = async (db) => {
     .execute()
 }
 
-/** Forward only: what was released is never edited, only followed. */
+/** Forward only: a released migration is never edited, only followed by another one. */
 const migrations: readonly Migration[] = [
   async (db, { ordinal, counter }) => {
     await db.schema
@@ -170,27 +170,28 @@ const migrations: readonly Migration[] = [
 ]
 
 /**
- * Whether there is nothing to migrate. Asked first, so that an instance may run as a user who creates no tables, once
- * somebody who does has opened the store.
+ * Whether the schema is up to date. Asked before migrating, so that an instance may run as a database user
+ * that cannot create tables, once another user has migrated the store.
  */
 export async function isMigrated({ read }: Database): Promise<boolean> {
   try {
     const row = await read((db) => db.selectFrom('upgate_schema').select('version').executeTakeFirst())
     return row?.version === migrations.length
   } catch {
-    // No such table, or no such server: migrating says which.
+    // The table or the server is missing: migrating reports which.
     return false
   }
 }
 
 /**
- * Brings the schema up to date, in one transaction: of processes that start together one migrates, the others wait.
+ * Brings the schema up to date, in one transaction: of processes that start together one migrates, the others
+ * wait.
  *
- * @throws StoreUnavailable `store_too_new` where a newer version wrote the database
+ * @throws StoreUnavailable `store_too_new` if a newer version wrote the database
  */
 export async function migrate({ transact, exclusively, dialect }: Database): Promise<void> {
   await transact(async (db: Transaction<Tables>) => {
-    // PostgreSQL's `if not exists` fails when two create at once.
+    // PostgreSQL's `if not exists` fails if two transactions create the table at once.
     await exclusively(db, 'schema')
     await db.schema
       .createTable('upgate_schema')

@@ -24,7 +24,7 @@ export function sqlPairings(database: Database): PairingStore {
   return {
     request: (record, { now, atMost, perAddress, code }) =>
       transact(async (db) => {
-        // One by one: each has to see the others, or there would be more than the quota allows.
+        // One by one: each request must see the others, or their number would exceed the quota.
         await exclusively(db, 'pairings')
         const existing = await bySubject(db, record.subject)
         if (existing !== undefined && isUnderWay(existing, now)) {
@@ -81,7 +81,7 @@ export function sqlPairings(database: Database): PairingStore {
       }),
     async expire(now, forgetBefore) {
       const due = await read((db) => overdue(db, now, forgetBefore))
-      // Called often, and rarely with anything to do: writing each time would cost a turn among the writers.
+      // Called often, and rarely with work to do: a write each time would take a turn from other writers.
       if (!due) return []
       return transact(async (db) => {
         await exclusively(db, 'pairings')
@@ -182,7 +182,7 @@ async function overdue(db: Kysely<Tables>, now: number, forgetBefore: number): P
 }
 
 type Row = Tables['upgate_pairings']
-/** What no query asks for is kept as one text. */
+/** Fields that no query selects by; they are stored as one text. */
 type Rest = Omit<
   PairingRecord,
   'id' | 'version' | 'subject' | 'state' | 'quota' | 'clientAddress' | 'expiresAt'

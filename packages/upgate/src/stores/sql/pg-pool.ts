@@ -1,4 +1,4 @@
-/** A pool of the package `pg`, as far as it is used: its types are not needed to use another store. */
+/** The part in use of a pool of the package `pg`. Other stores must not need the types of that package. */
 export interface PgPool {
   connect(): Promise<PgClient>
   on(event: 'error', listener: (error: Error) => void): unknown

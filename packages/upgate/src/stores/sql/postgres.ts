@@ -13,35 +13,47 @@ import { sqlStore } from './sql-store.ts'
 import type { Database, Tables } from './tables.ts'
 
 export interface PostgresStoreOptions {
-  /** `postgres://user:password@host:5432/database`. Either this or `pool`. */
+  /** `postgres://user:password@host:5432/database`. Give either this or `pool`. */
   readonly connectionString?: string
-  /** A pool of the package `pg` that you make, and end after the store was closed. Either this or `connectionString`. */
+  /**
+   * A pool of the package `pg` that you create, and end after the store was closed. Give either this or
+   * `connectionString`.
+   */
   readonly pool?: PgPool
-  /** Schema that holds the tables; made when missing. Default: the first one of the connection's search path. */
+  /**
+   * Schema that holds the tables; created if missing. Default: the first one of the connection's search path.
+   */
   readonly schema?: string
-  /** Milliseconds in which the database has to have answered, waiting for a connection included. Default: 5,000. */
+  /**
+   * Milliseconds within which the database has to answer, the wait for a connection included. 10 to 60,000.
+   * Default: 5,000.
+   */
   readonly timeout?: number
-  /** Connections, when the pool is the store's own. Default: 10. */
+  /** Connections of the store's own pool, 1 to 1,000; ignored with `pool`. Default: 10. */
   readonly maxConnections?: number
-  /** What time-outs go by. Default: the clock of the machine. */
+  /** Clock behind the time-outs. Default: the clock of the machine. */
   readonly clock?: Clock
 }
 
 const install = 'kysely pg'
-/** Times that something is tried which the database undid because of others. */
+/** Number of attempts at a transaction that the database rolled back because of others. */
 const attempts = 5
 
 /**
  * Opens a store in PostgreSQL (12 or newer): records and the log of revocations, for any number of instances.
  *
- * Tables are prefixed `upgate_`. The schema is migrated by itself, forward only; of instances that start together one
- * migrates and the others wait. A database that does not answer within `timeout` rejects with `StoreUnavailable`, and
- * connections are made anew when it is back. Needs the packages `kysely` and `pg`. The settings of a `pool` are its
- * maker's: give it a `statement_timeout` and an `idle_in_transaction_session_timeout`, so that an instance that hangs
- * does not keep the others waiting.
+ * Tables are prefixed `upgate_`. The store migrates its schema by itself, forward only; of instances that
+ * start together one migrates and the others wait. A database that does not answer within `timeout` rejects
+ * with `StoreUnavailable`, and the store reconnects when the database is back. Needs the packages `kysely`
+ * and `pg`.
  *
+ * The creator of a `pool` chooses its settings: give it a `statement_timeout` and an
+ * `idle_in_transaction_session_timeout`, so that an instance that hangs does not block the others.
+ *
+ * @param options - either `connectionString` or `pool` is required
+ * @returns the store; close it when the process ends
  * @throws TypeError for a bad option or a missing package
- * @throws StoreUnavailable when the database cannot be reached; `store_too_new` where a newer version wrote it
+ * @throws StoreUnavailable when the database cannot be reached; `store_too_new` if a newer version wrote it
  * @example
  * import { postgresStore } from 'upgate/sql'
  * const store = await postgresStore({ connectionString: process.env.DATABASE_URL })
@@ -100,7 +112,8 @@ export async function postgresStore(options: PostgresStoreOptions): Promise<Reme
       connectionString,
       max: maxConnections,
       connectionTimeoutMillis: timeout,
-      // The database ends by itself what we no longer wait for, and lets go of what a hanging instance holds.
+      // The database ends statements that we stopped waiting for, and releases the locks of an instance that
+      // hangs.
       statement_timeout: timeout,
       idle_in_transaction_session_timeout: timeout,
       keepAlive: true,
@@ -109,7 +122,7 @@ export async function postgresStore(options: PostgresStoreOptions): Promise<Reme
     })
   }
   const own = pool
-  // A connection that breaks while nobody uses it: without a listener it would end the process.
+  // An idle connection that breaks emits an event, which would end the process without a listener.
   const ignore = (): void => {}
   own.on('error', ignore)
   const bounded = boundedPool(own, timeout, clock)
@@ -122,7 +135,8 @@ export async function postgresStore(options: PostgresStoreOptions): Promise<Reme
     read: (operation) => perform(() => operation(db)),
     transact: (operation) =>
       perform(() =>
-        // What others committed has to be seen by the statement after the lock, whatever the database's default is.
+        // The statement after the lock must see the commits of others, under any default isolation of the
+        // database.
         db.transaction().setIsolationLevel('read committed').execute(operation),
       ),
     async exclusively(db: Transaction<Tables>, name) {
@@ -142,7 +156,7 @@ export async function postgresStore(options: PostgresStoreOptions): Promise<Reme
         try {
           return await operation()
         } catch (error) {
-          // A deadlock or the like was undone as a whole: trying again is safe.
+          // A deadlock or conflict rolls the whole transaction back: repeating it is safe.
           if (!isBusy(error) || i === attempts || late) throw toStoreUnavailable(error)
         }
       }
@@ -161,10 +175,10 @@ export async function postgresStore(options: PostgresStoreOptions): Promise<Reme
   async function close(): Promise<void> {
     if (closed) return
     closed = true
-    // What was begun is finished: its caller may have been promised nothing yet, but soon would be.
+    // Let running operations finish: their callers are about to get an acknowledgement.
     await Promise.allSettled(running)
     await root.destroy()
-    // A server that went quiet does not say goodbye either.
+    // A server that stopped answering does not answer the end of a connection either.
     if (given === undefined) await inTime(own.end(), timeout, clock, () => {})
     own.off('error', ignore)
   }

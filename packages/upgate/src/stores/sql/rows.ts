@@ -8,7 +8,10 @@ export function orUndefined<T>(value: T | null): T | undefined {
   return value ?? undefined
 }
 
-/** A list of names from its column. Throws for anything else: a damaged record must not grant or hide anything. */
+/**
+ * Reads a list of names from its column. Throws for any other value: a damaged record must neither grant nor
+ * hide rights.
+ */
 export function list(json: string): readonly string[] {
   const value: unknown = JSON.parse(json)
   if (!Array.isArray(value) || !value.every((name) => typeof name === 'string')) {
@@ -17,7 +20,7 @@ export function list(json: string): readonly string[] {
   return value
 }
 
-/** A number from a column of 64 bits, which some drivers hand out as text. Throws for anything else. */
+/** Reads a number from a column of 64 bits, which some drivers return as text. Throws for any other value. */
 export function wide(value: number | string): number {
   const number = Number(value)
   if (!Number.isSafeInteger(number)) throw new Error('a number in the database is damaged')
@@ -28,7 +31,7 @@ export function wideOrUndefined(value: number | string | null): number | undefin
   return value === null ? undefined : wide(value)
 }
 
-/** In one order for everybody: two that write the same rows in opposite orders would wait for each other. */
+/** One order for all writers: two that write the same rows in opposite orders would wait for each other. */
 export function inOrder(touches: readonly Touch[]): readonly Touch[] {
   return [...touches].sort((a, b) => (a.id < b.id ? -1 : 1))
 }

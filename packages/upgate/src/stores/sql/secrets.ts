@@ -18,7 +18,7 @@ export function sqlSecrets({ read, transact }: Database): SecretStore {
           .onConflict((conflict) => conflict.doNothing())
           .execute(),
       )
-      // Read in a statement of its own: it sees what another process committed first.
+      // Read in a separate statement: it sees the value that another process committed first.
       return (await find(name)) ?? value
     },
   }

@@ -4,7 +4,7 @@ import { append } from './log.ts'
 import { inOrder, orNull, orUndefined, wide, wideOrUndefined } from './rows.ts'
 import type { Database, Tables } from './tables.ts'
 
-/** Sessions that one login ends at most: statements take a limited number of parameters. */
+/** Largest number of sessions that one login ends: statements take a limited number of parameters. */
 const mostEvicted = 10_000
 
 export function sqlSessions(database: Database): SessionStore {
@@ -28,7 +28,8 @@ export function sqlSessions(database: Database): SessionStore {
       }),
     add: (record, atMost) =>
       transact(async (db) => {
-        // Logins of one account one by one: each has to see the others, or there would be more than allowed.
+        // Logins of one account run one by one: each must see the others, or the account would exceed its
+        // limit.
         await exclusively(db, `sessions of ${record.accountId}`)
         const { numInsertedOrUpdatedRows } = await db
           .insertInto('upgate_sessions')
@@ -53,7 +54,7 @@ export function sqlSessions(database: Database): SessionStore {
           .select('id')
           .where('account_id', '=', record.accountId)
           .orderBy('seq', 'desc')
-          // SQLite takes no offset without a limit.
+          // SQLite accepts no offset without a limit.
           .limit(mostEvicted)
           .offset(atMost)
           .execute()

@@ -9,7 +9,7 @@ import type { Database } from './tables.ts'
 import { sqlTickets } from './tickets.ts'
 import { sqlTokens } from './tokens.ts'
 
-/** The store over one database, whichever it is. */
+/** Creates the store over one database, SQLite or PostgreSQL. */
 export function sqlStore(database: Database, close: () => Promise<void>): RememberingStore {
   return {
     accounts: sqlAccounts(database),

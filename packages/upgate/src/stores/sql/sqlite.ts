@@ -12,35 +12,42 @@ import { sqlStore } from './sql-store.ts'
 import type { Database, Tables } from './tables.ts'
 
 export interface SqliteStoreOptions {
-  /** Path of the database file. It and its folder are made when missing, for their owner alone. */
+  /** Path of the database file. A missing file or folder is created with access for its owner alone. */
   readonly file: string
-  /** Milliseconds to wait for another process that is writing. Default: 5,000. */
+  /** Milliseconds to wait for another process that is writing. 0 to 60,000. Default: 5,000. */
   readonly busyTimeout?: number
-  /** What `busyTimeout` goes by. Default: the clock of the machine. */
+  /** Clock behind `busyTimeout`. Default: the clock of the machine. */
   readonly clock?: Clock
 }
 
-/** The driver, as far as it is used: better-sqlite3's interface. */
+/** The part of the driver in use: better-sqlite3's interface. */
 interface Driver extends SqliteDatabase {
   exec(sql: string): unknown
   readonly inTransaction: boolean
 }
 
-/** Milliseconds that one call may block this process while another writes; after that it waits without blocking. */
+/**
+ * Milliseconds that one call may block this process while another one writes; after that it waits without
+ * blocking.
+ */
 const blocking = 5
 const retryDelay = 20
-/** As long as Node's timers can be. */
+/** Longest delay that Node's timers accept. */
 const longestInterval = 2 ** 31 - 1
 
 /**
- * Opens a store in one SQLite file: records survive the end of the process, and are shared with others on this machine.
+ * Opens a store in one SQLite file: records survive the end of the process, and other processes on this
+ * machine can share them.
  *
- * An acknowledged write is on disk (WAL, `synchronous=FULL`): it survives `kill -9` and a loss of power, as far as the
- * disk itself keeps what it acknowledged. The schema is migrated by itself, forward only. Needs the packages `kysely`
- * and `libsql`.
+ * An acknowledged write is on disk (WAL, `synchronous=FULL`). It survives `kill -9` and a loss of power,
+ * provided that the disk keeps the writes it acknowledged. The store migrates its schema by itself, forward
+ * only. Needs the packages `kysely` and `libsql`.
  *
+ * @param options - `file` is required
+ * @returns the store; close it when the process ends
  * @throws TypeError for a bad option, a missing package, or a file that is a symbolic link
- * @throws StoreUnavailable `store_too_new` where a newer version wrote the file, `store_corrupt` where it is no database
+ * @throws StoreUnavailable `store_too_new` if a newer version wrote the file, `store_corrupt` if it is no
+ * database
  * @example
  * import { sqliteStore } from 'upgate/sql'
  * const store = await sqliteStore({ file: './data/gateway.db' })
@@ -82,7 +89,7 @@ export async function sqliteStore(options: SqliteStoreOptions): Promise<Remember
   const database: Database = {
     read: (operation) => perform(() => operation(db)),
     transact: (operation) => perform(() => db.transaction().execute(operation)),
-    // A transaction has the database for itself from its beginning.
+    // A transaction holds the whole database from its beginning.
     exclusively: async () => {},
     dialect: 'sqlite',
   }
@@ -97,7 +104,7 @@ export async function sqliteStore(options: SqliteStoreOptions): Promise<Remember
   async function close(): Promise<void> {
     if (closed) return
     closed = true
-    // What was begun is finished: its caller may have been promised nothing yet, but soon would be.
+    // Let running operations finish: their callers are about to get an acknowledgement.
     await Promise.allSettled(running)
     await db.destroy()
   }
@@ -111,17 +118,18 @@ export async function sqliteStore(options: SqliteStoreOptions): Promise<Remember
   return sqlStore(database, close)
 }
 
-/** SQLite makes these with the mode of the database, and leaves those alone that are there. */
+/** SQLite creates these files with the mode of the database, and does not change existing ones. */
 const companions = ['-wal', '-shm', '-journal']
 
-/** Digests and password hashes are in there: nobody else on the machine needs to read them. */
+/** The file holds digests and password hashes: no other user of the machine may read it. */
 function createPrivately(file: string): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
   try {
     closeSync(openSync(file, 'wx', 0o600))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    // By its path: to open and close it would give up the locks that another store of this process holds on it.
+    // By path: opening and closing the file would release the locks that another store of this process holds
+    // on it.
     chmodSync(file, 0o600)
   }
   for (const suffix of companions) {
@@ -130,7 +138,8 @@ function createPrivately(file: string): void {
 }
 
 /**
- * A link leads to a file whose folder was not looked at, and whose mode would be changed.
+ * Refuses a symbolic link. It leads to a file in a folder that was not checked, and the store would change
+ * that file's mode.
  *
  * @throws TypeError
  */
@@ -147,12 +156,14 @@ function isLink(path: string): boolean {
   try {
     return lstatSync(path).isSymbolicLink()
   } catch {
-    // Not there, or out of reach: opening it says which.
+    // Missing or unreachable: opening the file reports which.
     return false
   }
 }
 
-/** Tries again while another connection is writing, without blocking this process for long at a time. */
+/**
+ * Repeats an operation while another connection is writing, without blocking this process for long at a time.
+ */
 async function patiently<T>(timeout: number, clock: Clock, operation: () => Promise<T>): Promise<T> {
   let late = timeout === 0
   let timer: Timer | undefined
@@ -174,19 +185,20 @@ async function patiently<T>(timeout: number, clock: Clock, operation: () => Prom
 }
 
 async function pause(clock: Clock): Promise<void> {
-  // Timers of a clock do not keep the process alive, nor does anything else here: it would end before the answer.
+  // Neither a clock's timers nor other handles here keep the process alive: it would end before the answer.
   const alive = setInterval(() => {}, longestInterval)
   await new Promise<void>((resolve) => clock.setTimer(retryDelay, resolve))
   clearInterval(alive)
 }
 
-/** Kysely's SQLite dialect, with transactions that take the lock for writing at their beginning. */
+/** Kysely's SQLite dialect, with transactions that take the write lock at their beginning. */
 function dialectOf(kysely: typeof import('kysely'), database: Driver): Dialect {
   const { SqliteAdapter, SqliteDriver, SqliteIntrospector, SqliteQueryCompiler } = kysely
   class ImmediateDriver extends SqliteDriver {
     override async beginTransaction(): Promise<void> {
-      // What reads first and asks for the lock later fails when another process wrote in between. And by `exec`:
-      // a prepared statement that finds the lock taken stays half-run until it is collected, and blocks commits.
+      // A transaction that reads first and takes the lock later fails if another process wrote in between.
+      // Use `exec`: a prepared statement that finds the lock taken stays half-run until it is collected, and
+      // blocks commits.
       database.exec('begin immediate')
     }
 
@@ -195,7 +207,7 @@ function dialectOf(kysely: typeof import('kysely'), database: Driver): Dialect {
     }
 
     override async rollbackTransaction(): Promise<void> {
-      // After a full disk SQLite has rolled back by itself; a second time would hide the cause.
+      // After a full disk SQLite has rolled back by itself; rolling back again would hide the cause.
       if (database.inTransaction) database.exec('rollback')
     }
   }

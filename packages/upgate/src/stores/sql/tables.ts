@@ -1,6 +1,6 @@
 import type { ColumnType, Generated, Kysely, Transaction } from 'kysely'
 
-/** 64 bits wide; PostgreSQL's driver hands such numbers out as text. */
+/** 64 bits wide. PostgreSQL's driver returns such numbers as text. */
 type Wide = ColumnType<number | string, number, number>
 type WideOrNull = ColumnType<number | string | null, number | null, number | null>
 
@@ -111,7 +111,7 @@ interface SchemaTable {
   version: number
 }
 
-/** Prefixed, so that they can live in a database with others. */
+/** Prefixed, so that the tables can share a database with others. */
 export interface Tables {
   upgate_schema: SchemaTable
   upgate_accounts: AccountTable
@@ -127,17 +127,20 @@ export interface Tables {
   upgate_secrets: SecretTable
 }
 
-/** What the SQL stores need: every operation runs through one of these two, and rejects with `StoreUnavailable`. */
+/**
+ * Access to the database for the SQL stores. Every operation runs through `read` or `transact`, and rejects
+ * with `StoreUnavailable`.
+ */
 export interface Database {
-  /** A single statement that changes nothing. */
+  /** Runs a single statement that changes nothing. */
   read<T>(operation: (db: Kysely<Tables>) => Promise<T>): Promise<T>
-  /** One or more statements that take effect together, or not at all. */
+  /** Runs statements that take effect together, or not at all. */
   transact<T>(operation: (db: Transaction<Tables>) => Promise<T>): Promise<T>
   /**
-   * Within a transaction: waits until no other transaction that asked for the same name is running, and keeps
-   * others waiting until this one ends. What is read afterwards is what they left.
+   * Within a transaction: waits for all running transactions that asked for the same name, and makes later
+   * ones wait for the end of this one. Reads after it see the results of the earlier transactions.
    */
   exclusively(db: Transaction<Tables>, name: string): Promise<void>
-  /** Whose types the tables are declared in. */
+  /** Dialect that decides the column types of the tables. */
   readonly dialect: 'sqlite' | 'postgres'
 }

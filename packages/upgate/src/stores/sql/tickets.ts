@@ -28,7 +28,7 @@ export function sqlTickets({ read, transact, exclusively }: Database): TicketSto
       }),
     take: (id) =>
       transact(async (db) => {
-        // One statement: of two that delete the same row, one is told what was in it.
+        // One statement: of two that delete the same row, only one gets its contents.
         const query = db.deleteFrom('upgate_tickets').where('id', '=', id).returningAll()
         const row = await query.executeTakeFirst()
         return row && recordOf(row)

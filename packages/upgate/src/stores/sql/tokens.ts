@@ -7,7 +7,7 @@ import type { Database, Tables } from './tables.ts'
 
 type Tokens = Tables['upgate_keys']
 
-/** API keys, or devices: the tables are alike. */
+/** Creates the store of API keys or of devices: their tables are alike. */
 export function sqlTokens(database: Database, table: 'upgate_keys' | 'upgate_devices'): TokenStore {
   const { read, transact } = database
   return {
@@ -51,7 +51,7 @@ export function sqlTokens(database: Database, table: 'upgate_keys' | 'upgate_dev
   }
 }
 
-/** Inserts within a transaction of somebody else's; fails where the id is taken. */
+/** Inserts within a caller's transaction; fails if the id is taken. */
 export async function insertToken(
   db: Kysely<Tables>,
   table: 'upgate_keys' | 'upgate_devices',
