@@ -51,7 +51,7 @@ describe('remembered tokens', () => {
     expect(calls).toBe(2)
   })
 
-  it('gives out frozen values only: one request cannot change the next one', async () => {
+  it('gives out frozen values only: one request cannot change another', async () => {
     const acme = team({ identify: () => ({ scopes: ['read'], attributes: { a: 1 } }) })
     await acme.scheme.prefetch()
     const answer = (await acme.verify(acme.user())) as { principal: Principal }
@@ -62,8 +62,8 @@ describe('remembered tokens', () => {
     expect(() => Object.assign(answer.principal.attributes, { email: 'root@example.com' })).toThrow(TypeError)
   })
 
-  it('is not fooled by a signature it knows under another payload', async () => {
-    // The digest covers the signature only: the rest of the token must be compared, every time.
+  it('refuses a known signature under another payload', async () => {
+    // The digest covers the signature only: the rest of the token must be compared every time.
     const acme = team()
     await acme.scheme.prefetch()
     const token = acme.user()
@@ -78,7 +78,7 @@ describe('remembered tokens', () => {
     expect(acme.verifyNow(signature).outcome).toBe('rejected')
   })
 
-  it('is bounded, and forgets what was not used', async () => {
+  it('is bounded, and forgets unused entries', async () => {
     const asked: string[] = []
     const acme = team({
       cache: { entries: 10 },
@@ -116,7 +116,7 @@ describe('remembered tokens', () => {
 })
 
 describe('revocation', () => {
-  it('drops the remembered tokens it concerns, at once, and no others', async () => {
+  it('drops the remembered tokens that it selects, at once, and no others', async () => {
     const revocations = feed()
     const disabled = new Set<string>()
     const asked: string[] = []
@@ -140,7 +140,7 @@ describe('revocation', () => {
     expect(asked).toEqual(['ada', 'bob', 'ada'])
   })
 
-  it('a revocation while the account is looked up is not outlived by the cache', async () => {
+  it('a revocation during the look-up of the account keeps the answer out of the cache', async () => {
     const revocations = feed()
     const releases: (() => void)[] = []
     let disabled = false
@@ -173,7 +173,7 @@ describe('revocation', () => {
     expect(revocations.listeners).toBe(0)
   })
 
-  it('notBefore refuses tokens issued earlier, so that a revoked person is not readmitted', async () => {
+  it('notBefore refuses tokens issued earlier, so that a revoked person cannot return', async () => {
     let limit: number | undefined
     const seen: string[] = []
     const revocations = feed()
@@ -202,7 +202,7 @@ describe('revocation', () => {
     expect(new Set(seen)).toEqual(new Set(['ada']))
   })
 
-  it('notBefore may answer later, and what it cannot answer is unavailable', async () => {
+  it('notBefore may be asynchronous, and its failure is unavailable', async () => {
     const acme = team({ notBefore: async () => Date.UTC(2030, 0) })
     expect(wordOf(await acme.verify(acme.user()))).toBe('revoked_credential')
     for (const notBefore of [
@@ -218,7 +218,7 @@ describe('revocation', () => {
     }
   })
 
-  it('explain neither remembers nor needs to', async () => {
+  it('explain remembers nothing', async () => {
     let calls = 0
     const acme = team({
       identify: () => {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { aud, current, encode, issuer, keyOf, otherAud, signToken, team, wordOf } from './team.ts'
 
 describe('1. valid tokens and the audience', () => {
-  it('accepts a user token and says who it is', async () => {
+  it('accepts a user token and returns its principal', async () => {
     const acme = team()
     const answer = await acme.verify(acme.user())
     expect(answer).toMatchObject({
@@ -23,7 +23,7 @@ describe('1. valid tokens and the audience', () => {
     })
   })
 
-  it('accepts a service token that `services` knows, with the scopes written there', async () => {
+  it('accepts a service token that `services` lists, with the scopes given there', async () => {
     const services = {
       'e367826f93b8d71185e03fe518aff3b4.access': { id: 'backup', scopes: ['files.read'], roles: ['robot'] },
     }
@@ -92,10 +92,10 @@ describe('2. issuer', () => {
       code: 'invalid_credential',
       reason: 'iss is not the configured issuer',
     })
-    expect(acme.fetched, 'a token of somebody else is not worth a fetch').toEqual([])
+    expect(acme.fetched, 'a token of another team causes no fetch').toEqual([])
   })
 
-  it('accepts FedRAMP where it is configured, with its keys', async () => {
+  it('accepts FedRAMP if configured, with its keys', async () => {
     const fed = team({ issuer: 'https://acme.fed.cloudflareaccess.com' })
     expect(wordOf(await fed.verify(fed.user()))).toBe('authenticated')
     expect(wordOf(await fed.verify(fed.user({ iss: issuer })))).toBe('invalid_credential')
@@ -165,7 +165,7 @@ describe('4. algorithm and header', () => {
     )
   })
 
-  it('never reads keys that the token brings along: jwk, jku, x5u', async () => {
+  it('never reads keys that the token carries: jwk, jku, x5u', async () => {
     const acme = team()
     const mallory = keyOf('mallory')
     const bring = {
@@ -254,7 +254,7 @@ describe('7. times', () => {
   })
 
   it('checks exp again on every hit of the cache', async () => {
-    // A peer served expired tokens from its cache for as long as they stayed in it.
+    // A peer library served expired tokens from its cache for as long as they stayed in it.
     const acme = team()
     const token = acme.user({ exp: acme.now() + 20 })
     expect(wordOf(await acme.verify(token))).toBe('authenticated')
@@ -267,7 +267,7 @@ describe('7. times', () => {
     expect(wordOf(await acme.verify(token))).toBe('expired_credential')
   })
 
-  it('lets sockets end at exp, and those that begin within the tolerance with it', async () => {
+  it('ends sockets at exp, and sockets that begin within the tolerance at its end', async () => {
     const acme = team()
     const exp = acme.now() + 20
     const token = acme.user({ exp })
@@ -290,7 +290,7 @@ describe('7. times', () => {
     expect(wordOf(await acme.verify(acme.user({ exp: acme.now() - 3_600 })))).toBe('expired_credential')
   })
 
-  it('honours another tolerance', async () => {
+  it('respects another tolerance', async () => {
     const strict = team({ clockTolerance: 0 })
     expect(wordOf(await strict.verify(strict.user({ exp: strict.now() })))).toBe('expired_credential')
     expect(wordOf(await strict.verify(strict.user({ nbf: strict.now() + 1 })))).toBe('invalid_credential')

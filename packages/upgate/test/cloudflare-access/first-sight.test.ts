@@ -2,7 +2,7 @@ import { createGate, type Revocation, type RevocationFeed, type RevocationSelect
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { context, current, jwks, previous, requestOf, team, until, wordOf } from './team.ts'
 
-/** Keeps what WebCrypto is asked to verify until it is let go. */
+/** Holds the signatures given to WebCrypto until they are released. */
 function holdSignatures() {
   const verify = crypto.subtle.verify.bind(crypto.subtle)
   const held: (() => void)[] = []
@@ -53,7 +53,7 @@ afterEach(() => {
 })
 
 describe('first sights', () => {
-  it('share one verification where they are the same token', async () => {
+  it('share one verification if they are the same token', async () => {
     let identified = 0
     const acme = team({
       identify: () => {
@@ -88,7 +88,7 @@ describe('first sights', () => {
     ])
   })
 
-  it('are bounded: beyond, a token is unavailable, and what is known is decided all the same', async () => {
+  it('are bounded: beyond the bound a token is unavailable, and known tokens are still decided', async () => {
     const acme = team({ verificationsInFlight: 20 })
     const gate = createGate({
       origins: ['https://gateway.example.com'],
@@ -127,7 +127,7 @@ describe('first sights', () => {
     expect(wordOf(await acme.verify(acme.user({ sub: 'one more' })))).toBe('authenticated')
   })
 
-  it('that wait for keys are bounded apart: unknown key ids do not crowd out the tokens of known keys', async () => {
+  it('that wait for keys have a separate bound: unknown key ids do not crowd out tokens of known keys', async () => {
     const acme = team({ verificationsInFlight: 5 })
     await acme.scheme.prefetch()
     acme.clock.advance(30_000)
@@ -151,7 +151,7 @@ describe('first sights', () => {
     for (const each of await Promise.all(later)) expect(each).not.toEqual(crowded)
   })
 
-  it('explain needs a place as well, and takes none for good', async () => {
+  it('explain needs a place too, and gives it back', async () => {
     const acme = team({ verificationsInFlight: 1 })
     await acme.scheme.prefetch()
     const signatures = holdSignatures()
@@ -181,7 +181,8 @@ describe('first sights', () => {
     expect(wordOf(await acme.verify(token))).toBe('authenticated')
   })
 
-  // Ignored, it would let in a request whose cookie names another subject, while a flood keeps the line full.
+  // If this were ignored, a request with a cookie for another subject would be admitted while a flood keeps
+  // the queue full.
   it('answers that a cookie of another subject could not be checked while the line is full', async () => {
     const acme = team({ verificationsInFlight: 1 })
     await acme.scheme.prefetch()
@@ -236,7 +237,7 @@ describe('a revocation during the first sight wins', () => {
         disabled = true
         revocations.revoke({ principalId: 'ada' })
       },
-      /** Answers every look-up until the decision is there. */
+      /** Answers every look-up until the decision is made. */
       async settled<T>(answer: Promise<T>): Promise<T> {
         let done = false
         const finished = answer.finally(() => {
@@ -272,8 +273,9 @@ describe('a revocation during the first sight wins', () => {
     expect(wordOf(await settled(verify()))).toBe('account_disabled')
   })
 
-  // It joined the look-up under way, which had read the account before the revocation, and nothing came after it.
-  it('also for a request that comes after the revocation, with a token whose look-up began before', async () => {
+  // The request joined the look-up in progress, which had read the account before the revocation, and no
+  // later check caught it.
+  it('also for a request after the revocation with a token that was being looked up before', async () => {
     const { asked, decide, disable, settled } = revocable()
     const early = decide()
     await until(() => asked.length === 1)

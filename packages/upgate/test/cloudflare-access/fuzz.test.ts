@@ -19,7 +19,9 @@ function random(): () => number {
   }
 }
 
-it(`never accepts what fast-jwt refuses, over ${rounds} mutated tokens`, { timeout: 180_000 }, async () => {
+it(`never accepts a token that fast-jwt refuses, over ${rounds} mutated tokens`, {
+  timeout: 180_000,
+}, async () => {
   const next = random()
   const int = (below: number) => Math.floor(next() * below)
   const pick = <T>(list: readonly T[]): T => list[int(list.length)] as T
@@ -27,7 +29,7 @@ it(`never accepts what fast-jwt refuses, over ${rounds} mutated tokens`, { timeo
   const acme = team({ services: { 'svc.access': { scopes: [] } } })
   await acme.scheme.prefetch()
   const now = acme.now()
-  // Another implementation than the one that verifies here.
+  // A different implementation from the one that verifies here.
   const oracles = new Map(
     [previous, current].map(({ kid, publicKey }) => {
       const verify = createVerifier({
@@ -36,7 +38,7 @@ it(`never accepts what fast-jwt refuses, over ${rounds} mutated tokens`, { timeo
         allowedIss: issuer,
         allowedAud: aud,
         requiredClaims: ['iss', 'aud', 'exp'],
-        // It still takes a token at the very moment of its expiry.
+        // fast-jwt still accepts a token at the very moment of its expiry.
         clockTimestamp: acme.clock.now() + 1,
         clockTolerance: 30_000,
         cache: false,
@@ -123,7 +125,7 @@ it(`never accepts what fast-jwt refuses, over ${rounds} mutated tokens`, { timeo
     false,
     keyOf('mallory').jwk,
   ]
-  // Signed by keys that count and by one that does not, with claims and headers right and wrong.
+  // Signed by keys that count and by one that does not, with right and wrong claims and headers.
   const seeds: string[] = []
   for (let i = 0; i < 1_500; i++) {
     const claims: Record<string, unknown> = { ...pick([user, service]) }
@@ -209,7 +211,7 @@ it(`never accepts what fast-jwt refuses, over ${rounds} mutated tokens`, { timeo
   )
   expect(wrong).toEqual([])
   expect(ours, 'a fuzz that accepts nothing shows nothing').toBeGreaterThan(2_000)
-  // What fast-jwt lets through is refused for reasons of Access or of spelling, and for nothing else.
+  // A token that fast-jwt accepts is refused only for reasons of Access or of spelling.
   expect([...stricter.keys()].filter((reason) => !knownReasons.includes(reason))).toEqual([])
   expect(acme.fetched.length).toBe(1)
 })

@@ -34,7 +34,7 @@ async function decide(
 }
 
 describe('through the gate', () => {
-  it('8. a service token is 403 on a route for people, and the other way round; unknown people are 403', async () => {
+  it('8. a service token is 403 on a route for people, and vice versa; unknown people are 403', async () => {
     const { acme, gate } = gateOf({
       identify: ({ email }) => (email === 'ada@example.com' ? { id: 'ada' } : null),
     })
@@ -49,7 +49,7 @@ describe('through the gate', () => {
     )
   })
 
-  it('9. a duplicated header is 400, a bad one 401 whatever the cookie says', async () => {
+  it('9. a duplicated header is 400, a bad one 401 with any cookie', async () => {
     const { acme, gate } = gateOf()
     const token = acme.user()
     expect(await decide(gate, { 'cf-access-jwt-assertion': [token, token] })).toBe('400 duplicate_header')
@@ -80,7 +80,7 @@ describe('through the gate', () => {
     }
   })
 
-  it('is no way around a deferred path: the edge principal is kept beside, and gives no entry', async () => {
+  it('is no way around a deferred path: the edge principal is kept separately, and admits no client', async () => {
     const { acme, gate } = gateOf()
     const headers = {
       origin,
@@ -134,13 +134,13 @@ describe('10. upgrades', () => {
     })
   }
 
-  it('verifies before the application hears of it, and closes the socket at exp', async () => {
+  it('verifies before the application sees the socket, and closes it at exp', async () => {
     const { acme, gate } = gateOf()
     const accepted: string[] = []
     const url = `${await serve(gate, () => accepted.push('connection'))}/ws`
     const forged = acme.user({}, keyOf('mallory'))
     expect(await connect(url, { 'cf-access-jwt-assertion': forged }), 'a program').toBe(401)
-    // A page could not read the status: it is told by a close code instead, and the application by nothing.
+    // A page could not read the status, so it gets a close code; the application sees nothing.
     for (const token of [forged, acme.user({ exp: acme.now() - 60 })]) {
       const refused = await connect(url, { origin, 'cf-access-jwt-assertion': token })
       if (typeof refused === 'number') throw new Error(`refused with ${refused}`)
@@ -164,7 +164,7 @@ describe('10. upgrades', () => {
     expect(code).toBeGreaterThanOrEqual(4_000)
   })
 
-  it('a foreign page gets nothing with a user identity, by cookie or header; a service needs no Origin', async () => {
+  it('a foreign page is refused with a user identity, by cookie or header; a service needs no Origin', async () => {
     const { acme, gate } = gateOf()
     const base = await serve(gate)
     const user = acme.user()
@@ -184,7 +184,7 @@ describe('10. upgrades', () => {
   })
 })
 
-it('the scheme stands on the clock it is given', async () => {
+it('the scheme uses the clock it is given', async () => {
   const clock = manualClock(Date.UTC(2030, 0))
   const acme = team({ clock })
   const token = acme.user({ exp: Math.floor(clock.now() / 1_000) + 10 }, current)

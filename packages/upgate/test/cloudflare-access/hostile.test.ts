@@ -26,7 +26,7 @@ const settle = async (): Promise<void> => {
 }
 
 describe('tokens', () => {
-  it('a token within a token is no claims: nested JWTs are refused, whatever `cty` says', async () => {
+  it('nested JWTs are refused, with any `cty`', async () => {
     const acme = team()
     const inner = acme.user()
     for (const header of [{ cty: 'JWT' }, {}]) {
@@ -49,7 +49,7 @@ describe('tokens', () => {
     expect(({} as Record<string, unknown>).email).toBeUndefined()
   })
 
-  it('the last moment there is counts, and the first one after it does not', async () => {
+  it('the largest time counts, and the first one beyond it does not', async () => {
     const acme = team()
     expect(await acme.verify(acme.user({ exp: 8.64e12 - 1 }))).toMatchObject({
       outcome: 'authenticated',
@@ -58,7 +58,7 @@ describe('tokens', () => {
     expect(wordOf(await acme.verify(acme.user({ exp: 8.64e12 })))).toBe('invalid_credential')
   })
 
-  it('what one application remembers is worth nothing to another: same team, same keys, same token', async () => {
+  it('the cache of one application is not used by another: same team, same keys, same token', async () => {
     const acme = team()
     const other = team({ audience: [otherAud] })
     const token = acme.user()
@@ -97,7 +97,7 @@ describe('headers', () => {
     expect(await decide('Cf_Access_Jwt_Assertion')).toBe('auth_required')
   })
 
-  it('a cookie set beside the real one by a neighbour opens nothing, wherever it stands', async () => {
+  it('a cookie that a neighbouring site adds to the real one opens nothing, in any order', async () => {
     const acme = team()
     const victim = acme.user()
     const mine = acme.user({ sub: 'mallory', email: 'mallory@example.com' })
@@ -136,7 +136,7 @@ describe('key documents', () => {
     expect(acme.scheme.status().keys).toBe(1)
   })
 
-  it('only the public half of a key published whole is used', async () => {
+  it('only the public half of a published private key is used', async () => {
     const acme = team()
     acme.serve(() =>
       Response.json({ keys: [current.privateKey.export({ format: 'jwk' })].map((jwk) => ({ ...jwk, kid })) }),
@@ -145,7 +145,7 @@ describe('key documents', () => {
   })
 })
 
-it('of a document without end no more is read than may be', async () => {
+it('an endless document is read only up to its bound', async () => {
   const acme = team()
   let pulled = 0
   let cancelled = false
@@ -169,13 +169,13 @@ it('of a document without end no more is read than may be', async () => {
   expect(cancelled).toBe(true)
 })
 
-describe('an issuer of the network', () => {
+describe('an issuer over the network', () => {
   const closing: (() => void)[] = []
   afterEach(() => {
     for (const close of closing.splice(0)) close()
   })
 
-  /** The scheme with the fetch of Node, against a server here. */
+  /** The scheme with Node's fetch, against a server here. */
   async function against(listener: RequestListener) {
     const server = createServer(listener).listen(0, '127.0.0.1')
     closing.push(() => {
@@ -227,7 +227,7 @@ describe('an issuer of the network', () => {
     await gone
   })
 
-  it('a redirect is not followed, to wherever it leads', async () => {
+  it('a redirect is not followed, to any target', async () => {
     const asked: string[] = []
     const { scheme } = await against((request, response) => {
       asked.push(request.url ?? '')
@@ -239,7 +239,7 @@ describe('an issuer of the network', () => {
 })
 
 describe('applications that misbehave', () => {
-  it('an identify that never answers is unavailable after 5 s, and holds up nobody else', async () => {
+  it('an identify that never answers is unavailable after 5 s, and delays no other request', async () => {
     let hangs = true
     const acme = team({
       identify: ({ subject }) => (hangs && subject === 'ada' ? new Promise(() => {}) : { id: subject }),
@@ -262,7 +262,7 @@ describe('applications that misbehave', () => {
     expect(wordOf(await acme.verify(ada)), 'asked again').toBe('authenticated')
   })
 
-  it('what a late identify answers is not remembered', async () => {
+  it('a late answer of identify is not remembered', async () => {
     const answers: ((account: { id: string }) => void)[] = []
     const acme = team({ identifyTimeout: 2, identify: () => new Promise((resolve) => answers.push(resolve)) })
     await acme.scheme.prefetch()
@@ -289,7 +289,7 @@ describe('applications that misbehave', () => {
     expect(wordOf(await answer)).toBe('unavailable')
   })
 
-  it('a thenable that breaks the rules is unavailable: nothing is guessed', async () => {
+  it('a thenable that breaks the rules is unavailable', async () => {
     const twice = {
       // biome-ignore lint/suspicious/noThenProperty: a promise as a stranger may write it.
       then(resolve: (value: unknown) => void) {
@@ -302,7 +302,7 @@ describe('applications that misbehave', () => {
     expect(wordOf(await acme.verify(acme.user()))).toBe('unavailable')
   })
 
-  it('the online check fails closed when its answer is of another kind', async () => {
+  it('the online check fails closed on an answer of another kind', async () => {
     const tokens = team()
     for (const body of [
       'true',

@@ -4,7 +4,7 @@ import { team, wordOf } from './team.ts'
 
 const clientId = 'e367826f93b8d71185e03fe518aff3b4.access'
 
-describe('8. who it is', () => {
+describe('8. identity', () => {
   it.each([
     ['sub "" without common_name, with email', { sub: '' }],
     ['sub "" without anything', { sub: '', email: undefined }],
@@ -21,7 +21,7 @@ describe('8. who it is', () => {
     expect(wordOf(await acme.verify(acme.user(claims)))).toBe('invalid_credential')
   })
 
-  it('refuses a service token that nobody mapped', async () => {
+  it('refuses a service token without a mapping', async () => {
     const acme = team()
     expect(await acme.verify(acme.service())).toEqual({
       outcome: 'rejected',
@@ -39,7 +39,7 @@ describe('8. who it is', () => {
     })
   })
 
-  it('hands identify what Access vouches for, frozen', async () => {
+  it('passes the claims of Access to identify, frozen', async () => {
     const seen: AccessIdentity[] = []
     const acme = team({
       identify: (identity) => {
@@ -59,7 +59,7 @@ describe('8. who it is', () => {
     expect(() => groups.push('admins')).toThrow(TypeError)
   })
 
-  it('unknown people are 403 and nobody is provisioned', async () => {
+  it('unknown people are 403 and no account is created', async () => {
     const asked: unknown[] = []
     const acme = team({
       identify: (identity) => {
@@ -103,7 +103,7 @@ describe('8. who it is', () => {
     }
   })
 
-  it('identify can shorten what the token says, never lengthen it', async () => {
+  it('identify can shorten the life of the token, never extend it', async () => {
     const acme = team({
       identify: ({ email }) => ({ expiresAt: email === 'ada@example.com' ? acme.clock.now() + 1_000 : 8e15 }),
     })
@@ -113,7 +113,7 @@ describe('8. who it is', () => {
     expect(await acme.verify(long)).toMatchObject({ principal: { expiresAt: (acme.now() + 60) * 1_000 } })
   })
 
-  it('attributes of the application cannot pass for those that Access vouches for', async () => {
+  it('attributes of the application cannot replace those of Access', async () => {
     const acme = team({ identify: () => ({ attributes: { email: 'root@example.com', team: 'blue' } }) })
     expect(await acme.verify(acme.user())).toMatchObject({
       principal: { attributes: { email: 'ada@example.com', team: 'blue' } },
@@ -132,12 +132,12 @@ describe('byEmail', () => {
   const directory = {
     byEmail(email: string) {
       asked.push(email)
-      // Folds more than ASCII, as directories do.
+      // Folds more characters than ASCII, as directories do.
       return accounts.get(email.normalize('NFKC').toLowerCase())
     },
   }
 
-  it('finds the account, its scopes and roles, whatever the case', async () => {
+  it('finds the account, its scopes and roles, in any case of letters', async () => {
     const acme = team({ identify: byEmail(directory) })
     expect(await acme.verify(acme.user({ email: 'Ada@Example.COM' }))).toMatchObject({
       outcome: 'authenticated',
@@ -152,7 +152,7 @@ describe('byEmail', () => {
     expect(asked.at(-1)).toBe('ada@example.com')
   })
 
-  it('works with a directory that answers later, and concurrent requests ask once', async () => {
+  it('works with an asynchronous directory, and concurrent requests ask once', async () => {
     let calls = 0
     const acme = team({
       identify: byEmail({
@@ -168,7 +168,7 @@ describe('byEmail', () => {
     expect(calls).toBe(1)
   })
 
-  it('unknown email -> unknown_identity, disabled -> account_disabled, services are nobody', async () => {
+  it('unknown email -> unknown_identity, disabled -> account_disabled, services have no account', async () => {
     const acme = team({ identify: byEmail(directory) })
     expect(wordOf(await acme.verify(acme.user({ email: 'eve@example.com' })))).toBe('unknown_identity')
     expect(wordOf(await acme.verify(acme.user({ email: 'off@example.com' })))).toBe('account_disabled')
@@ -176,14 +176,15 @@ describe('byEmail', () => {
     expect(wordOf(await acme.verify(acme.service()))).toBe('unknown_identity')
   })
 
-  it('does not let a look-alike that folds to ASCII be somebody else', async () => {
-    // U+212A, the Kelvin sign, is "k" after toLowerCase and after NFKC: kim's account for an address that is not kim's.
+  it('does not take a look-alike that folds to ASCII for another person', async () => {
+    // U+212A, the Kelvin sign, is "k" after toLowerCase and after NFKC: kim's account would match another
+    // address.
     const acme = team({ identify: byEmail(directory) })
     expect(wordOf(await acme.verify(acme.user({ email: '\u212aim@example.com' })))).toBe('unknown_identity')
     expect(wordOf(await acme.verify(acme.user({ email: 'kim@example.com' })))).toBe('authenticated')
   })
 
-  it('says what is wrong with what it is given', () => {
+  it('throws for a directory without its method', () => {
     expect(() => byEmail({} as never)).toThrow('byEmail: `accounts` must have a method `byEmail`')
   })
 })

@@ -54,7 +54,7 @@ describe('5. key ids', () => {
     expect(acme.fetched.length).toBe(3)
   })
 
-  it('during a flood of forged kids nobody else notices anything', async () => {
+  it('a flood of forged kids does not affect other tokens', async () => {
     const acme = team()
     const known = acme.user()
     await acme.verify(known)
@@ -70,7 +70,7 @@ describe('5. key ids', () => {
     expect(acme.warnings).toEqual([])
   })
 
-  it('a valid token of a new key is never called invalid: within the cooldown it is unavailable, with the rest of it', async () => {
+  it('a valid token of a new key is never called invalid: it is unavailable for the rest of the cooldown', async () => {
     const acme = team()
     await acme.verify(acme.user())
     acme.clock.advance(30_000)
@@ -93,7 +93,7 @@ describe('5. key ids', () => {
     expect(acme.fetched.length).toBe(3)
   })
 
-  it('a kid is called invalid once a document asked for since does not have it, and only then', async () => {
+  it('a kid is called invalid only after a document requested since lacks it', async () => {
     const acme = team()
     await acme.verify(acme.user())
     const early = acme.withKid('early')
@@ -110,7 +110,7 @@ describe('5. key ids', () => {
     expect(acme.fetched.length).toBe(2)
   })
 
-  it('a kid that comes while a fetch is under way is not judged by what it brings', async () => {
+  it('a kid that arrives during a fetch is not judged by the document of that fetch', async () => {
     const acme = team()
     await acme.verify(acme.user())
     acme.clock.advance(30_000)
@@ -122,7 +122,7 @@ describe('5. key ids', () => {
         }),
     )
     const forged = acme.verify(acme.withKid('forged'))
-    // The document was made before the key was: its token arrives while the answer travels.
+    // The document was made before the key: the token arrives while the answer travels.
     const rotated = acme.verify(acme.user({}, next))
     answer(jwks(previous, current))
     expect(wordOf(await forged)).toBe('invalid_credential')
@@ -132,7 +132,7 @@ describe('5. key ids', () => {
     expect(wordOf(await acme.verify(acme.user({}, next)))).toBe('authenticated')
   })
 
-  it('a refusal is not remembered: a kid that a document lacked is asked for again after the cooldown', async () => {
+  it('a refusal is not remembered: a missing kid causes a fetch again after the cooldown', async () => {
     const acme = team()
     const token = acme.user({}, next)
     expect(wordOf(await acme.verify(token))).toBe('invalid_credential')
@@ -146,7 +146,7 @@ describe('5. key ids', () => {
     expect(wordOf(acme.verifyNow(token)), 'removed').toBe('invalid_credential')
   })
 
-  it('forgets the oldest of 1,000 missing kids, which makes an answer vaguer and lets nobody in', async () => {
+  it('forgets the oldest of 1,000 missing kids, which makes an answer vaguer and admits no token', async () => {
     const acme = team()
     await acme.verify(acme.withKid('oldest'))
     expect(wordOf(acme.verifyNow(acme.withKid('oldest')))).toBe('invalid_credential')
@@ -168,7 +168,7 @@ describe('5. key ids', () => {
     expect(acme.fetched.length).toBe(1)
   })
 
-  it('a kid is data: __proto__, constructor and toString are ids like any other', async () => {
+  it('a kid is data: __proto__, constructor and toString are ordinary ids', async () => {
     const acme = team()
     for (const kid of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
       const token = acme.withKid(kid)
@@ -183,7 +183,7 @@ describe('5. key ids', () => {
     expect(wordOf(await acme.verify(acme.user()))).toBe('authenticated')
   })
 
-  it('an expired token is not worth a fetch', async () => {
+  it('an expired token causes no fetch', async () => {
     const acme = team()
     await acme.verify(acme.user())
     acme.clock.advance(60_000)

@@ -5,7 +5,7 @@ const next = keyOf('next')
 const mallory = keyOf('mallory')
 
 describe('6. rotation and outages', () => {
-  it('accepts a new key in the middle of the cache, with no valid token refused', async () => {
+  it('accepts a new key during the life of the cache, with no valid token refused', async () => {
     const acme = team()
     await acme.verify(acme.user())
     acme.clock.advance(300_000)
@@ -41,7 +41,7 @@ describe('6. rotation and outages', () => {
     await acme.verify(acme.user({}, next)) // makes it fetch
     expect(acme.verifyNow(old)).toMatchObject({ outcome: 'rejected', code: 'invalid_credential' })
     expect(wordOf(await acme.verify(kept))).toBe('authenticated')
-    // Also one that nobody asked for while it was there.
+    // Also a key that no token used while it was published.
     acme.serve([next])
     expect(await acme.scheme.prefetch()).toBe(true)
     acme.serve([current])
@@ -49,7 +49,7 @@ describe('6. rotation and outages', () => {
     expect(wordOf(acme.verifyNow(acme.user({}, next)))).toBe('invalid_credential')
   })
 
-  it('drops a key whose id was given to another one', async () => {
+  it('drops a key if its id was given to another key', async () => {
     const acme = team()
     const token = acme.user()
     await acme.verify(token)
@@ -62,7 +62,7 @@ describe('6. rotation and outages', () => {
     })
   })
 
-  it('refuses a token whose key is removed while its account is looked up', async () => {
+  it('refuses a token if its key is removed while its account is looked up', async () => {
     let asked = (): void => {}
     const isAsked = new Promise<void>((resolve) => {
       asked = resolve
@@ -86,7 +86,7 @@ describe('6. rotation and outages', () => {
     expect(await answer).toMatchObject({ outcome: 'rejected', reason: 'the signing key was removed' })
   })
 
-  it('prefetches in the background when the keys get old, and nobody waits', async () => {
+  it('fetches in the background when the keys get old, and no request waits', async () => {
     const acme = team()
     await acme.verify(acme.user())
     acme.clock.advance(600_000)
@@ -105,7 +105,7 @@ describe('6. rotation and outages', () => {
     expect(acme.fetched.length, 'not again').toBe(2)
   })
 
-  it('waits for a fetch when it slept for longer than maxAge', async () => {
+  it('waits for a fetch after being idle for longer than maxAge', async () => {
     const acme = team()
     await acme.verify(acme.user({}, previous))
     acme.serve([current])
@@ -186,7 +186,7 @@ describe('6. rotation and outages', () => {
     expect(wordOf(await warm.verify(warm.user()))).toBe('authenticated')
   })
 
-  it('passes over keys it cannot use and takes the others', async () => {
+  it('skips keys that it cannot use and takes the others', async () => {
     const acme = team()
     const junk = [null, 7, {}, { kty: 'EC', kid: 'x' }, { kty: 'RSA', kid: 'y', n: 'AA', e: 'AQAB' }]
     acme.serve(() => Response.json({ keys: [...junk, current.jwk] }))
@@ -239,7 +239,7 @@ describe('6. rotation and outages', () => {
     expect(acme.scheme.status()).toMatchObject({ usable: false })
   })
 
-  it('an outage is asked into with growing pauses: 12,000 requests in 10 minutes cost 15 fetches', async () => {
+  it('an outage is probed after growing pauses: 12,000 requests in 10 minutes cost 15 fetches', async () => {
     const acme = team()
     acme.serve(() => new Response('', { status: 503 }))
     const token = acme.user()
@@ -252,7 +252,7 @@ describe('6. rotation and outages', () => {
     expect(acme.warnings.length).toBe(15)
   })
 
-  it('during an outage an unknown kid is unavailable, not invalid: it may be that of a new key', async () => {
+  it('during an outage an unknown kid is unavailable, not invalid: it may belong to a new key', async () => {
     const acme = team()
     await acme.verify(acme.user())
     acme.serve(() => new Response('', { status: 503 }))
@@ -264,7 +264,7 @@ describe('6. rotation and outages', () => {
     expect(wordOf(await acme.verify(acme.user({}, next)))).toBe('authenticated')
   })
 
-  it('a clock that is set back stretches neither the life of keys and tokens nor a pause', async () => {
+  it('a clock that is set back extends neither the life of keys and tokens nor a pause', async () => {
     let calls = 0
     let hours = 2
     const acme: Team = team({
@@ -284,7 +284,7 @@ describe('6. rotation and outages', () => {
     expect([calls, acme.fetched.length]).toEqual([1, 1])
     hours = 1
     expect(wordOf(await acme.verify(token))).toBe('authenticated')
-    expect([calls, acme.fetched.length], 'both anew').toEqual([2, 2])
+    expect([calls, acme.fetched.length], 'both repeated').toEqual([2, 2])
     expect(wordOf(await acme.verify(token))).toBe('authenticated')
     expect([calls, acme.fetched.length], 'and remembered').toEqual([2, 2])
     hours = 0
@@ -299,7 +299,7 @@ describe('6. rotation and outages', () => {
     expect(wordOf(await acme.verify(acme.user({}, mallory))), 'no pause of hours').toBe('authenticated')
   })
 
-  it('prefetch warms it up, and says when that failed', async () => {
+  it('prefetch fetches the keys, and reports a failure', async () => {
     const acme = team()
     expect(await acme.scheme.prefetch()).toBe(true)
     expect(wordOf(await acme.verify(acme.user()))).toBe('authenticated')
@@ -337,7 +337,7 @@ function oversize(): Response {
   )
 }
 
-/** Lets what is under way in the background come to rest. */
+/** Lets background work finish. */
 async function settle(): Promise<void> {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve))
 }

@@ -43,7 +43,7 @@ describe('online check', () => {
     expect(asked.length).toBe(2)
   })
 
-  it('a logout bites before the token expires', async () => {
+  it('a logout takes effect before the token expires', async () => {
     let answer = () => Response.json({ email: 'ada@example.com' })
     const { verify, tokens, clock } = online(() => answer())
     const token = tokens.user()
@@ -55,7 +55,7 @@ describe('online check', () => {
 
   it.each<[string, () => Promise<Response> | Response, string]>([
     ['another person', () => Response.json({ email: 'eve@example.com' }), 'revoked_credential'],
-    ['nobody', () => Response.json({}), 'revoked_credential'],
+    ['no email', () => Response.json({}), 'revoked_credential'],
     ['400', () => new Response('', { status: 400 }), 'revoked_credential'],
     ['500', () => new Response('', { status: 500 }), 'unavailable'],
     ['429', () => new Response('', { status: 429 }), 'unavailable'],
@@ -75,7 +75,7 @@ describe('online check', () => {
     expect(wordOf(await answer)).toBe('unavailable')
   })
 
-  it('a forged token is never sent there, and a service token neither', async () => {
+  it('neither a forged token nor a service token is sent there', async () => {
     const { verify, tokens, asked } = online(() => Response.json({ email: 'ada@example.com' }), {
       identify: () => ({}),
     })

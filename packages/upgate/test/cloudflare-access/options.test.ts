@@ -51,11 +51,7 @@ it.each<[string, object, string]>([
     '`clockTolerance` must be a number from 0 to 300',
   ],
   ['tolerance as a string', { clockTolerance: '30' }, '`clockTolerance` must be a number from 0 to 300'],
-  [
-    'an identify that may take for ever',
-    { identifyTimeout: 0 },
-    '`identifyTimeout` must be a number from 0.1',
-  ],
+  ['an identify without a time-out', { identifyTimeout: 0 }, '`identifyTimeout` must be a number from 0.1'],
   ['ttl beyond a minute', { cache: { ttl: 3_600 } }, '`cache.ttl` must be a number from 0 to 60'],
   ['a cache of one', { cache: { entries: 1 } }, '`cache.entries` must be a number from 2'],
   ['unordered ages', { keys: { refreshAfter: 100, maxAge: 50 } }, '`keys.maxAge` must be a number from 100'],
@@ -93,7 +89,7 @@ it.each<[string, object, string]>([
   expect(() => cloudflareAccess(options)).toThrow(message)
 })
 
-it('takes keys from a simulator on loopback where that is asked for, for the same issuer', async () => {
+it('takes keys from a simulator on loopback if configured, for the same issuer', async () => {
   const acme = team()
   const fetched: string[] = []
   const scheme = cloudflareAccess({
@@ -111,7 +107,7 @@ it('takes keys from a simulator on loopback where that is asked for, for the sam
   expect(fetched).toEqual(['http://127.0.0.1:8788/cdn-cgi/access/certs'])
 })
 
-it('does not change the options it is given, and does not follow later changes', async () => {
+it('does not change its options, and does not follow later changes to them', async () => {
   const services = { 'a.access': { scopes: ['read'] } }
   const audience = [aud]
   const acme = team({ services, audience })

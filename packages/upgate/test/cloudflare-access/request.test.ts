@@ -5,7 +5,7 @@ import { aud, current, encode, issuer, keyOf, otherAud, requestOf, signToken, te
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
 describe('9. header, cookie, email', () => {
-  it('takes the header first, the cookie second, and nothing from nothing', async () => {
+  it('takes the header first, the cookie second, and is absent without both', async () => {
     const acme = team()
     const token = acme.user()
     expect(wordOf(await acme.ask({ 'cf-access-jwt-assertion': token }))).toBe('authenticated')
@@ -19,7 +19,7 @@ describe('9. header, cookie, email', () => {
     expect(wordOf(await acme.ask({}))).toBe('absent')
   })
 
-  it('never believes the email header alone', async () => {
+  it('never trusts the email header alone', async () => {
     const acme = team()
     expect(await acme.ask({ 'cf-access-authenticated-user-email': 'ada@example.com' })).toBeUndefined()
   })
@@ -27,7 +27,7 @@ describe('9. header, cookie, email', () => {
   it.each([
     ['garbage', 'garbage'],
     ['empty', ''],
-    ['signed by nobody', 'forged'],
+    ['with a forged signature', 'forged'],
     ['expired', 'expired'],
   ])('an invalid header (%s) is final: a valid cookie does not help', async (_, what) => {
     const acme = team()
@@ -59,7 +59,7 @@ describe('9. header, cookie, email', () => {
     }
   })
 
-  it('refuses two different cookies, takes twice the same', async () => {
+  it('refuses two different cookies, accepts the same one twice', async () => {
     const acme = team()
     const token = acme.user()
     const other = acme.user({ sub: 'u2' })
@@ -95,14 +95,16 @@ describe('9. header, cookie, email', () => {
     expect(wordOf(await ask('no-token-at-all')), 'says nothing about anybody').toBe('authenticated')
   })
 
-  /* Any site of a parent domain can set `CF_Authorization`, and browsers keep those of a former login. Each of these
-     was 401 for as long as the cookie lasted, although the header was right. */
-  describe('beside a header that verifies, a cookie that does not verify here is ignored', () => {
+  /*
+   * Any site of a parent domain can set `CF_Authorization`, and browsers keep cookies of earlier logins. Each
+   * of these cookies caused 401 for its whole life, although the header was right.
+   */
+  describe('next to a header that verifies, a cookie that does not verify here is ignored', () => {
     const others = (acme: ReturnType<typeof team>): Record<string, string> => {
       const [head = '', payload = ''] = acme.user({ sub: 'x' }).split('.')
       return {
-        'signed by nobody': acme.user({ sub: 'x' }, keyOf('mallory')),
-        'signed by nobody, under a key id of the team': signToken(
+        'with a forged signature': acme.user({ sub: 'x' }, keyOf('mallory')),
+        'with a forged signature under a key id of the team': signToken(
           { iss: 'https://acme.cloudflareaccess.com', sub: 'x' },
           keyOf('mallory'),
           { kid: current.kid },
@@ -112,9 +114,9 @@ describe('9. header, cookie, email', () => {
         'of another team': acme.user({ sub: 'x', iss: 'https://evil.cloudflareaccess.com' }),
         'for another application': acme.user({ sub: 'x', aud: [otherAud] }),
         'of the team domain itself': acme.user({ sub: 'x', type: 'org' }),
-        'of somebody who was logged in before': acme.user({ sub: 'x', exp: acme.now() - 100 }),
+        'of an earlier login': acme.user({ sub: 'x', exp: acme.now() - 100 }),
         'not valid yet': acme.user({ sub: 'x', nbf: acme.now() + 1_000 }),
-        'under a key id that nobody has': acme.withKid('0'.repeat(64)),
+        'under a key id without a key': acme.withKid('0'.repeat(64)),
         'of many kinds at once': Array.from({ length: 150 }, (_, i) => `x.${i}.x`).join(
           '; CF_Authorization=',
         ),
@@ -138,7 +140,7 @@ describe('9. header, cookie, email', () => {
       }
     })
 
-    it('and without the header it is what it was: bad, and no login', async () => {
+    it('without the header such a cookie is refused', async () => {
       const acme = team()
       for (const [which, cookie] of Object.entries(others(acme))) {
         expect(wordOf(await acme.ask({ cookie: `CF_Authorization=${cookie}` })), which).not.toBe(
@@ -147,7 +149,7 @@ describe('9. header, cookie, email', () => {
       }
     })
 
-    it('four of them are looked at, so that a header full of them costs four signatures at most', async () => {
+    it('four of them are checked, so that a header full of them costs four signatures at most', async () => {
       const acme = team()
       const header = acme.user()
       await acme.verify(header)
@@ -164,7 +166,7 @@ describe('9. header, cookie, email', () => {
       )
     })
 
-    it('a bad header stays final, whatever cookies say', async () => {
+    it('a bad header stays final, with any cookies', async () => {
       const acme = team()
       const bad = acme.user({}, keyOf('mallory'))
       const cookie = `CF_Authorization=${bad}; CF_Authorization=${acme.user()}`
@@ -195,7 +197,7 @@ describe('9. header, cookie, email', () => {
     await acme.verify(token)
     const [header = '', payload = '', signature = ''] = token.split('.')
     const last = signature.at(-1) ?? ''
-    // 256 bytes leave two bits unused in the last character: another one decodes to the same signature.
+    // 256 bytes leave two bits of the last character unused: another character decodes to the same signature.
     const twin = alphabet[alphabet.indexOf(last) + 1] ?? ''
     for (const broken of [
       `${header}.${payload}.${signature.slice(0, -1)}${twin}`,
@@ -226,7 +228,7 @@ describe('9. header, cookie, email', () => {
     expect(acme.verifyNow(token).outcome).toBe('authenticated')
   })
 
-  it('refuses a second spelling also where the signature is over it', async () => {
+  it('refuses a second spelling even if the signature covers it', async () => {
     const acme = team()
     const [header = ''] = acme.user().split('.')
     const claims = { iss: issuer, aud, type: 'app', email: 'a@b', sub: 'u', exp: acme.now() + 60 }
@@ -248,7 +250,7 @@ describe('9. header, cookie, email', () => {
     expect(spares.size).toBe(3)
   })
 
-  it('refuses a payload that is no UTF-8 or no object, although it is signed', async () => {
+  it('refuses a signed payload that is not UTF-8 or not an object', async () => {
     const acme = team()
     await acme.scheme.prefetch()
     for (const payload of ['[]', '"x"', 'null', '7', '']) {
@@ -261,7 +263,7 @@ describe('9. header, cookie, email', () => {
     })
   })
 
-  it('refuses more than 32 KiB before looking at it, and takes what is just below', async () => {
+  it('refuses more than 32 KiB before reading it, and accepts slightly less', async () => {
     const acme = team()
     expect(await acme.verify(acme.user({ custom: 'x'.repeat(33_000) }))).toMatchObject({
       reason: 'the token is longer than 32 KiB',
@@ -270,7 +272,7 @@ describe('9. header, cookie, email', () => {
     expect(wordOf(await acme.verify(acme.user({ custom: 'x'.repeat(20_000) })))).toBe('authenticated')
   })
 
-  it('says nothing of the token in any reason or log line', async () => {
+  it('puts no part of the token into any reason or log line', async () => {
     const acme = team()
     acme.serve(() => new Response('', { status: 500 }))
     const token = acme.user()
@@ -284,8 +286,8 @@ describe('9. header, cookie, email', () => {
   })
 })
 
-describe('what the gate is told', () => {
-  it('users are ambient, services in the header explicit, whatever comes by cookie alone is ambient', async () => {
+describe('facts for the gate', () => {
+  it('users are ambient, services in the header explicit, and every cookie ambient', async () => {
     const acme = team({ identify: () => ({ id: 'x' }) })
     const user = acme.user()
     const service = acme.service()
@@ -301,7 +303,7 @@ describe('what the gate is told', () => {
     })
   })
 
-  it('finds the same on upgrades', async () => {
+  it('works the same on upgrades', async () => {
     const acme = team()
     const extraction = acme.scheme.extract?.(
       requestOf({ cookie: `CF_Authorization=${acme.user()}` }, 'upgrade'),
@@ -315,7 +317,7 @@ describe('what the gate is told', () => {
     )
   })
 
-  it('is not usable in band, and refuses what is no token', async () => {
+  it('is not usable in band, and refuses values that are no token', async () => {
     const acme = team()
     expect(acme.scheme.claims).toBeUndefined()
     const context = { clientAddress: undefined, dryRun: false, path: '/', origin: undefined }

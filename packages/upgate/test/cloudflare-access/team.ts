@@ -28,7 +28,7 @@ export interface TestKey {
 
 const made = new Map<string, TestKey>()
 
-/** A key of that id; the same one each time it is asked for. Those in the file are the same in every run. */
+/** A key of that id; the same one on every call. Keys in the file are the same in every run. */
 export function keyOf(name: string, modulusLength = 2_048): TestKey {
   let key = made.get(name)
   if (key === undefined) {
@@ -52,7 +52,7 @@ function makeKey(name: string, modulusLength: number): TestKey {
   }
 }
 
-/** By way of PEM: Node 20 can lock up when a key just generated is exported as JWK while its job is collected. */
+/** Through PEM: Node 20 can lock up if a key just generated is exported as JWK while its job is collected. */
 function generate(modulusLength: number): KeyObject {
   const { privateKey } = generateKeyPairSync('rsa', {
     modulusLength,
@@ -66,7 +66,7 @@ export function encode(value: unknown): string {
   return Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url')
 }
 
-/** A token as Access issues it, or as an attacker would: header and claims are taken as they are given. */
+/** A token as Access issues it, or as an attacker would: header and claims are used unchanged. */
 export function signToken(claims: unknown, key: TestKey, header: Record<string, unknown> = {}): string {
   const input = `${encode({ alg: 'RS256', kid: key.kid, typ: 'JWT', ...header })}.${encode(claims)}`
   return `${input}.${sign('sha256', Buffer.from(input), key.privateKey).toString('base64url')}`
@@ -79,7 +79,7 @@ export interface Team {
   /** URLs fetched so far. */
   readonly fetched: string[]
   readonly inits: RequestInit[]
-  /** Replaces what the certs endpoint answers: keys, or a function. */
+  /** Replaces the answer of the certs endpoint: keys, or a function. */
   serve(answer: readonly TestKey[] | (() => Promise<Response> | Response)): void
   now(): number
   user(claims?: Record<string, unknown>, key?: TestKey): string
@@ -89,7 +89,9 @@ export interface Team {
   verify(token: string, headers?: Record<string, string | string[]>): Promise<Verification>
   /** Without a request around it. */
   verifyToken(token: string): Promise<Verification>
-  /** For tokens that were seen before, and such as are refused without a signature: the answer is no promise. */
+  /**
+   * For tokens that were seen before, or that are refused without a signature: the answer is not a promise.
+   */
   verifyNow(token: string): Verification
   ask(
     headers: Record<string, string | string[]>,
@@ -121,7 +123,7 @@ export function requestOf(
 }
 
 export function jwks(...keys: readonly TestKey[]): Response {
-  // The current key comes second, as it may at the real one.
+  // The current key comes second, as it may at the real endpoint.
   return Response.json({ keys: keys.map(({ jwk }) => jwk), public_cert: {}, public_certs: [] })
 }
 
@@ -208,7 +210,7 @@ function isPromiseLike<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
   return typeof (value as PromiseLike<T>).then === 'function'
 }
 
-/** Waits for work on other threads: turns of the event loop, until the condition holds. */
+/** Waits for work on other threads: turns the event loop until the condition holds. */
 export async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve))
 }

@@ -1,4 +1,5 @@
-// Devices that speak OpenClaw's and moltis' `connect`: what their clients sign, and what they are answered.
+// Devices that speak `connect` of OpenClaw and moltis: the texts that their clients sign, and the answers
+// they get.
 import { randomBytes } from 'node:crypto'
 import { connectFrame } from 'upgate/ws'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -14,7 +15,7 @@ interface Signed {
   readonly scopes?: readonly string[]
   readonly at?: number
   readonly nonce?: string
-  /** Signed and sent in place of the device's own. */
+  /** Signed and sent instead of the device's own values. */
   readonly id?: string
   readonly change?: object
 }
@@ -102,7 +103,7 @@ describe('OpenClaw', () => {
         warnings: ['scope not granted: operator.admin'],
       },
     })
-    // As its clients do from then on: the token in two fields, beside the proof.
+    // Like its clients afterwards: the token in two fields, together with the proof.
     const token = auth?.deviceToken as string
     const again = await say(gateway, device, { version, auth: { token, deviceToken: token } })
     expect(again.answer).toMatchObject({ ok: true, payload: { auth: { role: 'node' } } })
@@ -118,7 +119,7 @@ describe('OpenClaw', () => {
     ['a time that is none', { change: { signedAt: '1' } }, 'bad_handshake'],
     ['a separator in a field', { scopes: ['a|b'] }, 'bad_handshake'],
     ['a wrong code', { auth: { bootstrapToken: 'AAAA-BBBB-CCCC' } }, 'invalid_credential'],
-    ['a password nobody asked for', { auth: { password: 'secret' } }, 'invalid_credential'],
+    ['an unexpected password', { auth: { password: 'secret' } }, 'invalid_credential'],
   ] as const)('%s is refused', async (_, options, reason) => {
     const gateway = await start()
     const { answer } = await say(gateway, new DeviceIdentity(), options as Signed)
@@ -199,7 +200,7 @@ describe('moltis', () => {
     })
   })
 
-  test('is not challenged otherwise, and cannot answer a challenge it did not get', async () => {
+  test('gets no challenge otherwise, and cannot answer a challenge that it did not get', async () => {
     const strict = await start()
     expect(await sayMoltis(strict, new DeviceIdentity())).toMatchObject({
       error: { details: { reason: 'auth_required' } },

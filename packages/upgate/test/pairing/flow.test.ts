@@ -1,4 +1,4 @@
-// The whole way of a device, over real sockets: unknown, waiting, approved, at work, revoked.
+// The whole life of a device, over real sockets: unknown, waiting, approved, at work, revoked.
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
@@ -19,7 +19,7 @@ import {
 
 afterEach(closeAll)
 
-/** Over HTTP, by `http.request`: fetch cannot say which host it asks for. */
+/** Requests over HTTP with `http.request`: fetch cannot set the Host header. */
 async function http(
   port: number,
   token: string,
@@ -75,7 +75,7 @@ describe('a device with a key', () => {
       state: 'pending',
     })
 
-    // The wish goes beyond the code: approving it as it is would, too.
+    // The wish exceeds the code, so approving it unchanged is refused.
     const id = pending?.id as string
     expect(await gateway.pairing.approve(id, { actor: admin() })).toMatchObject({ code: 'beyond_invitation' })
     const approved = await gateway.pairing.approve(id, { actor: admin(), scopes: ['node.run'] })
@@ -114,7 +114,7 @@ describe('a device with a key', () => {
     expect(gateway.errors).toEqual([])
   })
 
-  test('which was revoked asks again with a new code only, and gets a new identity', async () => {
+  test('that was revoked can ask again only with a new code, and gets a new identity', async () => {
     const gateway = await startGateway()
     const device = new DeviceIdentity()
     const first = await pairDevice(gateway, device)
@@ -128,7 +128,7 @@ describe('a device with a key', () => {
     expect((await http(gateway.port, second.token)).status).toBe(200)
   })
 
-  test('that waits is not counted as one that fails', async () => {
+  test('that waits is not counted as a failure', async () => {
     const gateway = await startGateway()
     const device = new DeviceIdentity()
     const headers = { 'x-forwarded-for': '203.0.113.9' }
@@ -143,7 +143,7 @@ describe('a device with a key', () => {
     for (const { ws } of others) ws.terminate()
   })
 
-  test('has one request, however often it connects, and is told when it was rejected', async () => {
+  test('has one request, however often it connects, and learns of its rejection', async () => {
     const gateway = await startGateway()
     const device = new DeviceIdentity()
     const token = await codeFor(gateway)
@@ -160,7 +160,7 @@ describe('a device with a key', () => {
     expect((await connect(gateway, device)).answer.code).toBe('unknown_identity')
   })
 
-  test('keeps its approval when the rule does not let it in: the token is not spent on nobody', async () => {
+  test('keeps its approval if the rule refuses it: no token is made that no client receives', async () => {
     const gateway = await startGateway({ demands: { scopes: ['operator.admin'] } })
     const device = new DeviceIdentity()
     const { answer } = await pairDevice(gateway, device)
@@ -169,7 +169,7 @@ describe('a device with a key', () => {
     expect(gateway.steps()).not.toContain('collected')
   })
 
-  test('sends its token along: both have to be of one device', async () => {
+  test('may send its token along: token and key must belong to one device', async () => {
     const gateway = await startGateway()
     const [one, two] = [new DeviceIdentity(), new DeviceIdentity()]
     const first = await pairDevice(gateway, one)
@@ -187,7 +187,7 @@ describe('a device with a key', () => {
 describe('a device without a key', () => {
   const secret = createHash('sha256').update('the secret of a device').digest('base64url')
 
-  test('is known by its claim secret until it has its token, and by that alone afterwards', async () => {
+  test('is identified by its claim secret until it has its token, and by the token alone afterwards', async () => {
     const gateway = await startGateway()
     const frame = { type: 'auth', claim: secret, name: 'sensor', token: await codeFor(gateway) }
     const ask = async () => {
@@ -209,7 +209,7 @@ describe('a device without a key', () => {
     expect(await connection.next()).toMatchObject({ type: 'auth_ok', principal: collected.principal })
   })
 
-  test('cannot make do with a short secret', async () => {
+  test('cannot use a short secret', async () => {
     const gateway = await startGateway({ services: { pairing: { dangerouslyAllowAnonymous: true } } })
     const connection = await dial(gateway.port)
     connection.ws.send(JSON.stringify({ type: 'auth', claim: 'secret' }))
@@ -218,13 +218,13 @@ describe('a device without a key', () => {
   })
 })
 
-describe('who may ask', () => {
+describe('permission to ask', () => {
   const shared = 'the-shared-token-of-the-gateway'
   const introducers: readonly Scheme[] = [
     sharedToken({ token: shared, principal: { kind: 'service', id: 'shared', scopes: ['operator.admin'] } }),
   ]
 
-  test('a shared token introduces, and adds nothing to what is granted', async () => {
+  test('a shared token introduces a device, and adds nothing to its rights', async () => {
     const gateway = await startGateway({ introducers })
     const device = new DeviceIdentity()
     expect((await connect(gateway, device, { token: 'a-wrong-token-of-the-gateway' })).answer.code).toBe(
@@ -242,13 +242,13 @@ describe('who may ask', () => {
     await gateway.pairing.approve(pending?.id as string, { actor: admin() })
     const collected = await connect(gateway, device, { token: shared })
     expect(collected.answer).toMatchObject({ type: 'auth_ok', scopes: [], roles: ['node'] })
-    // Rotated meanwhile: a device that is paired does not need it any more.
+    // After a rotation of the shared token: a paired device does not need it any more.
     expect((await connect(gateway, device, { token: 'another-token-of-the-gateway' })).answer.type).toBe(
       'auth_ok',
     )
   })
 
-  test('somebody whom HTTP proved introduces, but the device collects without them', async () => {
+  test('a user proved by HTTP introduces a device, but the device collects alone', async () => {
     const user: Scheme = {
       name: 'login',
       ambient: false,
@@ -275,7 +275,7 @@ describe('who may ask', () => {
     expect((await connect(gateway, device)).answer.deviceToken).toMatch(/^ugd_/)
   })
 
-  test('anybody does while a window is open, bounded by it', async () => {
+  test('any device may ask while a window is open, within its bounds', async () => {
     const gateway = await startGateway()
     const opened = await gateway.pairing.openWindow({ actor: admin(), scopes: ['node.run'], for: 60_000 })
     expect(opened.outcome).toBe('done')
@@ -291,7 +291,7 @@ describe('who may ask', () => {
     expect((await connect(gateway, new DeviceIdentity())).answer.code).toBe('unknown_identity')
   })
 
-  test('a web page of a foreign origin never gets so far (section 4 item 2)', async () => {
+  test('a web page of a foreign origin is refused before it can ask (section 4 item 2)', async () => {
     const gateway = await startGateway({ services: { pairing: { dangerouslyAllowAnonymous: true } } })
     await expect(dial(gateway.port, { headers: { origin: 'https://evil.example' } })).rejects.toThrow('403')
     const page = await dial(gateway.port, { headers: { origin } })
@@ -320,7 +320,7 @@ describe('who may ask', () => {
   })
 })
 
-/** Hex, of the point 0, 1. */
+/** Hex, of the point (0, 1). */
 const neutral = `01${'0'.repeat(62)}`
 const inBase64 = (fields: object): object =>
   Object.fromEntries(
@@ -330,8 +330,8 @@ const inBase64 = (fields: object): object =>
     ]),
   )
 
-describe('what a proof must be', () => {
-  test('a signature of another connection, of another nonce, or of a clock that is wrong does not count', async () => {
+describe('a proof', () => {
+  test('a signature for another connection or nonce, or with a wrong clock, does not count', async () => {
     const gateway = await startGateway()
     const device = new DeviceIdentity()
     await pairDevice(gateway, device)
@@ -355,7 +355,7 @@ describe('what a proof must be', () => {
     }
   })
 
-  test('whatever a client nests in its frame, it is no proof', async () => {
+  test('values that a client nests in its frame are no proof', async () => {
     const gateway = await startGateway()
     const device = new DeviceIdentity()
     await pairDevice(gateway, device)
@@ -379,7 +379,7 @@ describe('what a proof must be', () => {
   test.each([
     ['a key that is none', { publicKey: 'AAAA' }],
     ['a key of small order', { publicKey: Buffer.alloc(32).toString('base64url') }],
-    // The neutral element: with it as key and as R, and S = 0, the equation of RFC 8032 holds for every text.
+    // The neutral element: as key and as R, with S = 0, it satisfies the equation of RFC 8032 for every text.
     [
       'a key for which one signature fits every text',
       { publicKey: neutral, signature: neutral + '0'.repeat(64) },
@@ -402,7 +402,7 @@ describe('what a proof must be', () => {
     expect(await gateway.pairing.pending()).toEqual([])
   })
 
-  test('what was signed is what is asked for: role, scopes, name and code cannot be exchanged', async () => {
+  test('the signature covers the wish: role, scopes, name and code cannot be exchanged', async () => {
     const gateway = await startGateway({ services: { pairing: { dangerouslyAllowAnonymous: true } } })
     for (const change of [
       { role: 'operator' },
@@ -419,7 +419,7 @@ describe('what a proof must be', () => {
     expect(await gateway.pairing.pending()).toEqual([])
   })
 
-  test('a challenge is good for one proof, also where a socket may try again', () => {
+  test('a challenge counts for one proof, even if a socket may try again', () => {
     const device = new DeviceIdentity()
     const context = {
       state: undefined as unknown,
@@ -449,7 +449,7 @@ describe('what a proof must be', () => {
     expect(other.receive(frame, state)).toMatchObject({ step: 'reject', code: 'invalid_credential' })
   })
 
-  test('a handshake that was not told to ignores proofs, and says what is missing', async () => {
+  test('a handshake without deviceKeys ignores proofs, and reports the missing credential', async () => {
     const gateway = await startGateway({ handshake: upgateHandshake() })
     const connection = await dial(gateway.port, { challenge: false })
     connection.ws.send(JSON.stringify(signedAuth(new DeviceIdentity(), 'none', gateway.clock.now())))

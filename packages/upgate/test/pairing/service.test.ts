@@ -1,4 +1,4 @@
-// Pairing as a service: power, races between two instances over one store, quotas, expiry.
+// Pairing as a service: rights of actors, races between two instances over one store, quotas, expiry.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -94,7 +94,7 @@ const codesOf = (answers: readonly { readonly outcome: string; readonly code?: s
   answers.map((answer) => answer.code ?? answer.outcome).sort()
 
 describe.each(places)('over %s', (_, make) => {
-  test('of two approvals at once one wins, on two instances', async () => {
+  test('of two concurrent approvals on two instances, one wins', async () => {
     const { one, two } = await instances(make)
     const id = await request(one, new DeviceIdentity())
     const answers = await Promise.all([
@@ -116,13 +116,13 @@ describe.each(places)('over %s', (_, make) => {
         one.pairing.approve(id, { actor: admin() }),
         two.pairing.reject(id, { actor: admin() }),
       ])
-      // An approval that was not collected yet may still be taken back.
+      // An approval that was not collected yet may still be rejected.
       expect((await one.pairing.get(id))?.state).toBe(rejected.outcome === 'done' ? 'rejected' : 'approved')
       expect([approved.outcome, rejected.outcome]).toContain('done')
     }
   })
 
-  test('of two that collect at once one gets the token, and there is one device', async () => {
+  test('of two concurrent collections one gets the token, and one device exists', async () => {
     const { one, two } = await instances(make)
     const device = new DeviceIdentity()
     await one.pairing.approve(await request(one, device), { actor: admin() })
@@ -143,7 +143,7 @@ describe.each(places)('over %s', (_, make) => {
     })
   })
 
-  test('a code lets one device ask, and one key has one request, raced', async () => {
+  test('a code lets one device ask, and one key has one request, even concurrently', async () => {
     const { one, two } = await instances(make)
     const token = await code(one)
     const devices = Array.from({ length: 4 }, () => new DeviceIdentity())
@@ -169,7 +169,7 @@ describe.each(places)('over %s', (_, make) => {
     expect(await two.pairing.pending()).toHaveLength(2)
   })
 
-  test('requests expire once, wherever they are tidied up', async () => {
+  test('requests expire once, on whichever instance removes them', async () => {
     const { one, two, clock } = await instances(make)
     const device = new DeviceIdentity()
     const id = await request(one, device)
@@ -191,7 +191,7 @@ describe.each(places)('over %s', (_, make) => {
     expect(await one.pairing.approve(id, { actor: admin() })).toMatchObject({ code: 'unknown_request' })
   })
 
-  test('what was approved is collected in time or not at all', async () => {
+  test('an approved request is collected in time or not at all', async () => {
     const { one, clock } = await instances(make)
     const device = new DeviceIdentity()
     const id = await request(one, device)
@@ -217,7 +217,7 @@ describe.each(places)('over %s', (_, make) => {
     expect(await one.devices.list()).toEqual([])
   })
 
-  test('nothing of a code or of a claim secret is in the store', async () => {
+  test('the store holds no part of a code or of a claim secret', async () => {
     const { one } = await instances(make)
     const token = await code(one)
     const invitations = await one.pairing.bootstrap.list()
@@ -232,7 +232,7 @@ describe.each(places)('over %s', (_, make) => {
   })
 })
 
-describe('nobody gives what they do not hold (section 4 items 3, 10 and 11)', () => {
+describe('an actor cannot grant rights that it does not hold (section 4 items 3, 10 and 11)', () => {
   const reader = admin({ id: 'reader', scopes: ['node.run'], roles: [] })
 
   test('approval beyond the approver is refused, and the request keeps waiting', async () => {
@@ -249,7 +249,7 @@ describe('nobody gives what they do not hold (section 4 items 3, 10 and 11)', ()
     expect(await one.pairing.approve(id, { actor: reader })).toMatchObject({ outcome: 'done' })
   })
 
-  test('a code is bound to its role and scopes, and made within the power of who makes it', async () => {
+  test('a code is bound to its role and scopes, and to the rights of its creator', async () => {
     const { one } = await instances(undefined, { roles: { node: [], operator: ['operator.admin'] } })
     expect(await one.pairing.bootstrap.create({ actor: reader, scopes: ['operator.admin'] })).toMatchObject({
       code: 'scope_not_held',
@@ -273,7 +273,7 @@ describe('nobody gives what they do not hold (section 4 items 3, 10 and 11)', ()
     expect(await one.pairing.approve(id, { actor: admin(), role: 'node' })).toMatchObject({ outcome: 'done' })
   })
 
-  test('a device introduces nobody, a person does', async () => {
+  test('a device cannot introduce devices, a person can', async () => {
     const { one } = await instances()
     const scheme = deviceKey({ pairing: one.pairing, devices: one.devices })
     const at = manualClock().now()
@@ -291,7 +291,7 @@ describe('nobody gives what they do not hold (section 4 items 3, 10 and 11)', ()
     }
   })
 
-  test('a device decides about nobody, and with `actorScope` only its holders do', async () => {
+  test('a device decides about no request, and with `actorScope` only its holders decide', async () => {
     const device: Principal = admin({ kind: 'device', id: 'd', roles: ['node'] })
     const { one } = await instances()
     const id = await request(one, new DeviceIdentity())
@@ -328,11 +328,11 @@ describe('bounds', () => {
     const device = new DeviceIdentity()
     expect(codesOf([await one.knock(device, { token })])).toEqual(['pairing_full'])
     clock.advance(300_000)
-    // The code was not used up by the refusal.
+    // The refusal did not use the code up.
     expect(codesOf([await one.knock(device, { token })])).toEqual(['pairing_required'])
   })
 
-  test('one address cannot fill the quota of all', async () => {
+  test('one address cannot fill the whole quota', async () => {
     const { one } = await instances(undefined, { dangerouslyAllowAnonymous: true, maxPerAddress: 2 })
     const answers = []
     for (let i = 0; i < 3; i++) answers.push(await one.knock(new DeviceIdentity(), {}, '192.0.2.1'))
@@ -366,7 +366,7 @@ describe('bounds', () => {
     ])
   })
 
-  test('a name cannot break a page, and wishes that are no names are refused', async () => {
+  test('a name cannot break a page, and invalid roles and scopes are refused', async () => {
     const { one } = await instances(undefined, { dangerouslyAllowAnonymous: true })
     await one.knock(new DeviceIdentity(), { name: ` kit\u0000ch\u202een\n ${'x'.repeat(500)}` })
     await one.knock(new DeviceIdentity(), { name: '\u200b' })
@@ -379,7 +379,7 @@ describe('bounds', () => {
     ])
   })
 
-  test('wrong options throw, naming the fix', () => {
+  test('wrong options throw and name the remedy', () => {
     const make = (pairing: object) => () => createServices({ store: memoryStore(), pairing })
     expect(make({ maxOpn: 1 })).toThrow('unknown option `maxOpn`')
     expect(make({ maxOpen: 0 })).toThrow('`maxOpen` must be a whole number from 1 to 10000, not 0')

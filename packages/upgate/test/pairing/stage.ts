@@ -22,7 +22,7 @@ import { WebSocket, WebSocketServer } from 'ws'
 
 export const origin = 'https://gateway.example.com'
 
-/** An Ed25519 key as a device keeps it. */
+/** An Ed25519 key of a device. */
 export class DeviceIdentity {
   readonly #privateKey: KeyObject
   readonly raw: Buffer
@@ -53,14 +53,14 @@ export interface Wish {
   readonly token?: string
 }
 
-/** The `auth` frame of a device, signed. */
+/** The signed `auth` frame of a device. */
 export function signedAuth(device: DeviceIdentity, nonce: string, at: number, wish: Wish = {}): object {
   const { publicKey } = device
   const text = deviceAuthText({ publicKey, nonce, signedAt: at, ...wish }) as string
   return { type: 'auth', ...wish, device: { publicKey, signedAt: at, signature: device.sign(text) } }
 }
 
-/** What the opaque credential of our own handshake holds, without a socket. */
+/** The opaque credential of our own handshake, created without a socket. */
 export function credentialOf(device: DeviceIdentity, at: number, wish: Wish = {}, handshake = withKeys) {
   const context = {
     state: undefined as unknown,
@@ -187,7 +187,7 @@ export type Answer = Record<string, unknown> & {
   readonly deviceToken?: string
 }
 
-/** A socket of a device: what the server said, and how it ended. */
+/** A socket of a device, with the server's messages and its end. */
 export interface Connection {
   readonly ws: WebSocket
   readonly challenge: Record<string, unknown> | undefined
@@ -226,13 +226,13 @@ export async function dial(
   return { ws, challenge: challenge ? await next() : undefined, next, closed: () => end }
 }
 
-/** The nonce of a challenge, in our own words or in those of `connect`. */
+/** The nonce of a challenge, in our own protocol or in that of `connect`. */
 export function nonceOf({ challenge }: Connection): string {
   const { nonce, payload } = (challenge ?? {}) as { nonce?: string; payload?: { nonce?: string } }
   return nonce ?? payload?.nonce ?? ''
 }
 
-/** Connects, proves the key, and gives the answer. */
+/** Connects, proves the key, and returns the answer. */
 export async function connect(
   gateway: Pick<Gateway, 'port' | 'clock'>,
   device: DeviceIdentity,
@@ -245,7 +245,7 @@ export async function connect(
   return { answer: await connection.next(), connection }
 }
 
-/** A device with a connected and approved pairing: its token and its id. */
+/** Pairs a device: connects, approves, collects. Returns its token and its connection. */
 export async function pairDevice(gateway: Gateway, device: DeviceIdentity, scopes = ['node.run']) {
   const made = await gateway.pairing.bootstrap.create({ actor: admin(), scopes })
   if (made.outcome !== 'done') throw new Error(made.reason)

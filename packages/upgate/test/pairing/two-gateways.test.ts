@@ -1,5 +1,5 @@
-// Two gateways, nodes of each other; one is reached through a forwarded port, as with `ssh -L`: a forwarder that
-// adds nothing, so that its peer looks local (section 4 items 5, 6, 15 and 17).
+// Two gateways that are nodes of each other. One is reached through a forwarded port, as with `ssh -L`: the
+// forwarder adds nothing, so its peer appears local (section 4 items 5, 6, 15 and 17).
 import { once } from 'node:events'
 import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net'
 import { connectFrame } from 'upgate/ws'
@@ -21,7 +21,7 @@ afterEach(async () => {
   await closeAll()
 })
 
-/** Forwards a port of its own to another, byte for byte. */
+/** Forwards a new port to another one, byte for byte. */
 async function forward(to: number): Promise<number> {
   const sockets = new Set<Socket>()
   const server = createServer((near) => {
@@ -64,7 +64,7 @@ describe('two gateways, nodes of each other', () => {
     const [eastKey, westKey] = [new DeviceIdentity(), new DeviceIdentity()]
     const tunnel = { port: await forward(west.port), clock: west.clock }
 
-    // East goes through the tunnel, west goes directly.
+    // East connects through the tunnel, west directly.
     const eastAsks = await connect(tunnel, eastKey, { name: 'east', token: await codeOf(west) })
     const westAsks = await connect(east, westKey, { name: 'west', token: await codeOf(east) })
     expect(eastAsks.answer.code).toBe('pairing_required')
@@ -79,7 +79,7 @@ describe('two gateways, nodes of each other', () => {
       connection.ws.send('ping')
       expect(await connection.next()).toEqual({ text: 'echo ping' })
     }
-    // A token of one gateway is nothing at the other.
+    // A token of one gateway is worthless at the other.
     expect((await connect(tunnel, eastKey, { token: String(westNode.answer.deviceToken) })).answer.code).toBe(
       'invalid_credential',
     )
@@ -91,7 +91,7 @@ describe('two gateways, nodes of each other', () => {
     expect(await westNode.connection.next()).toEqual({ text: 'echo still here' })
   })
 
-  test('who comes through the tunnel is not local: no approval by itself, no address, no limit of its own', async () => {
+  test('a client through the tunnel is not local: no automatic approval, no address, no separate limit', async () => {
     const west = await startGateway()
     const tunnel = { port: await forward(west.port), clock: west.clock }
     for (const headers of [{}, { 'x-forwarded-for': '127.0.0.1' }, { 'x-forwarded-for': '::1' }]) {
@@ -103,13 +103,13 @@ describe('two gateways, nodes of each other', () => {
     const [pending] = await west.pairing.pending()
     expect(pending).toMatchObject({ state: 'pending', clientAddress: undefined, introduction: 'code' })
     expect(await west.services.devices.list()).toEqual([])
-    // And a device without any credential is told so, not let in.
+    // A device without any credential is refused, not admitted.
     const bare = await dial(tunnel.port)
     bare.ws.send(JSON.stringify({ type: 'auth' }))
     expect((await bare.next()).code).toBe('auth_required')
   })
 
-  test('in the words of `connect`, too', async () => {
+  test('also in the protocol of `connect`', async () => {
     const west = await startGateway({ handshake: connectFrame({ deviceKeys: true }) })
     const device = new DeviceIdentity()
     const tunnel = await forward(west.port)

@@ -23,7 +23,7 @@ async function verify(scheme: ReturnType<typeof fromMiddleware<Native>>, native:
 }
 
 describe('existing middleware', () => {
-  test('says who it is', async () => {
+  test('returns the principal', async () => {
     const scheme = fromMiddleware(logIn, ({ user }: Native) =>
       user ? { ...user, roles: ['admin'], sessionId: 's', attributes: { a: 1 } } : null,
     )
@@ -43,13 +43,13 @@ describe('existing middleware', () => {
     expect(scheme).toMatchObject({ name: 'middleware', ambient: true })
   })
 
-  test('that finds nobody is a rejection, which for a cookie counts as absent', async () => {
+  test('that finds no principal is a rejection, which counts as absent for a cookie', async () => {
     const scheme = fromMiddleware((_request, _response, next) => next(), map)
     expect(await verify(scheme)).toMatchObject({ outcome: 'rejected' })
     expect(await decide(scheme, {})).toBe('absent')
   })
 
-  test('that fails in any way is a failure of ours', async () => {
+  test('that fails in any way is unavailable', async () => {
     const failing: StandIn[] = [
       (_request, _response, next) => next(new Error('no database')),
       (_request, _response, next) => next('route'),
@@ -81,7 +81,7 @@ describe('existing middleware', () => {
     expect(await decide(fromMiddleware(logIn, map), { cookie })).toBe('unavailable')
   })
 
-  test('that never comes back is given up, and its late answer changes nothing', async () => {
+  test('that never calls next is unavailable, and a late call changes nothing', async () => {
     const clock = manualClock()
     let late = (): void => {}
     const slow: NodeMiddleware<Native> = (native, _response, next) => {
@@ -101,7 +101,7 @@ describe('existing middleware', () => {
     expect(clock.pending).toBe(0)
   })
 
-  test('that calls on twice, or answers afterwards, counts once', async () => {
+  test('that calls next twice, or answers afterwards, counts once', async () => {
     const twice = ((_request, response: StandInResponse, next) => {
       next()
       next(new Error('again'))
@@ -112,7 +112,7 @@ describe('existing middleware', () => {
     })
   })
 
-  test('may set cookies, which are handed on', async () => {
+  test('may set cookies, which are passed to onSetCookie', async () => {
     const seen: unknown[] = []
     const middleware = ((_request, response: StandInResponse, next) => {
       response.setHeader('Set-Cookie', 'a=1')
@@ -130,10 +130,10 @@ describe('existing middleware', () => {
     expect(seen).toEqual(['a=1', 'b=2', true])
   })
 
-  test('leaves nothing on the request, and begins anew each time', async () => {
+  test('leaves nothing on the request, and starts from the same state each time', async () => {
     const native: Native = {}
     const scheme = fromMiddleware((asked: Native, _response, next) => {
-      // As express-session does: what is there already is taken for loaded.
+      // Like express-session: an existing property counts as loaded.
       asked.user ??= { id: `ada ${++loaded}` }
       next()
     }, map)
@@ -141,7 +141,7 @@ describe('existing middleware', () => {
     expect(await verify(scheme, native)).toMatchObject({ principal: { id: 'ada 1' } })
     expect(await verify(scheme, native)).toMatchObject({ principal: { id: 'ada 2' } })
     expect(native).toEqual({})
-    // What the application has put there itself is seen.
+    // A property that the application set before is visible.
     expect(await verify(scheme, { user: { id: 'bob' } })).toMatchObject({ principal: { id: 'bob' } })
   })
 
@@ -163,12 +163,12 @@ describe('existing middleware', () => {
   })
 })
 
-test('an `onSetCookie` that throws when the middleware is done later is a failure of ours, and ends no process', async () => {
+test('an `onSetCookie` that throws in a later callback is unavailable, and ends no process', async () => {
   const escaped: unknown[] = []
   const scheme = fromMiddleware<Native>(
     (_request, response: StandInResponse, next) => {
       response.setHeader('Set-Cookie', 'sid=2')
-      // As a session store does it: in a callback of its own, where nobody else catches.
+      // As a session store does: in its own callback, where an exception would not be caught.
       void Promise.resolve()
         .then(() => next())
         .catch((error: unknown) => {

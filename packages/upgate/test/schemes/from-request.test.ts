@@ -8,7 +8,7 @@ import { context, decide, inBand, request } from './requests.ts'
 const cookie = 'sid=1'
 
 describe('a function that finds the session of a request', () => {
-  test('says who it is, from the host request', async () => {
+  test('returns the principal of the host request', async () => {
     const native = { user: 'ada' }
     const scheme = fromRequest((asked: typeof native) => ({ id: asked.user, scopes: ['a'] }), { name: 'own' })
     const found = scheme.extract?.(request({ cookie }, native))
@@ -20,7 +20,7 @@ describe('a function that finds the session of a request', () => {
     expect(scheme).toMatchObject({ name: 'own', ambient: true })
   })
 
-  test('finding nobody counts as no credential, failing as unavailable, and neither as the other', async () => {
+  test('finding no principal counts as no credential, and failing counts as unavailable', async () => {
     expect(
       await decide(
         fromRequest(() => null),
@@ -44,7 +44,7 @@ describe('a function that finds the session of a request', () => {
       },
     ]
     for (const find of failing) expect(await decide(fromRequest(find), { cookie }, {})).toBe('unavailable')
-    // An adapter that keeps the host request to itself.
+    // An adapter that does not pass the host request on.
     expect(
       await decide(
         fromRequest(() => ({ id: 'ada' })),
@@ -53,7 +53,7 @@ describe('a function that finds the session of a request', () => {
     ).toBe('unavailable')
   })
 
-  test('not coming back is unavailable, and a late answer changes nothing', async () => {
+  test('a missing answer is unavailable, and a late one changes nothing', async () => {
     const clock = manualClock()
     let late = (_found: { id: string }): void => {}
     const scheme = fromRequest(() => new Promise<{ id: string }>((resolve) => (late = resolve)), {
@@ -68,16 +68,16 @@ describe('a function that finds the session of a request', () => {
     expect(clock.pending).toBe(0)
   })
 
-  test('is asked about its own cookies only', async () => {
+  test('is called only for requests with its own cookies', async () => {
     const scheme = fromRequest(() => ({ id: 'ada' }), { cookie: ['sid', '__Secure-sid'] })
     expect(await decide(scheme, { cookie: 'other=1; xsid=2; sid=' }, {})).toBe('absent')
     expect(await decide(scheme, { cookie: 'other=1; __Secure-sid=2' }, {})).toBe('authenticated')
-    // Two of one name, in a request of which nothing is known: they cannot be tried one by one.
+    // Two of one name, in a request of an unknown kind: they cannot be tried one by one.
     expect(await decide(scheme, { cookie: 'sid=1; sid=2' }, {})).toBe('invalid_credential')
     expect(await decide(scheme, {}, {})).toBe('absent')
   })
 
-  describe('where a cookie of its came more than once', () => {
+  describe('if one of its cookies came more than once', () => {
     const people: Record<string, string> = { good: 'ada', again: 'ada', eve: 'eve' }
     const seen: string[] = []
     /** Reads the first cookie, as session systems do. */
@@ -101,7 +101,7 @@ describe('a function that finds the session of a request', () => {
       return answer?.outcome === 'authenticated' ? answer.principal.id : (answer?.outcome ?? 'absent')
     }
 
-    test('each value is tried, and nobody is locked out by what a stranger put beside it', async () => {
+    test('each value is tried, and a cookie of another site locks no user out', async () => {
       for (const header of [
         'sid=good; sid=x',
         'sid=x; sid=good',
@@ -116,13 +116,13 @@ describe('a function that finds the session of a request', () => {
       expect(await ask('sid=good; other=1; other=2')).toBe('ada')
     })
 
-    test('nobody is logged in as a stranger', async () => {
+    test('no user is logged in to the account of an attacker', async () => {
       expect(await ask('sid=eve; sid=good')).toBe('rejected')
       expect(await ask('sid=good; sid=eve')).toBe('rejected')
       expect(await ask('sid=x; sid=y')).toBe('rejected')
     })
 
-    test('a bounded number is tried, of the last ones', async () => {
+    test('a bounded number of the last values is tried', async () => {
       const many = Array.from({ length: 100 }, (_, i) => `sid=t${i}`).join('; ')
       expect(await ask(`${many}; sid=good`)).toBe('ada')
       expect(seen).toHaveLength(4)
@@ -130,7 +130,7 @@ describe('a function that finds the session of a request', () => {
       expect(seen).toHaveLength(0)
     })
 
-    test('what was read of the cookies already is not trusted, and no header shows both', async () => {
+    test('cookies that were parsed already are not trusted, and no header shows both values', async () => {
       expect(await ask('sid=x; sid=good', { cookies: { sid: 'x' } })).toBe('rejected')
       expect(await ask('sid=x; sid=good', { session: {} })).toBe('rejected')
       expect(await ask('sid=good', { cookies: { sid: 'good' } })).toBe('ada')
@@ -156,7 +156,7 @@ describe('a function that finds the session of a request', () => {
     ['a session without a name', { id: 'ada', sessionId: '' }],
     ['a date that is none', { id: 'ada', expiresAt: Number.NaN }],
     ['a date as text', { id: 'ada', expiresAt: '2030-01-01' as never }],
-  ])('that gives %s is unavailable: nobody is let in for good by mistake', async (_what, mapped) => {
+  ])('that gives %s is unavailable: no session without end by mistake', async (_what, mapped) => {
     expect(
       await decide(
         fromRequest(() => mapped),
@@ -166,7 +166,7 @@ describe('a function that finds the session of a request', () => {
     ).toBe('unavailable')
   })
 
-  test('claims nothing in band, and verifies nothing that it did not find itself', async () => {
+  test('claims nothing in band, and verifies only credentials that it found itself', async () => {
     const scheme = fromRequest(() => ({ id: 'ada' }))
     expect(scheme.claims).toBeUndefined()
     expect(await scheme.verify(inBand('x'), context)).toMatchObject({ code: 'invalid_credential' })

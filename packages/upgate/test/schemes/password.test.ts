@@ -10,7 +10,7 @@ const credential = {
   account: 'ada@example.com',
 } as const
 
-test('a password in band names its account, or means the one that was configured', async () => {
+test('a password in band names its account, or belongs to the configured one', async () => {
   const setup = setUp()
   const { id } = await person(setup)
   const { account: _, ...anonymous } = credential

@@ -24,7 +24,7 @@ export function inBand(value: string, hint?: 'device' | 'api-key' | 'shared'): C
   return { type: 'token', source: 'frame', value, hint }
 }
 
-/** What a scheme makes of a request: the answer's outcome or code, or `absent`. */
+/** Answer of a scheme to a request: its outcome or code, or `absent`. */
 export async function decide(
   scheme: Scheme,
   headers: Record<string, string>,

@@ -13,7 +13,7 @@ async function browser() {
 }
 
 describe('a session cookie', () => {
-  test('authenticates, and is written so that only this host over TLS, and no script, gets at it', async () => {
+  test('authenticates, and only this host over TLS, and no script, can read it', async () => {
     const { issued, scheme } = await browser()
     expect(scheme.setCookie(issued)).toBe(
       `__Host-upgate_session=${issued.token}; Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Lax`,
@@ -31,7 +31,7 @@ describe('a session cookie', () => {
     })
   })
 
-  test('is absent where there is none, and rejected where it is none of ours', async () => {
+  test('is absent if there is none, and rejected if it is not one of ours', async () => {
     const { scheme } = await browser()
     expect(await decide(scheme, {})).toBe('absent')
     expect(await decide(scheme, { cookie: 'a=1' })).toBe('absent')
@@ -45,7 +45,7 @@ describe('a session cookie', () => {
     expect(scheme.claims).toBeUndefined()
   })
 
-  test('on a network without TLS has no prefix, and says what that means', async () => {
+  test('on a network without TLS has no prefix, and logs a warning', async () => {
     const { setup, issued } = await browser()
     const warnings: string[] = []
     const logger = { warn: (message: string) => warnings.push(message), error() {} }
@@ -90,9 +90,11 @@ describe('a session cookie', () => {
 })
 
 describe('cookies as attackers send them', () => {
-  /* A site of a parent domain, or another program on the same host, that put a cookie of our name beside ours logged
-     everybody out who had visited it, whatever it put there. */
-  test('cookie tossing: the one that verifies counts, whatever was put beside it, and wherever', async () => {
+  /*
+   * A site of a parent domain, or another program on the same host, could set a cookie with our name. Its
+   * value locked every visitor of that site out, whatever it was.
+   */
+  test('cookie tossing: the cookie that verifies counts, among any others and in any order', async () => {
     const { issued, scheme } = await browser()
     const { token } = issued
     const elsewhere = setUp()
@@ -116,7 +118,7 @@ describe('cookies as attackers send them', () => {
     expect(await decide(scheme, { cookie: same })).toBe('authenticated')
   })
 
-  test('cookie tossing: however many for longer paths, which browsers send first, ours is looked at', async () => {
+  test('cookie tossing: our cookie is checked behind any number for longer paths, which browsers send first', async () => {
     const { issued, scheme, setup } = await browser()
     let asked = 0
     const counting = sessionCookie({
@@ -141,7 +143,7 @@ describe('cookies as attackers send them', () => {
     }
   })
 
-  test('cookie tossing: two of one principal are that principal, two of different ones are none', async () => {
+  test('cookie tossing: two cookies of one principal count, two of different principals do not', async () => {
     const { setup, issued, scheme, id } = await browser()
     const again = await login(setup, id)
     const stranger = await login(setup, (await person(setup, 'eve@example.com')).id)
@@ -166,7 +168,7 @@ describe('cookies as attackers send them', () => {
     }
   })
 
-  test('cookie tossing: one that cannot be judged leaves all unjudged', async () => {
+  test('cookie tossing: a cookie that cannot be judged makes the answer unavailable', async () => {
     const verify = (token: string): Verification =>
       token === 'good'
         ? {
@@ -183,7 +185,7 @@ describe('cookies as attackers send them', () => {
     expect(await decide(scheme, { cookie: 's=bad; s=worse' })).toBe('invalid_credential')
   })
 
-  test('cookie tossing: a good one is never removed for the sake of a bad one, and bad ones alone are', async () => {
+  test('cookie tossing: a good cookie is never removed because of a bad one; bad ones alone are removed', async () => {
     const { setup, issued, id } = await browser()
     const scheme = sessionCookie({ sessions: setup.sessions, secure: false, cookieName: 's' })
     const stranger = await login(setup, (await person(setup, 'eve@example.com')).id)
@@ -211,7 +213,7 @@ describe('cookies as attackers send them', () => {
     expect(await ask('x')).toEqual(['auth_required', 1])
   })
 
-  test('Unicode and other white space before `__Host-` makes another name, which anybody may set', async () => {
+  test('Unicode and other white space before `__Host-` makes another name, which any site may set', async () => {
     const { issued, scheme } = await browser()
     for (const space of [
       '\u00a0',
@@ -230,7 +232,7 @@ describe('cookies as attackers send them', () => {
     }
   })
 
-  test('a name within another name or value is not the name', () => {
+  test('a name inside another name or value does not count', () => {
     expect(readCookie('xs=1', 's')).toBeUndefined()
     expect(readCookie('x=s=1', 's')).toBeUndefined()
     expect(readCookie('x=1 s=2', 's')).toBeUndefined()
@@ -255,7 +257,7 @@ describe('cookies as attackers send them', () => {
     expect(performance.now() - start).toBeLessThan(500)
   })
 
-  test('session fixation: what was there before a login is not what the login gives', async () => {
+  test('session fixation: a login always gives a new token', async () => {
     const { setup, id } = await browser()
     const tokens = new Set<string>()
     for (let i = 0; i < 5; i++) tokens.add((await login(setup, id)).token)

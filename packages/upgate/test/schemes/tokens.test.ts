@@ -25,7 +25,7 @@ describe('an API key', () => {
     for (const spelling of ['Bearer', 'bearer', 'BEARER', 'Bearer  ']) {
       expect(await decide(scheme, { authorization: `${spelling} ${token}` }), spelling).toBe('authenticated')
     }
-    // In its own header anything is meant to be a key; as bearer, another scheme may know it.
+    // Any value of its own header is meant to be a key; a bearer token may belong to another scheme.
     expect(await decide(scheme, { 'x-api-key': 'nonsense' })).toBe('invalid_credential')
     expect(await decide(scheme, { 'x-api-key': device.token })).toBe('invalid_credential')
     for (const authorization of [
@@ -44,7 +44,7 @@ describe('an API key', () => {
     expect(await decide(scheme, { cookie: `x-api-key=${token}` })).toBe('absent')
   })
 
-  test('says where it was found, so that two explicit credentials can be refused', async () => {
+  test('reports where it was found, so that two explicit credentials can be refused', async () => {
     const { keys } = setUp()
     const scheme = apiKey({ keys })
     const { token } = await keys.create({ name: 'ci' })
@@ -63,7 +63,7 @@ describe('an API key', () => {
     expect(scheme.claims?.({ type: 'password', source: 'frame', value: token })).toBe(false)
   })
 
-  test('of another system comes in through a function, by its prefix', async () => {
+  test('of another system is verified by a function, chosen by prefix', async () => {
     const { keys } = setUp()
     const seen: string[] = []
     const scheme = apiKey({
@@ -95,7 +95,7 @@ describe('an API key', () => {
 })
 
 describe('a device token', () => {
-  test('counts in band and as bearer, and not as anything else', async () => {
+  test('counts in band and as bearer, and nowhere else', async () => {
     const { keys, devices } = setUp()
     const scheme = deviceToken({ devices })
     const { token, id } = await devices.create({ name: 'd', role: 'node' })
@@ -117,7 +117,7 @@ describe('a device token', () => {
 })
 
 describe('a shared token', () => {
-  test('stands for the principal given, and nothing else', async () => {
+  test('stands for the given principal, and nothing else', async () => {
     const scheme = sharedToken({ token: secret, principal })
     expect(await scheme.verify(inBand(secret), context)).toEqual({
       outcome: 'authenticated',
@@ -129,7 +129,7 @@ describe('a shared token', () => {
     }
   })
 
-  test('claims what nobody else has a form for', () => {
+  test('claims tokens without the form of another scheme', () => {
     const scheme = sharedToken({ token: secret, principal })
     expect(scheme.claims?.(inBand(secret))).toBe(true)
     expect(scheme.claims?.(inBand(secret, 'shared'))).toBe(true)
@@ -139,7 +139,7 @@ describe('a shared token', () => {
     expect(sharedToken({ token: secret, principal, prefix: 'gw-' }).claims?.(inBand(secret))).toBe(false)
   })
 
-  test('is rotated without a restart, and the old one stops at once', async () => {
+  test('is rotated without a restart, and the old secret stops counting at once', async () => {
     let current: string | readonly string[] = secret
     const scheme = sharedToken({ token: async () => current, principal })
     const next = 'fedcba9876543210fedcba9876543210'
@@ -151,7 +151,7 @@ describe('a shared token', () => {
     expect(await outcomeOf(scheme.verify(inBand(secret), context))).toBe('invalid_credential')
   })
 
-  test('that is unset, empty or short admits nobody: at construction, or when a function gives it', async () => {
+  test('that is unset, empty or short is refused: at construction, or when a function returns it', async () => {
     const bad: unknown[] = [undefined, '', 'short', ' '.repeat(40), [], [secret, ''], null]
     for (const token of bad) {
       expect(() => sharedToken({ token, principal } as never), JSON.stringify(token)).toThrow(TypeError)
@@ -164,11 +164,11 @@ describe('a shared token', () => {
     expect(() => sharedToken({ token: secret, principal, prefix: '' })).toThrow(/`prefix`/)
   })
 
-  test('can be checked by a function where only a hash is known', async () => {
+  test('can be checked by a function if only a hash is known', async () => {
     const scheme = sharedToken({ verify: async (token) => token === secret, principal, name: 'gateway' })
     expect(await scheme.verify(inBand(secret), context)).toMatchObject({ principal: { scheme: 'gateway' } })
     expect(await outcomeOf(scheme.verify(inBand('x'), context))).toBe('invalid_credential')
-    // Only `true` is yes: what a careless function may answer otherwise is not.
+    // Only `true` is a yes: other values of a careless function are not.
     const careless = sharedToken({ verify: () => 'yes' as never, principal })
     expect(await outcomeOf(careless.verify(inBand('x'), context))).toBe('invalid_credential')
   })

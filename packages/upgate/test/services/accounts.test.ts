@@ -9,7 +9,7 @@ const email = 'ada@example.com'
 const wrong = 'not the right password'
 
 describe('accounts', () => {
-  test('are found by address however it is spelled, and never show a hash', async () => {
+  test('are found by address in any spelling, and never show a hash', async () => {
     const setup = setUp()
     const account = await person(setup, '  Ada@Example.COM ')
     expect(account).toEqual({
@@ -56,7 +56,7 @@ describe('accounts', () => {
     })
   })
 
-  test('the first is created once, raced by two connections to one file', async () => {
+  test('the first is created once, even by two connections to one file', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'upgate-first-'))
     const stores = await Promise.all([1, 2].map(() => sqliteStore({ file: join(folder, 'a.db') })))
     const services = stores.map((store) => setUp({ store, limits: { hashQueue: 100 } }))
@@ -76,7 +76,7 @@ describe('accounts', () => {
     await rm(folder, { recursive: true })
   })
 
-  test('narrowing one ends what is live of that user alone; widening ends nothing', async () => {
+  test('narrowing one ends the live sockets of that user alone; widening ends nothing', async () => {
     const setup = setUp()
     const { id } = await person(setup)
     const seen: unknown[] = []
@@ -107,7 +107,7 @@ describe('accounts', () => {
 })
 
 describe('a login', () => {
-  test('says whose the password is', async () => {
+  test('answers with the principal of the account', async () => {
     const setup = setUp()
     const { id } = await person(setup)
     expect(await setup.accounts.login(' ADA@example.com', goodPassword)).toEqual({
@@ -126,7 +126,7 @@ describe('a login', () => {
     })
   })
 
-  test('takes a password in whichever Unicode form the keyboard sends', async () => {
+  test('accepts a password in any Unicode form that a keyboard sends', async () => {
     const setup = setUp()
     await setup.accounts.create({ email, password: 'cr\u00e8me br\u00fbl\u00e9e please' })
     expect(
@@ -134,7 +134,7 @@ describe('a login', () => {
     ).toBe('authenticated')
   })
 
-  test('costs one hash for unknown accounts, wrong passwords and accounts without a password alike', async () => {
+  test('costs one hash alike for unknown accounts, wrong passwords and accounts without a password', async () => {
     const setup = setUp()
     await person(setup)
     await setup.accounts.create({ email: 'edge@example.com' })
@@ -147,7 +147,7 @@ describe('a login', () => {
     expect(new Set(answers).size).toBe(1)
   })
 
-  test('ending access ends sessions and sockets, says since when, and leaves account and keys', async () => {
+  test('ending access ends sessions and sockets, records the time, and leaves account and keys', async () => {
     const setup = setUp()
     const { id } = await person(setup)
     const { token } = await login(setup, id)
@@ -168,7 +168,7 @@ describe('a login', () => {
     expect(await setup.accounts.endAccess('nobody')).toMatchObject({ code: 'unknown_account' })
   })
 
-  test('tells a disabled account only to who knows its password', async () => {
+  test('reveals a disabled account only to a client with its password', async () => {
     const setup = setUp()
     await setup.accounts.disable((await person(setup)).id)
     expect(await outcomeOf(setup.accounts.login(email, wrong))).toBe('invalid_credential')
@@ -185,7 +185,7 @@ describe('a login', () => {
       for (let i = 0; i < 10; i++)
         expect(await outcomeOf(attempt(wrong, '192.0.2.1'))).toBe('invalid_credential')
       setup.hasher.verified.length = 0
-      // Locked means locked, for the right password, too: otherwise guessing goes on behind it.
+      // A lock refuses the right password too: otherwise guessing could continue behind it.
       expect(await attempt(goodPassword, '192.0.2.1')).toEqual({
         outcome: 'throttled',
         reason: 'too many failed logins',
@@ -215,7 +215,7 @@ describe('a login', () => {
     }
   })
 
-  test('guessing at once counts like guessing one by one', async () => {
+  test('concurrent guesses count like guesses one by one', async () => {
     const setup = setUp()
     await person(setup)
     const answers = await Promise.all(
@@ -252,7 +252,7 @@ describe('a login', () => {
     )
   })
 
-  test('one account guessed from many addresses is locked for strangers, not for its owner', async () => {
+  test('an account guessed at from many addresses is locked for strangers, not for its owner', async () => {
     const setup = setUp()
     await person(setup)
     const home = { clientAddress: '198.51.100.1' }
@@ -278,7 +278,7 @@ describe('a login', () => {
     )
   })
 
-  test('the table of failures is bounded, and filling it does not unlock', async () => {
+  test('the table of failures is bounded, and flooding it does not unlock', async () => {
     const setup = setUp({ limits: { failureEntries: 100 } })
     await person(setup)
     const target = { clientAddress: '192.0.2.1' }
@@ -290,7 +290,7 @@ describe('a login', () => {
     expect(await outcomeOf(setup.accounts.login(email, goodPassword, target))).toBe('throttled')
   })
 
-  test('a clock that is set back does not lock anybody for days', async () => {
+  test('a clock that is set back locks no account for days', async () => {
     let now = 1_700_000_000_000
     const setup = setUp({ clock: { now: () => now, setTimer: () => ({ cancel() {} }) } })
     await person(setup)
@@ -312,7 +312,7 @@ describe('a login', () => {
     expect(await outcomeOf(setup.accounts.login(email, goodPassword))).toBe('authenticated')
   })
 
-  test('of strangers one is hashed at a time, 16 wait, and the rest is told to come back', async () => {
+  test('of strangers is hashed one at a time, 16 wait, and the others get unavailable', async () => {
     const setup = setUp()
     for (let i = 0; i < 30; i++) await person(setup, `user${i}@example.com`)
     await setup.accounts.login('user0@example.com', goodPassword)
@@ -325,7 +325,7 @@ describe('a login', () => {
     )
     await settle()
     expect(setup.hasher.running).toBe(1)
-    // Whoever creates an account was let in for it: its place is not theirs.
+    // The caller that creates an account counts as known: strangers cannot take its place.
     expect(await setup.accounts.create({ email: 'new@example.com', password: goodPassword })).toMatchObject({
       outcome: 'done',
     })
@@ -336,7 +336,7 @@ describe('a login', () => {
     expect(setup.hasher.mostRunning).toBe(1)
   })
 
-  test('a password changed while it was being hashed does not count any more', async () => {
+  test('a password that was changed during its hashing no longer counts', async () => {
     const setup = setUp()
     const { id } = await person(setup)
     let open = (): void => {}
@@ -350,7 +350,7 @@ describe('a login', () => {
     expect(await outcomeOf(attempt)).toBe('invalid_credential')
   })
 
-  test('renews a hash that is weaker than new ones, and a change of password meanwhile stays', async () => {
+  test('renews a weak hash, and keeps a password that was changed in between', async () => {
     const setup = setUp()
     const { id } = await person(setup)
     setup.hasher.strength = 2
@@ -363,7 +363,7 @@ describe('a login', () => {
     expect(await setup.store.revocations.head()).toBe(0)
   })
 
-  test('a stored hash that cannot be read is a failure of ours, not a wrong password', async () => {
+  test('a stored hash that cannot be read is unavailable, not a wrong password', async () => {
     const setup = setUp()
     await person(setup)
     setup.hasher.verify = async () => {
@@ -372,7 +372,7 @@ describe('a login', () => {
     expect(await outcomeOf(setup.accounts.login(email, goodPassword))).toBe('unavailable')
   })
 
-  test('asked for as a dry run counts nothing', async () => {
+  test('as a dry run counts nothing', async () => {
     const setup = setUp()
     await person(setup)
     for (let i = 0; i < 20; i++) await setup.accounts.login(email, wrong, { dryRun: true })

@@ -2,7 +2,8 @@ import { deviceCookie, memoryStore } from 'upgate'
 import { describe, expect, test } from 'vitest'
 import { goodPassword, outcomeOf, person, type Setup, settle, setUp } from './setup.ts'
 
-// Ten wrong guesses from an unknown address locked the owner out, and behind a tunnel every visitor is that address.
+// Ten wrong guesses from an unknown address locked the owner out, and behind a tunnel every visitor has that
+// address.
 
 const email = 'ada@example.com'
 const wrong = 'not the right password'
@@ -14,7 +15,7 @@ async function issue(setup: Setup, id: string, present?: string): Promise<string
   return issued.value
 }
 
-/** How a login with this cookie and a wrong password is taken. */
+/** How a login with the right password treats this cookie. */
 async function standing(
   setup: Setup,
   cookie: string | readonly string[] | undefined,
@@ -55,7 +56,7 @@ describe('a device cookie', () => {
       expect(
         await setup.accounts.login(email, goodPassword, { ...context, deviceCookie: cookie }),
       ).toMatchObject({ outcome: 'authenticated', known: true, deviceCookie: 'good' })
-      // A wrong password is told as ever.
+      // A wrong password still gets its usual answer.
       expect(await outcomeOf(setup.accounts.login(email, wrong, { ...context, deviceCookie: cookie }))).toBe(
         'invalid_credential',
       )
@@ -77,7 +78,7 @@ describe('a device cookie', () => {
     )
   })
 
-  test('is for one account, and what is forged or altered is like none', async () => {
+  test('counts for one account, and a forged or altered cookie counts as none', async () => {
     const setup = setUp()
     const { id } = await person(setup)
     const bob = await person(setup, 'bob@example.com')
@@ -113,7 +114,7 @@ describe('a device cookie', () => {
     expect(await standing(setup, undefined)).toBe('none')
   })
 
-  test('gives the answers that none gives, but for what is for the operator', async () => {
+  test('does not change the answers to clients, only the facts for the operator', async () => {
     const setup = setUp()
     const { id } = await person(setup)
     const cookies = [await issue(setup, id), undefined, `${(await issue(setup, id)).slice(0, -1)}_`]
@@ -135,7 +136,7 @@ describe('a device cookie', () => {
       for (const cookie of cookies) answers.add(await told(cookie, who, wrong))
       expect(answers.size).toBe(1)
     }
-    // Locked: a forged one and none are refused alike, whether there is such an account.
+    // Locked: a forged cookie and no cookie are refused alike, whether the account exists or not.
     const refusals = new Set<string>()
     for (const who of [email, 'nobody@example.com']) {
       for (let n = 0; n < 10; n++) await told(undefined, who, wrong)
@@ -144,7 +145,7 @@ describe('a device cookie', () => {
     expect([...refusals]).toEqual([expect.stringContaining('"throttled"')])
   })
 
-  test('has ten wrong passwords of its own, then it counts as none; a good one in between clears them', async () => {
+  test('allows ten wrong passwords, then it counts as none; a right one in between clears them', async () => {
     const warnings: unknown[] = []
     const warn = (message: string, facts: unknown): void => {
       if (message.includes('cookie')) warnings.push([message, facts])
@@ -160,7 +161,7 @@ describe('a device cookie', () => {
     }
     for (let n = 0; n < 9; n++) {
       expect(await setup.accounts.login(email, wrong, here)).toMatchObject({ deviceCookie: 'good' })
-      // However long it takes: these are not counted by the minute.
+      // However long it takes: these failures are not counted by the minute.
       setup.clock.advance(3_600_000)
     }
     expect(await setup.accounts.login(email, wrong, here)).toMatchObject({
@@ -174,7 +175,7 @@ describe('a device cookie', () => {
     expect(JSON.stringify(warnings)).not.toContain(cookie.split('.')[3])
     expect(await standing(setup, cookie)).toBe('void')
     expect(await standing(setup, other)).toBe('good')
-    // A stranger again, with a stranger's ten.
+    // Treated as a stranger again, with a stranger's ten failures.
     await fail(setup, 10, here)
     expect(await outcomeOf(setup.accounts.login(email, goodPassword, here))).toBe('throttled')
     // Also for the next process.
@@ -186,7 +187,7 @@ describe('a device cookie', () => {
     expect(await standing(setup, renewed)).toBe('good')
   })
 
-  test('guesses at once count one by one', async () => {
+  test('concurrent guesses count one by one', async () => {
     const setup = setUp({ limits: { hashQueue: 100 } })
     const { id } = await person(setup)
     const cookie = await issue(setup, id)
@@ -202,11 +203,11 @@ describe('a device cookie', () => {
     const all = await Promise.all(answers)
     expect(all.filter(({ known }) => known)).toHaveLength(10)
     expect(all.filter(({ deviceCookie }) => deviceCookie === 'spent')).toHaveLength(1)
-    // The others are a stranger's: ten as well.
+    // The other attempts count as a stranger's: ten as well.
     expect(all.filter(({ outcome }) => outcome === 'rejected')).toHaveLength(20)
   })
 
-  test('what says nothing about who it was does not use it up', async () => {
+  test('an attempt that is not a guess does not use it up', async () => {
     const setup = setUp()
     const { id } = await person(setup)
     const cookie = await issue(setup, id)
@@ -232,7 +233,7 @@ describe('a device cookie', () => {
     expect(await standing(setup, cookie)).toBe('good')
   })
 
-  test('ends with the password, with all sessions, with access, and with the account', async () => {
+  test('ends with the password, with all sessions, with ended access, and with the account', async () => {
     for (const end of [
       (setup: Setup, id: string) => setup.accounts.setPassword(id, goodPassword),
       (setup: Setup, id: string) => setup.sessions.revokeAll(id),
@@ -242,7 +243,7 @@ describe('a device cookie', () => {
         await setup.accounts.enable(id)
       },
       (setup: Setup, id: string) => setup.deviceCookies.revokeAll(id),
-      // A writer of before, which knows of generations and of no cookies.
+      // An earlier version that knows generations but no cookies.
       async (setup: Setup, id: string) => {
         const record = await setup.store.accounts.get(id)
         if (record === undefined) throw new Error('gone')
@@ -261,7 +262,7 @@ describe('a device cookie', () => {
     }
   })
 
-  test('outlives what ends nothing else: scopes, one session, a log-out', async () => {
+  test('outlives a change of scopes, the end of one session, and a logout', async () => {
     const setup = setUp()
     const { id } = await person(setup)
     const cookie = await issue(setup, id)
@@ -271,7 +272,7 @@ describe('a device cookie', () => {
     expect(await standing(setup, cookie)).toBe('good')
   })
 
-  test('counts among others of its name that were put beside it', async () => {
+  test('counts among other cookies of the same name', async () => {
     const setup = setUp()
     const { id } = await person(setup)
     const cookie = await issue(setup, id)
@@ -283,7 +284,7 @@ describe('a device cookie', () => {
     expect(issued?.value).toBe(cookie)
   })
 
-  test('can be the only one that stays', async () => {
+  test('can be the only one kept', async () => {
     const setup = setUp()
     const { id } = await person(setup)
     const bob = await person(setup, 'bob@example.com')
@@ -296,7 +297,7 @@ describe('a device cookie', () => {
       'void',
     ])
     expect(await standing(setup, foreign, 'bob@example.com')).toBe('good')
-    // Nothing of anybody else's keeps any.
+    // A cookie of another account keeps none.
     await setup.deviceCookies.revokeAll(id, { except: foreign })
     expect(await standing(setup, cookies[1])).toBe('void')
     await setup.deviceCookies.revokeAll('nobody')
@@ -305,7 +306,7 @@ describe('a device cookie', () => {
     )
   })
 
-  test('is one of eight at most; a browser that comes again keeps its own', async () => {
+  test('is one of eight at most; a returning browser keeps its cookie', async () => {
     const setup = setUp()
     const { id } = await person(setup)
     const first = await issue(setup, id)
@@ -315,7 +316,7 @@ describe('a device cookie', () => {
     expect(await version()).toBe(before)
     const others: string[] = []
     for (let n = 0; n < 7; n++) others.push(await issue(setup, id))
-    // The oldest, and still in use: it must not be the next to go.
+    // The oldest one, and still in use: it must not be removed next.
     expect(await issue(setup, id, first)).toBe(first)
     const ninth = await issue(setup, id)
     expect(await standing(setup, first)).toBe('good')
@@ -326,7 +327,7 @@ describe('a device cookie', () => {
     expect(await standing(setup, first)).toBe('void')
   })
 
-  test('is issued to many browsers at once without losing one', async () => {
+  test('is issued to many browsers at once without losing any', async () => {
     const setup = setUp()
     const { id } = await person(setup)
     const cookies = await Promise.all(Array.from({ length: 8 }, () => issue(setup, id)))
@@ -335,7 +336,7 @@ describe('a device cookie', () => {
     )
   })
 
-  test('is not for an account that is unknown or disabled', async () => {
+  test('is not issued for an unknown or disabled account', async () => {
     const setup = setUp()
     const { id } = await person(setup)
     await setup.accounts.disable(id)
@@ -343,14 +344,14 @@ describe('a device cookie', () => {
     expect(await setup.deviceCookies.issue('nobody')).toBeUndefined()
   })
 
-  test('counts at every instance over one store, and with the key that is given', async () => {
+  test('counts at every instance over one store, and with a given key', async () => {
     const store = memoryStore()
     const { secrets, ...without } = store
     const one = setUp({ store })
     const { id } = await person(one)
     const cookie = await issue(one, id)
     expect(await standing(setUp({ store }), cookie)).toBe('good')
-    // A store of somebody else’s that keeps no keys.
+    // An application's own store that keeps no keys.
     const said: string[] = []
     const alone = setUp({ store: without, logger: { warn: (line) => said.push(line), error() {} } })
     expect(await standing(alone, cookie)).toBe('void')
@@ -372,7 +373,7 @@ describe('a device cookie', () => {
     }
   })
 
-  test('counts as none while the store cannot say, and again afterwards', async () => {
+  test('counts as none while the store cannot answer, and counts again afterwards', async () => {
     const store = memoryStore()
     const { secrets } = store
     if (secrets === undefined) throw new Error('no secrets')
@@ -392,7 +393,7 @@ describe('a device cookie', () => {
     expect(await standing(setup, cookie)).toBe('good')
   })
 
-  test('of which many had failures is remembered while there is room, the latest longest', async () => {
+  test('has its failures remembered while there is room, the latest longest', async () => {
     const setup = setUp({ limits: { failureEntries: 100 } })
     const cookies: [string, string][] = []
     for (let n = 0; n < 200; n++) {
@@ -409,7 +410,7 @@ describe('a device cookie', () => {
     expect(await failWith(0, 1)).toBe('good')
   })
 
-  test('of 10,000 accounts count each for itself, in bounded memory', async () => {
+  test('of each of 10,000 accounts is counted separately, in bounded memory', async () => {
     const setup = setUp({ limits: { failureEntries: 1000 } })
     const password = goodPassword
     const cookies: string[] = []
@@ -423,7 +424,7 @@ describe('a device cookie', () => {
       if ((await standing(setup, own, `user${n}@example.com`)) !== 'good') expect.unreachable(`${n}`)
       if (n % 100 === 0) expect(await standing(setup, next, `user${n}@example.com`)).toBe('void')
     }
-    // Nine wrong ones for each, and ten for one: it alone is spent, and none of the others.
+    // Nine wrong passwords for each, and ten for one: it alone is spent.
     for (let n = 0; n < 900; n++) {
       const who = `user${n}@example.com`
       for (let i = 0; i < 9; i++) await setup.accounts.login(who, wrong, { deviceCookie: cookies[n] })
@@ -439,7 +440,7 @@ describe('the cookie itself', () => {
   const issued = { value: '1.1.abc.def', maxAge: 60_000 }
   const request = (cookie: string | undefined) => ({ headers: { cookie } })
 
-  test('is `__Host-`, for scripts and other sites out of reach', () => {
+  test('is `__Host-`, out of reach for scripts and other sites', () => {
     const cookie = deviceCookie()
     expect(cookie.cookieName).toBe('__Host-upgate_device')
     expect(cookie.setCookie(issued)).toBe(
@@ -453,7 +454,7 @@ describe('the cookie itself', () => {
     expect(plain.setCookie(issued)).toBe('mine=1.1.abc.def; Max-Age=60; Path=/; HttpOnly; SameSite=Strict')
   })
 
-  test('has a name that a cookie can have', () => {
+  test('has a valid cookie name', () => {
     for (const name of ['', 'a b', '__Host-x', 'x'.repeat(65)]) {
       expect(() => deviceCookie({ name })).toThrow(/deviceCookie: `name` must have 1 to 64 letters/)
     }

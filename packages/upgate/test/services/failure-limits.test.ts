@@ -36,7 +36,7 @@ describe('counts shared by several instances', () => {
     ).toMatchObject({ outcome: 'throttled', retryAfter: 60 })
   })
 
-  test('a login is answered without waiting for the shared counts to hear how it ended', async () => {
+  test('a login is answered before the shared counts know its result', async () => {
     const setup = instance({
       begin: () => ({ allowed: true, end: () => new Promise(() => {}) }),
     })
@@ -45,7 +45,7 @@ describe('counts shared by several instances', () => {
     expect(await outcomeOf(setup.accounts.login(email, wrong))).toBe('invalid_credential')
   })
 
-  test('what says nothing about who it was counts nowhere', async () => {
+  test('an attempt that is not a guess is not counted', async () => {
     const setup = instance(shared, { limits: { hashesInFlight: 1, hashQueue: 0 } })
     await person(setup)
     const release = setup.hold('accounts.byEmail')
@@ -88,7 +88,7 @@ describe('counts shared by several instances', () => {
       },
     }
 
-    test('each instance counts by itself, and says so once', async () => {
+    test('each instance counts by itself, and logs it once', async () => {
       const both = [instance(fragile, { logger }), instance(fragile)] as const
       await person(both[0])
       const home = { clientAddress: '198.51.100.1' }
@@ -103,7 +103,7 @@ describe('counts shared by several instances', () => {
         expect(answers.filter((answer) => answer === 'invalid_credential')).toHaveLength(10)
         expect(answers.filter((answer) => answer === 'throttled')).toHaveLength(15)
       }
-      // Guesses of strangers do not lock out who is known here from before.
+      // Guesses of strangers do not lock out a client that logged in here before.
       for (let n = 2; n <= 100; n++) {
         await both[0].accounts.login(email, wrong, { clientAddress: `192.0.2.${n}` })
       }
@@ -118,7 +118,7 @@ describe('counts shared by several instances', () => {
         expect.anything(),
         expect.stringMatching(/are shared with other instances again/),
       ])
-      // Going and coming all the time is worth two lines a minute.
+      // A store that comes and goes all the time gets two log lines a minute.
       const flicker = async () => {
         for (let n = 0; n < 20; n++) {
           away = n % 2 === 0
@@ -132,7 +132,7 @@ describe('counts shared by several instances', () => {
       expect(warnings).toHaveLength(4)
     })
 
-    test('that it goes away in between costs an attempt, and nothing else', async () => {
+    test('an outage between begin and end costs one attempt, and nothing else', async () => {
       const setup = instance(fragile)
       await person(setup)
       const release = setup.hold('accounts.byEmail')
@@ -145,7 +145,7 @@ describe('counts shared by several instances', () => {
     })
   })
 
-  test('no more than so many wait for counts that are slow', async () => {
+  test('a bounded number of attempts waits for slow counts', async () => {
     const answers: (() => void)[] = []
     const slow: FailureStore = {
       begin: (counts) =>
@@ -188,7 +188,7 @@ describe('counts shared by several instances', () => {
   })
 })
 
-describe('what guesses in band', () => {
+describe('guesses in band', () => {
   const accounts: Pick<Services, 'accounts'>[] = []
   afterEach(async () => {
     accounts.length = 0
@@ -199,7 +199,7 @@ describe('what guesses in band', () => {
     const failures = createFailureTable({ clock, maxEntries: 1000 })
     const store = { ...memoryStore(), failures }
     const start = async () => {
-      // The scheme needs services of its own, over the same counts.
+      // The scheme needs separate services over the same counts.
       const setup = setUp({ clock, store, passwordHasher: fakeHasher() })
       accounts.push(setup)
       return startGateway({ clock, store, schemes: [password({ accounts: setup.accounts })] })
@@ -216,12 +216,12 @@ describe('what guesses in band', () => {
       connection.ws.send(JSON.stringify({ type: 'auth', password: wrong, account: email }))
       codes.push((await connection.next()).code)
     }
-    // Each instance has let fewer than ten wrong ones pass by itself.
+    // Each instance alone saw fewer than ten wrong passwords.
     expect(codes.slice(0, 10)).toEqual(Array(10).fill('invalid_credential'))
     expect(codes.slice(10)).toEqual(Array(6).fill('too_many_failures'))
   })
 
-  test('bootstrap codes are, too, by IPv6 network and not by address', async () => {
+  test('bootstrap codes are counted together too, by IPv6 network instead of address', async () => {
     const both = await two()
     const device = new DeviceIdentity()
     const codes: (string | undefined)[] = []
@@ -237,7 +237,7 @@ describe('what guesses in band', () => {
 })
 
 describe('networks', () => {
-  test('who moves on to another /64 of the same /48 has four times the guesses, not 65,536 times', async () => {
+  test('moving through the /64s of one /48 gives four times the guesses, not 65,536 times', async () => {
     const setup = setUp({ limits: { hashQueue: 1000 } })
     await person(setup)
     const from = (n: number, suffix: number) => ({
@@ -251,7 +251,8 @@ describe('networks', () => {
     }
     expect(outcomes.filter((outcome) => outcome === 'invalid_credential')).toHaveLength(200)
     expect(outcomes.slice(200)).toEqual(Array(100).fill('throttled'))
-    // Who logged in from there before is not locked out by the neighbours; the next /48 is another one.
+    // A client that logged in from there before is not locked out by its neighbours; the next /48 is not
+    // affected.
     expect(await outcomeOf(setup.accounts.login(email, goodPassword, from(300, 1)))).toBe('authenticated')
     expect(
       await outcomeOf(setup.accounts.login(email, goodPassword, { clientAddress: '2001:db8:1::1' })),
@@ -260,7 +261,7 @@ describe('networks', () => {
 })
 
 describe('the table', () => {
-  test('drops what was never locked first, and last what this attempt counts', async () => {
+  test('evicts counts that were never locked first, and the counts of the current attempt last', async () => {
     const table = createFailureTable({ clock, maxEntries: 3 })
     const fail = (key: string, limit: number) => {
       const attempt = table.begin([{ key, limit }])
@@ -273,7 +274,7 @@ describe('the table', () => {
     expect(table.size).toBe(3)
     expect(fail('first lock', 1)).toBe(false)
     fail('third lock', 1)
-    // Nothing but locks is left: the oldest makes room for who is counted now.
+    // Only locks are left: the oldest one makes room for the new count.
     expect(fail('late', 2)).toBe(true)
     expect(fail('late', 2)).toBe(true)
     expect(fail('late', 2)).toBe(false)
@@ -281,7 +282,7 @@ describe('the table', () => {
     expect(table.size).toBe(3)
   })
 
-  test('keeps what is guessed at again and again, however fast others fill it', () => {
+  test('keeps a count that is guessed at repeatedly, however fast others fill the table', () => {
     const table = createFailureTable({ clock, maxEntries: 100 })
     const target = { key: 'target', limit: 10 }
     let allowed = 0
@@ -293,7 +294,7 @@ describe('the table', () => {
   })
 })
 
-test('very many that are locked leave room to count those that are not', () => {
+test('many locked keys leave room to count other keys', () => {
   const failures = createFailureTable({ clock, maxEntries: 100 })
   const guess = (key: string): boolean => {
     const attempt = failures.begin([{ key, limit: 10 }])
@@ -305,6 +306,6 @@ test('very many that are locked leave room to count those that are not', () => {
   let allowed = 0
   for (let i = 0; i < 100; i++) for (let n = 0; n < 5; n++) if (guess(`other ${n}`)) allowed++
   expect(allowed).toBe(50)
-  // The latest of them are still locked.
+  // The latest locks still hold.
   expect(guess('locked 299')).toBe(false)
 })

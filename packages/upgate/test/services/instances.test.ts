@@ -21,7 +21,7 @@ async function settle(): Promise<void> {
   for (let i = 0; i < 5; i++) await turn()
 }
 
-/** Time as it passes: everybody gets a turn every half second. */
+/** Passing time: all instances get a turn every half second. */
 async function pass(setup: Setup, milliseconds: number): Promise<void> {
   for (let passed = 0; passed < milliseconds; passed += 500) {
     setup.clock.advance(500)
@@ -29,7 +29,7 @@ async function pass(setup: Setup, milliseconds: number): Promise<void> {
   }
 }
 
-/** The log out of reach, reading and writing. */
+/** The log is out of reach, for reading and writing. */
 const logOperations = ['revocations.head', 'revocations.since']
 
 function seenBy(setup: Setup): Revocation[] {
@@ -44,7 +44,7 @@ function journal(): Logger & { readonly lines: string[] } {
 }
 
 describe('messages on the bus', () => {
-  test('are numbers in a form of their own; everything else is ignored', () => {
+  test('have a fixed form; all other messages are ignored', () => {
     expect(sequenceIn(busMessage(42))).toBe(42)
     const foreign = [
       '',
@@ -74,7 +74,7 @@ describe('two instances on one bus', () => {
     return { store, bus, here, there, seen: seenBy(here) }
   }
 
-  test('a revocation takes effect on the other at once, without any time passing', async () => {
+  test('a revocation takes effect on the other at once, in no time', async () => {
     const { here, there, seen } = await two()
     const { id, token } = await there.devices.create({ name: 'd' })
     expect(await outcomeOf(here.devices.verify(token))).toBe('authenticated')
@@ -84,7 +84,7 @@ describe('two instances on one bus', () => {
     expect(await outcomeOf(here.devices.verify(token))).toBe('revoked_credential')
   })
 
-  test('a number that the log does not reach is read for, and harms nobody', async () => {
+  test('a number beyond the log causes a reading, and no harm', async () => {
     const { bus, here, seen } = await two()
     bus.announce(1_000_000)
     await settle()
@@ -95,7 +95,7 @@ describe('two instances on one bus', () => {
     expect(seen.map(({ sequence }) => sequence)).toEqual([1])
   })
 
-  test('an announcement that was lost is made up for by the next heartbeat', async () => {
+  test('the next heartbeat makes up for a lost announcement', async () => {
     const store = memoryStore()
     const bus = memoryBus()
     let deaf = false
@@ -118,7 +118,7 @@ describe('two instances on one bus', () => {
     expect(seen).toMatchObject([{ sequence: 1 }])
   })
 
-  test('an announcement during a reading is not taken for read', async () => {
+  test('an announcement during a reading does not count as read', async () => {
     const { here, there, seen } = await two()
     const { id } = await there.keys.create({ name: 'k' })
     const release = here.hold('revocations.since')
@@ -133,7 +133,7 @@ describe('two instances on one bus', () => {
     expect(seen).toMatchObject([{ sequence: 1 }])
   })
 
-  test('its heartbeats and timers end with the services', async () => {
+  test('heartbeats and timers end with the services', async () => {
     const { here } = await two({ logInterval: 1000 })
     await here.close()
     await settle()
@@ -144,7 +144,7 @@ describe('two instances on one bus', () => {
 describe('a silent bus', () => {
   const silentBus: RevocationBus = { announce() {}, subscribe: () => () => {}, close: async () => {} }
 
-  test('is said so, and the log is read every second instead', async () => {
+  test('is reported, and the log is read every second instead', async () => {
     const store = memoryStore()
     const logger = journal()
     const here = setUp({ store, bus: silentBus, logger, limits: { logInterval: 60_000 } })
@@ -162,7 +162,7 @@ describe('a silent bus', () => {
     expect(seen).toMatchObject([{ sequence: 1 }])
   })
 
-  test('and a log that cannot be read: cut off after 5 s, and what is verified reads the log first', async () => {
+  test('and a log that cannot be read: cut off after 5 s, and verifications read the log first', async () => {
     const logger = journal()
     const setup = setUp({ bus: silentBus, logger })
     const { token } = await setup.keys.create({ name: 'k' })
@@ -171,7 +171,7 @@ describe('a silent bus', () => {
     await pass(setup, 5500)
     expect(setup.revocations.health()).toEqual({ log: 'cut_off', bus: 'silent' })
     expect(logger.lines).toContain('Cut off: neither the log of revocations nor the bus can be heard.')
-    // The record could be read, but not whether it still counts.
+    // The record could be read, but not whether it is still valid.
     expect(await outcomeOf(setup.keys.verify(token))).toBe('unavailable')
     setup.broken.clear()
     expect(await outcomeOf(setup.keys.verify(token))).toBe('authenticated')
@@ -180,7 +180,7 @@ describe('a silent bus', () => {
   })
 })
 
-describe('an instance whose store is gone', () => {
+describe('an instance without its store', () => {
   async function cutOff(options: Parameters<typeof setUp>[0] = {}) {
     const logger = journal()
     const setup = setUp({ logger, ...options })
@@ -191,7 +191,7 @@ describe('an instance whose store is gone', () => {
     return { setup, token, logger, seen: seenBy(setup) }
   }
 
-  test('goes on with what it verified for less than a minute, then refuses, and closes live sockets', async () => {
+  test('trusts remembered verifications for less than a minute, then refuses, and closes live sockets', async () => {
     const { setup, token, logger, seen } = await cutOff()
     await pass(setup, 54_000)
     expect(await outcomeOf(setup.keys.verify(token))).toBe('authenticated')
@@ -205,12 +205,12 @@ describe('an instance whose store is gone', () => {
     expect(setup.revocations.health().log).toBe('lost')
     expect(await outcomeOf(setup.keys.verify(token))).toBe('unavailable')
     expect(logger.lines).toContain('Cut off for a minute: revocations of the last minute are unknown.')
-    // Once is enough.
+    // Logged and announced once.
     await pass(setup, 120_000)
     expect(seen).toHaveLength(3)
   })
 
-  test('comes back by itself, and learns what it missed', async () => {
+  test('recovers by itself, and learns the revocations that it missed', async () => {
     const store = memoryStore()
     const { setup, token, seen } = await cutOff({ store })
     const there = setUp({ store })
@@ -225,14 +225,14 @@ describe('an instance whose store is gone', () => {
     expect(await outcomeOf(setup.keys.verify(token))).toBe('authenticated')
   })
 
-  test('keeps live sockets where that was asked for; new decisions are refused all the same', async () => {
+  test('keeps live sockets if configured to; new decisions are still refused', async () => {
     const { setup, token, seen } = await cutOff({ dangerouslyKeepSocketsWhenCutOff: true })
     await pass(setup, 61_000)
     expect(seen).toEqual([])
     expect(await outcomeOf(setup.keys.verify(token))).toBe('unavailable')
   })
 
-  test('a bus that is heard does not make up for a log that cannot be read', async () => {
+  test('messages on the bus do not make up for a log that cannot be read', async () => {
     const { setup, token, seen } = await cutOff({ bus: memoryBus() })
     await pass(setup, 61_000)
     expect(setup.revocations.health()).toEqual({ log: 'lost', bus: 'heard' })
@@ -240,7 +240,7 @@ describe('an instance whose store is gone', () => {
     expect(await outcomeOf(setup.keys.verify(token))).toBe('unavailable')
   })
 
-  test('a log that never answers is no different from one that refuses', async () => {
+  test('a log that never answers counts like one that refuses', async () => {
     const store = memoryStore()
     let hang = false
     const never = new Promise<never>(() => {})
@@ -266,7 +266,7 @@ describe('an instance whose store is gone', () => {
 })
 
 describe('the clock', () => {
-  test('that jumps forward cuts nobody off, and neither way is a revocation missed', async () => {
+  test('that jumps, in either direction, cuts no instance off and misses no revocation', async () => {
     const store = memoryStore()
     let skew = 0
     const clock = manualClock()
@@ -286,7 +286,7 @@ describe('the clock', () => {
     }
   })
 
-  test('of a process that was stopped for an hour: what arrived meanwhile is read before it gives up', async () => {
+  test('of a process that was stopped for an hour: it reads new data before it gives up', async () => {
     const setup = setUp()
     const seen = seenBy(setup)
     await settle()
@@ -326,7 +326,7 @@ describe('a log that went back', () => {
     }
   }
 
-  test('was restored from a backup: everybody proves themselves anew, and later entries are not taken for known', async () => {
+  test('was restored from a backup: every client proves itself again, and later entries do not count as read', async () => {
     const { setup, restore } = restored()
     await settle()
     const seen = seenBy(setup)
@@ -343,8 +343,8 @@ describe('a log that went back', () => {
     expect(seen).toMatchObject([{ sequence: 2, selector: { credentialId: 'x' } }])
   })
 
-  // Only what was missing right before the first entry of a page was noticed.
-  test('or has a gap, wherever it is: everybody proves themselves anew, and what follows takes effect', async () => {
+  // Only a gap right before the first entry of a page was noticed.
+  test('or has a gap anywhere: every client proves itself again, and later entries take effect', async () => {
     const { setup, restore } = restored()
     await setup.revocations.sync()
     const seen = seenBy(setup)
@@ -364,7 +364,7 @@ describe('a log that went back', () => {
     expect(seen.map(({ sequence }) => sequence)).toEqual([9, 9, 9, 10])
   })
 
-  test('and grew again beyond where it was: the entry we knew is another one', async () => {
+  test('and grew again beyond its former end: the entry under a known number differs', async () => {
     const { setup, restore } = restored()
     await setup.revocations.sync()
     const seen = seenBy(setup)
@@ -413,7 +413,7 @@ describe('a bus over a connection', () => {
     }
   }
 
-  test('that ends is connected again, with growing patience, and says the newest number', async () => {
+  test('that ends is reopened, after growing delays, and announces the newest number', async () => {
     const { clock, connections, open, set } = line()
     const bus = await open()
     set({ reachable: false })
@@ -431,7 +431,7 @@ describe('a bus over a connection', () => {
     expect(connections[1]?.sent).toEqual(['upgate:1:99'])
   })
 
-  test('that looks alive but answers nothing is given up', async () => {
+  test('that looks alive but answers nothing is replaced', async () => {
     const { clock, connections, open, set } = line()
     const bus = await open()
     set({ echoes: false })
@@ -444,7 +444,7 @@ describe('a bus over a connection', () => {
     expect(connections).toHaveLength(2)
   })
 
-  test('that hangs while it is being made is given up, too', async () => {
+  test('that hangs while connecting is given up too', async () => {
     const clock = manualClock()
     let attempts = 0
     const opening = reconnectingBus({
@@ -467,7 +467,7 @@ describe('a bus over a connection', () => {
     expect(clock.pending).toBe(0)
   })
 
-  test('hears nothing of a connection that it gave up, nor after it was closed', async () => {
+  test('ignores messages of a connection that it gave up, or after it was closed', async () => {
     const { clock, connections, open } = line()
     const bus = await open()
     const heard: number[] = []

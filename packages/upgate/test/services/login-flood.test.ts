@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { goodPassword, outcomeOf, person, type Setup, settle, setUp } from './setup.ts'
 
-// Ten logins a second with random addresses kept the owner out, with the right password: all hashes were one queue.
+// Ten logins a second with random addresses kept the owner out, despite the right password: all hashes waited
+// in one queue.
 
 const email = 'ada@example.com'
 const wrong = 'not the right password'
-/** Simulated milliseconds that one hash takes, and between two logins of the flood: 50 a second. */
+/** Simulated milliseconds of one hash, and between two logins of the flood: 50 a second. */
 const hashing = 250
 const interval = 20
 const minute = 60_000
@@ -13,7 +14,7 @@ const minute = 60_000
 type Attempt = Parameters<Setup['accounts']['login']>
 type Flood = (n: number) => Attempt
 
-/** Services whose hashes take their time on the clock; nothing is waited for in earnest. */
+/** Services with hashes that take simulated time: the tests never really wait. */
 function setUpSlow(options: Parameters<typeof setUp>[0] = {}): Setup {
   const setup = setUp(options)
   const { verify } = setup.hasher
@@ -34,7 +35,7 @@ async function pass(setup: Setup, milliseconds: number): Promise<void> {
   }
 }
 
-/** A minute of a flood, with an attempt of somebody else every second. */
+/** A minute of a flood, with a login of another client every second. */
 async function underFlood(setup: Setup, flood: Flood, other: (n: number) => Attempt, warmUp = 0) {
   const took: number[] = []
   let attempts = 0
@@ -74,14 +75,14 @@ async function cookieOf(setup: Setup, id: string): Promise<string> {
 }
 
 describe('50 logins a second from', () => {
-  test.each(floods)('%s do not keep a browser out that was here before', async (_, flood) => {
+  test.each(floods)('%s do not keep out a browser that logged in before', async (_, flood) => {
     const setup = setUpSlow()
     const { id } = await person(setup)
     const deviceCookie = await cookieOf(setup, id)
     const { rate, p95 } = await underFlood(setup, flood, (n) => [
       email,
       goodPassword,
-      // Also from wherever it never was.
+      // Also from addresses that the browser never used.
       { deviceCookie, clientAddress: `198.51.100.${n}` },
     ])
     expect(rate).toBe(1)
@@ -145,7 +146,7 @@ describe('50 logins a second from', () => {
       const owner = await underFlood(setup, flood, (n) => owners[n % owners.length] as Attempt)
       expect(owner.rate).toBe(1)
       expect(owner.p95).toBeLessThan(1000)
-      // A quarter of the turns is for strangers, who would starve otherwise.
+      // A quarter of the turns is for strangers, which would starve otherwise.
       const stranger = await underFlood(setup, flood, (n) => [
         'owner0@example.com',
         goodPassword,
@@ -168,25 +169,25 @@ describe('50 logins a second from', () => {
       setup,
       (n) => [random(n), wrong, { clientAddress: addressOf(n) }],
       (n) => [email, goodPassword, { clientAddress: `198.51.${n}.1` }],
-      // Until each network of the flood had a turn, nothing tells it from another.
+      // Until each network of the flood had a turn, the client looks like one of them.
       12_000,
     )
     expect(rate).toBe(1)
     expect(p95).toBeLessThan(2000)
   })
 
-  test('10,000 networks leave a browser never seen before the odds of any of them, and its second try goes first', async () => {
+  test('10,000 networks leave a new browser the same chance as each of them, and its second try goes first', async () => {
     const one = setUpSlow()
     await person(one)
     const [, flood] = floods[2] as (typeof floods)[number]
-    // Each of them tries once; 4 hashes a second are for strangers.
+    // Each client tries once; 4 hashes a second are for strangers.
     const once = await underFlood(one, flood, (n) => [
       email,
       goodPassword,
       { clientAddress: `198.51.${n}.1` },
     ])
     expect(once.rate).toBeLessThan(0.2)
-    // Each tries again after a second.
+    // Each client tries again after a second.
     const setup = setUpSlow()
     await person(setup)
     const twice = await underFlood(setup, flood, (n) => [
@@ -237,7 +238,7 @@ test('one account never takes all places from the others', async () => {
   }
 })
 
-test('an address that is not known makes none known: who answers sooner would tell who has an account', async () => {
+test('an unknown address never counts as known: quicker answers would reveal accounts', async () => {
   const setup = setUp()
   await person(setup)
   for (const context of [{}, { origin: 'http://localhost:8787' }]) {
@@ -249,7 +250,7 @@ test('an address that is not known makes none known: who answers sooner would te
   expect(await setup.accounts.login(email, goodPassword, home)).toMatchObject({ known: true })
 })
 
-test('what is pushed out of the queue counts nowhere', async () => {
+test('an attempt that is pushed out of the queue is not counted', async () => {
   const setup = setUpSlow()
   await person(setup)
   const crowd = Array.from({ length: 17 }, () =>
@@ -262,7 +263,8 @@ test('what is pushed out of the queue counts nowhere', async () => {
   await pass(setup, 10_000)
   expect(await Promise.all(others)).toEqual(Array.from({ length: 16 }, () => 'invalid_credential'))
   const outcomes = await Promise.all(crowd)
-  // Ten were let in to be counted, one of them was being hashed; nine were pushed out, the rest was locked.
+  // Ten attempts were admitted, one of them was hashed; nine were pushed out of the queue, the others were
+  // locked.
   expect(outcomes.filter((outcome) => outcome === 'invalid_credential')).toHaveLength(1)
   expect(outcomes.filter((outcome) => outcome === 'unavailable')).toHaveLength(9)
   for (let n = 0; n < 9; n++) {
@@ -276,7 +278,7 @@ describe('pages on localhost', () => {
   const page = (origin: string) => ({ origin })
   const here = page('http://localhost:8787')
 
-  test('are counted by their Origin: one that guesses does not lock out another', async () => {
+  test('are counted by Origin: one that guesses does not lock out another', async () => {
     const setup = setUp()
     await person(setup)
     expect(await outcomeOf(setup.accounts.login(email, goodPassword, here))).toBe('authenticated')
@@ -290,7 +292,7 @@ describe('pages on localhost', () => {
     expect(await outcomeOf(setup.accounts.login(email, goodPassword, here))).toBe('authenticated')
   })
 
-  test('have ten guesses together where none of them logged in before, whatever they call themselves', async () => {
+  test('have ten guesses together if none of them logged in before, under any Origin', async () => {
     const setup = setUp()
     await person(setup)
     for (let n = 0; n < 10; n++) await setup.accounts.login(email, wrong, page(`http://localhost:${n}`))

@@ -1,4 +1,4 @@
-// An old copy of the database is put back: what was revoked since must not come back to life unnoticed.
+// After an old copy of the database is restored, revocations since the copy must not be undone unnoticed.
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,7 +19,7 @@ function journal(): Logger & { readonly lines: string[] } {
 
 describe('a file of SQLite', () => {
   const clock = manualClock()
-  /** Outlive the database, as what is in Redis does. */
+  /** Records that outlive the database, like those in Redis. */
   let elsewhere: Store
   let folder: string
   let store: Store
@@ -42,12 +42,12 @@ describe('a file of SQLite', () => {
     await cp(join(folder, 'live'), join(folder, 'copy'), { recursive: true })
   }
 
-  /** As the guide says: stopped, and every file of the database replaced. */
+  /** As the guide says: stop, and replace every file of the database. */
   async function putBack(): Promise<void> {
     await store.close()
     await rm(join(folder, 'live'), { recursive: true })
     await cp(join(folder, 'copy'), join(folder, 'live'), { recursive: true })
-    // Nobody restores within ten seconds.
+    // Restoring takes more than ten seconds.
     clock.advance(60_000)
   }
 
@@ -57,7 +57,7 @@ describe('a file of SQLite', () => {
     return created.account
   }
 
-  test('brings back what it holds, and the steps of the guide end it again', async () => {
+  test('restores old credentials, and the steps of the guide end them again', async () => {
     let setup = await start()
     const account = await admin(setup)
     const session = await setup.sessions.create(account.id)
@@ -92,7 +92,7 @@ describe('a file of SQLite', () => {
     ])
     await putBack()
 
-    // A database cannot know what it does not hold.
+    // A restored database cannot know of later changes.
     setup = await start()
     expect(await outcomes()).toEqual([
       'authenticated',
@@ -115,12 +115,12 @@ describe('a file of SQLite', () => {
     ])
   })
 
-  test('makes no session count again that is kept elsewhere, not even when its account has caught up', async () => {
+  test('restores no session that is kept elsewhere, even after its account reached the same generation', async () => {
     let setup = await start({ sessions: elsewhere.sessions })
     const account = await admin(setup)
     await copy()
     setup = await start({ sessions: elsewhere.sessions })
-    // The first generation ends, and a session of the next one is opened; the copy knows of neither.
+    // The first generation ends, and a session of the next one begins; the copy knows neither.
     await setup.sessions.revokeAll(account.id)
     const session = await setup.sessions.create(account.id)
     const verify = async () => outcomeOf(setup.sessions.verify(session?.token ?? ''))
@@ -139,7 +139,7 @@ describe('a file of SQLite', () => {
   const ticketFor = { path: '/ws', origin: undefined }
   const here = { clientAddress: undefined, dryRun: false, ...ticketFor }
 
-  test('makes no ticket count that is kept elsewhere and knows more revocations than the log', async () => {
+  test('refuses a ticket kept elsewhere that knows more revocations than the log', async () => {
     const parts = () => ({ tickets: elsewhere.tickets })
     let setup = await start(parts())
     await setup.revocations.revoke({ credentialId: 'first' })
@@ -162,7 +162,7 @@ describe('a file of SQLite', () => {
     await cp(join(folder, 'copy'), join(folder, 'live'), { recursive: true })
 
     setup = await start(parts())
-    // Numbers of before are given out again, and what the ticket was made from is revoked by one of them.
+    // Earlier numbers are used again, and one of them revokes the principal of the ticket.
     await setup.revocations.revoke({ principalId: 'ada', kind: 'user' })
     const answer = await setup.tickets.verify(tickets[1]?.ticket ?? '', here)
     expect(answer).toEqual({
@@ -172,7 +172,7 @@ describe('a file of SQLite', () => {
     })
   })
 
-  test('makes no ticket count whose session is of another generation, be it a later one', async () => {
+  test('refuses a ticket of a session with another generation, even a later one', async () => {
     let setup = await start({ tickets: elsewhere.tickets, sessions: elsewhere.sessions })
     const account = await admin(setup)
     await copy()
@@ -183,7 +183,7 @@ describe('a file of SQLite', () => {
     if (verified.outcome !== 'authenticated') throw new Error('no session')
     await putBack()
     setup = await start({ tickets: elsewhere.tickets, sessions: elsewhere.sessions })
-    // Made by an instance that has not noticed yet.
+    // Created by an instance that has not noticed the restore yet.
     const { ticket } = await setup.tickets.create(verified.principal, ticketFor)
     expect(await setup.tickets.verify(ticket, here)).toMatchObject({
       outcome: 'rejected',
@@ -237,12 +237,12 @@ describe('while instances run', () => {
   const replaced = (from: number, head: number): string =>
     `The log of revocations was read up to ${from}, and ends at ${head}: an old copy of the database was put back, or it is another one. Every client has to prove itself again; what was revoked after the copy was made counts again until it is revoked again.`
 
-  test('a number that went back is heard on the bus, and looked into within a second', async () => {
+  test('a lower number on the bus makes the instance read the log within a second', async () => {
     const { one, other, clock, restore } = await two()
     const seen: Revocation[] = []
     one.revocations.subscribe((revocation) => seen.push(revocation))
     restore([entry(1, 'a')])
-    // The other instance writes where the log ends now, and would be taken for known.
+    // The other instance writes at the log's current end, under a number that was read before.
     await other.revocations.revoke({ credentialId: 'x' })
     await settle()
     clock.advance(1000)
@@ -260,7 +260,7 @@ describe('while instances run', () => {
     expect(seen).toMatchObject([{ sequence: 3, selector: { credentialId: 'y' } }])
   })
 
-  test('an instance that lags behind costs the others one look at the log, however often it says so', async () => {
+  test('an instance that lags behind costs the others one reading of the log, however often it announces', async () => {
     const { one, bus, clock } = await two()
     const before = one.calls.filter((call) => call === 'revocations.since').length
     for (let i = 0; i < 50; i++) {
@@ -272,7 +272,7 @@ describe('while instances run', () => {
     expect(one.logger.lines).toEqual([])
   })
 
-  test('an instance that starts afterwards says that others know more than the log', async () => {
+  test('an instance that starts after the restore reports that others know more than the log', async () => {
     const { bus, instance, restore } = await two()
     restore([entry(1, 'a')])
     const late = instance()

@@ -3,8 +3,8 @@ import type { Revocation } from '../../src/core/ports/revocations.ts'
 import { memoryBus, memoryStore } from '../../src/index.ts'
 import { setUp } from './setup.ts'
 
-describe('revoking what is kept elsewhere', () => {
-  test('is told to every instance, with the number it has in the log', async () => {
+describe('revoking a session that another system keeps', () => {
+  test('is announced to every instance, with its number in the log', async () => {
     const store = memoryStore()
     const bus = memoryBus()
     const [here, there] = [setUp({ store, bus }), setUp({ store, bus })]
@@ -24,7 +24,7 @@ describe('revoking what is kept elsewhere', () => {
     await Promise.all([here.close(), there.close()])
   })
 
-  test('that cannot be written is said, and has not happened', async () => {
+  test('that cannot be written rejects, and has no effect', async () => {
     const services = setUp()
     await services.revocations.sync()
     services.broken.add('revocations.append')
@@ -36,7 +36,7 @@ describe('revoking what is kept elsewhere', () => {
     expect(heard).toEqual([])
   })
 
-  // `{ sessionId: undefined }` matches everybody: one variable that was not set logged the whole world out.
+  // `{ sessionId: undefined }` matched every session: one unset variable logged all users out.
   test.each([
     [{}, 'revoked', /selector is empty/],
     [undefined, 'revoked', /selector is empty/],

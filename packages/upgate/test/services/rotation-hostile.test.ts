@@ -13,9 +13,10 @@ async function rotated(setup: Setup) {
   return { account, id: before.session.id, old: before.token, fresh: answer.token }
 }
 
-describe('the token of a session before its rotation, in the wrong hands', () => {
-  // Whoever replays it has lost the race already. Ending the session for it would let an old copy log its owner out.
-  test('is refused when the grace is over, however often, and the session goes on', async () => {
+describe('a stolen token from before the rotation of its session', () => {
+  // A thief that replays it has lost the race already. If the replay ended the session, an old copy could log
+  // its owner out.
+  test('is refused after the grace, however often, and the session goes on', async () => {
     const setup = setUp()
     const { account, old, fresh } = await rotated(setup)
     setup.clock.advance(grace)
@@ -27,7 +28,7 @@ describe('the token of a session before its rotation, in the wrong hands', () =>
     expect(await setup.store.revocations.head()).toBe(head)
   })
 
-  test('does not live on in the cache when the grace is over', async () => {
+  test('does not outlive the grace in the cache', async () => {
     const setup = setUp()
     const { old } = await rotated(setup)
     setup.clock.advance(grace - 1)
@@ -39,7 +40,7 @@ describe('the token of a session before its rotation, in the wrong hands', () =>
     expect(await outcomeOf(setup.sessions.verify(old))).toBe('revoked_credential')
   })
 
-  test('was remembered as valid before the rotation, and is bounded by the grace all the same', async () => {
+  test('is bounded by the grace even if it was remembered as valid before the rotation', async () => {
     const setup = setUp()
     const { session, token } = await login(setup, (await person(setup)).id)
     const first = await setup.sessions.verify(token)
@@ -50,7 +51,7 @@ describe('the token of a session before its rotation, in the wrong hands', () =>
     })
   })
 
-  test('is refused where the grace ends while the store is being asked', async () => {
+  test('is refused if the grace ends during the look-up', async () => {
     const setup = setUp()
     const { old } = await rotated(setup)
     const release = setup.hold('sessions.get')
@@ -58,12 +59,12 @@ describe('the token of a session before its rotation, in the wrong hands', () =>
     await settle()
     setup.clock.advance(grace)
     release()
-    // The look-up may also have run out of time; it is not let in, that is what counts.
+    // The look-up may also have timed out: only the refusal matters.
     expect(['revoked_credential', 'unavailable']).toContain(await answer)
     expect(await outcomeOf(setup.sessions.verify(old))).toBe('revoked_credential')
   })
 
-  test('ends with the session, as does the new one', async () => {
+  test('ends with the session, like the new one', async () => {
     const setup = setUp()
     const { id, old, fresh } = await rotated(setup)
     for (const token of [old, fresh])
@@ -73,7 +74,7 @@ describe('the token of a session before its rotation, in the wrong hands', () =>
       expect(await outcomeOf(setup.sessions.verify(token))).toBe('invalid_credential')
   })
 
-  test('ends at once where the next rotation leaves no grace', async () => {
+  test('ends at once if the next rotation has no grace', async () => {
     const setup = setUp()
     const { id, old, fresh } = await rotated(setup)
     expect(await setup.sessions.rotate(id)).toMatchObject({ code: 'rotation_pending' })
@@ -85,7 +86,7 @@ describe('the token of a session before its rotation, in the wrong hands', () =>
     )
   })
 
-  test('has its grace on other instances, and not a moment more', async () => {
+  test('has the same grace on other instances', async () => {
     const store = memoryStore()
     const [here, there] = [setUp({ store }), setUp({ store })]
     const account = await person(here)
@@ -102,7 +103,7 @@ describe('the token of a session before its rotation, in the wrong hands', () =>
 })
 
 describe('rotating a session', () => {
-  test('lengthens no life: neither the absolute one nor the one without use', async () => {
+  test('extends neither the absolute nor the idle life of the session', async () => {
     const setup = setUp({ limits: { sessionIdle: 10 * day, sessionAbsolute: 15 * day } })
     const { session } = await login(setup, (await person(setup)).id)
     const started = setup.clock.now()
@@ -114,7 +115,7 @@ describe('rotating a session', () => {
     expect(await outcomeOf(setup.sessions.verify(token))).toBe('expired_credential')
   })
 
-  test('takes no place of another session, and gives none', async () => {
+  test('does not change the number of sessions', async () => {
     const setup = setUp({ limits: { sessionsPerAccount: 2 } })
     const account = await person(setup)
     const [first, second] = [await login(setup, account.id), await login(setup, account.id)]
@@ -123,7 +124,7 @@ describe('rotating a session', () => {
     for (const token of [first.token, fresh, second.token]) {
       expect(await outcomeOf(setup.sessions.verify(token))).toBe('authenticated')
     }
-    // The oldest goes, rotated or not, with both of its tokens.
+    // The oldest session ends, rotated or not, with both of its tokens.
     await login(setup, account.id)
     for (const token of [first.token, fresh]) {
       expect(await outcomeOf(setup.sessions.verify(token))).toBe('invalid_credential')
@@ -131,7 +132,7 @@ describe('rotating a session', () => {
     expect(await outcomeOf(setup.sessions.verify(second.token))).toBe('authenticated')
   })
 
-  test('of an account that is being disabled gives nothing that counts', async () => {
+  test('of an account that is being disabled gives no valid token', async () => {
     const setup = setUp()
     const account = await person(setup)
     const { session } = await login(setup, account.id)
@@ -144,7 +145,7 @@ describe('rotating a session', () => {
     expect(await setup.sessions.rotate(session.id)).toMatchObject({ outcome: 'refused' })
   })
 
-  test('gives power to the new token that the old one gets, too, for the grace: grow first, then rotate', async () => {
+  test('the old token gains new privileges too during the grace: grow first, then rotate', async () => {
     const setup = setUp()
     const account = await person(setup, 'ada@example.com', ['read'])
     const { session, token } = await login(setup, account.id)

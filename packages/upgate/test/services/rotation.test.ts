@@ -26,7 +26,7 @@ describe('rotating a key or device', () => {
     })
   })
 
-  test('with an overlap: the old one counts until it ends, never beyond, and so do its sockets', async () => {
+  test('with an overlap: the old token and its sockets last until the overlap ends', async () => {
     const setup = setUp()
     const { id, token } = await setup.devices.create({ name: 'kitchen' })
     const rotated = await setup.devices.rotate(id, { overlap: hour })
@@ -53,7 +53,7 @@ describe('rotating a key or device', () => {
     expect(await outcomeOf(setup.keys.verify(token))).toBe('expired_credential')
   })
 
-  test('what was revoked, expired or never there is refused with its code, and nothing changes', async () => {
+  test('a revoked, expired or unknown record is refused with its code, and nothing changes', async () => {
     const setup = setUp()
     const revoked = await setup.keys.create({ name: 'revoked' })
     await setup.keys.revoke(revoked.id)
@@ -87,7 +87,7 @@ describe('rotating a key or device', () => {
     )
   })
 
-  test('twice within an overlap is refused; without an overlap it ends everything before', async () => {
+  test('twice within an overlap is refused; without an overlap it ends all earlier tokens', async () => {
     const setup = setUp()
     const { id, token } = await setup.keys.create({ name: 'k' })
     const first = await setup.keys.rotate(id, { overlap: hour })
@@ -100,7 +100,7 @@ describe('rotating a key or device', () => {
     )
   })
 
-  test('by ten at once: one succeeds', async () => {
+  test('ten times at once: one succeeds', async () => {
     const store = memoryStore()
     const [here, there] = [setUp({ store }), setUp({ store })]
     const { id } = await here.keys.create({ name: 'k' })
@@ -113,7 +113,7 @@ describe('rotating a key or device', () => {
     )
   })
 
-  test('on another instance: the old token stops counting there, too', async () => {
+  test('on one instance: the old token stops counting on the other too', async () => {
     const store = memoryStore()
     const [here, there] = [setUp({ store }), setUp({ store })]
     const { id, token } = await here.keys.create({ name: 'k' })
@@ -133,7 +133,7 @@ describe('rotating a key or device', () => {
 })
 
 describe('rotating a session', () => {
-  test('when privileges grow: requests under way still pass, and ten seconds later only the new token does', async () => {
+  test('when privileges grow: both tokens pass for ten seconds, then only the new one', async () => {
     const setup = setUp()
     const account = await person(setup)
     const { token, session } = await login(setup, account.id)
@@ -142,7 +142,7 @@ describe('rotating a session', () => {
     setup.revocations.subscribe(({ selector, reason }) => seen.push([selector, reason]))
     const rotated = await setup.sessions.rotate(session.id)
     if (rotated.outcome !== 'done') throw new Error(rotated.reason)
-    // Whoever knew the old token may hold a socket.
+    // A thief of the old token may hold a socket.
     expect(seen).toEqual([[{ sessionId: session.id }, 'rotated']])
     expect(rotated.session).toEqual(session)
     const end = setup.clock.now() + 10_000
@@ -154,7 +154,7 @@ describe('rotating a session', () => {
     expect(await setup.sessions.list(account.id)).toHaveLength(1)
   })
 
-  test('what has ended is refused with its code', async () => {
+  test('an ended session is refused with its code', async () => {
     const setup = setUp()
     const account = await person(setup)
     const ended = await login(setup, account.id)
@@ -164,13 +164,13 @@ describe('rotating a session', () => {
     setup.clock.advance(7 * 24 * hour)
     expect(await setup.sessions.rotate(idle.session.id)).toMatchObject({ code: 'expired_credential' })
     const voided = await login(setup, account.id)
-    // The generation moved on, and the records could not be tidied up yet.
+    // The generation moved on, and the records could not be removed yet.
     setup.broken.add('sessions.removeOf')
     await setup.sessions.revokeAll(account.id)
     expect(await setup.sessions.rotate(voided.session.id)).toMatchObject({ code: 'revoked_credential' })
   })
 
-  test('two at once: one gets the new token, the other is told', async () => {
+  test('two at once: one gets the new token, the other a refusal', async () => {
     const setup = setUp()
     const { session } = await login(setup, (await person(setup)).id)
     const answers = await Promise.all([setup.sessions.rotate(session.id), setup.sessions.rotate(session.id)])

@@ -7,7 +7,7 @@ const hour = 60 * minute
 const day = 24 * hour
 
 describe('a session', () => {
-  test('is the account’s, with what the account may now', async () => {
+  test('belongs to the account, with its current rights', async () => {
     const setup = setUp()
     const account = await person(setup)
     const { token, session } = await login(setup, account.id)
@@ -32,7 +32,7 @@ describe('a session', () => {
     })
   })
 
-  test('ends when it is not used for so long', async () => {
+  test('ends after its idle time', async () => {
     const setup = setUp()
     const { token } = await login(setup, (await person(setup)).id)
     await setup.sessions.verify(token)
@@ -48,7 +48,7 @@ describe('a session', () => {
     })
   })
 
-  test('slides while it is used, with hardly a write, and ends in any case at its end', async () => {
+  test('is extended by use, with few writes, up to its absolute end', async () => {
     const setup = setUp({ limits: { sessionIdle: hour, sessionAbsolute: 3 * hour } })
     const { token, session } = await login(setup, (await person(setup)).id)
     expect(session).toMatchObject({
@@ -71,14 +71,14 @@ describe('a session', () => {
     })
   })
 
-  test('never tells its principal an end beyond its own', async () => {
+  test('never gives its principal a later end than its own', async () => {
     const setup = setUp({ limits: { sessionIdle: hour, sessionAbsolute: 90 * minute } })
     const { token, session } = await login(setup, (await person(setup)).id)
     setup.clock.advance(50 * minute)
     expect(await setup.sessions.verify(token)).toMatchObject({ principal: { expiresAt: session.endsAt } })
   })
 
-  test('whose clock jumps ahead ends, and does not come back to life for another user of the cache', async () => {
+  test('ends when the clock jumps ahead, and the cache does not restore it', async () => {
     const setup = setUp({ limits: { sessionIdle: hour } })
     const { token } = await login(setup, (await person(setup)).id)
     await setup.sessions.verify(token)
@@ -86,7 +86,7 @@ describe('a session', () => {
     expect(await outcomeOf(setup.sessions.verify(token))).toBe('expired_credential')
   })
 
-  test('is one of at most so many: the oldest ends, with its sockets', async () => {
+  test('counts against a limit: the oldest ends, with its sockets', async () => {
     const setup = setUp({ limits: { sessionsPerAccount: 2 } })
     const { id } = await person(setup)
     const seen: unknown[] = []
@@ -103,8 +103,9 @@ describe('a session', () => {
     expect(await setup.sessions.list(id)).toHaveLength(2)
   })
 
-  // Logging in again left the browser's former session valid: out of the browser's reach, and in that of a copy.
-  test('takes the place of the one that the browser came with, whose sockets end', async () => {
+  // A second login left the browser's former session valid: out of the browser's reach, but not out of reach
+  // of a copy.
+  test('replaces the session that the browser sent, and ends its sockets', async () => {
     const setup = setUp({ limits: { sessionsPerAccount: 2 } })
     const { id } = await person(setup)
     const other = await login(setup, id)
@@ -116,15 +117,15 @@ describe('a session', () => {
     expect(ended).toEqual([[{ sessionId: former.session.id }, 'rotated']])
     expect(await outcomeOf(setup.sessions.verify(former.token))).toBe('invalid_credential')
     expect(await outcomeOf(setup.sessions.verify(now?.token ?? ''))).toBe('authenticated')
-    // It made room for the new one: no other browser lost its session for it.
+    // The former session made room for the new one: no other browser lost its session.
     expect(await outcomeOf(setup.sessions.verify(other.token))).toBe('authenticated')
-    // Also where somebody else logs in.
+    // Also if another user logs in.
     const bob = await person(setup, 'bob@example.com')
     await setup.sessions.create(bob.id, { replaces: now?.token })
     expect(await outcomeOf(setup.sessions.verify(now?.token ?? ''))).toBe('invalid_credential')
   })
 
-  test('takes no place of one whose token is not known, nor for an account that gets none', async () => {
+  test('replaces no session for an unknown token, nor for an account that gets no session', async () => {
     const setup = setUp()
     const { id } = await person(setup)
     const { token, session } = await login(setup, id)
@@ -135,7 +136,7 @@ describe('a session', () => {
     }
     expect(await setup.sessions.create('nobody', { replaces: token })).toBeUndefined()
     expect(await outcomeOf(setup.sessions.verify(token))).toBe('authenticated')
-    // A token from before a rotation counts until its grace ends, and ends nothing afterwards.
+    // A token from before a rotation counts until its grace ends, and ends no session afterwards.
     const rotated = await setup.sessions.rotate(session.id)
     if (rotated.outcome !== 'done') throw new Error(rotated.reason)
     setup.clock.advance(10_000)
@@ -164,7 +165,7 @@ describe('a session', () => {
     expect(await outcomeOf(setup.sessions.verify(b.token))).toBe('authenticated')
   })
 
-  test('ends with all others of the account, even where their records cannot be removed', async () => {
+  test('ends with all others of the account, even if their records cannot be removed', async () => {
     const setup = setUp()
     const { id } = await person(setup)
     const a = await login(setup, id)
@@ -180,7 +181,7 @@ describe('a session', () => {
     expect(await outcomeOf(setup.sessions.verify((await login(setup, id)).token))).toBe('authenticated')
   })
 
-  test('is not given to unknown or disabled accounts, and disabling ends those there are', async () => {
+  test('is not given to unknown or disabled accounts, and disabling ends existing ones', async () => {
     const setup = setUp()
     const { id } = await person(setup)
     const { token } = await login(setup, id)
@@ -190,12 +191,12 @@ describe('a session', () => {
     expect(await setup.sessions.create('nobody')).toBeUndefined()
     expect((await setup.sessions.verify(token)).outcome).toBe('rejected')
     await setup.accounts.enable(id)
-    // What was shut out stays out: coming back needs a new login.
+    // Enabling does not restore ended sessions: a new login is needed.
     expect((await setup.sessions.verify(token)).outcome).toBe('rejected')
     expect(await outcomeOf(setup.sessions.verify((await login(setup, id)).token))).toBe('authenticated')
   })
 
-  test('that began while the password was being changed is void', async () => {
+  test('that began during a change of password is void', async () => {
     const store = memoryStore()
     const here = setUp({ store })
     const there = setUp({ store })
@@ -209,7 +210,7 @@ describe('a session', () => {
     expect(await outcomeOf(here.sessions.verify(issued?.token ?? ''))).toBe('revoked_credential')
   })
 
-  test('forgets dead records as others log in', async () => {
+  test('has its record removed after its end, when others log in', async () => {
     const setup = setUp()
     const { id } = await person(setup)
     await login(setup, id)
@@ -219,7 +220,7 @@ describe('a session', () => {
     expect(await setup.store.sessions.list(id)).toHaveLength(1)
   })
 
-  test('keeps a label in one line, with nothing in it that turns the direction of text', async () => {
+  test('keeps a label in one line, without characters that change the direction of text', async () => {
     const setup = setUp()
     const { id } = await person(setup)
     const label = 'a\r\nb\u001b[2Jc\u009bd\u2028e\u202ef\u2066g<b>'

@@ -8,12 +8,12 @@ import { type ManualClock, manualClock } from '../../src/testing/manual-clock.ts
 
 export const goodPassword = 'correct horse battery staple'
 
-/** A hasher that costs nothing and counts. */
+/** A hasher that costs nothing and counts its calls. */
 export interface FakeHasher extends PasswordHasher {
   verified: string[]
   /** Strength written into new hashes. */
   strength: number
-  /** Waits here before each answer, when set. */
+  /** Answers wait for this promise, if set. */
   gate: Promise<void> | undefined
   running: number
   mostRunning: number
@@ -44,15 +44,15 @@ export interface Setup extends Services {
   readonly store: Store
   readonly clock: ManualClock
   readonly hasher: FakeHasher
-  /** Calls of store operations so far, by name such as `keys.get`. */
+  /** Names of the store operations called so far, such as `keys.get`. */
   readonly calls: string[]
   /** Operations that reject from now on. */
   readonly broken: Set<string>
-  /** Makes an operation wait until the function returned is called. */
+  /** Makes an operation wait until the returned function is called. */
   hold(operation: string): () => void
 }
 
-/** Services over a store that can be watched, held and broken. */
+/** Services over a store that tests can watch, hold and break. */
 export function setUp(options: Partial<ServicesOptions> = {}): Setup {
   const calls: string[] = []
   const broken = new Set<string>()
@@ -63,7 +63,7 @@ export function setUp(options: Partial<ServicesOptions> = {}): Setup {
       throw new StoreUnavailable('store_full', 'the disk is full')
     }
     const result = await run()
-    // Held after the store has read: what comes back is older than what happens meanwhile.
+    // Held after the store has read, so that the result is older than later events.
     await held.get(operation)
     return result
   })
@@ -123,13 +123,13 @@ export async function login(setup: Setup, accountId: string) {
   return issued
 }
 
-/** The principal, or the whole answer where there is none. */
+/** The outcome, or the code of a rejection. */
 export async function outcomeOf(verification: PromiseLike<Verification> | Verification): Promise<string> {
   const answer = await verification
   return answer.outcome === 'rejected' ? answer.code : answer.outcome
 }
 
-/** Lets everything that is ready to run do so. */
+/** Lets all pending promise jobs run. */
 export async function settle(): Promise<void> {
   for (let i = 0; i < 50; i++) await Promise.resolve()
 }

@@ -1,9 +1,9 @@
-// Times are measured in docs/threat-model.md; here is what they come from, and what must stay equal.
+// The times are measured in docs/threat-model.md; these tests check their causes, which must stay equal.
 import { expect, test } from 'vitest'
 import { createId, createToken } from '../../src/crypto/tokens.ts'
 import { login, outcomeOf, person, type Setup, setUp } from './setup.ts'
 
-/** Calls of the store, and hashes that were verified, during one try. */
+/** Store calls and verified hashes during one attempt. */
 async function workOf(setup: Setup, work: () => PromiseLike<unknown> | unknown) {
   const [calls, hashes] = [setup.calls.length, setup.hasher.verified.length]
   await work()

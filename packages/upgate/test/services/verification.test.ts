@@ -22,7 +22,7 @@ describe('a token', () => {
     await expect(devices.rename(id, `a${text}b`)).rejects.toThrow(new TypeError(reason))
   })
 
-  test('is 66 characters of a scannable form, and nothing of its secret is stored', async () => {
+  test('has 66 characters in a scannable form, and no part of its secret is stored', async () => {
     const setup = setUp()
     const { id, token, record } = await setup.keys.create({ name: 'ci', scopes: ['read'] })
     expect(token).toMatch(/^ugk_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}$/)
@@ -62,12 +62,12 @@ describe('a token', () => {
     expect(setup.calls).toEqual([])
   })
 
-  test('with a right id and a wrong secret is the same answer as an unknown one', async () => {
+  test('with a right id and a wrong secret gets the same answer as an unknown token', async () => {
     const setup = setUp()
     const other = setUp()
     const known = await setup.keys.create({ name: 'a' })
     const unknown = await other.keys.create({ name: 'b' })
-    // The id of the known one with the secret of another, checksum included.
+    // The id of a known token with the secret of another, checksum included.
     const { crc32 } = await import('node:zlib')
     const head = `ugk_${known.id}_${unknown.token.slice(17, 60)}`
     const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
@@ -105,7 +105,7 @@ describe('a token', () => {
     }
   })
 
-  test('of a key that acts for a user has the scopes that both hold', async () => {
+  test('of a key that acts for a user has the scopes that both key and user hold', async () => {
     const setup = setUp()
     const account = await person(setup)
     const { token } = await setup.keys.create({
@@ -124,7 +124,7 @@ describe('a token', () => {
     await expect(setup.keys.create({ name: 'x', accountId: 'nobody' })).rejects.toThrow(/accountId/)
   })
 
-  test('expires, and is told so only after its secret verified', async () => {
+  test('expires, and the answer says so only after the secret verified', async () => {
     const setup = setUp()
     const { token } = await setup.keys.create({ name: 'ci', expiresAt: setup.clock.now() + 5000 })
     expect(await outcomeOf(setup.keys.verify(token))).toBe('authenticated')
@@ -136,7 +136,7 @@ describe('a token', () => {
 })
 
 describe('the cache of verified credentials', () => {
-  test('answers at once, with the same frozen answer, and asks the store once a minute', async () => {
+  test('answers synchronously, with the same frozen answer, and asks the store once a minute', async () => {
     const setup = setUp()
     const { token } = await setup.keys.create({ name: 'ci' })
     const first = await setup.keys.verify(token)
@@ -160,7 +160,7 @@ describe('the cache of verified credentials', () => {
     expect(setup.calls.filter((call) => call === 'keys.get')).toHaveLength(1)
   })
 
-  test('does not keep what was refused, so that a flood of bad tokens evicts nobody', async () => {
+  test('does not keep refusals, so that a flood of bad tokens evicts no valid one', async () => {
     const setup = setUp({ limits: { cacheEntries: 4 } })
     const good = await setup.keys.create({ name: 'good' })
     const foreign = setUp()
@@ -171,7 +171,7 @@ describe('the cache of verified credentials', () => {
     expect(setup.keys.verify(good.token)).not.toBeInstanceOf(Promise)
   })
 
-  test('is bounded, and keeps what is used', async () => {
+  test('is bounded, and keeps entries in use', async () => {
     const setup = setUp({ limits: { cacheEntries: 10 } })
     const tokens: string[] = []
     for (let i = 0; i < 40; i++) tokens.push((await setup.keys.create({ name: 'k' })).token)
@@ -185,7 +185,7 @@ describe('the cache of verified credentials', () => {
     await settle()
   })
 
-  test('is not stretched by a clock that is set back', async () => {
+  test('does not keep entries longer if the clock is set back', async () => {
     let now = 1_700_000_000_000
     const timers = { setTimer: () => ({ cancel() {} }) }
     const setup = setUp({ clock: { now: () => now, ...timers } })
@@ -196,7 +196,7 @@ describe('the cache of verified credentials', () => {
     await settle()
   })
 
-  test('forgets what grew, and ends nothing for it', async () => {
+  test('forgets a record that gained rights, and ends nothing', async () => {
     const setup = setUp()
     const seen: unknown[] = []
     setup.revocations.subscribe((revocation) => seen.push(revocation))
@@ -209,7 +209,7 @@ describe('the cache of verified credentials', () => {
 })
 
 describe('a revocation', () => {
-  test('takes effect at once, is announced synchronously with the commit, and is told apart', async () => {
+  test('takes effect at once, is announced with the commit, and has its own code', async () => {
     const setup = setUp()
     const { id, token } = await setup.devices.create({ name: 'd' })
     await setup.devices.verify(token)
@@ -246,7 +246,7 @@ describe('a revocation', () => {
     expect(await outcomeOf(here.devices.verify(token))).toBe('revoked_credential')
   })
 
-  test('of somebody else does not disturb a verification in flight', async () => {
+  test('of another principal does not disturb a verification in flight', async () => {
     const setup = setUp()
     const { token } = await setup.devices.create({ name: 'd' })
     const { id } = await setup.keys.create({ name: 'k' })
@@ -259,7 +259,7 @@ describe('a revocation', () => {
     expect(setup.calls.filter((call) => call === 'devices.get')).toHaveLength(1)
   })
 
-  test('narrowing scopes and bringing expiry forward end what is live; the rest does not', async () => {
+  test('narrower scopes and an earlier expiry end live sockets; other changes do not', async () => {
     const setup = setUp()
     const reasons: string[] = []
     setup.revocations.subscribe(({ reason }) => reasons.push(reason))
@@ -279,7 +279,7 @@ describe('a revocation', () => {
     expect(reasons).toEqual(['narrowed', 'narrowed'])
   })
 
-  test('of another process is learned from the log, in order, and drops what was remembered', async () => {
+  test('of another process is read from the log, in order, and drops remembered answers', async () => {
     const store = memoryStore()
     const here = setUp({ store })
     const there = setUp({ store })
@@ -295,7 +295,8 @@ describe('a revocation', () => {
     await settle()
     expect(await outcomeOf(here.devices.verify(a.token))).toBe('revoked_credential')
     expect(seen).toEqual([1])
-    // One of theirs that we have not read yet, then one of ours: ours at once, and theirs not lost.
+    // First a foreign entry that we have not read, then ours: ours takes effect at once, and the foreign one
+    // is not lost.
     const c = await there.devices.create({ name: 'c' })
     await there.devices.revoke(c.id)
     await here.devices.revoke(b.id)
@@ -304,7 +305,7 @@ describe('a revocation', () => {
     expect(there.revocations.sequence()).toBe(3)
   })
 
-  test('reaches every listener, though one throws', async () => {
+  test('reaches every listener, even if one throws', async () => {
     const errors: string[] = []
     const setup = setUp({ logger: { warn() {}, error: (message) => errors.push(message) } })
     const seen: unknown[] = []
@@ -320,7 +321,7 @@ describe('a revocation', () => {
     expect(seen).toHaveLength(1)
   })
 
-  test('raced by ten is written once', async () => {
+  test('requested ten times at once is written once', async () => {
     const setup = setUp()
     const { id } = await setup.keys.create({ name: 'a' })
     await Promise.all(Array.from({ length: 10 }, () => setup.keys.revoke(id)))
@@ -328,8 +329,8 @@ describe('a revocation', () => {
   })
 })
 
-describe('a log that was cut before it was read', () => {
-  test('makes everybody prove themselves anew: what was lost may concern anybody', async () => {
+describe('a log that lost entries before they were read', () => {
+  test('makes every client prove itself again: the lost entries may concern any principal', async () => {
     const store = memoryStore()
     const setup = setUp({
       store: { ...store, revocations: { ...store.revocations, since: async () => [entry] } },
@@ -375,7 +376,7 @@ describe('a store that cannot answer', () => {
     expect(await outcomeOf(setup.sessions.verify(session.token))).toBe('authenticated')
   })
 
-  test('verifies nothing before the end of the log is known: a revocation could be missed for good', async () => {
+  test('verifies nothing before the end of the log is known: a revocation could be missed', async () => {
     const setup = setUp()
     const { token } = await setup.keys.create({ name: 'k' })
     setup.broken.add('revocations.head')
@@ -385,7 +386,7 @@ describe('a store that cannot answer', () => {
     expect(await outcomeOf(fresh.keys.verify(token))).toBe('authenticated')
   })
 
-  test('answers slowly: the wait is bounded, and so is how many wait', async () => {
+  test('with slow answers: both the wait and the number of waiting look-ups are bounded', async () => {
     const setup = setUp({ limits: { lookupsInFlight: 2 } })
     const tokens: string[] = []
     for (let i = 0; i < 3; i++) tokens.push((await setup.keys.create({ name: 'k' })).token)
@@ -396,14 +397,14 @@ describe('a store that cannot answer', () => {
     expect(await setup.keys.verify(c)).toMatchObject({ outcome: 'unavailable', retryAfter: 1 })
     setup.clock.advance(5000)
     expect(await Promise.all(waiting.map(outcomeOf))).toEqual(['unavailable', 'unavailable'])
-    // They are still under way, so there is no room yet.
+    // The earlier look-ups are still under way, so there is no room yet.
     expect(await outcomeOf(setup.keys.verify(c))).toBe('unavailable')
     release()
     await settle()
     expect(await outcomeOf(setup.keys.verify(c))).toBe('authenticated')
   })
 
-  test('loses uses rather than logins', async () => {
+  test('loses times of use instead of logins', async () => {
     const setup = setUp()
     const { token } = await setup.keys.create({ name: 'k' })
     setup.broken.add('keys.touch')
@@ -415,7 +416,7 @@ describe('a store that cannot answer', () => {
 })
 
 describe('last use', () => {
-  test('is written later, once for many, and never while somebody waits', async () => {
+  test('is written later, once for many, and no verification waits for it', async () => {
     const setup = setUp()
     const { id, token } = await setup.keys.create({ name: 'k' })
     await Promise.all(Array.from({ length: 10 }, () => setup.keys.verify(token)))
@@ -428,7 +429,7 @@ describe('last use', () => {
     expect((await setup.keys.get(id))?.lastUsedAt).toBe(used)
   })
 
-  test('of very many is written in parts, so that nothing else waits long', async () => {
+  test('of many records is written in parts, so that other work does not wait long', async () => {
     const setup = setUp()
     for (let i = 0; i < 250; i++) await setup.keys.verify((await setup.keys.create({ name: 'k' })).token)
     await setup.close()
@@ -446,8 +447,8 @@ describe('last use', () => {
   })
 })
 
-describe('what is put in', () => {
-  test('must be sound', async () => {
+describe('input', () => {
+  test('is checked', async () => {
     const setup = setUp()
     await expect(setup.keys.create({ name: '' })).rejects.toThrow(/`name`/)
     await expect(setup.keys.create({ name: 'x'.repeat(101) })).rejects.toThrow(/`name`/)

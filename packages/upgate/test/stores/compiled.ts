@@ -7,9 +7,9 @@ import { promisify } from 'node:util'
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const compiler = fileURLToPath(new URL('../../../../node_modules/typescript/bin/tsc', import.meta.url))
 
-/** The sources as JavaScript, for child processes: Node 20 does not run TypeScript. */
+/** The sources compiled to JavaScript, for child processes: Node 20 does not run TypeScript. */
 export interface Compiled {
-  /** Writes a module that may import `./sql.js` and the like; answers its path. */
+  /** Writes a module that may import `./sql.js` and others; returns its path. */
   script(name: string, text: string): Promise<string>
   remove(): Promise<void>
 }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { composeStores } from '../../src/stores/compose.ts'
 import { memoryStore } from '../../src/stores/memory/memory.ts'
 
-test('closes every part and the store, also when one of them cannot be closed', async () => {
+test('closes every part and the store, even if one of them cannot be closed', async () => {
   const closed: string[] = []
   const part = (name: string, fails: boolean) => ({
     close: async () => {

@@ -1,4 +1,4 @@
-/** What the first version wrote, with an account in it. Never changes. */
+/** Database of the first version, with an account in it. Never changes. */
 export const firstSchema = `
   create table upgate_schema (version integer not null);
   create table upgate_accounts (seq integer primary key autoincrement, id text not null unique,

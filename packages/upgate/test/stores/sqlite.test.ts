@@ -18,7 +18,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }))
 
 describe('opening', () => {
-  test.skipIf(process.platform === 'win32')('the files are for their owner alone', async () => {
+  test.skipIf(process.platform === 'win32')('the files are readable for their owner alone', async () => {
     const store = await sqliteStore({ file })
     await store.accounts.any()
     for (const suffix of ['', '-wal', '-shm']) {
@@ -31,19 +31,22 @@ describe('opening', () => {
     expect((await stat(file)).mode & 0o777).toBe(0o600)
   })
 
-  test.skipIf(process.platform === 'win32')('so are files of SQLite that were there before', async () => {
-    const first = await sqliteStore({ file })
-    for (const suffix of ['', '-wal', '-shm']) await chmod(file + suffix, 0o666)
-    const second = await sqliteStore({ file })
-    for (const suffix of ['', '-wal', '-shm']) {
-      expect((await stat(file + suffix)).mode & 0o777, suffix).toBe(0o600)
-    }
-    await second.close()
-    await first.close()
-  })
+  test.skipIf(process.platform === 'win32')(
+    'existing SQLite files become readable for their owner alone',
+    async () => {
+      const first = await sqliteStore({ file })
+      for (const suffix of ['', '-wal', '-shm']) await chmod(file + suffix, 0o666)
+      const second = await sqliteStore({ file })
+      for (const suffix of ['', '-wal', '-shm']) {
+        expect((await stat(file + suffix)).mode & 0o777, suffix).toBe(0o600)
+      }
+      await second.close()
+      await first.close()
+    },
+  )
 
   test.each(['', '-wal', '-shm', '-journal'])(
-    'a symbolic link is refused, and its target left alone: %j',
+    'a symbolic link is refused, and its target is not changed: %j',
     async (suffix) => {
       await (await sqliteStore({ file })).close()
       const elsewhere = join(folder, 'elsewhere')
@@ -61,14 +64,14 @@ describe('opening', () => {
     },
   )
 
-  test('a symbolic link to nothing is refused, and nothing is made', async () => {
+  test('a dangling symbolic link is refused, and no file is created', async () => {
     await (await sqliteStore({ file: join(folder, 'data', 'b.db') })).close()
     await symlink(join(folder, 'planted'), file)
     await expect(sqliteStore({ file })).rejects.toThrow('`file` is a symbolic link')
     await expect(stat(join(folder, 'planted'))).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
-  test('records are there again after closing', async () => {
+  test('records survive closing and reopening', async () => {
     const first = await sqliteStore({ file })
     await first.keys.add(key('k'))
     await first.close()
@@ -77,7 +80,7 @@ describe('opening', () => {
     await second.close()
   })
 
-  test('a database of a newer version is refused, and left as it is', async () => {
+  test('a database of a newer version is refused, and not changed', async () => {
     await (await sqliteStore({ file })).close()
     edit((db) => db.exec('update upgate_schema set version = 999'))
     await expect(sqliteStore({ file })).rejects.toMatchObject({
@@ -90,7 +93,7 @@ describe('opening', () => {
     )
   })
 
-  test('a database of the first version is brought up to date, with what is in it', async () => {
+  test('a database of the first version is migrated with its records', async () => {
     const account = {
       id: 'a',
       version: 1,
@@ -115,7 +118,7 @@ describe('opening', () => {
     await expect(sqliteStore({ file: other })).rejects.toMatchObject({ code: 'store_corrupt' })
   })
 
-  test('a folder that cannot be made is a store that cannot answer', async () => {
+  test('a folder that cannot be created is a store that cannot answer', async () => {
     await writeFile(join(folder, 'data'), '')
     await expect(sqliteStore({ file })).rejects.toMatchObject({ code: 'store_unavailable' })
   })
@@ -153,7 +156,7 @@ describe('a missing package', () => {
 })
 
 describe('trouble', () => {
-  test('a writer that does not finish is `store_busy` after the time-out, and reading goes on', async () => {
+  test('a writer that does not finish causes `store_busy` after the time-out, and reads go on', async () => {
     const store = await sqliteStore({ file, busyTimeout: 100 })
     const other = new Libsql(file)
     other.exec('begin immediate')
@@ -165,9 +168,9 @@ describe('trouble', () => {
     await store.close()
   })
 
-  // The driver leaves a prepared statement that found the lock taken half-run until it is collected; every commit
-  // after it failed with "SQL statements in progress", for seconds.
-  test('who found the database locked writes at once when it is free', async () => {
+  // The driver leaves a prepared statement that found the lock taken half-run until it is collected. Every
+  // commit after it failed with "SQL statements in progress", for seconds.
+  test('a store that found the database locked writes as soon as it is free', async () => {
     const store = await sqliteStore({ file, busyTimeout: 0 })
     const other = new Libsql(file)
     await store.keys.add(key('k'))
@@ -184,7 +187,7 @@ describe('trouble', () => {
     await store.close()
   })
 
-  test('a writer that takes a while is waited for, without holding up this process', async () => {
+  test('waiting for a slow writer does not block this process', async () => {
     const store = await sqliteStore({ file })
     const other = new Libsql(file)
     other.exec('begin immediate')
@@ -200,7 +203,7 @@ describe('trouble', () => {
     await store.close()
   })
 
-  test('a damaged list of scopes is an error, not an empty or a full one', async () => {
+  test('a damaged list of scopes is an error, not an empty list', async () => {
     const store = await sqliteStore({ file })
     await store.keys.add(key('k'))
     edit((db) => db.exec(`update upgate_keys set scopes = '"read write"'`))
@@ -208,7 +211,7 @@ describe('trouble', () => {
     await store.close()
   })
 
-  test('what was begun before closing is finished', async () => {
+  test('operations that began before closing finish', async () => {
     const store = await sqliteStore({ file })
     const adding = store.keys.add(key('k'))
     await store.close()
@@ -248,7 +251,7 @@ describe('several processes', () => {
     edit((db) => expect(db.prepare('select count(*) as n from upgate_schema').get()).toMatchObject({ n: 1 }))
   }, 60_000)
 
-  // Timers of a clock do not keep a process alive, and a file has no socket that would.
+  // A clock's timers do not keep a process alive, and neither does a file.
   test('a process that only waits for the file does not end before the answer', async () => {
     const script = await compiled.script(
       'wait.mjs',
@@ -288,11 +291,11 @@ describe('several processes', () => {
       })
       const output = textOf(child)
       await once(child.stdout as NonNullable<typeof child.stdout>, 'data')
-      // A little further into the writes each time.
+      // A little later in the writes each time.
       await new Promise((resolve) => setTimeout(resolve, 10 + 17 * round))
       child.kill('SIGKILL')
       await once(child, 'close')
-      // The last line may have been cut off by the end.
+      // The kill may have cut the last line.
       acknowledged.push(...(await output).split('\n').slice(0, -1))
     }
     expect(acknowledged.length).toBeGreaterThan(5)
@@ -304,7 +307,8 @@ describe('several processes', () => {
       expect(records.get(id)?.revokedAt, id).toBe(2)
       expect(logged.has(id), id).toBe(true)
     }
-    // Change and announcement are one: whoever is revoked stands in the log, and the other way round.
+    // A change and its announcement are one: every revoked record is in the log, and every entry has its
+    // record.
     for (const record of records.values()) {
       expect(logged.has(record.id), record.id).toBe(record.revokedAt !== undefined)
     }
@@ -314,7 +318,7 @@ describe('several processes', () => {
   }, 60_000)
 
   test.skipIf(process.platform === 'win32')(
-    'a disk without room is `store_full`, and what was acknowledged before stays',
+    'a full disk causes `store_full`, and acknowledged writes stay',
     async () => {
       await (await sqliteStore({ file })).close()
       const script = await compiled.script(
@@ -331,7 +335,7 @@ describe('several processes', () => {
            console.log(JSON.stringify({ name: error.name, code: error.code, added: n, later }))
          }`,
       )
-      // A limit on the size of files is what an ordinary user can have of a full disk.
+      // An ordinary user can simulate a full disk by a limit on the size of files.
       const child = spawn(
         'bash',
         ['-c', 'trap "" XFSZ; ulimit -f 600; exec "$0" "$@"', process.execPath, script, file],

@@ -21,8 +21,8 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve))
 }
 
-describe('time-outs go by the clock that is injected', () => {
-  test('sqliteStore waits for a writer until `busyTimeout`, and no longer', async () => {
+describe('time-outs use the injected clock', () => {
+  test('sqliteStore waits for a writer for `busyTimeout`, and no longer', async () => {
     const clock = manualClock()
     const store = await sqliteStore({ file: join(folder, 'a.db'), busyTimeout: 60_000, clock })
     const other = new Libsql(join(folder, 'a.db'))
@@ -72,7 +72,7 @@ describe('time-outs go by the clock that is injected', () => {
     await new Promise((resolve) => setImmediate(resolve))
     expect(settled).toBe(false)
     clock.advance(1)
-    // Whether it is migrated cannot be known; migrating says why.
+    // The first attempt cannot tell whether the schema is up to date; migrating reports why.
     await until(() => asked === 2)
     clock.advance(60_000)
     await expect(opening).rejects.toMatchObject({
@@ -82,7 +82,7 @@ describe('time-outs go by the clock that is injected', () => {
     expect(clock.pending, 'no timer is left').toBe(0)
   })
 
-  test('redisFailures gives up on a server that says nothing', async () => {
+  test('redisFailures gives up on a server that does not answer', async () => {
     const sockets = new Set<{ destroy(): void }>()
     const server = createServer((socket) => void sockets.add(socket)).listen(0, '127.0.0.1')
     await once(server, 'listening')

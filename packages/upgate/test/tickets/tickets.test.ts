@@ -1,4 +1,4 @@
-// A page that has a session opens a WebSocket by a ticket: bound, short-lived, used once, and never written down.
+// A page with a session opens a WebSocket by a ticket: bound, short-lived, used once, and never logged.
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
@@ -134,7 +134,7 @@ async function outcome(ws: WebSocket, frame?: object): Promise<string> {
   })
 }
 
-describe('the ways of a ticket', () => {
+describe('transports of a ticket', () => {
   test('in the first frame, once', async () => {
     const { make, connect, accepted, account, session } = await stage()
     const token = await make()
@@ -167,17 +167,18 @@ describe('the ways of a ticket', () => {
         asSubprotocol(`${token.slice(0, -1)}${token.endsWith('x') ? 'y' : 'x'}`),
       ],
     ],
-  ])('a subprotocol %s does not count, nor does the cookie beside it', async (_, protocols) => {
+  ])('a subprotocol %s does not count, nor does the cookie of the same request', async (_, protocols) => {
     const { make, connect, accepted, cookie, events } = await stage()
     const token = await make({ path: '/strict' })
     const answer = await outcome(connect(protocols(token), { cookie }, '/strict'))
-    // A client that offered nothing but secrets gives up itself: none of what it offered was selected.
+    // A client that offered only secrets closes the socket itself, because none of its subprotocols was
+    // selected.
     expect(answer).toBe(protocols(token).length === 1 ? 'closed 1006 ' : 'invalid_credential')
     expect(events.flatMap((event) => ('code' in event ? event.code : []))).toContain('invalid_credential')
     expect(accepted).toEqual([])
   })
 
-  test('in the query only when asked for, and it is written down nowhere', async () => {
+  test('in the query only if configured, and it is logged nowhere', async () => {
     const without = await stage()
     const refused = without.connect([], {}, `/strict?ticket=${await without.make({ path: '/strict' })}`)
     expect(await outcome(refused)).toBe('auth_required')
@@ -196,7 +197,7 @@ describe('the ways of a ticket', () => {
   })
 })
 
-/** A request as the `upgrade` event has it. */
+/** A request as the `upgrade` event carries it. */
 function upgradeRequest(url: string, headers: Record<string, string> = {}): NodeRequest {
   const all = {
     host: 'gateway.example.com',
@@ -211,7 +212,7 @@ function upgradeRequest(url: string, headers: Record<string, string> = {}): Node
   return new NodeRequest('upgrade', native as never)
 }
 
-describe('what binds a ticket', () => {
+describe('a ticket is bound by', () => {
   test('its path, its origin, 30 seconds', async () => {
     const { make, tickets, clock } = await stage()
     const verify = async (token: string, context: object) => {
@@ -230,7 +231,7 @@ describe('what binds a ticket', () => {
     expect(await verify(late, {})).toBe('expired_credential')
   })
 
-  test('the session: revoking it ends tickets that are out (section 4 item 12)', async () => {
+  test('the session: revoking it ends issued tickets (section 4 item 12)', async () => {
     for (const [how, end] of [
       ['the session', ({ services, session }: Stage) => services.sessions.revoke(session.session.id)],
       ['all sessions', ({ services, account }: Stage) => services.sessions.revokeAll(account.id)],
@@ -247,7 +248,7 @@ describe('what binds a ticket', () => {
     }
   })
 
-  test('records as they are: what was revoked elsewhere and not heard of yet counts', async () => {
+  test('the current records: a revocation elsewhere counts even before it is heard of', async () => {
     const store = memoryStore()
     const one = await stage({ store })
     const two = createServices({ store, clock: one.clock, limits: { logInterval: 0 } })
@@ -271,7 +272,7 @@ describe('what binds a ticket', () => {
     expect(await one.tickets.verify(revoked.ticket, here)).toMatchObject({ code: 'revoked_credential' })
   })
 
-  test('a revocation elsewhere that was not heard of when it was made counts, with no record to look at', async () => {
+  test('a revocation elsewhere that was unknown when the ticket was made, even without a record', async () => {
     const store = memoryStore()
     const one = await stage({ store })
     const two = createServices({ store, clock: one.clock, limits: { logInterval: 0 } })
@@ -282,7 +283,7 @@ describe('what binds a ticket', () => {
     await two.revocations.revoke({ principalId: 'grace' })
     const { ticket } = await one.tickets.create(principal, { path, origin })
     expect(await one.tickets.verify(ticket, here)).toMatchObject({ code: 'revoked_credential' })
-    // Once it was heard of, whoever proves themselves anew has done so after it.
+    // After the revocation was read, a new proof is later than the revocation and counts.
     await one.services.revocations.sync()
     const after = await one.tickets.create(principal, { path, origin })
     expect(await one.tickets.verify(after.ticket, here)).toMatchObject({ outcome: 'authenticated' })
@@ -304,7 +305,7 @@ describe('what binds a ticket', () => {
     expect(verified).not.toHaveProperty('principal.expiresAt')
   })
 
-  test('those that expired are forgotten, also when the clock was set back', async () => {
+  test('expired tickets are removed, even if the clock was set back', async () => {
     const memory = memoryStore()
     const purged: number[] = []
     const store = {
@@ -336,7 +337,7 @@ describe('what binds a ticket', () => {
     await services.close()
   })
 
-  test('one use, raced by two instances', async () => {
+  test('one use, even on two instances at once', async () => {
     const store = memoryStore()
     const one = await stage({ store })
     const two = createServices({ store, clock: one.clock, limits: { logInterval: 0 } })
@@ -353,7 +354,7 @@ describe('what binds a ticket', () => {
     ])
   })
 
-  test('its public id does not use it up, and `explain` does not either', async () => {
+  test('neither its public id nor `explain` uses it up', async () => {
     const { make, tickets, gate } = await stage()
     const token = await make()
     const forged = createToken('ugt', token.slice(4, 16), randomBytes)
@@ -406,7 +407,7 @@ describe('the endpoint', () => {
     }
   }
 
-  test('gives a ticket, ready to be offered, to who has a session and a page of ours', async () => {
+  test('gives a ticket, ready to be offered, to an own page with a session', async () => {
     const set = await stage()
     const made = await post(set, JSON.stringify({ path }), { cookie: set.cookie, origin })
     expect(made).toMatchObject({ status: 201, headers: { 'cache-control': 'no-store' } })
@@ -417,7 +418,7 @@ describe('the endpoint', () => {
     expect(JSON.stringify(set.events)).not.toContain(made.body.ticket)
   })
 
-  test('refuses who is nobody, foreign pages, other methods and other paths', async () => {
+  test('refuses unknown clients, foreign pages, other methods and other paths', async () => {
     const set = await stage()
     const { cookie } = set
     const body = JSON.stringify({ path })
@@ -444,7 +445,7 @@ describe('the endpoint', () => {
   test.each([
     ['revoked_credential', (t: Slow) => t.services.revocations.revoke({ principalId: 'grace' })],
     ['expired_credential', async (t: Slow) => t.clock.advance(60_000)],
-  ] as const)('refuses who keeps the body back until after a %s', async (code, meanwhile) => {
+  ] as const)('refuses a client that holds its body back until after a %s', async (code, meanwhile) => {
     const t = await slow()
     const { request } = await import('node:http')
     const asked = request({
@@ -466,7 +467,7 @@ describe('the endpoint', () => {
 
   type Slow = Awaited<ReturnType<typeof slow>>
 
-  /** Behind a login of the application's own: no record of ours says what became of it. */
+  /** Behind the application's own login: no record of ours shows the revocation or expiry. */
   async function slow() {
     const clock = manualClock()
     const services = createServices({ clock, store: memoryStore(), limits: { logInterval: 0 } })
@@ -500,7 +501,7 @@ describe('the endpoint', () => {
     return { clock, services, decided, port: (server.address() as AddressInfo).port }
   }
 
-  test('wrong options throw, naming the fix', async () => {
+  test('wrong options throw and name the remedy', async () => {
     const { gate, tickets, services, principalOf } = await stage()
     expect(() => ticketEndpoint(gate, { tickets, paths: [] })).toThrow(
       '`paths` must list the paths of WebSockets',
