@@ -11,31 +11,31 @@ import { httpGate } from 'upgate/node'
 import { guardServer } from 'upgate/ws'
 import { WebSocketServer } from 'ws'
 
-/** The application behind a gate: answers every request it is reached by, and remembers what reached it. */
+/** The application behind a gate: answers every request that reaches it, and records it. */
 export interface Application {
   readonly reached: string[]
   answer(request: IncomingMessage): string
 }
 
-/** Where the gate sits in an application. */
+/** Position of the gate in an application. */
 export interface Placement {
   /** The gate is mounted below this path only. */
   readonly prefix?: string
-  /** A middleware before the gate turns this path into that. */
+  /** A middleware before the gate rewrites the first path to the second. */
   readonly rewrite?: readonly [from: string, to: string]
 }
 
 /** One way to put a gate in front of an application. */
 export interface Contender {
   readonly name: string
-  /** Frameworks know mounts; a bare server does not. */
+  /** Frameworks have mounts; a bare server has none. */
   readonly mounts: boolean
   readonly rewrites: boolean
   /** An application with the gate in front of its HTTP side. */
   serve(gate: Gate, application: Application, placement?: Placement): Server
-  /** A decider for one route, `/route`, behind the gate; absent where there are no routes. */
+  /** A decider for one route, `/route`, behind the gate; absent if there are no routes. */
   serveRoute?(gate: Gate, route: Decider, application: Application): Server
-  /** True where `serve` guards the upgrades as well, with its own unmodified `WebSocketServer`s. */
+  /** True if `serve` guards the upgrades as well, with its own unmodified `WebSocketServer`s. */
   readonly guardsSockets: boolean
 }
 
@@ -81,7 +81,7 @@ function koaLike(name: string, Application: typeof Koa): Contender {
     guardsSockets: false,
     serve(gate, application, { prefix, rewrite } = {}) {
       const app = new Application()
-      // It would log every client that leaves.
+      // Koa would log every client that leaves.
       app.silent = true
       if (rewrite !== undefined) {
         app.use((ctx: { url: string }, next: Next) => {
@@ -153,7 +153,10 @@ export const contenders: readonly Contender[] = [
   },
 ]
 
-/** The application's sockets: an echo that says first who it talks to. With a server they are made as usual. */
+/**
+ * The application's sockets: an echo that first sends the principal's id. With a server they are created as
+ * usual.
+ */
 export function sockets(server?: Server): Record<string, WebSocketServer> {
   const made: Record<string, WebSocketServer> = {}
   for (const path of ['/ws', '/ws/chat']) {

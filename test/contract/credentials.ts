@@ -1,6 +1,6 @@
 import type { Credential, MaybePromise, Principal, Scheme, Verification } from 'upgate'
 
-/** What the contract needs of the credential kinds: one secret of each, and a store that can be taken away. */
+/** Credentials for the contract: one secret of each kind, and a store that can fail. */
 export interface Credentials {
   readonly schemes: readonly Scheme[]
   /** A `Cookie` header. */
@@ -9,9 +9,9 @@ export interface Credentials {
   readonly key: string
   readonly keyWithScope: string
   readonly device: string
-  /** `true`: verification answers by a promise, as a store would. */
+  /** `true`: verification answers by a promise, as with a store. */
   slow: boolean
-  /** Where verifications wait instead of answering, once it is set. */
+  /** If set, verifications wait in this list instead of answering. */
   held: (() => void)[] | undefined
   /** `true`: the store cannot answer. */
   down: boolean
@@ -30,7 +30,7 @@ function principal(
   return Object.freeze({ kind, id, scheme, scopes, roles: [], credentialId: id, attributes: {} })
 }
 
-/** Small schemes over a table in memory: the contract is about what happens around them. */
+/** Small schemes over a table in memory: the contract tests the gate around them. */
 export function createCredentials(): Credentials {
   const table = new Map<string, Principal>([
     ['session-of-alice', principal('user', 'alice', 'cookie', [])],

@@ -8,8 +8,9 @@ import { WebSocket, WebSocketServer } from 'ws'
 import { handshake, raw, request, textFrame } from '../../packages/upgate/test/adapters/raw.ts'
 import { createCredentials } from './credentials.ts'
 
-// Pitfall 3. engine.io (the base of socket.io) listens for upgrades on the whole server and ends, after a second,
-// every socket of another path that has not been written to: slow authentication turns into "socket hang up".
+// Pitfall 3. engine.io (the base of socket.io) listens for upgrades on the whole server. After a second it
+// ends every socket of another path that has not been written to, so slow authentication turns into "socket
+// hang up".
 
 const origin = 'https://gateway.example.com'
 const servers: Server[] = []
@@ -21,7 +22,7 @@ afterEach(async () => {
 })
 
 describe('engine.io on a guarded server', () => {
-  it('pitfall 3: never sees the sockets that have an owner, and is guarded itself', async () => {
+  it('pitfall 3: never sees the sockets of guarded paths, and is guarded itself', async () => {
     const credentials = createCredentials()
     let decide: (() => void) | undefined
     const [cookie, ...others] = credentials.schemes
@@ -53,7 +54,7 @@ describe('engine.io on a guarded server', () => {
     const nodes = new WebSocketServer({ noServer: true })
     nodes.on('connection', (ws) => ws.send('welcome, node'))
     guardServer(server, gate, { sockets: { '/ws': nodes, '/chat': chats } })
-    // Afterwards, as applications do; the time-out is engine.io's own, made short.
+    // Attached afterwards, as applications do; the time-out is engine.io's own, made short.
     const engine = new EngineServer({ destroyUpgradeTimeout: 50 } as never)
     engine.attach(server, { path: '/engine.io', destroyUpgradeTimeout: 50 })
     engine.on('connection', (socket) => socket.send('welcome to engine.io'))
@@ -63,7 +64,7 @@ describe('engine.io on a guarded server', () => {
     const slow = raw(port, handshake('/chat', [`Cookie: ${credentials.cookie}`, `Origin: ${origin}`]))
     const silent = raw(port, handshake('/ws'))
     await silent.until(/101/)
-    // Real time, because engine.io's timer is real: several times what it waits.
+    // Real time, because engine.io's timer is real: several times its time-out.
     await new Promise((resolve) => setTimeout(resolve, 250))
     expect(slow.text()).toBe('')
     decide?.()

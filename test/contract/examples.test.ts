@@ -62,7 +62,7 @@ async function connectNode(url: string, frame: string): Promise<{ ws: WebSocket;
   return { ws, said }
 }
 
-/** Asks it to stop; sockets are closed with 1001 and the process ends by itself. */
+/** Stops it; sockets are closed with 1001 and the process ends by itself. */
 async function stop({ child }: Running, signal: NodeJS.Signals, ws: WebSocket): Promise<void> {
   const closed = once(ws, 'close')
   const exited = once(child, 'exit')
@@ -104,7 +104,7 @@ describe('examples', { timeout: 60_000 }, () => {
     const key = /X-Api-Key: (\S+)'/.exec(output)?.[1] ?? ''
     const password = /password (.+)\n/.exec(output)?.[1] ?? ''
 
-    // `fetch` says that it is no navigation; a browser's address bar is.
+    // `fetch` marks its requests as no navigation; a browser's address bar is one.
     const [page] = (await once(get(`${url}/`, { headers: { accept: 'text/html' } }), 'response')) as [
       IncomingMessage,
     ]

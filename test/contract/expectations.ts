@@ -1,12 +1,12 @@
 import { expect } from 'vitest'
 import { type Answer, marker } from './stage.ts'
 
-/** Waits, a turn of the event loop at a time, for something to become true. */
+/** Waits, one turn of the event loop at a time, until a condition holds. */
 export async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((resolve) => setImmediate(resolve))
 }
 
-/** A refusal over HTTP, with all that belongs to it. */
+/** Expects a refusal over HTTP, with all its headers. */
 export function expectRefusal(answer: Answer, status: number, code: string): void {
   expect([answer.status, answer.headers[marker]]).toEqual([status, `${code}; gate="upgate"`])
   expect(answer.headers['cache-control']).toBe('no-store')
@@ -17,7 +17,7 @@ export function expectRefusal(answer: Answer, status: number, code: string): voi
   expect(problem.action).toMatch(/\.$/)
 }
 
-/** The answer to a refused upgrade, as it came over the wire. */
+/** Expects a refused upgrade, as it came over the wire. */
 export function expectUpgradeRefusal(answer: string, status: number, code: string): void {
   const [head = '', body = ''] = answer.split('\r\n\r\n')
   expect(head.split(' ', 2)[1]).toBe(String(status))

@@ -1,6 +1,6 @@
 /*
- * A gate lets in what it decided. `guardServer` decided a POST, method-override made a DELETE of it, and the adapter
- * behind took the decision about the POST for one about the DELETE, because only the URL was compared.
+ * A gate admits the request that it decided. `guardServer` decided a POST, method-override made it a DELETE,
+ * and the adapter behind used the decision on the POST for the DELETE, because only the URL was compared.
  */
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -43,7 +43,7 @@ function makeGate(): Gate {
   })
 }
 
-/** What overrides a method: the package of that name, and people's own, which set whatever they are told. */
+/** Overrides a method: the package of that name, or an application's own middleware, which sets any value. */
 type Override = 'method-override' | 'own'
 
 function expressApp(create: typeof express, gate: Gate, override: Override): RequestListener {
@@ -133,11 +133,11 @@ describe.each([false, true])('a method overridden before the adapter, with guard
       )
     })
 
-    it('is refused where it is no method', async () => {
+    it('is refused if it is not a method', async () => {
       const ask = await overrides()
       for (const method of ['delete', 'Delete', 'FOO', 'constructor', '__proto__']) {
         const answer = await ask('/other', 'POST', method)
-        // The package writes methods in upper case, and passes over what is none.
+        // The package writes methods in upper case, and ignores unknown ones.
         if (name.endsWith('method-override')) {
           expect(answer).toMatch(method.toUpperCase() === 'DELETE' ? /^HTTP\/1\.1 401 / : /reached POST$/)
         } else expect(answer).toMatch(/^HTTP\/1\.1 405 .*The method is no HTTP method in upper case\./s)

@@ -4,11 +4,11 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { handshake, raw, request, textFrame } from '../../packages/upgate/test/adapters/raw.ts'
 
-// The story. A gateway sits behind a login: a cookie check in front of every page and every upgrade, and
-// `new WebSocketServer({ server, path: '/ws' })` for remote nodes. A node has no browser and no cookie. It opens
-// `/ws` and wants to send its device token in the first frame, as its protocol says; the check in front answers the
-// upgrade with a redirect to `/login`, and the handler that could have verified the token never runs.
-// `before.mjs` is such an application; `after.mjs` is the same with the repair.
+// The story. A gateway has a login in front: a cookie check before every page and every upgrade. Remote nodes
+// connect to `new WebSocketServer({ server, path: '/ws' })`. A node has no browser and no cookie. It opens
+// `/ws` to send its device token in the first frame, as its protocol says. The check answers the upgrade with
+// a redirect to `/login`, and the handler that could have verified the token never runs. `before.mjs` is such
+// an application; `after.mjs` is the same application with the repair.
 
 const lines = (name: string): string[] =>
   readFileSync(new URL(`report-a/${name}.mjs`, import.meta.url), 'utf8').split('\n')
@@ -43,7 +43,7 @@ const page = (port: number, path: string, headers: readonly string[] = []): Prom
   raw(port, request(`GET ${path} HTTP/1.1`, ['Connection: close', ...headers])).ended()
 
 describe('a node without HTTP credentials, in an application with a login in front of everything', () => {
-  it('is sent to the login page before', async () => {
+  it('is redirected to the login page before', async () => {
     const port = await start('before')
     const answer = await raw(
       port,
@@ -52,7 +52,7 @@ describe('a node without HTTP credentials, in an application with a login in fro
     expect(answer).toMatch(/^HTTP\/1\.1 303 .*\r\nLocation: http:\/\/localhost:8787\/login\r\n/s)
   })
 
-  it('is accepted by its token after, refused without one, and nothing else has changed', async () => {
+  it('is accepted by its token after, refused without one, and nothing else changes', async () => {
     const port = await start('after')
     const node = raw(port, handshake('/ws'))
     await node.until(/^HTTP\/1\.1 101 /)
@@ -79,7 +79,7 @@ describe('a node without HTTP credentials, in an application with a login in fro
     expect(await page(port, '/login')).toMatch(/please log in$/)
   })
 
-  it('takes six lines or fewer, and none has to go', () => {
+  it('takes at most six new lines, and removes none', () => {
     const before = lines('before')
     const after = lines('after')
     const rest = [...after]
@@ -90,7 +90,7 @@ describe('a node without HTTP credentials, in an application with a login in fro
     }
     expect(rest.every((line) => line.length <= 110)).toBe(true)
     expect(rest.length).toBe(6)
-    // Nothing was reordered: what is left of `after` without the new lines is `before`.
+    // Nothing was reordered: without its new lines, `after` equals `before`.
     expect(after.filter((line) => !rest.includes(line))).toEqual(before)
   })
 })

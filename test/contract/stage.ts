@@ -9,10 +9,10 @@ import { type Credentials, createCredentials } from './credentials.ts'
 
 export const origin = 'https://gateway.example.com'
 export const foreign = 'https://evil.example'
-/** The header that tells a gate's refusal from everybody else's. */
+/** The header that marks refusals of the gate. */
 export const marker = 'upgate-refusal'
 
-/** What supertest answers, of what is looked at. */
+/** The part of supertest's answer that the tests read. */
 export interface Answer {
   readonly status: number
   readonly text: string
@@ -26,10 +26,12 @@ interface Served {
   readonly port: number
 }
 
-/** One contender with a gate, credentials and an application that notes what reaches it; new for every test. */
+/**
+ * One contender with a gate, credentials and an application that records its requests; new for every test.
+ */
 export interface ContractStage {
   readonly credentials: Credentials
-  /** `METHOD URL` of what reached the application. */
+  /** `METHOD URL` of the requests that reached the application. */
   readonly reached: string[]
   createTheGate(more?: Partial<GateOptions>): Gate
   createApplication(gate: Gate): Application
@@ -39,7 +41,7 @@ export interface ContractStage {
   ask(port: number, method: string, path: string): SuperTest
 }
 
-/** Sets the stage before every test of the running `describe`, and clears it afterwards. */
+/** Sets the stage before every test of the current `describe`, and clears it afterwards. */
 export function useStage(contender: Contender): ContractStage {
   const servers: Server[] = []
   let credentials: Credentials

@@ -1,4 +1,4 @@
-/* A response that goes on for long outlives the decision that began it. It must not outlive the credential. */
+/* A long response outlives the decision that began it. It must not outlive the credential. */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
@@ -51,7 +51,7 @@ function koaHost(Application: typeof Koa) {
   }
 }
 
-/** Whoever says `Bearer <name>` is that user; the credential of `hour` expires in one. */
+/** A client with `Bearer <name>` is that user; the credential of `hour` expires in an hour. */
 interface Stage {
   readonly gate: Gate
   readonly clock: ManualClock
@@ -136,7 +136,7 @@ function stage(): Stage {
   }
 }
 
-/** A client that keeps what arrives, to the byte. */
+/** A client that records the received bytes. */
 class Reader {
   readonly socket
   text = ''
@@ -171,7 +171,7 @@ class Reader {
     expect(this.text).toContain(text)
   }
 
-  /** What arrived until the connection was closed. */
+  /** All data received until the connection was closed. */
   async all(): Promise<string> {
     await this.#when(() => this.#over)
     return this.text
@@ -200,7 +200,7 @@ function events(t: Stage, seen: ServerResponse[] = []): Handler {
 }
 
 describe.each(Object.keys(hosts))('a stream behind %s', (host) => {
-  it('is cut at once when its credential is revoked, and looks broken; those of others go on', async () => {
+  it('is cut at once when its credential is revoked, and looks broken; other streams go on', async () => {
     const t = stage()
     const seen: ServerResponse[] = []
     const port = await t.serve(host, events(t, seen))
@@ -213,11 +213,11 @@ describe.each(Object.keys(hosts))('a stream behind %s', (host) => {
     ])
     t.revoke({ principalId: 'ada' })
     expect(seen[0]?.destroyed).toBe(true)
-    // No terminating chunk: whoever reads it knows that something is missing.
+    // No terminating chunk: a client can tell that something is missing.
     expect(await ada.all()).not.toContain('0\r\n\r\n')
     expect(seen[1]?.destroyed).toBe(false)
     expect(t.gate.connections.size).toBe(1)
-    // An application that has not noticed yet writes on; nothing goes out, and nothing breaks.
+    // An application that has not noticed keeps writing; nothing is sent, and nothing breaks.
     seen[0]?.write('data: two\n\n')
     seen[0]?.end()
     expect(ada.text).not.toContain('two')
@@ -235,7 +235,7 @@ describe.each(Object.keys(hosts))('a stream behind %s', (host) => {
     expect(await reader.all()).not.toContain('0\r\n\r\n')
   })
 
-  it('leaves nothing behind when it ends, or when its client leaves', async () => {
+  it('leaves no entry behind when it ends, or when its client leaves', async () => {
     const t = stage()
     const seen: ServerResponse[] = []
     const port = await t.serve(host, events(t, seen))
@@ -272,14 +272,14 @@ describe.each(Object.keys(hosts))('a stream behind %s', (host) => {
 })
 
 describe('a stream', () => {
-  it('of nobody, on a public path, is nobody’s', async () => {
+  it('on a public path without a principal is not registered', async () => {
     const t = stage()
     const port = await t.serve('bare http', events(t))
     await new Reader(port, ask(undefined, 'GET /public HTTP/1.1')).until('data: one')
     expect(t.gate.connections.size).toBe(0)
   })
 
-  it('with a declared length is short of it', async () => {
+  it('with a declared length ends before it', async () => {
     const t = stage()
     const port = await t.serve('bare http', (request, response) => {
       endWithCredential(t.gate, request, response)
@@ -292,13 +292,13 @@ describe('a stream', () => {
     expect((await reader.all()).split('\r\n\r\n')[1]).toBe('part')
   })
 
-  it('that a client does not read is cut with all that waits for it', async () => {
+  it('that a client does not read is cut, with all its buffered data', async () => {
     const t = stage()
     let response: ServerResponse | undefined
     const port = await t.serve('bare http', (request, answer) => {
       response = answer
       endWithCredential(t.gate, request, answer)
-      // Said completely, but not read: it is still going out.
+      // Written completely, but not read: still being sent.
       answer.end(Buffer.alloc(64 * 1024 * 1024))
     })
     const reader = new Reader(port, ask('ada'))
@@ -310,7 +310,7 @@ describe('a stream', () => {
     expect(t.gate.connections.size).toBe(0)
   })
 
-  // It is not on the wire yet, and what it has said is kept until its turn has come.
+  // It is not on the wire yet; its data is kept until its turn.
   it('that waits behind another one on its connection is never sent', async () => {
     const t = stage()
     const seen: ServerResponse[] = []
@@ -328,7 +328,7 @@ describe('a stream', () => {
     await eventually(() => t.gate.connections.size === 0)
   })
 
-  describe('among so many revoked at once that it is cut a turn later', () => {
+  describe('revoked together with so many others that it is cut a turn later', () => {
     /** Streams of one user, the last of them muted and not cut yet. */
     async function crowd(t: Stage, handler: Handler, before = ''): Promise<[Reader, ServerResponse]> {
       const seen: ServerResponse[] = []
@@ -348,7 +348,7 @@ describe('a stream', () => {
       return [last, seen[0] as ServerResponse]
     }
 
-    it('says nothing more, not even by its end', async () => {
+    it('sends nothing more, not even its end', async () => {
       const t = stage()
       let response: ServerResponse | undefined
       const [last, first] = await crowd(t, (request, answer) => {
@@ -365,7 +365,7 @@ describe('a stream', () => {
       expect(await last.all()).not.toMatch(/two|three/)
     })
 
-    it('is not given its turn where it waits behind another one on its connection', async () => {
+    it('is never sent if it waits behind another one on its connection', async () => {
       const t = stage()
       const other: ServerResponse[] = []
       const handler: Handler = (request, response) => {
@@ -380,7 +380,7 @@ describe('a stream', () => {
       expect(await last.all()).not.toContain('/last')
     })
 
-    it('takes its connection with it where it comes to its end before', async () => {
+    it('closes its connection if it ends before the cut', async () => {
       const t = stage()
       let response: ServerResponse | undefined
       let connection: IncomingMessage['socket'] | undefined
@@ -388,7 +388,7 @@ describe('a stream', () => {
         response = answer
         connection = request.socket
         endWithCredential(t.gate, request, answer)
-        // Still going out when the credential is revoked.
+        // Still being sent when the credential is revoked.
         answer.end(Buffer.alloc(64 * 1024 * 1024))
       })
       last.socket.pause()
@@ -396,13 +396,13 @@ describe('a stream', () => {
       t.revoke({ principalId: 'ada' })
       expect(response?.destroyed).toBe(false)
       last.socket.resume()
-      // Nothing is ever sent again on a connection that was silenced: the client must not wait on it.
+      // A silenced connection never sends again: the client must not wait on it.
       await eventually(() => response?.closed === true)
       await eventually(() => connection?.destroyed === true)
     })
   })
 
-  it('asked for with HEAD is over at once', async () => {
+  it('requested with HEAD ends at once', async () => {
     const t = stage()
     const port = await t.serve('bare http', (request, response) => {
       endWithCredential(t.gate, request, response)
@@ -416,7 +416,7 @@ describe('a stream', () => {
     expect(await reader.all()).not.toContain('never')
   })
 
-  it('that has ended, or whose client has left, before it is registered is not', async () => {
+  it('is not registered after it ended or its client left', async () => {
     const t = stage()
     const begun: boolean[] = []
     const port = await t.serve('bare http', (request, response) => {
@@ -433,7 +433,7 @@ describe('a stream', () => {
     expect(t.gate.connections.size).toBe(0)
   })
 
-  it('proxied from elsewhere takes its source with it', async () => {
+  it('proxied from another server closes its source too', async () => {
     const t = stage()
     const source = new PassThrough()
     const port = await t.serve('bare http', (request, response) => {
@@ -470,7 +470,7 @@ describe('a stream', () => {
     await eventually(() => source.destroyed)
   })
 
-  it('may say why it ends, and is cut where nobody reads that', async () => {
+  it('may send the reason of its end, and is cut if the client does not read', async () => {
     const t = stage()
     const reasons: StreamEndReason[] = []
     let last: ServerResponse | undefined
@@ -480,7 +480,7 @@ describe('a stream', () => {
         reasons.push(reason)
         if (request.url === '/says') response.end(`event: end\ndata: ${reason}\n\n`)
         if (request.url === '/throws') throw new Error('broken')
-        // What is asynchronous fits the type as well.
+        // An asynchronous function fits the type as well.
         return request.url === '/rejects' ? Promise.reject(new Error('broken')) : undefined
       }
       endWithCredential(t.gate, request, response, { onEnd })
@@ -507,7 +507,7 @@ describe('a stream', () => {
     expect(last?.destroyed).toBe(false)
     t.clock.advance(1000)
     expect(last?.destroyed).toBe(true)
-    // Said completely, and not read: there is nothing to add to it, only less to be sent of it.
+    // Written completely, and not read: nothing can be added, only less can be sent.
     const whole = new Reader(port, ask('ada', 'GET /says HTTP/1.1'))
     await whole.until('data: one')
     whole.socket.pause()
@@ -550,7 +550,7 @@ describe('a stream', () => {
     expect([endStreams(t.gate), ends]).toEqual([0, []])
   })
 
-  it('of somebody whom no gate has let in is misuse', async () => {
+  it('of a request that no gate admitted is misuse', async () => {
     const t = stage()
     const other = stage()
     const thrown: unknown[] = []
@@ -578,7 +578,7 @@ describe('a stream', () => {
 })
 
 describe('ten thousand streams', () => {
-  it('leave nothing in the register, no timer, and no listener on their connection', async () => {
+  it('leave no entry in the register, no timer, and no listener on their connection', async () => {
     const t = stage()
     let connection: IncomingMessage['socket'] | undefined
     const port = await t.serve('bare http', (request, response) => {
@@ -600,7 +600,7 @@ describe('ten thousand streams', () => {
     expect(before.at(-1)).toBeLessThanOrEqual(before[1] ?? 0)
   })
 
-  it('of one principal are cut without holding up everybody else, and none of them says anything more', async () => {
+  it('of one principal are cut without delaying other clients, and none of them sends anything more', async () => {
     const t = stage()
     const seen: ServerResponse[] = []
     const port = await t.serve('bare http', events(t, seen))
@@ -611,7 +611,7 @@ describe('ten thousand streams', () => {
     const atOnce = seen.filter(({ destroyed }) => destroyed).length
     expect(atOnce).toBeLessThan(500)
     for (const response of seen) response.write('data: two\n\n')
-    // Whatever was going to go out has gone out when the clock moves on and the others are cut.
+    // All pending data has been sent when the clock advances and the others are cut.
     for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve))
     t.clock.advance(1)
     for (const reader of readers) expect(await reader.all()).not.toContain('two')

@@ -8,7 +8,7 @@ export function describeHttp(s: ContractStage, contender: Contender): void {
   const { createTheGate, createApplication, listen, stage, ask } = s
 
   describe('HTTP', () => {
-    it('lets public paths and prefixes through, without asking who it is', async () => {
+    it('lets public paths and prefixes through, without a credential', async () => {
       const { port } = await stage()
       for (const path of ['/health', '/assets/logo.svg', '/assets/deep/er.css']) {
         const answer = await ask(port, 'get', path)
@@ -19,7 +19,7 @@ export function describeHttp(s: ContractStage, contender: Contender): void {
       expect(s.reached).toHaveLength(3)
     })
 
-    it('leads a browser to the login page, with the way back', async () => {
+    it('redirects a browser to the login page, with the way back', async () => {
       const { port } = await stage()
       const answer = await ask(port, 'get', '/pages/one?tab=2').set('Accept', 'text/html')
       expect(answer.status).toBe(303)
@@ -38,7 +38,7 @@ export function describeHttp(s: ContractStage, contender: Contender): void {
       expect(s.reached).toEqual([])
     })
 
-    it('knows a cookie and a key, decided at once or later', async () => {
+    it('accepts a cookie and a key, decided synchronously or not', async () => {
       const { port } = await stage()
       for (const slow of [false, true]) {
         s.credentials.slow = slow
@@ -55,7 +55,7 @@ export function describeHttp(s: ContractStage, contender: Contender): void {
       expect(s.reached).toHaveLength(4)
     })
 
-    it('goes on as a stranger on an optional path, and takes a dead cookie away', async () => {
+    it('continues without a principal on an optional path, and removes an invalid cookie', async () => {
       const { port } = await stage()
       const answer = await ask(port, 'get', '/maybe').set('Cookie', s.credentials.badCookie)
       expect(JSON.parse(answer.text)).toEqual({ handled: true, principal: null })
@@ -214,7 +214,7 @@ export function describeHttp(s: ContractStage, contender: Contender): void {
       expect(s.reached).toEqual([])
     })
 
-    it('refuses unsafe methods of foreign pages everywhere, and lets ours read refusals', async () => {
+    it('refuses unsafe methods of foreign pages everywhere, and lets own pages read refusals', async () => {
       const { port } = await stage()
       for (const path of ['/login', '/api/things', '/maybe']) {
         const answer = await ask(port, 'post', path)
@@ -237,7 +237,7 @@ export function describeHttp(s: ContractStage, contender: Contender): void {
       expect(allowed.headers['access-control-allow-origin']).toBe(origin)
     })
 
-    it('sends everybody to the setup while there is no account, and never because the store is down', async () => {
+    it('redirects every browser to the setup while there is no account, and never because the store is down', async () => {
       const { port } = await stage()
       s.credentials.empty = true
       const page = await ask(port, 'get', '/pages').set('Accept', 'text/html')
@@ -261,7 +261,7 @@ export function describeHttp(s: ContractStage, contender: Contender): void {
       expect(s.reached).toEqual([])
     })
 
-    it('wants a WebSocket on a deferred path', async () => {
+    it('requires a WebSocket on a deferred path', async () => {
       const { port } = await stage()
       const answer = await ask(port, 'get', '/ws').set('Authorization', `Bearer ${s.credentials.device}`)
       expectRefusal(answer, 426, 'upgrade_required')
@@ -283,7 +283,7 @@ export function describeHttp(s: ContractStage, contender: Contender): void {
       expect(s.reached.toSorted()).toEqual(['GET /api/one', 'GET /health'])
     })
 
-    it('does not call the application for a client that left while it was being decided', async () => {
+    it('does not call the application for a client that left during the decision', async () => {
       const { port } = await stage()
       const held: (() => void)[] = []
       s.credentials.held = held
@@ -294,14 +294,14 @@ export function describeHttp(s: ContractStage, contender: Contender): void {
       await until(() => held.length === 1)
       client.socket.resetAndDestroy()
       await client.ended()
-      // Round trips of another client: the server has heard of the reset by then.
+      // Round trips of another client: by then the server knows of the reset.
       for (let i = 0; i < 3; i++) expect((await ask(port, 'get', '/health')).status).toBe(200)
       for (const decide of held) decide()
       expect((await ask(port, 'get', '/health')).status).toBe(200)
       expect(new Set(s.reached)).toEqual(new Set(['GET /health']))
     })
 
-    it('reads bodies as if it were not there', async () => {
+    it('leaves bodies to the application', async () => {
       const { port } = await stage()
       const client = raw(
         port,

@@ -25,7 +25,7 @@ export function describeMounts(s: ContractStage, contender: Contender): void {
       expect((await ask(port, 'get', '/api/things?x=1').set('Authorization', key)).status).toBe(200)
     })
 
-    it('finds public rules below a prefix, also where the mount is the whole path', async ({ skip }) => {
+    it('finds public rules below a prefix, even if the mount is the whole path', async ({ skip }) => {
       if (!contender.mounts) return skip('this contender has no mounts')
       for (const prefix of ['/tenant', '/tenant/public']) {
         const { port } = await stage({ prefix })
@@ -55,8 +55,8 @@ export function describeMounts(s: ContractStage, contender: Contender): void {
     })
   })
 
-  describe('upgrades without anybody to take them', () => {
-    it('is an ordinary request then, under the rules for upgrades', async ({ skip }) => {
+  describe('upgrades without a handler', () => {
+    it('are ordinary requests, under the rules for upgrades', async ({ skip }) => {
       if (contender.guardsSockets) return skip('this contender takes upgrades itself')
       const { port } = await stage()
       const deferred = await raw(port, handshake('/ws', ['Connection: close'])).ended()

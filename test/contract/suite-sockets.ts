@@ -23,7 +23,7 @@ export function describeSockets(s: ContractStage): void {
       return raw(port, Buffer.concat([Buffer.from(bytes as string, 'latin1'), ...frames]))
     }
 
-    it('lets a node in that has no HTTP credential at all and proves itself in its first frame', async () => {
+    it('admits a node that has no HTTP credential and proves itself in its first frame', async () => {
       const { port } = await stageWithSockets()
       const client = await open(port, handshake('/ws'))
       await client.until(/^HTTP\/1\.1 101 /)
@@ -51,7 +51,7 @@ export function describeSockets(s: ContractStage): void {
       chat.socket.destroy()
     })
 
-    it('lets HTTP prove it, too', async () => {
+    it('accepts a proof by HTTP too', async () => {
       const { port } = await stageWithSockets()
       const client = await open(port, handshake('/ws', [`Authorization: Bearer ${s.credentials.device}`]))
       await client.until(/welcome node-1 on \/ws/)
@@ -109,7 +109,7 @@ export function describeSockets(s: ContractStage): void {
       expectUpgradeRefusal(answer, 403, 'origin_refused')
     })
 
-    it('answers upgrades on paths that nobody owns', async () => {
+    it('answers upgrades on unknown paths', async () => {
       const { port } = await stageWithSockets()
       const stranger = await (await open(port, handshake('/nowhere'))).ended()
       expectUpgradeRefusal(stranger, 401, 'auth_required')
@@ -123,7 +123,7 @@ export function describeSockets(s: ContractStage): void {
       expectUpgradeRefusal(page, 401, 'auth_required')
     })
 
-    it('reads hostile upgrade targets as strictly as any other', async () => {
+    it('reads hostile upgrade targets as strictly as other targets', async () => {
       const { port } = await stageWithSockets()
       for (const target of [
         '/ws/',
@@ -147,7 +147,7 @@ export function describeSockets(s: ContractStage): void {
       query.socket.destroy()
     })
 
-    it('refuses what is no WebSocket handshake', async () => {
+    it('refuses upgrades that are no WebSocket handshake', async () => {
       const { port } = await stageWithSockets()
       const h2c = request('GET /ws HTTP/1.1', [
         'Connection: Upgrade, HTTP2-Settings',
@@ -185,7 +185,7 @@ export function describeSockets(s: ContractStage): void {
       expect(key).toMatch(/\r\nRetry-After: 7\r\n/)
     })
 
-    it('goes on serving HTTP', async () => {
+    it('still serves HTTP', async () => {
       const { port } = await stageWithSockets()
       expect((await ask(port, 'get', '/health')).status).toBe(200)
       const answer = await ask(port, 'get', '/api/things').set('Cookie', s.credentials.cookie)

@@ -5,7 +5,7 @@ import { describeHttp } from './suite-http.ts'
 import { describeMounts } from './suite-mounts.ts'
 import { describeSockets } from './suite-sockets.ts'
 
-/** What every way of putting a gate in front of an application has to do. */
+/** The contract for every way of putting a gate in front of an application. */
 export function describeContract(contender: Contender): void {
   describe(contender.name, () => {
     const stage = useStage(contender)

@@ -1,4 +1,4 @@
-// Packages whose own types are not installed: the tests look at behaviour.
+// Packages without installed types: the tests only check behaviour.
 declare module '@koa/router'
 declare module 'express4'
 declare module 'express-ws'

@@ -14,7 +14,7 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import { handshake, raw, request, textFrame } from '../../packages/upgate/test/adapters/raw.ts'
 import { type Credentials, createCredentials } from './credentials.ts'
 
-// Libraries that hand an upgrade to the application as if it were a GET: the rules must hold there as well.
+// Libraries that pass an upgrade to the application like a GET: the rules must hold there as well.
 
 const origin = 'https://gateway.example.com'
 const servers: Server[] = []
@@ -80,7 +80,7 @@ describe('express-ws', () => {
     return { server, reached, wss: getWss() }
   }
 
-  it('reaches the handler by the rules of the path that was asked for', async () => {
+  it('reaches the handler by the rules of the requested path', async () => {
     const { server, reached } = createApplication(createTheGate())
     const port = await listen(server)
     for (const slow of [false, true]) {
@@ -110,7 +110,7 @@ describe('express-ws', () => {
     ] as const) {
       const answer = raw(port, handshake(target, headers))
       answer.socket.write(textFrame('hello'))
-      // express-ws has answered 101 by then: the socket is closed with a close frame.
+      // express-ws has answered 101 by then, so the socket ends with a close frame.
       const text = await answer.until(/\x88/)
       expect([target, text]).toEqual([target, expect.not.stringMatching(/welcome|echo/)])
       answer.socket.destroy()
@@ -126,7 +126,7 @@ describe('express-ws', () => {
     expect(reached).toEqual([])
   })
 
-  it('is decided once where guardServer decided it before', async () => {
+  it('is decided once if guardServer decided it before', async () => {
     const gate = createTheGate()
     const { server, reached, wss } = createApplication(gate)
     let decisions = 0
@@ -167,7 +167,7 @@ describe('express-ws', () => {
 })
 
 describe('Koa with a wrapper that makes a request out of the upgrade', () => {
-  /** Hands every upgrade to the middleware, with `ctx.ws()` to take the socket: as koa-easy-ws does. */
+  /** Passes every upgrade to the middleware, with `ctx.ws()` to take the socket, like koa-easy-ws. */
   function createApplication(gate: Gate): { server: Server; reached: string[] } {
     const app = new Koa()
     const reached: string[] = []
@@ -220,7 +220,7 @@ describe('Koa with a wrapper that makes a request out of the upgrade', () => {
     expect(reached).toEqual([])
   })
 
-  it('lets in what may come in', async () => {
+  it('admits an allowed client', async () => {
     const { server } = createApplication(createTheGate())
     const port = await listen(server)
     const chat = raw(port, handshake('/chat', own()))
@@ -233,7 +233,7 @@ describe('Koa with a wrapper that makes a request out of the upgrade', () => {
 })
 
 describe('Koa with a wrapper that runs the middleware on an open socket', () => {
-  it('closes what it refuses, and reaches no handler', async () => {
+  it('closes refused sockets, and reaches no handler', async () => {
     const gate = createTheGate()
     const app = new Koa()
     const server = createServer(app.callback())
@@ -258,7 +258,7 @@ describe('Koa with a wrapper that runs the middleware on an open socket', () => 
 })
 
 describe('the same gate at the server and in the application', () => {
-  it('decides once, and again where the URL was rewritten in between', async () => {
+  it('decides once, and again if the URL was rewritten in between', async () => {
     const gate = createTheGate()
     let decisions = 0
     gate.events.subscribe(() => decisions++)
@@ -283,7 +283,7 @@ describe('the same gate at the server and in the application', () => {
 })
 
 describe('koa-mount', () => {
-  it('knows the innermost of nested mounts only: the rest counts as a rewrite, which never opens anything', async () => {
+  it('knows the innermost of nested mounts only: the outer ones count as a rewrite, which never opens a path', async () => {
     const gate = createTheGate()
     const app = new Koa()
     app.use(mount('/outer', mount('/inner', koaGate(gate))))

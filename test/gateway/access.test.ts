@@ -36,7 +36,7 @@ afterEach(async () => {
 })
 afterAll(endAll)
 
-/** What puts the gateway behind the simulated edge: Access, and an admin without a password. */
+/** Settings that put the gateway behind the simulated edge: Access, and an admin without a password. */
 const settings = () => ({
   CF_ACCESS_TEAM: 'acme',
   CF_ACCESS_AUD: sim.application('gateway').aud,
@@ -45,7 +45,7 @@ const settings = () => ({
   ADMIN_PASSWORD: undefined,
 })
 
-/** The gateway behind the edge; answers also where it really listens. */
+/** The gateway behind the edge; it also answers on its own address. */
 async function start(): Promise<Program & { readonly direct: string }> {
   const program = await startProgram({ dataDir: data.path, env: settings() })
   const [, address = ''] = await program.printed(/^Listening on (\S+)$/m)
@@ -65,7 +65,7 @@ const send = (path: string, cookie: string, body: unknown) =>
     { cookie, origin: site, 'content-type': 'application/json' },
     { method: 'POST', body: JSON.stringify(body) },
   )
-/** As the address bar of a browser sends it; `fetch` says of itself that it is no navigation. */
+/** Sent like a browser's address bar; `fetch` marks its requests as no navigation. */
 const visit = (path: string, headers: Record<string, string>): Promise<Answer> =>
   new Visitor(sim.url).get(path, { headers: { host: 'gateway.example.com', ...navigation, ...headers } })
 const navigation = { accept: 'text/html', 'sec-fetch-mode': 'navigate' }
@@ -89,7 +89,11 @@ describe('settings that cannot be used', () => {
       /CF_ACCESS_SIMULATOR is of no use/,
     ],
     ['no public URL', { PUBLIC_URL: undefined }, /PUBLIC_URL is missing/],
-    ['nobody who could log in', { ADMIN_EMAIL: undefined }, /ADMIN_EMAIL is missing: there is no account/],
+    [
+      'no account that could log in',
+      { ADMIN_EMAIL: undefined },
+      /ADMIN_EMAIL is missing: there is no account/,
+    ],
   ])('refuses to start: %s', async (_name, env, sentence) => {
     const program = spawnProgram({ dataDir: data.path, env: { ...settings(), ...env } })
     expect((await program.exited).code).toBe(1)
@@ -120,7 +124,7 @@ describe('Cloudflare Access is the login', () => {
     expect((await foreign.upgraded).status).toBe(403)
   })
 
-  it('login, logout and set-up of our own are closed and say why; the configuration names the right log-out', async () => {
+  it('our own login, logout and set-up are closed and give the reason; the configuration names the right logout', async () => {
     await start()
     const cookie = await cookieOf('Ada@Example.com')
     for (const path of ['/login', '/setup']) {
@@ -143,7 +147,7 @@ describe('Cloudflare Access is the login', () => {
     expect((await ask('/cdn-cgi/access/logout', { cookie })).status).toBeLessThan(400)
   })
 
-  it('nobody else gets in: strangers with a login, the password of before, or headers of their own', async () => {
+  it('no other client is admitted: strangers with a login, the former password, or forged headers', async () => {
     const before = await startProgram({ dataDir: data.path })
     const session = await loggedIn(before.origin)
     await before.stop('SIGTERM')
@@ -162,7 +166,7 @@ describe('Cloudflare Access is the login', () => {
       const refused = past(headers as Record<string, string>)
       expect((await refused.closed).code).toBe(4401)
     }
-    // The account of before is still the one: it logs in by its address.
+    // The former account is still in use: it logs in by its address.
     const ada = await ask('/api/me', { cookie: await cookieOf('Ada@Example.com') })
     expect((await ada.json()).name).toBe('ada@example.com')
   })
@@ -178,7 +182,7 @@ describe('Cloudflare Access is the login', () => {
     ).json()) as { token: string }
     const service = sim.addServiceToken({ name: 'cellar' })
 
-    // With the service token alone: through the edge, and no further.
+    // The service token alone passes the edge, and grants nothing more.
     const alone = await ask('/api/nodes', service.headers)
     expect([alone.status, (await alone.json()).code]).toEqual([403, 'insufficient_scope'])
     expect((await visit('/', service.headers)).status).toBe(403)

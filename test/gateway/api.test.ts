@@ -34,7 +34,7 @@ describe('login', () => {
     })
   })
 
-  it('tells a wrong password and an unknown account apart from nothing', async () => {
+  it('gives the same answer to a wrong password and an unknown account', async () => {
     const wrong = await stranger.logIn({ ...admin, password: 'not the password' })
     const unknown = await stranger.logIn({ ...admin, email: 'eve@example.com' })
     expect(wrong.status).toBe(401)
@@ -51,18 +51,18 @@ describe('login', () => {
     expect(wrong.header('set-cookie')).toBeUndefined()
   })
 
-  it('slows down whoever guesses, and says for how long', { timeout: 60_000 }, async () => {
+  it('slows a guessing client down, and says for how long', { timeout: 60_000 }, async () => {
     const guess = () => stranger.logIn({ email: 'guessed@example.com', password: 'a guess' })
     for (const answer of await Promise.all(Array.from({ length: 12 }, guess)))
       expect([401, 429]).toContain(answer.status)
     const late = await guess()
     expect([late.status, late.json().code]).toEqual([429, 'too_many_failures'])
     expect(Number(late.header('retry-after'))).toBeGreaterThan(0)
-    // Only this account is slowed.
+    // Only this account is slowed down.
     expect((await new Visitor(program.origin).logIn()).status).toBe(204)
   })
 
-  it('keeps two logins apart: one logs out, the other stays', async () => {
+  it('keeps two logins separate: one logs out, the other stays', async () => {
     const one = await loggedIn(program.origin)
     const other = await loggedIn(program.origin)
     expect(one.cookie).not.toBe(other.cookie)
@@ -74,7 +74,7 @@ describe('login', () => {
     expect((await one.post('/api/auth/logout', {})).status).toBe(204)
   })
 
-  it('is refused from pages of other origins, and so is everything else that changes something', async () => {
+  it('is refused from pages of other origins, like every other request that changes something', async () => {
     for (const headers of [
       { origin: 'https://evil.example' },
       { origin: 'null' },
@@ -89,7 +89,7 @@ describe('login', () => {
     expect(own.status).toBe(201)
   })
 
-  it('knows its configuration without a login', async () => {
+  it('shows its configuration without a login', async () => {
     const answer = await stranger.get('/api/auth/config')
     expect([answer.status, answer.json()]).toEqual([
       200,
@@ -131,7 +131,7 @@ describe('the login form', () => {
     expect([answer.status, answer.header('location')]).toEqual([303, place])
   })
 
-  it('shows what went wrong, and escapes what was typed', async () => {
+  it('shows the error, and escapes the input', async () => {
     const answer = await form({
       email: '"><script>alert(1)</script>@x',
       password: 'wrong wrong wrong',
@@ -153,7 +153,7 @@ describe('the login form', () => {
 describe('pages', () => {
   const navigation = { headers: { 'sec-fetch-mode': 'navigate', accept: 'text/html' } }
 
-  it('leads those without a session to the login and back', async () => {
+  it('redirects visitors without a session to the login and back', async () => {
     for (const path of ['/', '/nodes', '/keys', '/chat', '/audit']) {
       const answer = await stranger.get(path, navigation)
       expect([answer.status, answer.header('location')]).toEqual([
@@ -185,7 +185,7 @@ describe('pages', () => {
     expect((await stranger.get('/assets/nowhere.js')).status).toBe(404)
   })
 
-  it('serves its assets to everybody, and nothing beside them', async () => {
+  it('serves its assets to every client, and no other files', async () => {
     expect((await stranger.get('/assets/app.css')).header('content-type')).toBe('text/css; charset=utf-8')
     expect((await stranger.get('/assets/js/nodes.js')).header('content-type')).toMatch(/^text\/javascript/)
     for (const path of [
@@ -216,7 +216,7 @@ describe('devices', () => {
     expect([unknown.status, unknown.json().code]).toEqual([404, 'not_found'])
   })
 
-  it('get role and scopes from the gateway, whatever the body says', async () => {
+  it('get role and scopes from the gateway, not from the body', async () => {
     const { id } = (
       await visitor.post('/api/devices', { name: 'greedy', role: 'admin', scopes: allScopes, id: 'mine' })
     ).json()
@@ -229,14 +229,14 @@ describe('devices', () => {
 })
 
 describe('API keys', () => {
-  it('open what their scopes say, and nothing else', async () => {
+  it('open the routes of their scopes, and nothing else', async () => {
     const reader = bearer((await visitor.key(['operator.read'])).token)
     expect((await stranger.get('/api/nodes', reader)).json()).toEqual({ nodes: [] })
     for (const path of ['/api/devices', '/api/keys', '/api/audit']) {
       const answer = await stranger.get(path, reader)
       expect([path, answer.status, answer.json().code]).toEqual([path, 403, 'insufficient_scope'])
     }
-    // A service is no person: no pages, no profile.
+    // A service is not a person: no pages, no profile.
     for (const path of ['/nodes', '/chat', '/api/me']) {
       const answer = await stranger.get(path, reader)
       expect([path, answer.status, answer.json().code]).toEqual([path, 403, 'kind_not_allowed'])
@@ -267,7 +267,7 @@ describe('API keys', () => {
     expect(within.status).toBe(201)
   })
 
-  it('are worth nothing once revoked', async () => {
+  it('are worthless after they are revoked', async () => {
     const key = await visitor.key(['operator.read'], 'short-lived')
     expect((await stranger.get('/api/nodes', bearer(key.token))).status).toBe(200)
     expect((await visitor.delete(`/api/keys/${key.id}`)).status).toBe(204)
@@ -278,7 +278,7 @@ describe('API keys', () => {
   })
 })
 
-it('lets no device token into the API, but for what it was given a scope for', async () => {
+it('admits a device token only to the API routes of its scopes', async () => {
   const device = bearer((await visitor.device()).token)
   for (const path of ['/api/devices', '/api/keys', '/api/audit', '/api/me', '/nodes', '/chat']) {
     const answer = await stranger.get(path, device)
@@ -372,19 +372,19 @@ describe('hostile requests', () => {
     expect(status).toBeLessThan(500)
   })
 
-  it('are refused when the Host is somebody else', async () => {
+  it('are refused if the Host belongs to another site', async () => {
     expect((await visitor.get('/api/nodes', { headers: { host: 'evil.example' } })).status).toBe(403)
     expect((await visitor.get('/api/nodes')).status).toBe(200)
   })
 
-  it('get a plain answer for methods nobody offers', async () => {
+  it('get a plain answer for unknown methods', async () => {
     const answer = await visitor.request('PUT', '/api/devices', { body: {} })
     expect([answer.status, answer.json().code]).toEqual([404, 'not_found'])
     expect((await stranger.request('GET', '/api/auth/login')).status).toBe(401)
   })
 })
 
-it('keeps an audit trail of what changed and what was refused', async () => {
+it('keeps an audit trail of changes and refusals', async () => {
   const { id } = await visitor.device('audited')
   await visitor.delete(`/api/devices/${id}`)
   const { lines } = (await visitor.get('/api/audit')).json() as { lines: Record<string, unknown>[] }

@@ -1,5 +1,6 @@
-// Loaded before the gateway with `--import`, where a test is not about passwords: each hash costs a third of a second of
-// a core, and a gateway that starts and lets one person log in makes three. The program itself has no such setting.
+// Loaded before the gateway with `--import`, if a test is not about passwords. Each hash costs a third of a
+// second of a core, and a gateway that starts and lets one person log in makes three. The program itself has
+// no such setting.
 import crypto from 'node:crypto'
 import { syncBuiltinESMExports } from 'node:module'
 

@@ -35,7 +35,7 @@ describe.skipIf(!available).each([
     data = temporaryDataDir()
     name = uniqueName()
     await administer(`create database ${name}`)
-    // Together: one of them makes the tables and the first account.
+    // Started together: one of them creates the tables and the first account.
     ;[one, other] = await Promise.all([start(), start()])
     visitor = await loggedIn(one.origin)
     elsewhere = new Visitor(other.origin, visitor.cookie)
@@ -46,7 +46,7 @@ describe.skipIf(!available).each([
     data.remove()
   })
 
-  it('list the nodes of both, and forget those of an instance that is gone', async () => {
+  it('list the nodes of both, and remove those of an instance that is gone', async () => {
     const { id, token } = await visitor.device('kitchen')
     const second = await elsewhere.device('attic')
     const live = new TestSocket(`${other.origin}/ws/live`, {
@@ -69,20 +69,20 @@ describe.skipIf(!available).each([
     const again = await start()
     const back = new Visitor(again.origin, visitor.cookie)
     await expect.poll(() => ids(back), { timeout: 5000 }).toEqual([second.id])
-    // Without a word, its nodes are forgotten when it was not heard of for fifteen seconds.
+    // After a kill its nodes are removed, fifteen seconds after its last message.
     await other.stop('SIGKILL')
     expect(await ids(back)).toEqual([second.id])
     await expect.poll(() => ids(back), { timeout: 25_000 }).toEqual([])
   }, 60_000)
 
-  it('count failed logins together where there is Redis, and say at the start what is their own', async () => {
+  it('count failed logins together if there is Redis, and print at the start which counts are separate', async () => {
     const shared = 'REDIS_URL' in env
     for (const program of [one, other]) {
       await program.printed(
         shared ? /each one's own: chat and audit page\.$/m : /failed logins.*set REDIS_URL/,
       )
     }
-    // Nobody of this name: whoever guesses cannot tell, and other runs on this Redis are not concerned.
+    // An unknown account: a client cannot tell, and other runs on this Redis are not affected.
     const email = `${name}@example.com`
     const statuses = await Promise.all(
       Array.from({ length: 16 }, async (_, n) => {

@@ -16,7 +16,7 @@ afterEach(async () => {
 })
 afterAll(endAll)
 
-/** What the database holds of the addresses that were accepted. */
+/** The records of accepted addresses in the database. */
 async function kept(): Promise<readonly { readonly digest: string }[]> {
   const store = await sqliteStore({ file: join(data.path, 'gateway.db') })
   try {
@@ -26,8 +26,8 @@ async function kept(): Promise<readonly { readonly digest: string }[]> {
   }
 }
 
-// After a restart every node was a stranger, and strangers are what a flood keeps out.
-it('remembers beyond a restart where nodes were accepted from, and tells no address', async () => {
+// After a restart every node was a stranger, and a flood keeps strangers out.
+it('remembers the addresses of accepted nodes beyond a restart, and stores none in plain text', async () => {
   const env = { TRUST_PROXY: 'loopback' }
   const first = await startProgram({ dataDir: data.path, env })
   const visitor = await loggedIn(first.origin)
@@ -51,13 +51,13 @@ it('remembers beyond a restart where nodes were accepted from, and tells no addr
   await connect(second.origin, '198.51.100.77')
   await connect(second.origin, '198.51.100.78')
   await second.stop('SIGTERM')
-  // The same key after the restart: it is the same one, and known already.
+  // The same key after the restart: the same address has the same digest.
   const digests = (await kept()).map(({ digest }) => digest)
   expect(digests).toHaveLength(2)
   expect(digests).toContain(record?.digest)
 })
 
-it('refuses to start with a key that was cut off', async () => {
+it('refuses to start with a truncated key', async () => {
   const first = await startProgram({ dataDir: data.path })
   await first.stop('SIGTERM')
   writeFileSync(join(data.path, 'installation.key'), 'short')

@@ -71,7 +71,7 @@ it('takes a token from standard input, and warns of one on the command line', as
   }
 })
 
-it('stops where trying again is of no use, and says why', async () => {
+it('stops if trying again is useless, and prints the reason', async () => {
   const { id, token } = await visitor.device()
   const node = run([url], { UPGATE_TOKEN: token })
   await node.printed('Accepted')
@@ -85,7 +85,7 @@ it('stops where trying again is of no use, and says why', async () => {
   expect(again.output()).toContain('What to do: ')
 })
 
-it('tries again where nobody answers', async () => {
+it('tries again if no server answers', async () => {
   const node = run(['ws://127.0.0.1:9/ws'], { UPGATE_TOKEN: 'ugd_x' })
   await node.printed('Trying again in ')
   node.kill('SIGTERM')
@@ -95,7 +95,7 @@ it('tries again where nobody answers', async () => {
   expect(once.output()).toContain('The connection failed: connect ECONNREFUSED 127.0.0.1:9.')
 })
 
-it('says when something else than the gateway answered', async () => {
+it('reports an answer of another server', async () => {
   const other = createServer()
   other.on('upgrade', (_request, socket) => {
     socket.end('HTTP/1.1 302 Found\r\nLocation: https://login.example.com/\r\nContent-Length: 0\r\n\r\n')
@@ -132,7 +132,7 @@ it.each<[string, readonly string[], RegExp]>([
   expect(node.output()).not.toContain('secret@')
 })
 
-it('has a help', async () => {
+it('prints a help text', async () => {
   const node = run(['--help'])
   expect(await node.exited).toBe(0)
   expect(node.output()).toContain('--token-stdin')

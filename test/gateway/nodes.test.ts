@@ -20,14 +20,14 @@ const open = (path: string, headers?: Record<string, string>) =>
   new TestSocket(program.origin + path, headers)
 const cookie = (origin = program.origin) => ({ cookie: visitor.cookie ?? '', origin })
 
-// Real deadlines on a machine that may be busy: what fails must fail three times.
+// Real deadlines on a machine that may be busy: a test fails only if it fails three times.
 describe('a node without any HTTP credential', { retry: 2 }, () => {
   it('is upgraded, accepted by its token, and listed with the role and id of its record', async () => {
     const { id, token } = await visitor.device('kitchen')
     const socket = open('/ws')
     expect((await socket.upgraded).status).toBe(101)
     expect(await visitor.nodes()).toEqual([])
-    // What it says about itself only narrows.
+    // Its own claims only narrow.
     socket.send(
       connectRequest(token, { role: 'admin', scopes: ['operator.admin'], device: { id: 'somebody-else' } }),
     )
@@ -92,7 +92,7 @@ describe('a node without any HTTP credential', { retry: 2 }, () => {
     },
   )
 
-  it('is told that its token was revoked', async () => {
+  it('learns that its token was revoked', async () => {
     const { id, token } = await visitor.device()
     await visitor.delete(`/api/devices/${id}`)
     const socket = open('/ws')
@@ -122,7 +122,7 @@ describe('a node without any HTTP credential', { retry: 2 }, () => {
     expect([code, reason]).toEqual([1008, 'bad_handshake'])
   })
 
-  it('is closed with 4408 at the deadline when it says nothing', async () => {
+  it('is closed with 4408 at the deadline if it sends nothing', async () => {
     const socket = open('/ws')
     await socket.upgraded
     const since = performance.now()
@@ -133,7 +133,7 @@ describe('a node without any HTTP credential', { retry: 2 }, () => {
   })
 })
 
-describe('what does not make a node', () => {
+describe('credentials that do not make a node', () => {
   it('a session cookie', async () => {
     const silent = open('/ws', cookie())
     expect((await silent.upgraded).status).toBe(101)
@@ -173,7 +173,7 @@ describe('sockets for browsers', () => {
     socket.close()
   })
 
-  it.each(['/ws/chat', '/ws/live'])('stay closed to everybody else: %s', async (path) => {
+  it.each(['/ws/chat', '/ws/live'])('stay closed to all other clients: %s', async (path) => {
     const device = await visitor.device()
     const key = await visitor.key(['operator.read', 'operator.pairing', 'operator.admin'])
     expect((await open(path).upgraded).status).toBe(401)
@@ -182,7 +182,7 @@ describe('sockets for browsers', () => {
     )
     expect((await open(path, bearer(key.token).headers as Record<string, string>).upgraded).status).toBe(403)
     expect((await open(path, cookie('https://evil.example')).upgraded).status).toBe(403)
-    // Without Origin it is no browser, and the cookie does not count.
+    // Without Origin the client is no browser, and the cookie does not count.
     expect((await open(path, { cookie: visitor.cookie ?? '' }).upgraded).status).toBe(401)
   })
 
@@ -224,7 +224,7 @@ it('closes the live sockets of a device at once when it is revoked, and of no ot
   page.close()
 })
 
-it('keeps four sockets of a device, the newest', async () => {
+it('keeps the four newest sockets of a device', async () => {
   const { id, token } = await visitor.device('many')
   const sockets = []
   for (let count = 0; count < 5; count++) sockets.push(await connectNode(program.origin, token))
@@ -241,7 +241,7 @@ describe('the chat', () => {
     return socket
   }
 
-  it('carries messages between two browsers as they were written', async () => {
+  it('carries messages between two browsers unchanged', async () => {
     const one = await enter(visitor)
     const other = await enter(await loggedIn(program.origin))
     const text = '<img src=x onerror=alert(1)> & "quotes"'
@@ -254,7 +254,7 @@ describe('the chat', () => {
     for (const socket of [one, other, late]) socket.close()
   })
 
-  it('bounds size and rate, and hurts nobody else', async () => {
+  it('bounds size and rate, and does not affect other sockets', async () => {
     const quiet = await enter(visitor)
     const big = await enter(visitor)
     big.send({ type: 'say', text: 'x'.repeat(2001) })
@@ -274,7 +274,7 @@ describe('the chat', () => {
     expect(floods.length).toBeLessThanOrEqual(6)
 
     quiet.send({ type: 'say', text: 'still here' })
-    // Who left may be told after it, so it need not be the last.
+    // The notice of a socket that left may arrive later, so this message need not be the last.
     const heard = (): boolean => quiet.waiting.some((message) => message.text === 'still here')
     await expect.poll(heard, { timeout: 5_000 }).toBe(true)
     for (const socket of [quiet, odd]) socket.close()

@@ -18,7 +18,7 @@ let visitor: Visitor
 /** Keys of the nodes of one test. */
 let keys: string
 const ended: (() => void)[] = []
-// One gateway for all: each test leaves it without nodes, requests and invitations.
+// One gateway for all tests: each test leaves it without nodes, requests and invitations.
 beforeAll(async () => {
   data = temporaryDataDir()
   program = await startProgram({ dataDir: data.path })
@@ -84,11 +84,11 @@ async function newCode(scopes?: readonly string[]): Promise<string> {
   return answer.json().code as string
 }
 
-/** Waits until the node asks, and answers its request. */
+/** Waits for the node's request, and returns it. */
 async function asked(node: ReturnType<typeof runNode>): Promise<Pairing> {
   await node.printed('Comparison code: ')
   const [request] = (await pairings()).requests
-  if (request === undefined) throw new Error('Nobody asks.')
+  if (request === undefined) throw new Error('No device asks.')
   expect(node.output()).toContain(`Comparison code: ${request.comparisonCode}`)
   return request
 }
@@ -131,7 +131,7 @@ describe('the node program with --pair', () => {
     expect(existsSync(`${node.file}.new`)).toBe(false)
     expect(await pairings()).toEqual({ requests: [], invitations: [] })
 
-    // Its key is enough from now on; the token counts as well.
+    // Its key suffices from now on; the token counts as well.
     const { deviceToken } = JSON.parse(readFileSync(node.file, 'utf8')) as { deviceToken: string }
     expect(node.output()).not.toContain(deviceToken)
     expect(program.output()).not.toContain(deviceToken)
@@ -151,7 +151,7 @@ describe('the node program with --pair', () => {
     ])
     expect(lines.find((line) => line.event === 'pairing_approved')?.by).toBe('ada@example.com')
 
-    // Taking the device away ends its key, too.
+    // Removing the device ends its key too.
     await visitor.delete(`/api/devices/${approved.json().device}`)
     expect(await again.exited).toBe(1)
   })
@@ -186,7 +186,7 @@ describe('the node program with --pair', () => {
     expect((await pairings()).requests).toHaveLength(1)
   })
 
-  it('takes no key that others may read, and no file that holds none', async () => {
+  it('rejects a key file that others may read, or that holds no key', async () => {
     const first = runNode('first')
     await first.exited
     chmodSync(first.file, 0o644)
@@ -206,10 +206,10 @@ describe('scopes', () => {
     return { node, request: await asked(node) }
   }
 
-  it('are given as the code covers them and somebody chose, and open what they say', async () => {
+  it('are granted as chosen within the code, and open their routes', async () => {
     const { node, request } = await asking(await newCode(['operator.read']))
     expect(request).toMatchObject({ scopes: wish, grantable: ['operator.read'] })
-    // What the device wishes for is no measure of what it gets.
+    // A wish of the device does not extend its rights.
     const wished = await visitor.post(`/api/pairings/${request.id}/approve`, { scopes: wish })
     expect([wished.status, wished.json().code]).toEqual([403, 'beyond_invitation'])
     const approved = await visitor.post(`/api/pairings/${request.id}/approve`, { scopes: request.grantable })
@@ -232,7 +232,7 @@ describe('scopes', () => {
     expect([answer.status, answer.json().code]).toEqual([403, 'insufficient_scope'])
   })
 
-  it('are bounded by those of whoever invites, and of whoever approves', async () => {
+  it('are bounded by those of the inviting and of the approving actor', async () => {
     const pairer = bearer((await visitor.key(['operator.pairing'])).token)
     const stranger = new Visitor(program.origin)
     for (const path of ['codes', 'windows']) {
@@ -250,7 +250,7 @@ describe('scopes', () => {
     expect([approved.status, approved.json().code]).toEqual([403, 'scope_not_held'])
   })
 
-  it('that no name can be are refused by the node program itself', async () => {
+  it('that are no valid names are refused by the node program itself', async () => {
     const node = runNode('kitchen', undefined, undefined, ['operator.read', 'a|b'])
     expect(await node.exited).toBe(2)
     expect(node.output()).toContain('--scopes takes names')
@@ -258,7 +258,7 @@ describe('scopes', () => {
 })
 
 describe('deciding', () => {
-  it('is bounded by what the caller holds, and done once', async () => {
+  it('is bounded by the scopes of the caller, and done once', async () => {
     const node = runNode('kitchen', await newCode())
     const { id } = await asked(node)
     const decide = (who: Visitor, how: string, body: unknown, token?: string) =>
@@ -278,7 +278,7 @@ describe('deciding', () => {
     const pairer = await visitor.key(['operator.pairing'])
     const more = await decide(stranger, 'approve', { scopes: ['operator.admin'] }, pairer.token)
     expect([more.status, more.json().code]).toEqual([403, 'scope_not_held'])
-    // The code was made without scopes: nobody can add some, whatever they hold.
+    // The code was made without scopes: no caller can add any.
     const beyond = await decide(visitor, 'approve', { scopes: ['operator.read'] })
     expect([beyond.status, beyond.json().code]).toEqual([403, 'beyond_invitation'])
 
@@ -294,8 +294,8 @@ describe('deciding', () => {
   it.each<[string, string, unknown, number, string]>([
     ['an unknown request', 'nobody/approve', {}, 404, 'unknown_request'],
     ['a bad name', 'nobody/approve', { name: '\u202e' }, 400, 'invalid_body'],
-    ['scopes that nobody holds', 'codes', { scopes: ['root'] }, 403, 'scope_not_held'],
-    ['scopes that are none', 'codes', { scopes: 'root' }, 400, 'invalid_body'],
+    ['scopes that the caller does not hold', 'codes', { scopes: ['root'] }, 403, 'scope_not_held'],
+    ['scopes that are not a list', 'codes', { scopes: 'root' }, 400, 'invalid_body'],
     ['no object', 'codes', [], 400, 'invalid_body'],
   ])('refuses %s', async (_what, path, body, status, code) => {
     const answer = await visitor.post(`/api/pairings/${path}`, body)

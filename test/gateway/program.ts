@@ -11,7 +11,7 @@ const cheapHashes = new URL('./cheap-hashes.mjs', import.meta.url).href
 /** The first admin of every gateway under test, unless a test wants none. */
 export const admin = { email: 'ada@example.com', password: 'correct horse battery' }
 
-/** A folder that is gone after the test. */
+/** A folder that is removed after the test. */
 export interface DataDir {
   readonly path: string
   remove(): void
@@ -22,7 +22,7 @@ export function temporaryDataDir(): DataDir {
   return { path: join(parent, 'data'), remove: () => rmSync(parent, { recursive: true, force: true }) }
 }
 
-/** The gateway as its own process. */
+/** The gateway as a separate process. */
 export interface Program {
   readonly origin: string
   readonly pid: number
@@ -31,7 +31,7 @@ export interface Program {
   errors(): string
   /** Resolves once the output matches. */
   printed(pattern: RegExp): Promise<RegExpMatchArray>
-  /** Sends a signal and resolves with exit code, signal and how long it took, in milliseconds. */
+  /** Sends a signal and resolves with exit code, signal and the time it took, in milliseconds. */
   stop(signal: NodeJS.Signals): Promise<Exit>
   readonly exited: Promise<Exit>
 }
@@ -44,15 +44,20 @@ export interface Exit {
 
 export interface ProgramOptions {
   readonly dataDir: string
-  /** Beside `HOST`, `PORT` (a free one) and the admin; `undefined` removes a variable. */
+  /**
+   * Additional variables, besides `HOST`, `PORT` (a free one) and the admin; `undefined` removes a variable.
+   */
   readonly env?: Readonly<Record<string, string | undefined>>
-  /** Passwords are hashed as in production; default: cheaply, which saves a second of a core at each start and login. */
+  /**
+   * Whether passwords are hashed as in production. Default: false, which saves a second of a core at each
+   * start and login.
+   */
   readonly realHashes?: boolean
 }
 
 const running = new Set<ChildProcess>()
 
-/** Starts the program, whether or not it will come up. */
+/** Starts the program without waiting for it. */
 export function spawnProgram({
   dataDir,
   env = {},
@@ -123,7 +128,7 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
   return { ...program, origin }
 }
 
-/** Ends what a failed test left running. */
+/** Ends programs that a failed test left running. */
 export async function endAll(): Promise<void> {
   await Promise.all(
     [...running].map(async (child) => {

@@ -4,7 +4,7 @@ import { connectRequest, TestSocket } from './socket.ts'
 import { Visitor } from './visitor.ts'
 
 const publicUrl = 'https://gateway.example.com'
-// What a proxy that ends TLS passes on.
+// Headers that a proxy with TLS passes on.
 const proxied = {
   host: 'gateway.example.com',
   'x-forwarded-for': '203.0.113.7',
@@ -44,7 +44,7 @@ it('works behind a proxy that ends TLS: cookie, Origin, host, addresses', async 
   expect(await node.message()).toMatchObject({ ok: true })
   const nodes = (await visitor.get('/api/nodes', { headers: fromPage })).json()
   expect(nodes).toMatchObject({ nodes: [{ name: 'far', address: '203.0.113.7' }] })
-  // What a client puts in front of the proxy's entry is its own word.
+  // An entry that the client adds in front of the proxy's entry is not trusted.
   const forged = { ...proxied, 'x-forwarded-for': '198.51.100.9, 203.0.113.8' }
   const other = new TestSocket(`${local}/ws`, forged)
   await other.upgraded
@@ -71,7 +71,7 @@ it('works behind a proxy that ends TLS: cookie, Origin, host, addresses', async 
   expect((await visitor.get('/health')).status).toBe(200)
 })
 
-it('believes no X-Forwarded-For without TRUST_PROXY, and warns of a cookie without TLS', async () => {
+it('trusts no X-Forwarded-For without TRUST_PROXY, and warns of a cookie without TLS', async () => {
   const program = await startProgram({ dataDir: data.path, env: { PUBLIC_URL: 'http://192.0.2.10:8787' } })
   const local = `http://127.0.0.1:${(await program.printed(listening))[1]}`
   const headers = { host: '192.0.2.10:8787', 'x-forwarded-for': '203.0.113.7' }

@@ -1,5 +1,5 @@
-// Loaded before the node program with `--import`: its pauses of seconds become tenths of that. They are printed and
-// measured as they are elsewhere; its deadlines, of ten seconds and more, stay.
+// Loaded before the node program with `--import`: divides its pauses of seconds by ten. It prints and
+// measures them as usual; its deadlines, of ten seconds and more, stay.
 const { setTimeout } = globalThis
 
 /** @type {(callback: () => void, milliseconds: number, ...rest: unknown[]) => unknown} */

@@ -23,7 +23,7 @@ const firefox = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefo
 const list = async (who: Visitor) => (await who.get('/api/sessions')).json().sessions as View[]
 const me = async (who: Visitor) => (await who.get('/api/me')).status
 
-it('lists one’s own sessions, ends one with its live sockets, or all others', async () => {
+it('lists the sessions of the account, ends one with its live sockets, or all others', async () => {
   const here = await loggedIn(program.origin)
   const { email, password } = { email: 'ada@example.com', password: 'correct horse battery' }
   const there = new Visitor(program.origin)
@@ -79,8 +79,8 @@ it('opens for people only, from pages of the gateway', async () => {
   expect(foreign.json().code).toBe('origin_refused')
 })
 
-// Logging in again left the browser's former session valid.
-it('ends the session that a browser had when it logs in again, with its open pages', async () => {
+// A second login left the browser's former session valid.
+it('ends the former session of a browser when it logs in again, with its open pages', async () => {
   const visitor = await loggedIn(program.origin)
   const other = await loggedIn(program.origin)
   const former = visitor.cookie ?? ''
@@ -94,8 +94,8 @@ it('ends the session that a browser had when it logs in again, with its open pag
   expect(await list(visitor)).toHaveLength(2)
 })
 
-// Ten wrong guesses from an address that is not known, as behind a tunnel, locked the owner out.
-it('knows a browser again that was here before, and lets it in while strangers are locked out', async () => {
+// Ten wrong guesses from an unknown address, as behind a tunnel, locked the owner out.
+it('recognises a browser that logged in before, and admits it while strangers are locked out', async () => {
   const owner = new Visitor(program.origin)
   const device = ((await owner.logIn()).header('set-cookie') ?? '').split('\n')[1] ?? ''
   expect(device).toMatch(
@@ -117,7 +117,7 @@ it('knows a browser again that was here before, and lets it in while strangers a
   expect((await text(`${cookie.slice(0, -1)}_`))[2]).toBe(refusal[2])
   const back = new Visitor(program.origin, cookie)
   expect((await back.logIn()).status).toBe(204)
-  // It keeps its cookie; nothing is opened by it.
+  // The browser keeps its cookie, which grants no access.
   expect(await me(new Visitor(program.origin, cookie))).toBe(401)
   expect(await me(back)).toBe(200)
 
@@ -133,7 +133,7 @@ it('knows a browser again that was here before, and lets it in while strangers a
   const page = await back.get('/audit')
   expect(page.text).toContain('This account is locked for this address.')
 
-  // Ten wrong passwords of its own, and it is a stranger.
+  // After ten wrong passwords with its cookie, it is a stranger.
   for (let n = 0; n < 10; n++)
     expect((await new Visitor(program.origin, cookie).logIn(guess)).status).toBe(401)
   expect((await text(cookie))[0]).toBe(429)

@@ -2,7 +2,7 @@ import { WebSocket } from 'ws'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** A client's socket, with everything that happens to it kept for the test. */
+/** A client's socket that records its messages and events for the test. */
 export class TestSocket {
   readonly #socket: WebSocket
   readonly #messages: Json[] = []
@@ -16,7 +16,7 @@ export class TestSocket {
     this.#socket.on('error', () => {})
     this.#socket.on('message', (data) => {
       const message = JSON.parse(String(data)) as Json
-      // It opens every connection of a node; those with a token need none.
+      // Every connection of a node begins with it; a node with a token does not need it.
       if (message.event === 'connect.challenge') return
       const taker = this.#takers.shift()
       if (taker === undefined) this.#messages.push(message)
@@ -53,7 +53,7 @@ export class TestSocket {
       : Promise.resolve(message)
   }
 
-  /** The next message of a type, leaving out others. */
+  /** The next message of a type, skipping others. */
   async messageOf(type: string): Promise<Json> {
     for (;;) {
       const message = await this.message()
@@ -61,7 +61,7 @@ export class TestSocket {
     }
   }
 
-  /** What arrived and was not taken yet. */
+  /** Messages that arrived and were not taken yet. */
   get waiting(): readonly Json[] {
     return this.#messages
   }
@@ -88,7 +88,7 @@ export function connectRequest(token: unknown, more: Json = {}): Json {
   }
 }
 
-/** A node that is accepted; rejects when it is not. */
+/** Connects a node that is accepted; rejects if it is not. */
 export async function connectNode(origin: string, token: string): Promise<TestSocket> {
   const socket = new TestSocket(`${origin}/ws`)
   await socket.upgraded

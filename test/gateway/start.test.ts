@@ -72,7 +72,7 @@ describe('settings that cannot be used', () => {
     )
   })
 
-  it('refuses a database that is a symbolic link, and leaves its target alone', async () => {
+  it('refuses a database that is a symbolic link, and does not change its target', async () => {
     mkdirSync(data.path)
     const target = `${data.path}-elsewhere`
     writeFileSync(target, 'not for the gateway', { mode: 0o640 })
@@ -160,7 +160,7 @@ describe('set-up', () => {
     const [, next = ''] = await program.printed(/^Setup code: ([A-Z2-9]{12}) \(valid for 30 minutes, once; /m)
     const late = await visitor.post('/api/auth/setup', { ...admin, code })
     expect([late.status, late.json().code]).toEqual([403, 'wrong_setup_code'])
-    // Ten more, within the minute: the code stays, or nobody could type it in time.
+    // Ten more within the minute: the code stays, because otherwise it could not be typed in time.
     for (let count = 0; count < 20; count++)
       await visitor.post('/api/auth/setup', { ...admin, code: 'WRONG' })
     expect(program.output().match(/^Setup code: /gm)).toHaveLength(2)
@@ -174,7 +174,7 @@ describe('set-up', () => {
     expect(events.join('\n')).not.toContain(next)
   })
 
-  it('does not change the password of an admin who exists', async () => {
+  it('does not change the password of an existing admin', async () => {
     const first = await startProgram({ dataDir: data.path })
     await first.stop('SIGTERM')
     const second = await startProgram({

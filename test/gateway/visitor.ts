@@ -4,22 +4,22 @@ import { admin } from './program.ts'
 /** An answer of the API. */
 export interface Answer {
   readonly status: number
-  /** A header of the answer; several `Set-Cookie` come on a line each. */
+  /** A header of the answer; several `Set-Cookie` come one per line. */
   header(name: string): string | undefined
   readonly text: string
-  /** The body as JSON; throws when it is something else. */
+  /** The body as JSON; throws for any other body. */
   json(): Record<string, unknown>
 }
 
 export interface RequestOptions {
   /** Sent as JSON. */
   readonly body?: unknown
-  /** Sent as it is. */
+  /** Sent unchanged. */
   readonly raw?: string
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** Somebody who uses the API, with or without a cookie. */
+/** A client of the API, with or without a cookie. */
 export class Visitor {
   readonly origin: string
   cookie: string | undefined
@@ -29,7 +29,7 @@ export class Visitor {
     this.cookie = cookie
   }
 
-  /** Sends exactly these headers: `fetch` would add some, and a browser's are not those of a program. */
+  /** Sends exactly these headers: `fetch` would add some, and a browser's headers differ from a program's. */
   request(method: string, path: string, { body, raw, headers }: RequestOptions = {}): Promise<Answer> {
     const content = body === undefined ? raw : JSON.stringify(body)
     const { hostname, port } = new URL(this.origin)
@@ -108,7 +108,7 @@ export class Visitor {
   }
 }
 
-/** A visitor who is logged in as the admin. */
+/** Creates a visitor and logs it in as the admin. */
 export async function loggedIn(origin: string): Promise<Visitor> {
   const visitor = new Visitor(origin)
   const answer = await visitor.logIn()

@@ -16,9 +16,9 @@ import {
 
 interface Kind {
   open(channel: string): Promise<RevocationBus>
-  /** Says something on the channel that is no announcement of ours, then one that is. */
+  /** Sends messages on the channel that are not announcements of ours, then one that is. */
   say(channel: string, messages: readonly string[]): Promise<void>
-  /** Has the server end the connections of this test; answers how many. */
+  /** Makes the server end the connections of this test; returns their number. */
   kill(channel: string): Promise<number>
 }
 
@@ -37,7 +37,7 @@ const postgres: Kind = {
   },
 }
 
-// A database of its own tells this test's connections from others'.
+// A separate database distinguishes this test's connections from others.
 const database = 11
 
 const redis: Kind = {
@@ -98,20 +98,20 @@ for (const [name, kind, answers] of kinds) {
       return Object.assign(bus, { heard })
     }
 
-    test('an announcement reaches everybody, whoever made it too', async () => {
+    test('an announcement reaches every instance, its sender too', async () => {
       const [here, there] = [await open(), await open()]
       here.announce(7)
       await expect.poll(() => [here.heard, there.heard]).toEqual([[7], [7]])
     })
 
-    test('many at once are said as one: the newest number says it all', async () => {
+    test('many at once are sent as one: the newest number includes the others', async () => {
       const [here, there] = [await open(), await open()]
       for (let n = 1; n <= 1000; n++) here.announce(n)
       await expect.poll(() => there.heard.at(-1)).toBe(1000)
       expect(there.heard.length).toBeLessThan(100)
     })
 
-    test('what is not ours is ignored', async () => {
+    test('foreign messages are ignored', async () => {
       const bus = await open()
       const foreign = ['hello', '{"sequence":9}', 'upgate:1:', 'upgate:2:9', 'upgate:1:9; drop table', '9']
       await kind.say(channel, [...foreign, 'x'.repeat(7000), 'upgate:1:3'])
@@ -125,7 +125,7 @@ for (const [name, kind, answers] of kinds) {
       await expect.poll(() => bus.heard).toEqual([3])
     })
 
-    test('a connection that the server ends comes back by itself, and says what it could not', async () => {
+    test('a connection that the server ends is reopened, and sends the pending number', async () => {
       const [here, there] = [await open(), await open()]
       expect(await kind.kill(channel)).toBeGreaterThanOrEqual(2)
       await new Promise((resolve) => setTimeout(resolve, 50))
@@ -133,7 +133,7 @@ for (const [name, kind, answers] of kinds) {
       await expect
         .poll(
           () => {
-            // As heartbeats do: the other one may have been connected again later.
+            // Like heartbeats do: the other one may have reconnected later.
             here.announce(12)
             return there.heard
           },
@@ -142,7 +142,7 @@ for (const [name, kind, answers] of kinds) {
         .toContain(12)
     })
 
-    test('closing lets go of its connections', async () => {
+    test('closing releases its connections', async () => {
       const bus = await open()
       await bus.close()
       bus.announce(1)
@@ -174,8 +174,8 @@ for (const [name, kind, answers] of kinds) {
   })
 }
 
-describe.skipIf(!kinds[0][2])('a server that is not there', () => {
-  test('does not keep the bus from opening, nor the services from working', async () => {
+describe.skipIf(!kinds[0][2])('an unreachable server', () => {
+  test('prevents neither the bus from opening nor the services from working', async () => {
     const logged: string[] = []
     const logger = { warn: (message: string) => logged.push(message), error: () => {} }
     const buses = [
@@ -197,7 +197,7 @@ describe.skipIf(!kinds[0][2])('a server that is not there', () => {
 })
 
 describe.skipIf(!kinds[0][2])('PostgreSQL alone', () => {
-  test('keeps the records and carries the news', async () => {
+  test('keeps the records and carries the announcements', async () => {
     const schema = uniqueName()
     const closing: { close(): Promise<void> }[] = []
     try {

@@ -1,4 +1,4 @@
-// Revokes device after device, and says which ones were acknowledged.
+// Revokes one device after another, and prints the acknowledged ones.
 import { writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isStoreUnavailable } from 'upgate'

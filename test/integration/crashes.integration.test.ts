@@ -1,4 +1,4 @@
-// Needs Debian's postgresql, as a program: it starts a server of its own, and kills it.
+// Needs Debian's postgresql, as a program: it starts a private server, and kills it.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
@@ -17,7 +17,7 @@ describe.skipIf(!canStart('postgres'))('kill -9 in the middle of writes', { time
   })
   afterAll(() => postgres?.dispose())
 
-  /** Those that serve the writers. */
+  /** Backends that serve the writers. */
   async function serving(): Promise<number[]> {
     const client = new pg.Client({ connectionString: postgres.url, connectionTimeoutMillis: 3000 })
     client.on('error', () => {})
@@ -33,11 +33,11 @@ describe.skipIf(!canStart('postgres'))('kill -9 in the middle of writes', { time
     async 'a process of the database'() {
       const [one] = await serving()
       if (one === undefined) throw new Error('No process of the database serves a writer.')
-      // All of them are ended by it: the server cannot know what was left in the memory that they share.
+      // The server ends all backends with it, because their shared memory may be damaged.
       process.kill(one, 'SIGKILL')
     },
     async 'the whole database'() {
-      // Stopped first, so that it does not notice that its children die, and tidy up.
+      // Stopped first, so that the server cannot notice the end of its children and clean up.
       const [first] = postgres.processes()
       if (first === undefined) throw new Error('The database does not run.')
       process.kill(first, 'SIGSTOP')
@@ -48,7 +48,7 @@ describe.skipIf(!canStart('postgres'))('kill -9 in the middle of writes', { time
   }
 
   for (const [what, kill] of Object.entries(kills)) {
-    test(`of ${what}: what was acknowledged is there, and nothing half-written`, async () => {
+    test(`of ${what}: acknowledged writes are there, and no partial ones`, async () => {
       const schema = uniqueName()
       const said: string[] = []
       const writers: ChildProcess[] = []
@@ -72,7 +72,7 @@ describe.skipIf(!canStart('postgres'))('kill -9 in the middle of writes', { time
           await expect.poll(() => done().length, { timeout: 20_000 }).toBeGreaterThan(before + 20)
           await kill()
         }
-        // The writers go on by themselves.
+        // The writers continue by themselves.
         const before = done().length
         await expect.poll(() => done().length, { timeout: 20_000 }).toBeGreaterThan(before + 20)
       } finally {
@@ -99,7 +99,8 @@ describe.skipIf(!canStart('postgres'))('kill -9 in the middle of writes', { time
       for (const { id, revokedAt } of records.values()) {
         expect(logged.has(id), id).toBe(revokedAt !== undefined)
       }
-      // Without gaps: a reader would take one for a loss, and everybody would have to come back.
+      // Without gaps: a reader would take a gap for a loss, and all clients would have to prove themselves
+      // again.
       expect(log.map(({ sequence }) => sequence)).toEqual(log.map((_, n) => n + 1))
     })
   }

@@ -1,4 +1,4 @@
-// One instance of three: its own gate, its own sockets, the same database. Told what to do by its parent.
+// One of three instances: its own gate and sockets, the same database. Its parent sends it commands.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { createGate, createServices, deviceToken } from 'upgate'
@@ -13,7 +13,7 @@ const bus =
   kind === 'Redis'
     ? await redisBus({ url: redisUrl, channel: name })
     : await postgresBus({ connectionString, channel: name })
-// Only the bus tells in time.
+// Only the bus announces in time.
 const services = createServices({ store, bus, limits: { logInterval: 60_000 } })
 const gate = createGate({
   schemes: [deviceToken({ devices: services.devices })],

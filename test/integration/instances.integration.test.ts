@@ -29,12 +29,12 @@ describe.skipIf(!available)('three processes', () => {
   })
 
   for (const kind of ['PostgreSQL', 'Redis']) {
-    test(`on one database, told by ${kind}: a revocation on one closes the sockets on the others`, async () => {
+    test(`on one database with a bus over ${kind}: a revocation on one closes the sockets on the others`, async () => {
       name = uniqueName()
       const start = async () => {
         const child = fork(program, [postgresUrl, redisUrl, name, kind], { execArgv: [] })
         children.push(child)
-        // The child runs what was built: the conditions of the test runner are for sources.
+        // The child runs the built files: the conditions of the test runner are for sources.
         await Promise.race([once(child, 'message'), once(child, 'exit').then(() => expect.unreachable())])
         return async <T>(command: string, argument?: unknown): Promise<T> => {
           const answer = once(child, 'message')
@@ -62,7 +62,7 @@ describe.skipIf(!available)('three processes', () => {
         .sort((a, b) => a - b)
       const at = (share: number) => milliseconds[Math.floor(share * (sockets - 1))]?.toFixed(1)
       console.log(`${sockets} revocations, commit to close elsewhere: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`)
-      // Far above what is aimed at: a machine may be busy. Reading the log by itself would take up to a minute.
+      // Far above the goal, because the machine may be busy. Reading the log alone would take up to a minute.
       expect(Number(at(0.99))).toBeLessThan(2000)
     }, 60_000)
   }

@@ -1,4 +1,4 @@
-// One gateway of several whose PostgreSQL and Redis are taken away. Told what to do by its parent.
+// One of several gateways that lose their PostgreSQL and Redis. Its parent sends it commands.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { composeStores, createGate, createServices, deviceToken, sessionCookie } from 'upgate'
@@ -11,7 +11,7 @@ import { WebSocketServer } from 'ws'
 /** @type {{ postgres: string, redis: string, name: string, bus: 'postgres' | 'redis', speed: number }} */
 const { postgres, redis, name, bus: kind, speed } = JSON.parse(process.argv[2] ?? '')
 
-/** Time that passes faster, for what takes a minute. */
+/** A faster clock, for bounds of a minute. */
 const began = Date.now()
 const clock = {
   now: () => began + (Date.now() - began) * speed,
@@ -46,7 +46,7 @@ const services = createServices({
   clock,
   logger,
   limits: {
-    // Nothing is verified without asking, and nothing but the bus tells in time.
+    // Every verification asks the store, and only the bus announces in time.
     cacheAge: 0,
     touchDelay: 0,
     logInterval: 60_000,

@@ -13,11 +13,11 @@ export interface GatewayOptions {
   /** Schema, channel and prefix. */
   readonly name: string
   readonly bus: 'postgres' | 'redis'
-  /** How much faster than usual its time passes. */
+  /** Factor by which its time passes faster. */
   readonly speed: number
 }
 
-/** A gateway in a process of its own. */
+/** A gateway in a separate process. */
 export interface Gateway {
   readonly port: number
   ask<T>(command: string, argument?: unknown): Promise<T>
@@ -25,7 +25,7 @@ export interface Gateway {
 }
 
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  // It runs what was built: the conditions of the test runner are for sources.
+  // It runs the built files: the conditions of the test runner are for sources.
   const child: ChildProcess = fork(program, [JSON.stringify(options)], { execArgv: [] })
   const waiting = new Map<number, (answer: unknown) => void>()
   let asked = 0
@@ -51,15 +51,18 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
 }
 
-/** Far above every bound of the gateway: what takes longer is not going to be answered. */
+/** Milliseconds far above every bound of the gateway: a request without an answer by then gets none. */
 const hung = 8000
 
-/** Asks once, and says what came of it in a word: a status with the code of the refusal, or how a socket ended. */
+/**
+ * Makes one attempt and returns its result as a word: a status with the code of the refusal, or the end of a
+ * socket.
+ */
 export type Attempt = (gateway: Gateway) => Promise<string>
 
 const agent = new Agent({ keepAlive: true })
 
-/** One request; `200`, or a status with the code that the body names. */
+/** Makes one request; `200`, or a status with the code in the body. */
 export function request(headers: Readonly<Record<string, string>>): Attempt {
   return ({ port }) =>
     new Promise((resolve, reject) => {
@@ -80,7 +83,7 @@ export function request(headers: Readonly<Record<string, string>>): Attempt {
     })
 }
 
-/** One socket that says who it is in its first frame; `accepted`, or its close code. */
+/** Opens one socket that proves itself in its first frame; `accepted`, or its close code. */
 export function handshake(token: string): Attempt {
   return ({ port }) =>
     new Promise((resolve, reject) => {
@@ -101,7 +104,7 @@ export function handshake(token: string): Attempt {
     })
 }
 
-/** A socket that was accepted at 101 and stays. */
+/** A socket that was accepted at 101 and stays open. */
 export interface LiveSocket {
   /** Close code and reason, once it is closed. */
   readonly end: string | undefined
@@ -142,18 +145,18 @@ export async function live({ port }: Gateway, token: string): Promise<LiveSocket
   }
 }
 
-/** What came of all attempts of one kind, by when they were made. */
+/** Results of all attempts, by kind and phase. */
 export interface Load<K extends string> {
-  /** Named by the test; an attempt counts for the phase that it began and ended in. */
+  /** Set by the test; an attempt counts for a phase if it began and ended in it. */
   phase: string
-  /** Outcomes in a phase, or in all of it, also between phases. */
+  /** Outcomes in a phase, or in the whole run, also between phases. */
   outcomes(kind: K, phase?: string): string[]
-  /** How often, at the gateway where it was seen least. */
+  /** Number of an outcome, at the gateway with the fewest. */
   count(kind: K, phase: string, outcome: string): number
   stop(): Promise<void>
 }
 
-/** Makes every kind of attempt at every gateway, again and again until it is stopped. */
+/** Makes every kind of attempt at every gateway, repeatedly until it is stopped. */
 export function startLoad<K extends string>(
   gateways: readonly Gateway[],
   attempts: Readonly<Record<K, Attempt>>,

@@ -9,7 +9,7 @@ import { dropSchema, postgresAnswers, postgresUrl, redisAnswers, redisUrl, uniqu
 
 const available = (await postgresAnswers()) && (await redisAnswers())
 
-/** A bound that tests can wait for. Nothing is cached, so that every verification asks the store. */
+/** A bound that tests can wait for. Nothing is cached, so every verification asks the store. */
 const timeout = 400
 const limits = { cacheAge: 0, lookupTimeout: 1000, logInterval: 200, touchDelay: 0 }
 
@@ -28,7 +28,7 @@ describe.skipIf(!available)('an outage', { timeout: 40_000 }, () => {
     name = uniqueName()
     postgres = await proxyTo(postgresUrl)
     redis = await proxyTo(redisUrl)
-    // The tables are made without hurry: the short time-out of these tests is for what they are about.
+    // The tables are created with the usual time-out: the short one is for the outages only.
     await (await postgresStore({ connectionString: postgresUrl, schema: name })).close()
   })
   afterEach(async () => {
@@ -54,7 +54,7 @@ describe.skipIf(!available)('an outage', { timeout: 40_000 }, () => {
   const throughProxy = (url: string): string => (url === postgresUrl ? postgres : redis).url(url)
   const directly = (url: string): string => url
 
-  /** Verifies all the time, until told to stop; answers how often each outcome was seen. */
+  /** Verifies all the time until it is stopped; returns the number of each outcome. */
   function load(verify: () => PromiseLike<{ outcome: string }> | { outcome: string }) {
     const seen = new Map<string, number>()
     let running = true
@@ -76,7 +76,7 @@ describe.skipIf(!available)('an outage', { timeout: 40_000 }, () => {
   }
 
   for (const kind of ['stopped', 'frozen'] as const) {
-    test(`of PostgreSQL, ${kind} and back, under load: unavailable, never a refusal; nothing revoked is missed`, async () => {
+    test(`of PostgreSQL, ${kind} and back, under load: unavailable, never a refusal; no revocation is missed`, async () => {
       const here = await instance(throughProxy, 'postgres')
       const there = await instance(directly, 'postgres')
       const kept = await there.services.devices.create({ name: 'kept' })
@@ -128,7 +128,7 @@ describe.skipIf(!available)('an outage', { timeout: 40_000 }, () => {
       else redis.frozen = true
       await expect.poll(() => verifying.seen.get('unavailable') ?? 0).toBeGreaterThan(3)
       expect(await here.services.devices.verify(device.token)).toMatchObject({ outcome: 'authenticated' })
-      // Without the bus the log still tells, as often as it is read.
+      // Without the bus, readings of the log still find the revocation.
       await there.services.devices.revoke(device.id)
       await expect.poll(() => here.services.revocations.sequence(), { timeout: 5000 }).toBe(1)
       expect(await here.services.devices.verify(device.token)).toMatchObject({ code: 'revoked_credential' })

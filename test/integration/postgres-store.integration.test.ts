@@ -59,7 +59,7 @@ describe.skipIf(!(await postgresAnswers()))('PostgreSQL', () => {
       return store
     }
     const backends = (): Promise<Record<string, unknown>[]> =>
-      // Those that touched this test's tables last: others use the server at the same time.
+      // Backends that last used this test's tables: others use the server at the same time.
       administer(
         `select pid from pg_stat_activity
          where pid <> pg_backend_pid() and (query like $1 or application_name = $2)`,
@@ -75,14 +75,14 @@ describe.skipIf(!(await postgresAnswers()))('PostgreSQL', () => {
       ])
     })
 
-    test('a database of a newer version is refused, and left as it is', async () => {
+    test('a database of a newer version is refused, and not changed', async () => {
       await open()
       await administer(`update ${schema}.upgate_schema set version = 999`)
       await expect(open()).rejects.toMatchObject({ code: 'store_too_new' })
       expect(await administer(`select version from ${schema}.upgate_schema`)).toEqual([{ version: 999 }])
     })
 
-    test('an instance may run as a user who can create nothing', async () => {
+    test('an instance may run as a database user that cannot create tables', async () => {
       await open()
       const role = `${schema}_app`
       await administer(`create role ${role} login`)
@@ -101,19 +101,19 @@ describe.skipIf(!(await postgresAnswers()))('PostgreSQL', () => {
       }
     })
 
-    test('without a schema of its own it uses the search path', async () => {
+    test('without a `schema` it uses the search path', async () => {
       await administer(`create schema ${schema}`)
       const pool = new pg.Pool({ connectionString: postgresUrl, options: `-c search_path=${schema}` })
       const store = await postgresStore({ pool })
       await store.keys.add(key)
       expect(await administer(`select id from ${schema}.upgate_keys`)).toEqual([{ id: 'k' }])
       await store.close()
-      // The pool is its maker's, and still usable.
+      // The pool belongs to the test, and is still usable.
       expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
       await pool.end()
     })
 
-    test('numbers of the log become visible in their order, whoever commits first', async () => {
+    test('numbers of the log become visible in order, whichever transaction commits first', async () => {
       const store = await open()
       const other = await open()
       await store.accounts.add(account)
@@ -130,7 +130,7 @@ describe.skipIf(!(await postgresAnswers()))('PostgreSQL', () => {
       let known = 0
       while (!done || known < 60) {
         for (const { sequence } of await other.revocations.since(known, 500)) {
-          // A reader that goes on from what it saw misses nothing.
+          // A reader that continues from its last number misses no entry.
           expect(sequence).toBe(known + 1)
           known = sequence
         }
@@ -153,7 +153,7 @@ describe.skipIf(!(await postgresAnswers()))('PostgreSQL', () => {
       expect(await store.keys.replace({ ...key, version: 3 }, [draft])).toMatchObject([{ sequence: 2 }])
     })
 
-    test('a default isolation of the database that hides what others committed is overruled', async () => {
+    test('a strict default isolation of the database is overruled', async () => {
       const strict = new pg.Pool({
         connectionString: postgresUrl,
         options: '-c default_transaction_isolation=serializable',
@@ -204,7 +204,8 @@ describe.skipIf(!(await postgresAnswers()))('PostgreSQL', () => {
       const store = await open({ pool })
       await store.keys.add(key)
       for (const { pid } of await backends()) await administer('select pg_terminate_backend($1)', [pid])
-      // The first may still get a connection whose end has not arrived; that is "cannot answer", nothing else.
+      // The first query may still get a connection that is about to end; it must reject with
+      // StoreUnavailable.
       const answer = await store.keys.get('k').catch((error: unknown) => error)
       if (answer instanceof Error) expect(answer).toMatchObject({ name: 'StoreUnavailable' })
       await expect.poll(async () => (await store.keys.get('k'))?.name).toBe('k')
@@ -232,10 +233,10 @@ describe.skipIf(!(await postgresAnswers()))('PostgreSQL', () => {
       await pool.end()
     })
 
-    test('a disk without room is `store_full`, and nothing half-written stays', async () => {
+    test('a full disk causes `store_full`, and no partial write stays', async () => {
       const store = await open()
       await store.keys.add(key)
-      // As the server says it (disk_full), in the second statement of the transaction.
+      // The server's own error (disk_full), in the second statement of the transaction.
       await administer(
         `create function ${schema}.no_room() returns trigger language plpgsql as
          $$ begin raise exception 'could not extend file' using errcode = '53100'; end $$`,
@@ -252,7 +253,7 @@ describe.skipIf(!(await postgresAnswers()))('PostgreSQL', () => {
       expect(await store.keys.replace({ ...key, version: 2, revokedAt: 2 }, [draft])).toHaveLength(1)
     })
 
-    test('what the database undid because of others is tried again', async () => {
+    test('a transaction that the database rolled back because of others is repeated', async () => {
       const store = await open()
       await store.keys.add(key)
       await administer(`create sequence ${schema}.tries`)
@@ -299,7 +300,7 @@ describe.skipIf(!(await postgresAnswers()))('PostgreSQL', () => {
             output += text
           })
           await once(child.stdout, 'data')
-          // A little further into the writes each time.
+          // A little later in the writes each time.
           await new Promise((resolve) => setTimeout(resolve, 10 + 17 * round))
           child.kill('SIGKILL')
           await once(child, 'close')
@@ -323,13 +324,13 @@ describe.skipIf(!(await postgresAnswers()))('PostgreSQL', () => {
       }
     }, 60_000)
 
-    test('what text cannot hold is not found, and is no failure', async () => {
+    test('text that the database cannot hold matches no record, and is no failure', async () => {
       const store = await open()
       expect(await store.keys.get('k\0')).toBeUndefined()
       expect(await store.accounts.byEmail('\0')).toBeUndefined()
     })
 
-    test('a server that is not there is unavailable', async () => {
+    test('an unreachable server is unavailable', async () => {
       const connectionString = 'postgres://postgres@127.0.0.1:1/test'
       await expect(postgresStore({ connectionString, timeout: 1000 })).rejects.toMatchObject({
         name: 'StoreUnavailable',

@@ -8,20 +8,20 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { createClient } from 'redis'
 
-/** A server of a test's own, which may be stopped as the machine's may not. */
+/** A private server of a test, which it may stop, unlike the machine's server. */
 export interface PrivateService {
   readonly url: string
-  /** It and its children, which nobody else's processes can be mistaken for. */
+  /** Ids of the server and its children; no other process can be among them. */
   processes(): number[]
-  /** Ends it: `fast` as an administrator does, `kill` as the kernel does when memory runs out. */
+  /** Ends the server: `fast` like an administrator, `kill` like the kernel when memory runs out. */
   stop(how: 'fast' | 'kill'): Promise<void>
-  /** Starts it again, on the same port and with what it kept; resolves when it answers. */
+  /** Starts the server again, on the same port and with its data; resolves when it answers. */
   start(): Promise<void>
-  /** Ends it and removes what it kept. */
+  /** Ends the server and removes its data. */
   dispose(): Promise<void>
 }
 
-/** Debian keeps PostgreSQL's own programs out of PATH. */
+/** Debian does not put PostgreSQL's server programs on PATH. */
 function programFolders(): string[] {
   const versions = '/usr/lib/postgresql'
   const debian = existsSync(versions) ? readdirSync(versions).sort((a, b) => Number(b) - Number(a)) : []
@@ -37,7 +37,7 @@ function find(program: string): string | undefined {
     .find((path) => existsSync(path))
 }
 
-/** PostgreSQL refuses to run as root; Debian's package makes a user for it. */
+/** PostgreSQL refuses to run as root; Debian's package creates a user for it. */
 function unprivileged(): string[] | undefined {
   if (process.getuid?.() !== 0) return []
   const known = spawnSync('id', ['-u', 'postgres']).status === 0 && find('setpriv') !== undefined
@@ -45,9 +45,10 @@ function unprivileged(): string[] | undefined {
 }
 
 /**
- * Whether what {@link privatePostgres} or {@link privateRedis} starts is installed; says so when it is not.
+ * Whether the programs behind {@link privatePostgres} or {@link privateRedis} are installed; prints a note if
+ * not.
  *
- * @throws Error when it is not although the variable of the service is set, as the CI run does
+ * @throws Error if they are missing although the variable of the service is set, as in CI
  */
 export function canStart(service: 'postgres' | 'redis'): boolean {
   const missing =
@@ -77,12 +78,12 @@ interface Recipe {
   readonly folder: string
   readonly url: string
   readonly command: readonly string[]
-  /** What an administrator stops it with. */
+  /** The signal that an administrator uses to stop the server. */
   readonly fast: NodeJS.Signals
   answers(): Promise<unknown>
 }
 
-/** Milliseconds in which a server has to have started or ended. */
+/** Milliseconds within which a server has to start or end. */
 const patience = 15_000
 
 async function serve({ folder, url, command, fast, answers }: Recipe): Promise<PrivateService> {
@@ -112,7 +113,7 @@ async function serve({ folder, url, command, fast, answers }: Recipe): Promise<P
     async start() {
       const deadline = performance.now() + patience
       while (performance.now() < deadline) {
-        // After a kill the successor may have to wait until the last of the children has noticed.
+        // After a kill the successor may have to wait until the last child has noticed.
         if (child === undefined || child.exitCode !== null || child.signalCode !== null) child = launch()
         try {
           await answers()
@@ -136,12 +137,12 @@ async function serve({ folder, url, command, fast, answers }: Recipe): Promise<P
     },
     async dispose() {
       process.off('exit', killWithUs)
-      // Stopped children would not notice that it ended.
+      // Stopped children would not notice the end of the server.
       for (const pid of service.processes()) {
         try {
           process.kill(pid, 'SIGCONT')
         } catch {
-          // It ended meanwhile.
+          // The process has ended already.
         }
       }
       await service.stop('kill')
@@ -157,7 +158,7 @@ async function serve({ folder, url, command, fast, answers }: Recipe): Promise<P
   return service
 }
 
-/** A Redis of a test's own. Without `keeps` it forgets everything when it ends, as Redis does unless it is told otherwise. */
+/** A private Redis of a test. Without `keeps` it loses its data when it ends, as Redis does by default. */
 export async function privateRedis({ keeps = false } = {}): Promise<PrivateService> {
   const folder = mkdtempSync(join(tmpdir(), 'upgate-redis-'))
   const port = await sparePort()
@@ -184,7 +185,7 @@ export async function privateRedis({ keeps = false } = {}): Promise<PrivateServi
   })
 }
 
-/** A PostgreSQL cluster of a test's own, durable as usual. */
+/** A private PostgreSQL cluster of a test, durable as usual. */
 export async function privatePostgres(): Promise<PrivateService> {
   const folder = mkdtempSync(join(tmpdir(), 'upgate-postgres-'))
   const as = unprivileged() as string[]
@@ -208,7 +209,7 @@ export async function privatePostgres(): Promise<PrivateService> {
       ...[find('postgres') as string, '-D', data, '-p', `${port}`, '-k', folder],
       ...['-c', 'listen_addresses=127.0.0.1', '-c', 'shared_buffers=16MB'],
     ],
-    // SIGTERM would wait until everybody has gone (PostgreSQL manual, "Shutting Down the Server").
+    // SIGTERM would wait for all clients to leave (PostgreSQL manual, "Shutting Down the Server").
     fast: 'SIGINT',
     async answers() {
       const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 1000 })

@@ -1,14 +1,14 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 
-/** A way to a server that can be cut, and can go quiet as a dead host does. */
+/** A connection to a server that can be cut, or can go silent like a dead host. */
 export interface Way {
-  /** The address of the server, by way of here. */
+  /** The address of the server through this proxy. */
   url(of: string): string
-  /** Ends all connections and refuses new ones, as a server does that was stopped. */
+  /** Ends all connections and refuses new ones, like a stopped server. */
   stop(): Promise<void>
   start(): Promise<void>
-  /** Whether anything passes; what is held back is lost with its connection. */
+  /** Whether data is held back; held data is lost with its connection. */
   frozen: boolean
 }
 

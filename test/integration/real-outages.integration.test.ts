@@ -1,4 +1,4 @@
-// Needs Debian's postgresql and redis-server, as programs: it starts servers of its own, and stops them.
+// Needs Debian's postgresql and redis-server, as programs: it starts private servers, and stops them.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createServices, memoryStore } from 'upgate'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -27,7 +27,9 @@ type Kind = 'device' | 'session' | 'forged' | 'revoked' | 'anonymous' | 'frame' 
 
 const cookieOf = (token: string): string => `__Host-upgate_session=${token}`
 
-/** How long those revoked around the outages stayed, as far as a machine that does other things can tell. */
+/**
+ * Reports how long devices revoked around the outages stayed connected, as far as a busy machine can tell.
+ */
 function report(acknowledged: ReadonlyMap<string, number>, lives: ReadonlyMap<string, LiveSocket>): void {
   const waits = [...acknowledged].map(([id, at]) => Math.max(0, (lives.get(id)?.endedAt ?? at) - at))
   waits.sort((a, b) => a - b)
@@ -49,7 +51,7 @@ describe.skipIf(!available)('a server that is really stopped, under load', { tim
     await postgres.start()
   })
 
-  /** Two gateways with everything that the load needs, and devices whose sockets are live on the first. */
+  /** Two gateways with the records for the load, and devices with live sockets on the first. */
   async function stage(redis: PrivateService, bus: 'postgres' | 'redis', sockets: number, speed = 1) {
     const options = { postgres: postgres.url, redis: redis.url, name: uniqueName(), bus, speed }
     const start = async (): Promise<Gateway> => {
@@ -63,7 +65,7 @@ describe.skipIf(!available)('a server that is really stopped, under load', { tim
     const session = (await there.ask<{ done: string }>('login', account)).done
     const [good, revoked, ...devices] = (await there.ask<Issued[]>('issue', sockets + 2)) as [Issued, Issued]
     await there.ask('revoke', revoked.id)
-    // Right in form, and known to nobody here.
+    // A well-formed token that is unknown here.
     const elsewhere = await createServices({ store: memoryStore() }).devices.create({ name: 'x' })
     const attempts: Record<Kind, Attempt> = {
       device: request({ authorization: `Bearer ${good.token}` }),
@@ -109,7 +111,7 @@ describe.skipIf(!available)('a server that is really stopped, under load', { tim
     }
   }
 
-  /** Revokes one device after the other, whatever comes of it, until it is told to stop. */
+  /** Revokes one device after another, with any result, until it is stopped. */
   function revoking(gateway: Gateway, next: () => string) {
     const acknowledged = new Map<string, number>()
     const failed: string[] = []
@@ -133,7 +135,7 @@ describe.skipIf(!available)('a server that is really stopped, under load', { tim
     }
   }
 
-  /** Nothing but these came of it, at any time. */
+  /** Checks that no other outcomes occurred at any time. */
   function onlyEver(load: Load<Kind>, session: readonly string[]): void {
     const unknown = '503 unavailable'
     expect(load.outcomes('device')).toEqual(['200', unknown])
@@ -180,10 +182,10 @@ describe.skipIf(!available)('a server that is really stopped, under load', { tim
         expect(load.outcomes(kind, `out ${how}`)).toEqual([down])
       }
       expect(load.outcomes('frame', `out ${how}`)).toEqual(['1013 unavailable'])
-      // Nothing was revoked that this instance could know of: its sockets go on.
+      // This instance cannot know of a revocation: its sockets stay open.
       expect(await lives.get(left[0] as string)?.heard()).toBe(true)
       expect(await there.ask('revoke', left[0])).toEqual({ code: 'store_unavailable' })
-      // It has never had to ask whether there is an account: it must not conclude that there is none.
+      // It has never asked whether an account exists: it must not conclude that there is none.
       if (how === 'fast') expect(await attempts.anonymous(unasked)).toBe(down)
 
       load.phase = ''
@@ -199,7 +201,7 @@ describe.skipIf(!available)('a server that is really stopped, under load', { tim
     expect(new Set(stream.failed)).toEqual(new Set(['store_unavailable']))
     expect(stream.acknowledged.size).toBeGreaterThan(5)
     for (const id of stream.acknowledged.keys()) await ended(id).toBe('4403 revoked')
-    // A revocation that was not acknowledged was carried out, or was not; the socket tells the same as the record.
+    // A revocation that was not acknowledged may or may not have taken effect; socket and record must agree.
     for (const { id, token } of staged.tokens) {
       const outcome = await request({ authorization: `Bearer ${token}` })(here)
       expect(outcome, id).toBe(lives.get(id)?.end === undefined ? '200' : '401 revoked_credential')
@@ -236,8 +238,8 @@ describe.skipIf(!available)('a server that is really stopped, under load', { tim
 
   for (const keeps of [true, false]) {
     const title = keeps
-      ? 'Redis that keeps what it is told, by SIGKILL: sessions are 503 and then count again'
-      : 'Redis that keeps nothing, by its administrator: sessions are 503 and then gone, and nobody is let in by it'
+      ? 'Redis with persistence, by SIGKILL: sessions are 503 and then count again'
+      : 'Redis without persistence, by its administrator: sessions are 503 and then gone, and no client is admitted by mistake'
     test(`${title}; devices go on, and no revocation is lost`, async () => {
       const redis = await privateRedis({ keeps })
       closing.push(redis.dispose)
@@ -259,7 +261,7 @@ describe.skipIf(!available)('a server that is really stopped, under load', { tim
       expect(load.outcomes('device', 'out')).toEqual(['200'])
       expect(load.outcomes('forged', 'out')).toEqual(['401 invalid_credential'])
       expect(await there.ask('login', account)).toEqual({ code: 'store_unavailable' })
-      // The log is in PostgreSQL, and is read when nobody says anything for five seconds.
+      // The log is in PostgreSQL, and is read after five seconds without a message on the bus.
       const meanwhile = next()
       expect(await there.ask('revoke', meanwhile)).toEqual({ done: true })
       await ended(meanwhile).toBe('4403 revoked')
@@ -273,7 +275,7 @@ describe.skipIf(!available)('a server that is really stopped, under load', { tim
       await redis.start()
       const gone = '401 auth_required'
       await sees(load, 'after', { ...well, ...refused, session: keeps ? '200' : gone })
-      // Whoever logged out stays so, whatever Redis remembers.
+      // A logout lasts, whatever data Redis kept.
       expect(await request({ cookie: cookieOf(loggedOut) })(here)).toBe(gone)
       const { done } = await there.ask<{ done: string }>('login', account)
       expect(await request({ cookie: cookieOf(done) })(here)).toBe('200')

@@ -12,7 +12,7 @@ import { redisAnswers, uniqueName } from './services.ts'
 
 const password = 'correct horse battery staple'
 const email = 'ada@example.com'
-/** What hashing a password costs is not what these tests are about. */
+/** These tests do not need the real cost of hashing. */
 const plainHasher = {
   hash: async (text: string) => `plain:${text}`,
   verify: async (text: string, stored: string) => stored === `plain:${text}`,
@@ -54,7 +54,7 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
     return one
   }
 
-  describe('by themselves', () => {
+  describe('alone', () => {
     async function open(options: Partial<Parameters<typeof redisFailures>[0]> = {}): Promise<FailurePart> {
       return kept(await redisFailures({ url: testRedisUrl, prefix, ...options }))
     }
@@ -64,13 +64,13 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
       return attempt.allowed
     }
 
-    test('go by the clock of the server, whatever those of the instances say', async () => {
+    test('use the clock of the server, not those of the instances', async () => {
       const [one, other] = [await open(), await open()]
       for (const store of [one, other]) expect(await fail(store, [{ key: 'k', limit: 2 }])).toBe(true)
       expect(await one.begin([{ key: 'k', limit: 2 }])).toEqual({ allowed: false, retryAfter: 60, count: 0 })
     })
 
-    test('expire by themselves, every key, soon after they matter', async () => {
+    test('expire by themselves, with every key, soon after they matter', async () => {
       const store = await open()
       await fail(store, [{ key: 'once', limit: 9 }])
       await fail(store, [{ key: 'locked', limit: 1 }])
@@ -92,7 +92,7 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
       expect(known).toBeGreaterThan(29 * 86_400_000)
     })
 
-    test('are bounded, and filling them unlocks nobody', async () => {
+    test('are bounded, and flooding them unlocks no key', async () => {
       const clock = manualClock()
       const store = await open({ maxEntries: 100, clock })
       for (let i = 0; i < 3; i++) await fail(store, [{ key: 'target', limit: 3 }])
@@ -100,11 +100,11 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
       expect(await command('ZCARD', `{${prefix}}:failures`)).toBe(100)
       expect(await keysOf(prefix)).toHaveLength(101)
       expect((await store.begin([{ key: 'target', limit: 3 }])).allowed).toBe(false)
-      // What expired leaves the index, too.
+      // Expired counts leave the index too.
       clock.advance(61_000)
       for (let i = 0; i < 20; i++) await fail(store, [{ key: 'another', limit: 99 }])
       expect(Number(await command('ZCARD', `{${prefix}}:failures`))).toBeLessThanOrEqual(2)
-      // Full of locks, it still counts who comes.
+      // Full of locks, the table still counts new keys.
       for (let i = 0; i < 150; i++) await fail(store, [{ key: `locked ${i}`, limit: 1 }])
       const late = { key: 'late', limit: 2 }
       expect(await fail(store, [late])).toBe(true)
@@ -112,7 +112,7 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
       expect(await fail(store, [late])).toBe(false)
     })
 
-    test('remember so many successes, the latest', async () => {
+    test('remember a bounded number of successes, the latest', async () => {
       const clock = manualClock()
       const store = await open({ maxEntries: 100, clock })
       const strangers = { key: 'account', limit: 1, strangersOnly: true }
@@ -135,7 +135,7 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
       expect((await store.begin([{ key: 'pair 100', limit: 9 }, strangers], true)).allowed).toBe(false)
     })
 
-    test('misconfiguration; a server that is not there is none', async () => {
+    test('misconfiguration throws; an unreachable server does not', async () => {
       await expect(open({ url: 'http://x' })).rejects.toThrow(/^redisFailures: `url`/)
       await expect(open({ maxEntries: 1 })).rejects.toThrow(/`maxEntries`/)
       await expect(open({ entries: 1 } as never)).rejects.toThrow(/unknown option `entries`/)
@@ -170,7 +170,7 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
     }
     const from = (clientAddress: string) => ({ clientAddress })
 
-    test('wrong passwords in parallel, split over both: the limit is verified, and both are locked', async () => {
+    test('wrong passwords in parallel, split over both: only the limit is verified, and both are locked', async () => {
       const both = [await instance(), await instance()] as const
       await person(both[0])
       const answers = await Promise.all(
@@ -184,12 +184,12 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
         await expect
           .poll(() => accounts.login(email, password, from('192.0.2.1')))
           .toMatchObject({ outcome: 'throttled', retryAfter: expect.toSatisfy((s) => s > 50) })
-        // Another address of the same person is another count.
+        // Another address of the same person has another count.
         expect((await accounts.login(email, password, from('192.0.2.2'))).outcome).toBe('authenticated')
       }
     })
 
-    test('one account guessed from many addresses is locked for strangers, not for whoever logged in at the other', async () => {
+    test('an account guessed at from many addresses is locked for strangers, not for a client of the other instance', async () => {
       const [one, other] = [await instance(), await instance()]
       await person(one)
       expect(await one.accounts.login(email, password, from('198.51.100.1'))).toMatchObject({
@@ -205,7 +205,7 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
       }
     })
 
-    test('wrong bootstrap codes from one network, and passwords are none of them', async () => {
+    test('wrong bootstrap codes from one network are counted, apart from passwords', async () => {
       const both = [await instance(), await instance()] as const
       await person(both[0])
       const secret = randomBytes(32).toString('base64url')
@@ -220,7 +220,7 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
       }
       const guess = () =>
         Array.from(randomBytes(12), (byte) => '23456789ABCDEFGHJKMNPQRSTVWXYZ'[byte % 30]).join('')
-      // One /64: whoever has it has all its addresses.
+      // One /64: its owner has all its addresses.
       const answers = await Promise.all(
         Array.from({ length: 30 }, (_, n) =>
           prove(both[n % 2] as Services, guess(), `2001:db8:0:1::${(n + 1).toString(16)}`),
@@ -237,7 +237,7 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
       expect(await prove(both[1], made.code, '2001:db8:0:2::1')).toMatchObject({ code: 'pairing_required' })
     })
 
-    test('nothing that somebody typed is in Redis', async () => {
+    test('nothing that a user typed is in Redis', async () => {
       const { accounts } = await instance()
       const typed = `somebody-${'x'.repeat(5000)}@example.com`
       await accounts.login(typed, 'hunter2 and more of it', from('192.0.2.1'))
@@ -288,7 +288,7 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
       afterEach(() => way.stop())
 
       for (const kind of ['stopped', 'frozen'] as const) {
-        test(`${kind}: people log in, guessing stays bounded at each, and it is said once`, async () => {
+        test(`${kind}: logins succeed, guessing stays bounded at each instance, and it is logged once`, async () => {
           const warnings: string[] = []
           const [one, other] = [await instance(way.url(testRedisUrl), warnings), await instance()]
           await person(one)
@@ -301,7 +301,7 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
           expect((await one.accounts.login(email, password, from('198.51.100.1'))).outcome).toBe(
             'authenticated',
           )
-          // Bounded by the time-out, not by when the server comes back.
+          // Bounded by the time-out, not by the return of the server.
           expect(performance.now() - started).toBeLessThan(3000)
           const answers = await Promise.all(
             Array.from({ length: 40 }, (_, n) =>
@@ -310,7 +310,7 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
           )
           expect(answers.filter(({ outcome }) => outcome === 'rejected')).toHaveLength(10)
           expect(answers.filter(({ outcome }) => outcome === 'throttled')).toHaveLength(30)
-          // Who logged in here before the outage is no stranger during it.
+          // A client that logged in here before the outage is no stranger during it.
           for (let n = 2; n < 110; n++) {
             await one.accounts.login(email, 'wrong but long enough', from(`192.0.2.${n}`))
           }
@@ -319,7 +319,7 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
             'authenticated',
           )
           expect(warnings).toEqual([expect.stringMatching(/cannot be reached.*counts by itself/)])
-          // The other is not concerned.
+          // The other instance is not affected.
           expect((await other.accounts.login(email, password, from('192.0.2.1'))).outcome).toBe(
             'authenticated',
           )
@@ -343,7 +343,7 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
         })
       }
 
-      test('from the start: it starts nevertheless, and joins the others once they can be reached', async () => {
+      test('from the start: the instance starts anyway, and uses the shared counts once they can be reached', async () => {
         await way.stop()
         const warnings: string[] = []
         const one = await instance(way.url(testRedisUrl), warnings)
@@ -364,7 +364,7 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
     })
   })
 
-  test('a ticket offered to two instances at once is accepted by one', async () => {
+  test('a ticket sent to two instances at once is accepted by one', async () => {
     const base = memoryStore()
     const instance = async (): Promise<Services> => {
       const tickets = kept(await redisTickets({ url: testRedisUrl, prefix }))
@@ -396,7 +396,7 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
       expect(answers.filter(({ outcome }) => outcome === 'authenticated')).toHaveLength(1)
       expect(answers.filter(({ outcome }) => outcome === 'rejected')).toHaveLength(7)
     }
-    // What is left expires by itself, and nothing is left of what was used.
+    // Remaining keys expire by themselves, and a used ticket leaves no key.
     await both[0].tickets.create(principal, where)
     for (const key of await keysOf(prefix)) {
       if (String(await command('TYPE', key)) === 'zset') expect(await command('ZCARD', key), key).toBe(1)
@@ -408,7 +408,7 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
     }
   })
 
-  test('tickets that expired are tidied up, however many there are', async () => {
+  test('expired tickets are removed, however many there are', async () => {
     const tickets = kept(await redisTickets({ url: testRedisUrl, prefix }))
     const principal = { kind: 'user', scheme: 'session', scopes: [], roles: [] } as const
     for (let n = 0; n < 1100; n++) {

@@ -68,7 +68,7 @@ describe.skipIf(!withRedis)('sessions in Redis', () => {
   })
   const draft = { at: 1, selector: { sessionId: 's' }, reason: 'revoked' } as const
 
-  test('a revocation that was not written to the log yet is written by whoever reads it next', async () => {
+  test('a revocation that is not in the log yet is written by the next reader of the log', async () => {
     const base = memoryStore()
     let broken = false
     const log = base.revocations
@@ -85,10 +85,10 @@ describe.skipIf(!withRedis)('sessions in Redis', () => {
     broken = true
     await expect(store.sessions.remove('s', draft)).rejects.toThrow()
     broken = false
-    // Gone at once; the news of it is kept.
+    // Ended at once; its revocation waits in the outbox.
     expect(await store.sessions.get('s')).toBeUndefined()
     expect(await store.revocations.since(0, 9)).toEqual([])
-    // Ten seconds later it counts as left behind.
+    // Ten seconds later it counts as abandoned.
     const outbox = `{${prefix}}:outbox`
     const [name] = (await command('HKEYS', outbox)) as string[]
     const [text] = (await command('HVALS', outbox)) as string[]
@@ -98,7 +98,7 @@ describe.skipIf(!withRedis)('sessions in Redis', () => {
     expect(await keysOf(prefix)).not.toContain(outbox)
   })
 
-  test('nothing is left behind of sessions that ended', async () => {
+  test('ended sessions leave no keys behind', async () => {
     const store = await compose()
     for (let n = 0; n < 30; n++) await store.sessions.add(session(`${n}`, { accountId: `a${n % 3}` }), 5)
     await store.sessions.remove('29', draft)
@@ -106,7 +106,7 @@ describe.skipIf(!withRedis)('sessions in Redis', () => {
     expect(await keysOf(prefix)).toEqual([`{${prefix}}:seq`])
   })
 
-  test('text is kept as it is, and runs nothing', async () => {
+  test('text is stored unchanged, and is never run', async () => {
     const store = await compose()
     const label = `"]] return redis.call('FLUSHALL') --\u0000\u{1f510}`
     await store.sessions.add(session('s', { label }), 9)
@@ -117,14 +117,14 @@ describe.skipIf(!withRedis)('sessions in Redis', () => {
     expect(evicted).toMatchObject([{ selector: { sessionId: odd } }])
   })
 
-  test('a damaged record is no session, and no refusal', async () => {
+  test('a damaged record is neither a session nor a refusal', async () => {
     const store = await compose()
     await store.sessions.add(session('s'), 9)
     await command('HSET', `{${prefix}}:session:s`, 'expiresAt', 'never')
     await expect(store.sessions.get('s')).rejects.toMatchObject({ code: 'store_corrupt' })
   })
 
-  test('connections that the server ends come back; meanwhile it is unavailable, never a refusal', async () => {
+  test('connections that the server ends are reopened; until then it is unavailable, never a refusal', async () => {
     const store = await compose()
     const services = createServices({ store })
     const account = await services.accounts.create({ email: 'ada@example.com' })
@@ -151,7 +151,7 @@ describe.skipIf(!withRedis)('sessions in Redis', () => {
     await services.close()
   })
 
-  test('a server that is not there, and misconfiguration', async () => {
+  test('an unreachable server, and misconfiguration', async () => {
     await expect(redisSessions({ url: 'redis://127.0.0.1:1' })).rejects.toMatchObject({
       name: 'StoreUnavailable',
       code: 'store_unavailable',

@@ -1,13 +1,13 @@
 import { createClient } from 'redis'
 import { redisUrl } from './services.ts'
 
-/** A database of its own tells the connections of these tests from others'. */
+/** A separate database distinguishes the connections of these tests from others. */
 export const database = 12
 const url = new URL(redisUrl)
 url.pathname = `/${database}`
 export const testRedisUrl: string = url.href
 
-/** One command on a connection of its own. */
+/** Runs one command on a separate connection. */
 export async function command(...parts: string[]): Promise<unknown> {
   const client = createClient({ url: testRedisUrl })
   client.on('error', () => {})

@@ -7,9 +7,9 @@ export const postgresUrl: string =
 export const redisUrl: string = process.env.UPGATE_REDIS_URL ?? 'redis://127.0.0.1:6379'
 
 /**
- * Whether a service answers, for `describe.skipIf`; says so when it does not.
+ * Whether a service answers, for `describe.skipIf`; prints a note if not.
  *
- * @throws Error when it does not although its variable is set, as the CI run does: nothing is skipped there
+ * @throws Error if it does not answer although its variable is set, as in CI: no test is skipped there
  */
 async function answers(what: string, variable: string, ask: () => Promise<unknown>): Promise<boolean> {
   try {
@@ -39,7 +39,7 @@ export function redisAnswers(): Promise<boolean> {
   })
 }
 
-/** One statement on a connection of its own. */
+/** Runs one statement on a separate connection. */
 export async function administer(
   sql: string,
   parameters: unknown[] = [],
@@ -54,7 +54,7 @@ export async function administer(
   }
 }
 
-/** A name for what one test puts into a service that others use, too. */
+/** A unique name for the objects of one test in a service that others use too. */
 export function uniqueName(): string {
   return `upgate_test_${randomBytes(6).toString('hex')}`
 }

@@ -19,7 +19,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
     let context: BrowserContext
     let page: Page
     let site: string
-    /** What pages complained about: policy violations, failed scripts, refused requests. */
+    /** Errors of the pages: policy violations, failed scripts, refused requests. */
     let complaints: string[]
 
     beforeAll(async () => {
@@ -29,7 +29,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
 
     beforeEach(async () => {
       data = temporaryDataDir()
-      // The edge's own time, so that its half minute after a logout can be passed over.
+      // A clock for the edge, so that tests can skip its half minute after a logout.
       clock = manualClock(Date.now())
       sim = createEdgeSim({
         clock,
@@ -73,7 +73,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
     const live = () => page.locator('#live[data-state=on]').waitFor()
     const loginPage = () => page.getByText('Simulated Cloudflare Access')
 
-    /** Goes to the site and chooses a user on the login page that the edge leads to. */
+    /** Opens the site and chooses a user on the login page that the edge redirects to. */
     async function logInAs(name: string): Promise<void> {
       await page.goto(site)
       expect(new URL(page.url()).hostname).toBe('acme.cloudflareaccess.com.localhost')
@@ -81,7 +81,10 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await page.waitForURL(`${site}/**`)
     }
 
-    /** Wide and narrow, in light and dark colours: keeps pictures, and finds nothing that does not fit or can't be read. */
+    /**
+     * Checks the page wide and narrow, in light and dark colours: saves pictures, and finds text that does
+     * not fit or cannot be read.
+     */
     async function looks(name: string): Promise<void> {
       for (const colorScheme of ['light', 'dark'] as const) {
         await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
@@ -97,7 +100,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await page.setViewportSize({ width: 1100, height: 800 })
     }
 
-    it('logs in at the edge, says so on every page, and logs out there: then it is over', async () => {
+    it('logs in at the edge, shows it on every page, and logs out there: then the login has ended', async () => {
       await logInAs('Ada')
       expect(new URL(page.url()).pathname).toBe('/nodes')
       await live()
@@ -123,25 +126,25 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       clock.advance(30_000)
       await page.goto(`${site}/nodes`)
       await loginPage().waitFor()
-      // Neither the way back nor the cookie of before leads in again.
+      // Neither the back button nor the former cookie admits the browser again.
       await context.addCookies(cookies)
       await page.goto(`${site}/nodes`)
       await loginPage().waitFor()
       expect(new URL(page.url()).hostname).toBe('acme.cloudflareaccess.com.localhost')
     })
 
-    it('a page that is open when the login ends leads to the edge, not to a login of our own', async () => {
+    it('a page that is open when the login ends redirects to the edge, not to our own login', async () => {
       await logInAs('Ada')
       await live()
       sim.logOut('ada@example.com')
       clock.advance(30_000)
-      // Whichever comes first: somebody goes on, or the page, which keeps asking for news, is refused them.
+      // Either the click or the page's own polling is refused first.
       const click = page.getByRole('link', { name: 'API keys' }).click()
       click.catch(() => {})
       await loginPage().waitFor()
     })
 
-    it('the login, logout and setup of our own say 403 and why', async () => {
+    it('our own login, logout and setup answer 403 with the reason', async () => {
       await logInAs('Ada')
       for (const path of ['/login', '/setup']) {
         const answer = await page.goto(site + path)
@@ -160,13 +163,13 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       expect(config).toMatchObject({ login: 'external', logoutUrl: '/cdn-cgi/access/logout' })
     })
 
-    it('somebody Access knows and the gateway does not is told so', async () => {
+    it('a person with an Access login but no account sees the reason', async () => {
       await page.goto(site)
       await page.getByRole('button', { name: /^Bob/ }).click()
       await page.getByText('nobody here is known by it').waitFor()
       expect(new URL(page.url()).host).toBe(new URL(site).host)
       await looks('unknown')
-      // Access would bring the same person again: the page leads out of it.
+      // Access would send the same person again: the page offers to log out of it.
       await page.getByRole('link', { name: 'Log out of Cloudflare Access' }).click()
       clock.advance(30_000)
       await logInAs('Ada')

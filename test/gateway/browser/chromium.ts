@@ -4,20 +4,20 @@ import { type Browser, chromium, type Page } from 'playwright-core'
 
 const executablePath = '/usr/bin/chromium'
 
-/** Whether there is a browser to test with. */
+/** Whether a browser for the tests is installed. */
 export const available: boolean = existsSync(executablePath)
 if (!available) console.warn(`Browser tests are left out: there is no ${executablePath}.`)
 
-/** Where pictures of the pages go, if anywhere. */
+/** Folder for pictures of the pages, if any. */
 const pictures = process.env.UPGATE_SCREENSHOTS
 if (pictures !== undefined) mkdirSync(pictures, { recursive: true })
 
-/** Keeps a picture of a page, where `UPGATE_SCREENSHOTS` names a folder. */
+/** Saves a picture of a page, if `UPGATE_SCREENSHOTS` names a folder. */
 export async function picture(page: Page, name: string): Promise<void> {
   if (pictures !== undefined) await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true })
 }
 
-/** A browser that talks to nobody by itself. */
+/** Launches a browser that makes no requests by itself. */
 export function launchBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath,
@@ -33,7 +33,7 @@ export function launchBrowser(): Promise<Browser> {
   })
 }
 
-/** Runs in the page: whether it scrolls sideways, and texts with less contrast than WCAG AA asks for (4.5). */
+/** Runs in the page: whether it scrolls sideways, and texts with less contrast than WCAG AA demands (4.5). */
 export function measure(): { wide: boolean; contrasts: string[] } {
   const parse = (color: string) => (color.match(/[\d.]+/g) ?? []).map(Number)
   const luminance = (color: number[]) => {
@@ -43,7 +43,7 @@ export function measure(): { wide: boolean; contrasts: string[] } {
     })
     return 0.2126 * r + 0.7152 * g + 0.0722 * b
   }
-  // What lies below everything follows the colour scheme.
+  // The background below everything follows the colour scheme.
   const probe = document.body.appendChild(document.createElement('div'))
   probe.style.backgroundColor = 'Canvas'
   const canvas = parse(getComputedStyle(probe).backgroundColor)

@@ -20,7 +20,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
     let data: DataDir
     let program: Program
     let context: BrowserContext
-    /** What pages complained about: policy violations, failed scripts, refused requests. */
+    /** Errors of the pages: policy violations, failed scripts, refused requests. */
     let complaints: string[]
 
     beforeAll(async () => {
@@ -78,7 +78,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
 
     const closeToken = (page: Page) => page.getByRole('button', { name: 'Done' }).click()
 
-    /** The node program beside the gateway, as a person would run it. */
+    /** Runs the node program against the gateway, as a person would. */
     function runNode(proof: string | Record<string, string>, args: readonly string[] = []) {
       const url = `${program.origin.replace('http', 'ws')}/ws`
       const child = spawn(process.execPath, [nodeClient, ...args, url], {
@@ -93,7 +93,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       return { output: () => output, exited, stop: () => child.kill('SIGKILL') }
     }
 
-    it('sets up with the printed code, and leads from there', async () => {
+    it('sets up with the printed code, and goes on from there', async () => {
       await start(noAdmin)
       const [, code = ''] = await program.printed(/^Setup code: (\S+)/m)
       const page = await context.newPage()
@@ -120,7 +120,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       expect(complaints.filter((text) => !text.includes('403'))).toEqual([])
     })
 
-    it('logs in, leads back, shows what went wrong, and logs out', async () => {
+    it('logs in, redirects back, shows errors, and logs out', async () => {
       await start()
       const page = await context.newPage()
       await page.goto(`${program.origin}/audit`)
@@ -150,7 +150,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       ])
       await page.getByRole('button', { name: 'Log out' }).click()
       await page.waitForURL('**/login')
-      // It is known again when it comes back, and logged in to nothing.
+      // The browser is recognised when it returns, but not logged in.
       expect(await context.cookies()).toMatchObject([{ name: '__Host-gateway_device' }])
     })
 
@@ -199,7 +199,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await expect.poll(() => page.locator('#code-value').inputValue(), { timeout: 5_000 }).toBe('')
       await page.getByText('A code is open').waitFor()
       const node = runNode({ UPGATE_CODE: code }, ['--pair', '--identity', `${data.path}/node.json`])
-      // It appears by itself, with what the device shows.
+      // The request appears by itself, with the code that the device shows.
       const row = page.locator('#pairings tbody tr')
       await row.waitFor()
       const comparison = (await row.locator('[data-f=comparisonCode]').textContent()) ?? ''
@@ -226,7 +226,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       const page = await context.newPage()
       await logIn(page)
       await page.getByText('What it may be given, besides being a node').first().click()
-      // Only what opens anything for a device, and what the account holds.
+      // Only scopes that open a route for a device, and that the account holds.
       expect(
         await page
           .locator('#invite-scopes input')
@@ -241,7 +241,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       const code = await page.getByLabel('Code', { exact: true }).inputValue()
       await picture(page, 'pairing-scopes-code')
       await closeToken(page)
-      // Nothing is left chosen for the next one.
+      // No scope stays checked for the next invitation.
       expect(await page.locator('#invite-scopes input:checked').count()).toBe(0)
       expect(await page.locator('#invitations').textContent()).toContain('operator.read')
       const node = runNode({ UPGATE_CODE: code }, [
@@ -273,7 +273,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
           expect(await page.evaluate(measure)).toEqual({ wide: false, contrasts: [] })
         }
       }
-      // Changing one's mind decides nothing.
+      // Cancelling decides nothing.
       await dialog.getByRole('button', { name: 'Cancel' }).click()
       await expect
         .poll(() => page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? ''))
@@ -351,7 +351,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await second.close()
     })
 
-    it('comes back by itself after a restart of the gateway, and asks for a login when the session is gone', async () => {
+    it('reconnects by itself after a restart of the gateway, and asks for a login when the session is gone', async () => {
       await start()
       const page = await context.newPage()
       await logIn(page)
@@ -427,7 +427,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       expect(outcome.nodes).toBe('failed')
       expect(outcome.create).toBe('failed')
       expect(outcome.form).toBe('')
-      // Neither a device nor a logout came of it.
+      // The page caused neither a device nor a logout.
       await page.reload()
       await live(page)
       expect(await page.locator('#devices tbody tr').count()).toBe(1)
@@ -438,7 +438,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await start()
       const page = await context.newPage()
       await logIn(page)
-      // `localhost` is another site than `127.0.0.1`: the strict cookie does not come along.
+      // `localhost` is another site than `127.0.0.1`: the strict cookie is not sent along.
       const link = `<a href="${program.origin}/keys">keys</a>`
       const site = createServer((_request, response) =>
         response.setHeader('content-type', 'text/html').end(link),
@@ -543,7 +543,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       node.stop()
     })
 
-    it('does not move things about while it loads', async () => {
+    it('does not shift its layout while it loads', async () => {
       await start()
       const page = await context.newPage()
       await logIn(page)

@@ -17,7 +17,7 @@ const password = 'correct horse battery'
 // No white space: addresses of accounts hold none.
 const email = `"><img/data-evil/src=x/onerror=document.title='evil'>@example.com`
 
-/** Ends an attribute, an element, a script and a style, and begins what would run. */
+/** Ends an attribute, an element, a script and a style, and begins markup that would run. */
 function evil(mark: string): string {
   return `${mark}'"></title></script></style><img data-evil src=x onerror="document.title='evil'">`
 }
@@ -27,7 +27,7 @@ function short(mark: string): string {
   return `${mark}'"><img data-evil src=x onerror=document.title='evil'>`
 }
 
-/** Runs in the page: what markup of somebody's would have left there. */
+/** Runs in the page: finds traces that foreign markup would have left. */
 function traces() {
   return {
     elements: document.querySelectorAll('[data-evil], img, iframe, object, script:not([src^="/assets/"])')
@@ -40,9 +40,9 @@ function traces() {
 }
 
 /**
- * Names and labels come from devices, browsers and strangers, and are shown to administrators. Each is stored once as
- * markup, by the way that takes the most, and looked for on every page: as the server writes it, and as the page's
- * module does when it arrives live.
+ * Names and labels come from devices, browsers and strangers, and administrators see them. Each is stored
+ * once as markup, through the input that accepts the longest text, and looked for on every page: rendered by
+ * the server, and added live by the page's module.
  */
 describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
   'stored markup stays text',
@@ -57,7 +57,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
 
     beforeAll(async () => {
       data = temporaryDataDir()
-      // By the library: the set-up page of the gateway takes such an address, its settings do not.
+      // Created with the library: the gateway's set-up page accepts such an address, its settings do not.
       const store = await sqliteStore({ file: join(data.path, 'gateway.db') })
       const services = createServices({ store })
       await services.accounts.createFirst({
@@ -73,7 +73,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
 
       program = await startProgram({
         dataDir: data.path,
-        // The account above was made with one.
+        // The account above has a real hash.
         realHashes: true,
         env: { ADMIN_EMAIL: undefined, ADMIN_PASSWORD: undefined },
       })
@@ -118,7 +118,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
 
     const live = () => page.locator('#live[data-state=on]').waitFor()
 
-    /** The page is clean, and shows this text as it is. */
+    /** Checks that the page is clean, and shows this text unchanged. */
     async function shows(selector: string, text: string, title: string): Promise<void> {
       await page.locator(selector, { hasText: text }).first().waitFor()
       expect(await page.evaluate(traces)).toEqual({ elements: 0, handlers: 0, title: `${title} · Gateway` })
@@ -137,7 +137,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       try {
         await shows('#nodes [data-f=name]', name, 'Nodes')
         await shows('#devices [data-f=name]', name, 'Nodes')
-        // As the server writes them.
+        // As the server renders them.
         await page.reload()
         await live()
         await shows('#nodes [data-f=name]', name, 'Nodes')
@@ -169,7 +169,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
         { env: { PATH: process.env.PATH, UPGATE_CODE: String(code) } },
       )
       try {
-        // What is longer than fifty characters is cut.
+        // Names longer than fifty characters are cut.
         const shown = name.slice(0, 50).trim()
         await shows('#pairings [data-f=name]', shown, 'Nodes')
         await page.reload()
@@ -196,7 +196,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await page.goto(`${program.origin}/sessions`)
       await live()
       await shows('#sessions [data-f=name]', 'Firefox on Linux', 'Sessions')
-      // The User-Agent itself is in no answer: the words of the table are all that becomes of it.
+      // No answer contains the User-Agent: only the words derived from it appear in the table.
       for (const path of ['/sessions', '/api/sessions'])
         expect((await visitor.get(path)).text).not.toContain('data-evil src')
     })
@@ -211,7 +211,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await shows('#messages [data-f=text]', evil('said'), 'Chat')
     })
 
-    it('rows of the audit page, whatever strangers ask for', async () => {
+    it('rows of the audit page, with any request of strangers', async () => {
       const ask = (target: string): Promise<void> =>
         new Promise((resolve) => {
           const { hostname, port } = new URL(program.origin)
@@ -229,8 +229,8 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await shows('#audit [data-f=what]', short('live'), 'Audit')
     })
 
-    it('needs no policy to stay so, and what is sent names its type', async () => {
-      // A violation would be a complaint: the policy is the second line, and was never asked.
+    it('does not depend on the content policy, and every answer names its type', async () => {
+      // A violation would be an error of the page: the policy is the second defence, and was never needed.
       expect(complaints.filter((text) => !/401|WebSocket/.test(text))).toEqual([])
       for (const path of [
         '/api/devices',
@@ -247,7 +247,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
           'nosniff',
         ])
       }
-      // Nor does the log hold what a terminal would obey.
+      // The log holds no characters that would control a terminal either.
       expect(program.output().replaceAll('\n', '')).toMatch(/^[\x20-\x7e\u00a0-\uffff]*$/)
     })
   },
