@@ -266,7 +266,7 @@ describe.skipIf(!available)('a server that is really stopped, under load', { tim
       expect(await there.ask('revoke', meanwhile)).toEqual({ done: true })
       await ended(meanwhile).toBe('4403 revoked')
       await ended(justBefore).toBe('4403 revoked')
-      // The log may be read by itself, before the bus has been silent for five seconds.
+      // A timed reading of the log may come before the bus has been silent for five seconds.
       await expect
         .poll(() => here.ask('health'), { timeout: 10_000 })
         .toEqual({ log: 'current', bus: 'silent' })

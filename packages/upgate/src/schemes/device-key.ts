@@ -21,16 +21,20 @@ export interface DeviceKeyOptions {
    * it is granted. Default: none.
    */
   readonly introducers?: readonly Scheme[]
-  /** Name in rules and in `explain`; principals keep the scheme `device-key`. Default: `device-key`, of `claimSecret` `device-claim`. */
+  /**
+   * Name in rules and in `explain`; principals keep the scheme `device-key`. Default: `device-key`; for
+   * `claimSecret`: `device-claim`.
+   */
   readonly name?: string
 }
 
 /**
  * Authenticates devices by their Ed25519 key, over a nonce of the server, and pairs unknown devices.
  *
- * Needs a handshake that sends the nonce: `connectFrame({ deviceKeys: true })` or `upgateHandshake({
- * deviceKeys: true })`. An unknown device is refused with `pairing_required` and a comparison code. Once
- * approved, its next connection is accepted and gets a device token. The approval sets role, scopes and name.
+ * Needs a handshake that sends the nonce: `connectFrame({ deviceKeys: true })` or
+ * `upgateHandshake({ deviceKeys: true })`. An unknown device is refused with `pairing_required` and a
+ * comparison code. Once approved, its next connection is accepted and gets a device token. The approval sets
+ * role, scopes and name.
  *
  * @param options - `pairing` and `devices` of the services; `introducers` is optional
  * @throws TypeError for an unknown or missing option
@@ -110,7 +114,7 @@ function proofScheme(
   return {
     name,
     yields: ['device'],
-    // Both ways prove a device of the pairing service, whose principals carry one scheme.
+    // Both schemes prove a device of the pairing service, and its principals carry one scheme.
     principalSchemes: ['device-key', name],
     ambient: false,
     claims: (credential) => credential.type === 'opaque' && credential.name === credentialName,

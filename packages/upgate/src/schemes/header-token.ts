@@ -56,7 +56,7 @@ export function headerToken(options: HeaderTokenOptions): Scheme {
 
   return {
     name,
-    // What verifies tokens of another system may answer with any kind.
+    // Verifiers of another system's tokens may answer with any kind.
     yields: options.foreign === undefined ? options.yields : ['user', 'device', 'service'],
     principalSchemes: [options.principalScheme, name],
     ambient: false,

@@ -12,7 +12,7 @@ export interface TicketSchemeOptions {
    * up by then, but leave this out if the clients can send a frame or a subprotocol. Default: `false`.
    */
   readonly query?: string | false
-  /** Name in rules and in `explain`; principals keep the scheme they had. Default: `ticket`. */
+  /** Name in rules and in `explain`; principals keep their own scheme. Default: `ticket`. */
   readonly name?: string
 }
 
@@ -76,7 +76,7 @@ export function ticket(options: TicketSchemeOptions): Scheme {
 
   return {
     name,
-    // It stands for principals of other schemes and has none of its own.
+    // A ticket's principal carries another scheme; tickets add none.
     yields: [],
     principalSchemes: [],
     ambient: false,

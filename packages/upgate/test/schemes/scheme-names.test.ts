@@ -1,5 +1,6 @@
-// Two schemes of one type on one gate, each under a name of its own: a rule that names one admits only what that very
-// scheme verified. And a rule that names schemes admits, by default, the kinds of principal that they yield.
+// Two schemes of one type on one gate, under separate names: a rule that names one admits only principals
+// that this scheme verified. By default a rule that names schemes admits the kinds of principal that they
+// yield.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -30,26 +31,26 @@ import { team } from '../cloudflare-access/team.ts'
 import { handshake, origin, request, silent, upgrade } from '../core/fixtures.ts'
 import { goodPassword, login, person, setUp } from '../services/setup.ts'
 
-/** What a client sends. */
+/** Headers and query of a client. */
 interface Sent {
   readonly headers?: Record<string, string>
-  /** Of an upgrade. */
+  /** For an upgrade. */
   readonly query?: string
-  /** In band. */
+  /** For a credential in band. */
   readonly credential?: Credential
 }
 
 interface Pair {
-  /** Named `one` and `two`. */
+  /** The pair, named `one` and `two`. */
   readonly schemes: readonly [Scheme, Scheme]
-  /** Further schemes of the gate; rules name them, too. */
+  /** Further schemes of the gate; rules name them too. */
   readonly others?: readonly Scheme[]
   readonly kinds: readonly PrincipalKind[]
-  /** What `principal.scheme` says under either name. */
+  /** Value of `principal.scheme` under either name. */
   readonly principalSchemes: readonly [string, string]
-  /** A credential of each, for a path. */
+  /** Creates a credential of each scheme, for a path. */
   readonly sent: readonly [(path: string) => Promise<Sent> | Sent, (path: string) => Promise<Sent> | Sent]
-  /** What becomes of a credential of the scheme that the rule does not name. */
+  /** Answer to a credential of the scheme that the rule does not name. */
   readonly refused: string
 }
 
@@ -58,11 +59,14 @@ const unclaimed = '401 invalid_credential'
 const secrets = ['first-secret-0123456789', 'second-secret-0123456789'] as const
 
 function gateOf(schemes: readonly Scheme[], rules: readonly RuleOptions[] = []): Gate {
-  // A clock of its own that stands where those of the services and the team do.
+  // A separate clock, set to the time of the services and the team.
   return createGate({ origins: [origin], logger: silent, clock: manualClock(), schemes, rules })
 }
 
-/** Status and code, or who was let in, as `allow <scheme>`: over HTTP, on an upgrade or in band. */
+/**
+ * Status and code, or the admitted principal's scheme as `allow <scheme>`: over HTTP, on an upgrade or in
+ * band.
+ */
 async function ask(gate: Gate, path: string, { headers, query, credential }: Sent): Promise<string> {
   const isUpgrade = query !== undefined || credential !== undefined
   const asked = isUpgrade
@@ -100,7 +104,7 @@ function middleware(name: string): Scheme {
   )
 }
 
-/** Two schemes over pairing services that know every proof: whether signatures are good is not the question here. */
+/** Two schemes over pairing services that accept every proof: these tests do not check signatures. */
 function devicePair(make: typeof deviceKey, proof: Parameters<typeof deviceCredential>[0]): Pair {
   const { pairing, devices } = setUp()
   const principal = { kind: 'device', id: 'd', scheme: 'device-key', scopes: [], roles: [] } as const
@@ -109,7 +113,7 @@ function devicePair(make: typeof deviceKey, proof: Parameters<typeof deviceCrede
   const credential = deviceCredential(proof)
   const one = make({ pairing: known, devices, name: 'one' })
   const two = make({ pairing: known, devices, name: 'two' })
-  // In band nothing else tells credentials of two such schemes apart.
+  // In band only this distinguishes the credentials of two such schemes.
   const claimed = (scheme: Scheme, own: boolean): Scheme => ({
     ...scheme,
     claims: (given) => (given === credential) === own && scheme.claims?.(given) === true,
@@ -128,7 +132,7 @@ const pairs: Record<string, () => Promise<Pair> | Pair> = {
     const { keys } = setUp()
     const { token } = await keys.create({ name: 'ci' })
     return {
-      // One service, and so one cached principal for both.
+      // One service, and so one cached principal for both schemes.
       schemes: [
         apiKey({ keys, name: 'one', header: 'x-one', bearer: false }),
         apiKey({ keys, name: 'two', header: 'x-two', bearer: false }),
@@ -168,7 +172,7 @@ const pairs: Record<string, () => Promise<Pair> | Pair> = {
         () => ({ headers: { cookie: `__Host-a=${token}` } }),
         () => ({ headers: { cookie: `__Host-b=${token}` } }),
       ],
-      // Cookies that the rule does not count are none.
+      // Cookies that do not count under the rule are ignored.
       refused: '401 auth_required',
     }
   },
@@ -251,7 +255,7 @@ const pairs: Record<string, () => Promise<Pair> | Pair> = {
   }),
 }
 
-describe.each(Object.entries(pairs))('two of %s under names of their own', (_, make) => {
+describe.each(Object.entries(pairs))('two of %s under separate names', (_, make) => {
   /** Rules that leave `kinds` to the schemes; deferred ones name the kinds. */
   async function stage() {
     const pair = await make()
@@ -269,7 +273,7 @@ describe.each(Object.entries(pairs))('two of %s under names of their own', (_, m
     return { ...pair, gate, from }
   }
 
-  test('a rule that names one admits what that one verified, and nothing of the other', async () => {
+  test('a rule that names one admits principals that it verified, and none of the other', async () => {
     const { schemes, from, principalSchemes, refused } = await stage()
     expect(schemes.map(({ name }) => name)).toEqual(['one', 'two'])
     expect(await from(0, 'one')).toBe(`allow ${principalSchemes[0]}`)
@@ -278,7 +282,7 @@ describe.each(Object.entries(pairs))('two of %s under names of their own', (_, m
     expect(await from(0, 'two')).toBe(refused)
   })
 
-  test('without `kinds` it is open to the kinds that the scheme yields', async () => {
+  test('a rule without `kinds` admits the kinds that the scheme yields', async () => {
     const { gate, kinds } = await stage()
     const listed = gate.rules().filter(({ path, transport }) => path === '/one' && transport === 'http')
     expect(listed).toMatchObject([{ openTo: kinds }])
@@ -288,7 +292,7 @@ describe.each(Object.entries(pairs))('two of %s under names of their own', (_, m
   })
 })
 
-test('cloudflareAccess under a name of its own: users by default, service tokens where the rule says so', async () => {
+test('cloudflareAccess under another name: users by default, service tokens if the rule says so', async () => {
   const acme = team({ name: 'acme', services: { 'svc.access': { id: 'backup', scopes: [] } } })
   const gate = gateOf(
     [acme.scheme, apiKey({ keys: setUp().keys })],
@@ -341,12 +345,12 @@ describe('principals that look alike', () => {
     expect(await ask(gate, '/admin', await inQuery('/admin'))).toBe(notAllowed)
     expect(await ask(gate, '/ws/admin', await inQuery('/ws/admin'))).toBe('defer')
     expect(await ask(gate, '/ws/admin', await inBand('/ws/admin'))).toBe(notAllowed)
-    // Without `ticket` in the rule it does not count at all.
+    // A rule without `ticket` does not count tickets at all.
     expect(await ask(gate, '/web', await inQuery('/web'))).toBe(notAllowed)
     expect(await ask(gate, '/ws/web', await inBand('/ws/web'))).toBe(unclaimed)
   })
 
-  test('nor on a socket that is renewed', async () => {
+  test('a renewal of a socket does not carry a principal past such a rule either', async () => {
     const { sessions, tickets, ...set } = setUp()
     const { token } = await login(
       { sessions, tickets, ...set },
@@ -392,7 +396,7 @@ describe('principals that look alike', () => {
     }
   })
 
-  test('it counts where the rule names every scheme of that type, and the operator is told so', async () => {
+  test('a ticket counts if the rule names every scheme of that type, and `explain` says so', async () => {
     const { gate, inBand, inQuery } = await stage()
     expect(await ask(gate, '/both', await inQuery('/both'))).toBe('allow session')
     expect(await ask(gate, '/ws/both', await inQuery('/ws/both'))).toBe('allow session')
@@ -405,7 +409,7 @@ describe('principals that look alike', () => {
     expect(decision).toMatchObject({ code: 'scheme_not_allowed' })
   })
 
-  test('a scheme that was given the name of a type does not open what names it to principals of that type', async () => {
+  test('a scheme that has the name of a type does not open its rules to principals of that type', async () => {
     const { sessions, tickets, ...set } = setUp()
     const { token } = await login(
       { sessions, tickets, ...set },
@@ -420,7 +424,7 @@ describe('principals that look alike', () => {
     expect(await ask(gate, '/a', { query: `ticket=${made}` })).toBe(notAllowed)
   })
 
-  test('two rules that meet admit only what both name', async () => {
+  test('two rules on one request admit only schemes that both name', async () => {
     const { keys } = setUp()
     const { token } = await keys.create({ name: 'ci' })
     const schemes = [
@@ -441,12 +445,12 @@ describe('principals that look alike', () => {
     expect(await rewritten('/a', '/b', 'x-two')).toBe(notAllowed)
     for (const header of ['x-one', 'x-two']) {
       expect(await rewritten('/a', '/c', header)).toBe(notAllowed)
-      // The kinds of the schemes are a default of the one rule; the other admits users.
+      // The kinds of the schemes are a default of one rule; the other rule admits users.
       expect(await rewritten(header === 'x-one' ? '/a' : '/c', '/d', header)).toBe('403 kind_not_allowed')
     }
   })
 
-  test('an edge under one name does not count where a rule names another', async () => {
+  test('an edge under one name does not count if a rule names another', async () => {
     const edge = (name: string, header: string): Scheme => ({
       name,
       ambient: false,
@@ -472,7 +476,7 @@ describe('principals that look alike', () => {
     )
     expect(await ask(gate, '/east', { headers: { 'x-east': '1' } })).toBe('allow edge')
     expect(await ask(gate, '/east', { headers: { 'x-west': '1' } })).toBe(notAllowed)
-    // The own credential counts before the edge's, and by its own scheme.
+    // The own credential has priority over the edge's, under its own scheme.
     const both = { headers: { 'x-east': '1', 'x-one': 'yes' } }
     expect(await ask(gate, '/one', both)).toBe('allow one')
     expect(await ask(gate, '/east', both)).toBe(notAllowed)
@@ -502,7 +506,7 @@ describe('principals that look alike', () => {
     expect(closed.sort()).toEqual(['admin', 'web'])
   })
 
-  test('of foreign tokens, those under the name of the scheme count, and no other', async () => {
+  test('of foreign tokens, only those under the name of the scheme count', async () => {
     const { keys } = setUp()
     const foreign = {
       mk_: async (value: string) => ({
@@ -554,7 +558,7 @@ describe('kinds by default', () => {
     expect(openTo(rule)).toEqual(kinds)
   })
 
-  test('what no rule matches admits users', () => {
+  test('a path without a rule admits users', () => {
     const listed = gateOf([apiKey({ keys })]).rules()
     expect(listed.map(({ path, openTo: to }) => [path, to])).toEqual([
       ['(unmatched)', ['user']],
@@ -562,7 +566,7 @@ describe('kinds by default', () => {
     ])
   })
 
-  test('gate.require goes by the schemes, too', async () => {
+  test('gate.require uses the schemes too', async () => {
     const { token } = await keys.create({ name: 'ci' })
     const gate = gateOf(schemes)
     const sent = request('/a', { headers: { 'x-api-key': token } })
@@ -590,11 +594,11 @@ describe('kinds by default', () => {
     expect(() => gateOf(schemes, [{ path: '/a', ...rule }])).toThrow(new TypeError(message))
   })
 
-  test('a scheme that declares nothing may be of any kind', () => {
+  test('a scheme that declares no kinds may yield any kind', () => {
     expect(openTo({ access: 'required', schemes: ['own', 'session'], kinds: ['device'] })).toEqual(['device'])
   })
 
-  test('a shared token that is written for another kind than the rule admits is noticed', () => {
+  test('a shared token of a kind that the rule does not admit is reported', () => {
     const shared = sharedToken({ token: secrets[0], principal: { kind: 'service', id: 'ci' } })
     const rule: RuleOptions = { path: '/a', access: 'required', schemes: ['shared-token'], kinds: ['user'] }
     expect(() => gateOf([shared], [rule])).toThrow(
@@ -603,10 +607,10 @@ describe('kinds by default', () => {
   })
 })
 
-describe('names that are given wrongly', () => {
+describe('wrong names', () => {
   const { keys, devices, sessions, tickets, accounts, pairing } = setUp()
 
-  test('`name` alone, which meant the cookie, does not silently rename the scheme', () => {
+  test('`name` alone, which named the cookie before, does not silently rename the scheme', () => {
     expect(() => sessionCookie({ sessions, name: 'gw' })).toThrow(
       new TypeError(
         'sessionCookie: `name` alone meant the cookie before; it is the name of the scheme now. Write `cookieName` for the cookie; to name the scheme, give both `cookieName` and `name`.',
