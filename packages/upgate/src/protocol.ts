@@ -100,7 +100,7 @@ export function closeCodeFor(code: RefusalCode): number {
   }
 }
 
-/** Client to server, the first frame: who it is. Exactly one of `token` and `password`. */
+/** Client to server, the first frame: its credential. Exactly one of `token` and `password`. */
 export interface AuthFrame {
   readonly type: 'auth'
   readonly token?: string
@@ -145,7 +145,7 @@ export interface AuthOkFrame {
   readonly roles: readonly string[]
   /** Milliseconds since the epoch at which the socket will be closed with 4401. */
   readonly expiresAt?: number
-  /** What was asked for and not granted. */
+  /** Asked for and not granted. */
   readonly dropped?: { readonly role?: string; readonly scopes?: readonly string[]; readonly id?: string }
   /** Made on this occasion and shown once: the device keeps it, and uses it over HTTP, too. */
   readonly deviceToken?: string

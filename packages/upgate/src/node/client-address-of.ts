@@ -8,10 +8,10 @@ import { NodeRequest } from './request.ts'
  * Says which client a request comes from, as the gate's own limits see it.
  *
  * Canonical (IPv4-mapped IPv6 folded), read from `X-Forwarded-For` over `trustedProxies` only. `undefined` where it is
- * not known: a loopback or proxy peer that does not say for whom it speaks could be anybody, and must not be counted
+ * not known: a loopback or proxy peer that names no client may speak for any, and must not be counted
  * as one client.
  *
- * @throws TypeError for what is no gate, or no request of Node's
+ * @throws TypeError where the gate or Node's request is something else
  * @example
  * await services.accounts.login(email, password, { clientAddress: clientAddressOf(gate, request) })
  */

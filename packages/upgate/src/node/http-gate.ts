@@ -44,7 +44,7 @@ export function settle<P extends Principal>(
   response: ServerResponse,
   proceed: (request: IncomingMessage, response: ServerResponse) => void,
 ): void {
-  // Who left while being decided has emitted `close` already: an application would wait for it for ever.
+  // A client that left during the decision has emitted `close` already: an application would wait for it without end.
   if (response.destroyed) return
   if (!isAllowed(verdict)) {
     if (kindOf(request) === 'upgrade') closeAfter(response)

@@ -5,14 +5,14 @@ import type { Duplex } from 'node:stream'
 /** The events by which a request gets to a listener as an ordinary one. */
 export type RequestEvent = 'request' | 'checkContinue' | 'checkExpectation'
 
-/** Who gets a server's events instead of its listeners. */
+/** The handlers that get a server's events instead of its listeners. */
 export interface Interceptor {
   request(event: RequestEvent, request: IncomingMessage, response: ServerResponse): void
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void
   connect(request: IncomingMessage, socket: Duplex, head: Buffer): void
 }
 
-/** A server whose events go through somebody else first. */
+/** A server with intercepted events. */
 export interface Interception {
   /** Hands an event to the server's own listeners. */
   pass(event: string, ...values: unknown[]): boolean
@@ -26,8 +26,8 @@ export interface Interception {
 const placeholder: unique symbol = Symbol.for('upgate.placeholder') as never
 
 /**
- * Puts somebody between one server and all its listeners for requests and upgrades: present ones, and those added
- * later, prepended, added with `once` or removed meanwhile.
+ * Puts handlers between one server and all its listeners for requests and upgrades: present ones, and those added
+ * later, prepended, added with `once` or removed again.
  *
  * It overrides `emit` on that one instance, which is how Node itself delivers these events, and keeps one upgrade
  * listener that does nothing: without any, Node hands upgrades out as ordinary requests.
@@ -78,7 +78,7 @@ export function intercept(server: Server | TlsServer, interceptor: Interceptor):
       active = false
       server.removeListener('removeListener', heal)
       server.removeListener('upgrade', keepUpgradesComing)
-      // Whoever has overridden it since keeps their override; this one only hands on from here on.
+      // A later override stays; this one only hands on from here on.
       if (server.emit !== (emit as typeof server.emit)) return
       if (own === undefined) delete (server as { emit?: unknown }).emit
       else Object.defineProperty(server, 'emit', own)

@@ -56,7 +56,7 @@ function conclude<P extends Principal>(
     return decision
   }
   if (decision.outcome === 'defer') {
-    // Whoever passes this on must hold the socket in a quarantine; an HTTP adapter holds none.
+    // A caller that passes this on must hold the socket in a quarantine; an HTTP adapter holds none.
     return decider.render(
       refuse('upgrade_required', { rule: decision.rule, detail: notQuarantined }),
       request,
@@ -68,7 +68,7 @@ function conclude<P extends Principal>(
 const notQuarantined =
   'The credential is expected in the first frame of a WebSocket, and nothing on the way here took charge of the socket (`guardServer`).'
 
-/** Where a request object carries what was decided about it before it reached a framework. */
+/** Where a request object carries the decision from before it reached a framework. */
 const decided: unique symbol = Symbol('upgate.decided')
 
 interface Marked {

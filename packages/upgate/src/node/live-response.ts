@@ -17,13 +17,13 @@ export type StreamEndReason = RevocationReason | 'shutdown'
 export interface EndWithCredentialOptions {
   /**
    * Called in place of cutting the response off, to say why as far as it can still say anything: an error event, or
-   * a status where nothing is sent yet. What is not ended then is cut off, and what is, when it was not read within a
+   * a status where nothing is sent yet. An unended response is then cut off, and an ended one when it was not read within a
    * second.
    */
   readonly onEnd?: (reason: StreamEndReason) => void
 }
 
-/** What is needed of a gate to register responses with it. */
+/** The parts of a gate that registering responses needs. */
 export type StreamGate = Pick<Gate, 'decisionOf' | 'connections' | 'clock' | 'logger'>
 
 /** Milliseconds in which last words have to be read. */
@@ -65,7 +65,7 @@ class LiveResponse implements LiveConnection {
     if (this.#ended) return
     this.#ended = true
     const response = this.#response
-    // What was said completely is still going out, and can be given no other end.
+    // A complete response is still going out, and can be given no other end.
     if (this.#onEnd !== undefined && !response.writableEnded) this.#say(this.#onEnd, reason)
     else this.#cut()
   }
@@ -94,7 +94,7 @@ class LiveResponse implements LiveConnection {
   }
 }
 
-/** No proper end: whoever reads it must not take it for whole (RFC 9112 section 8). */
+/** No proper end: its reader must not take it for whole (RFC 9112 section 8). */
 function cut(response: ServerResponse): void {
   // Behind another response of its connection it would still be sent when its turn comes (Node 24).
   if (response.socket === null) response.once('socket', (socket: Duplex) => socket.destroy())
@@ -115,7 +115,7 @@ function silence(response: ServerResponse): void {
 }
 
 /**
- * Ends a streamed response (events, a long download, what is proxied) with the credential of its request: revocation and
+ * Ends a streamed response (events, a long download, a proxied answer) with the credential of its request: revocation and
  * expiry cut it off, as they close sockets, so that its reader sees it broken and never merely shorter.
  *
  * Call it before the first byte. It leaves the register of live connections by itself when the response closes. Where

@@ -61,7 +61,7 @@ export function kindOf(native: IncomingMessage): 'http' | 'upgrade' {
 /**
  * The form of the target a router sees behind a mount, where that differs from what was received.
  *
- * Undoing the mount (`base` + `url`) must give the received target again; if it does not, somebody rewrote the
+ * Undoing the mount (`base` + `url`) must give the received target again; if it does not, a middleware rewrote the
  * URL, and both forms have to be decided.
  *
  * @returns the second form, or `undefined` when there is none

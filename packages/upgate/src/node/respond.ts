@@ -33,7 +33,7 @@ export function setHeaders(response: Headers, headers: HeaderList): void {
 
 /**
  * Sees to it that the connection ends with this answer. Node leaves a socket that it handed out in an `upgrade`
- * event to whoever took it, also where a wrapper made a response out of it.
+ * event to the listener that took it, also where a wrapper made a response out of it.
  */
 export function closeAfter(response: ServerResponse): void {
   if (response.headersSent) return

@@ -3,7 +3,7 @@ import type { Clock, Timer } from '../core/ports/clock.ts'
 import { sha256 } from '../crypto/sha256.ts'
 import { systemClock } from '../platform/system-clock.ts'
 
-/** An authorization code that nobody redeemed in time. */
+/** An authorization code that was not redeemed in time. */
 export interface CodeNotRedeemed {
   readonly type: 'code_not_redeemed'
   /** Milliseconds since the epoch. */
@@ -11,7 +11,7 @@ export interface CodeNotRedeemed {
   readonly clientId: string
   /** How often in a row for this client. */
   readonly count: number
-  /** What to look at; from the second time on, because once may be a user who closed the window. */
+  /** What to look at; from the second time on, because once may be a closed window. */
   readonly advice: string | undefined
 }
 

@@ -1,5 +1,5 @@
 /**
- * Loads an optional peer dependency, or says who needs it and how it is installed.
+ * Loads an optional peer dependency, or names the function that needs it and how to install it.
  *
  * @param who - the function that needs it
  * @param install - the packages to install, for the message

@@ -28,9 +28,9 @@ export interface TestPrincipal {
 }
 
 /**
- * Makes somebody to be in tests, without an account and without a store: the decisions stay the real ones.
+ * Makes a principal for tests, without an account and without a store: the decisions stay the real ones.
  *
- * The token is random and known to this process only, so a scheme left in by mistake lets nobody in.
+ * The token is random and known to this process only, so a scheme left in by mistake lets no client in.
  *
  * @throws TypeError for a principal without an id, or with something that no principal has
  * @example

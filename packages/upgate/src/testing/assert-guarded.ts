@@ -13,7 +13,7 @@ export interface AssertGuardedOptions {
 }
 
 /**
- * Throws unless a gate guards this server: for the test that fails when somebody takes `guardServer` out again, or opens
+ * Throws unless a gate guards this server: for the test that fails when `guardServer` is taken out again, or opens
  * a path that was not meant to be open.
  *
  * @throws Error naming what to do: no gate, a path that is open and not in `open`, or one in `open` that is not open

@@ -12,7 +12,7 @@ export interface RenderOptions {
   readonly name: string
   readonly loginPage: string | undefined
   readonly setupPage: string | undefined
-  /** Where an external login is left; its own pages say so to whom no account belongs. */
+  /** Where to leave an external login; its pages tell that to visitors without an account. */
   readonly externalLogin: LoginConfiguration | undefined
   readonly originPolicy: OriginPolicy
   /** Challenges of the schemes, for example `Bearer`, without parameters. */
@@ -92,7 +92,7 @@ export function createRenderer(
   }
 }
 
-/** Where a browser is led instead of being refused. Only those who sent nothing explicit are. */
+/** The page for a browser that would be refused, unless it sent an explicit credential. */
 function pageFor(
   decision: Refused,
   loginPage: string | undefined,
@@ -143,7 +143,7 @@ function problemBody(decision: Refused): string {
   })}\n`
 }
 
-/** Whoever is refused for who they are can only leave: the external login would bring the same identity again. */
+/** A refused identity can only leave: the external login would bring the same one again. */
 const leaving: ReadonlySet<RefusalCode> = new Set([
   'unknown_identity',
   'account_disabled',

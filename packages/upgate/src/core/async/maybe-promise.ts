@@ -15,7 +15,7 @@ export function andThen<T, U>(value: MaybePromise<T>, next: (value: T) => MaybeP
 /**
  * The answer of a function that must give it at once.
  *
- * @throws TypeError for a promise, whose rejection would otherwise end the process, heard by nobody
+ * @throws TypeError for a promise, whose rejection would otherwise end the process
  */
 export function atOnce<T>(what: string, value: T): T {
   if (!isPromiseLike<unknown>(value)) return value

@@ -5,7 +5,7 @@ declare const moment: unique symbol
 
 /**
  * A moment in the order of revocations: from before a credential was verified. Every decision that lets a principal
- * in carries one; {@link Connections.register} takes it and refuses what was revoked since then.
+ * in carries one; {@link Connections.register} takes it and refuses a principal that was revoked since.
  */
 export type Moment = number & { readonly [moment]: true }
 

@@ -10,7 +10,7 @@ export type MaybePromise<T> = T | PromiseLike<T>
 export type CredentialSource = 'header' | 'cookie' | 'subprotocol' | 'query' | 'middleware' | 'frame' | 'edge'
 
 /**
- * Something a client offered, before anybody says whose it is.
+ * A credential as a client offered it, before its verification.
  *
  * Built by a scheme's `extract` from a request, or by a handshake from a frame.
  */
@@ -22,7 +22,7 @@ export interface TokenCredential {
   readonly source: CredentialSource
   readonly value: string
   /**
-   * Which field of the protocol carried it, where the protocol says what it is (`deviceToken`, `apiKey`);
+   * Which field of the protocol carried it, where the protocol names its kind (`deviceToken`, `apiKey`);
    * a scheme claims by format, the hint only narrows.
    */
   readonly hint?: 'device' | 'api-key' | 'shared' | 'session' | 'ticket' | undefined
@@ -51,13 +51,13 @@ export type RejectionCode =
   | 'revoked_credential'
   | 'account_disabled'
   | 'unknown_identity'
-  /** The device is genuine and waits for somebody's approval; `details` say how to compare. */
+  /** The device is genuine and waits for approval; `details` say how to compare. */
   | 'pairing_required'
   | 'pairing_rejected'
   /** No further pairing request can be kept. */
   | 'pairing_full'
 
-/** Facts that go out with a refusal. Never a secret of somebody else's. */
+/** Facts that go out with a refusal. Never a secret of another client. */
 export type RefusalFacts = Readonly<Record<string, string | number | boolean>>
 
 /** A credential handed out while accepting. */
@@ -99,7 +99,7 @@ export type Verification<P extends Principal = Principal> =
       readonly reason: string
       /** Seconds. */
       readonly retryAfter?: number | undefined
-      /** What was thrown, where something was. The gate logs it, with credentials replaced, and shows it to no client. */
+      /** The caught exception, if there was one. The gate logs it with credentials replaced, and shows it to no client. */
       readonly cause?: unknown
     }
   /** Too many failures of a guessable credential. `retryAfter` in seconds. */
@@ -122,12 +122,12 @@ export interface VerifyContext {
   readonly path: string
   /** The `Origin` header, where there was one. */
   readonly origin: string | undefined
-  /** In band: whom HTTP proved, where that did not satisfy the rule by itself. */
+  /** In band: the principal that HTTP proved, where that did not satisfy the rule by itself. */
   readonly httpPrincipal?: Principal | undefined
 }
 
 /**
- * One kind of credential, in two halves: find it, and say whose it is.
+ * One kind of credential, in two halves: `extract` finds it, `verify` names its principal.
  *
  * The order of schemes given to `createGate` is the order of trial, never the order of headers.
  */
@@ -146,7 +146,7 @@ export interface Scheme<P extends Principal = Principal> {
   readonly principalSchemes?: readonly string[]
   /** True when the browser attaches the credential by itself: it then counts only with a proper Origin. */
   readonly ambient: boolean
-  /** True for an identity of the edge (Cloudflare Access): kept beside the protocol principal, never merged into it. */
+  /** True for an identity of the edge (Cloudflare Access): kept apart from the protocol principal, never merged into it. */
   readonly edge?: boolean
   /** Lower-case names of the headers this scheme reads explicit credentials from, besides `authorization`. */
   readonly headers?: readonly string[]
@@ -158,11 +158,11 @@ export interface Scheme<P extends Principal = Principal> {
   extract?(request: AuthRequest): Extraction | undefined
   /** Whether an in-band credential is of this scheme's format. Absent = the scheme is not usable in band. */
   claims?(credential: Credential): boolean
-  /** Says whose the credential is. Synchronous where nothing must be awaited. */
+  /** Verifies a credential and names its principal. Synchronous where nothing must be awaited. */
   verify(credential: Credential, context: VerifyContext): MaybePromise<Verification<P>>
   /** The revocations that end this scheme's principals; the gate subscribes to each distinct feed once. */
   readonly revocations?: RevocationFeed
-  /** Audit events of its own; the gate passes them on to whoever listens to it. */
+  /** The scheme's own audit events; the gate passes them on to its listeners. */
   readonly events?: { subscribe(listener: (event: AuditEvent) => void): () => void }
 }
 

@@ -11,9 +11,9 @@ export type HeaderList = readonly (readonly [name: string, value: string])[]
 /** Let it through. */
 export interface Allow<P extends Principal = Principal> {
   readonly outcome: 'allow'
-  /** Who it is; `undefined` on public paths and for anonymous callers of optional ones. */
+  /** The principal; `undefined` on public paths and for anonymous callers of optional ones. */
   readonly principal: P | undefined
-  /** Who passed the edge, kept beside; never a source of scopes or roles. */
+  /** The identity that passed the edge, kept apart; never a source of scopes or roles. */
   readonly edgePrincipal: Principal | undefined
   readonly rule: CompiledRule
   /** To be added to whatever the application answers: CORS, a removed cookie. */
@@ -22,12 +22,12 @@ export interface Allow<P extends Principal = Principal> {
   readonly asOf: Moment
 }
 
-/** Let a WebSocket through, unauthenticated, into the quarantine: its first frames say who it is. */
+/** Let a WebSocket through, unauthenticated, into the quarantine: its first frames prove its principal. */
 export interface Defer<P extends Principal = Principal> {
   readonly outcome: 'defer'
   readonly rule: CompiledRule
   readonly handshake: Handshake
-  /** Who HTTP proved, where that did not satisfy the rule by itself. */
+  /** The principal that HTTP proved, where that did not satisfy the rule by itself. */
   readonly httpPrincipal: P | undefined
   readonly edgePrincipal: Principal | undefined
   /** Why HTTP's credential, if there was one, did not count. */
@@ -43,7 +43,7 @@ interface RefusalBase extends Refusal {
   readonly rule: CompiledRule | undefined
   /** Extra header lines this refusal carries. */
   readonly headers: HeaderList | undefined
-  /** Who it was, where that is known (403). */
+  /** The refused principal, where it is known (403). */
   readonly principal: Principal | undefined
   /** The scheme that could not answer (503). For events and `explain`: it is not rendered. */
   readonly scheme?: string | undefined
@@ -51,11 +51,11 @@ interface RefusalBase extends Refusal {
   readonly note?: string | undefined
 }
 
-/** Nobody proved who they are: 401, or the login page for a browser's navigation. */
+/** No credential proved a principal: 401, or the login page for a browser's navigation. */
 export interface Challenge extends RefusalBase {
   readonly outcome: 'challenge'
 }
-/** It is known who it is, and they may not: 403. */
+/** The principal is known and may not enter: 403. */
 export interface Forbid extends RefusalBase {
   readonly outcome: 'forbid'
 }

@@ -8,7 +8,7 @@ export interface DeviceWish {
 }
 
 /**
- * How a device without a token proves who it is: by its key, over a text that holds the server's nonce, or by the
+ * How a device without a token proves its identity: by its key, over a text that holds the server's nonce, or by the
  * claim secret of its pairing request.
  *
  * Handshakes make these with {@link deviceCredential}; nothing that a client sent can be one.
@@ -30,7 +30,7 @@ export type DeviceProof = (
   | { readonly by: 'claim'; readonly secret: string }
 ) & {
   readonly wish: DeviceWish
-  /** A bootstrap code, shared token or password sent along: who lets the device ask. */
+  /** A bootstrap code, shared token or password sent along: it introduces the device. */
   readonly beside?: TokenCredential | PasswordCredential | undefined
 }
 

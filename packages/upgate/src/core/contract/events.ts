@@ -55,12 +55,12 @@ export type AuditEvent = { readonly at: number } & (
       readonly principal: Principal
       readonly connectionId: string
     }
-  /** It did not, and the socket goes on with what it has, unless `socket_closed` follows. */
+  /** The renewal was refused. The socket goes on with its old credential, unless `socket_closed` follows. */
   | {
       readonly type: 'socket_refresh_refused'
       readonly code: RefusalCode
       readonly detail: string
-      /** Whom the socket belongs to. */
+      /** The principal of the socket. */
       readonly principal: Principal
       readonly connectionId: string
       /** The scheme that could not answer. */
@@ -93,7 +93,7 @@ export type AuditEvent = { readonly at: number } & (
       readonly subjectId: string | undefined
       /** Set from the approval on. */
       readonly deviceId: string | undefined
-      /** Who did it; absent where the device did, or nobody. */
+      /** The acting principal; absent where the device acted, or time did. */
       readonly by: string | undefined
       readonly role: string
       readonly scopes: readonly string[]
@@ -101,10 +101,10 @@ export type AuditEvent = { readonly at: number } & (
     }
 )
 
-/** Audit events to whoever listens. A listener that throws is reported to the logger, never to the caller. */
+/** The hub of audit events. A listener that throws is reported to the logger, never to the caller. */
 export interface AuditEvents {
   subscribe(listener: (event: AuditEvent) => void): () => void
   emit(event: AuditEvent): void
-  /** False while nobody listens: lets the hot path skip building events. */
+  /** False without listeners: lets the hot path skip building events. */
   readonly active: boolean
 }

@@ -4,6 +4,6 @@ import type { Principal } from './principal.ts'
 /** The whole trace of a decision, redacted: fit to be shown to an operator. */
 export interface Explanation<P extends Principal = Principal> {
   readonly decision: Decision<P>
-  /** What was found, in the order in which it was found. */
+  /** The findings, in their order. */
   readonly steps: readonly { readonly step: string; readonly detail: string }[]
 }

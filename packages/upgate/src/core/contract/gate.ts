@@ -19,7 +19,7 @@ export interface SetupOptions {
   required(): MaybePromise<boolean>
 }
 
-/** Somebody else does the login (Cloudflare Access, an identity-aware proxy): ours is closed meanwhile. */
+/** Another party does the login (Cloudflare Access, an identity-aware proxy): the built-in one is closed. */
 export interface ExternalLoginOptions {
   /** Its name, for people: `Cloudflare Access`. */
   readonly name: string
@@ -57,7 +57,7 @@ export interface GateOptions<P extends Principal = Principal> {
   readonly login?: { readonly page: string }
   /** Setup state: pages go to `page` and APIs get `setup_required` until `required()` answers false once. */
   readonly setup?: SetupOptions
-  /** Somebody else does the login; `login` and `setup` have no effect then. */
+  /** Another party does the login; `login` and `setup` have no effect then. */
   readonly externalLogin?: ExternalLoginOptions
   /** Name in the marker header and in the realm, so that two gates can be told apart. Default: `upgate`. */
   readonly name?: string
@@ -97,7 +97,7 @@ export interface Gate<P extends Principal = Principal> extends Decider<P> {
    */
   explain(request: AuthRequest): Promise<Explanation>
   /**
-   * Lists what is open to which principals, on which transport and for which methods, with what earlier rules take away
+   * Lists each path that is open, with its principals, on which transport and for which methods, with what earlier rules take away
    * left out: for a test that keeps it as a snapshot, and for people. Where an earlier rule decides some of a rule's
    * paths and lets in more, as `/a/:x` does of `/:y/admin`, the line has it among its `overlaps`.
    *
@@ -114,7 +114,7 @@ export interface Gate<P extends Principal = Principal> extends Decider<P> {
    * address must not count such clients together.
    */
   clientAddressOf(request: AuthRequest): string | undefined
-  /** Who the request is from, as decided; `undefined` for anonymous or undecided requests. */
+  /** The principal of a request, as decided; `undefined` for anonymous or undecided requests. */
   principalOf(native: object): P | undefined
   /** How people log in here, to be served as a public document so that pages can show it. */
   readonly loginConfiguration: LoginConfiguration
@@ -129,7 +129,7 @@ export interface Gate<P extends Principal = Principal> extends Decider<P> {
    * The label of the first rule that lets WebSockets in without a principal on some path of a pattern (`public` or
    * `optional`, with `upgrade: true`); `undefined` where every socket there has a principal.
    *
-   * @throws TypeError for what is no pattern
+   * @throws TypeError for a malformed pattern
    */
   anonymousRuleFor(path: string): string | undefined
   /** Unsubscribes from the revocation feeds and cancels timers. Live connections stay as they are. */

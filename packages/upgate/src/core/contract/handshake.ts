@@ -15,7 +15,7 @@ export interface Declared {
   readonly id?: string | undefined
 }
 
-/** What was declared and not granted, to be said in the protocol's answer. */
+/** Declared and not granted: the protocol's answer says so. */
 export interface Dropped {
   readonly role?: string
   readonly scopes?: readonly string[]
@@ -46,7 +46,7 @@ export type HandshakeStep =
   | { readonly step: 'send'; readonly frames: readonly string[] }
   /** Allowed before authentication, and without meaning for it. */
   | { readonly step: 'ignore' }
-  /** Not this protocol. `detail` says what was wrong, never the content. */
+  /** Not this protocol. `detail` names the fault, never the content. */
   | { readonly step: 'reject'; readonly code: RefusalCode; readonly detail: string }
 
 /** A refusal as a handshake renders it. */
@@ -80,7 +80,7 @@ export interface Acceptance {
 /**
  * How a protocol renews the credential of an accepted socket, without a new socket.
  *
- * The socket goes on meanwhile, and whatever comes of it but a principal that is another: that ends it.
+ * The socket goes on during the verification and after a refusal. Another principal ends it.
  */
 export interface HandshakeRefresh {
   /** Text that every such frame contains: frames without it are passed on as they are, unread. */
@@ -90,7 +90,7 @@ export interface HandshakeRefresh {
   accept(acceptance: Acceptance): readonly string[]
   /** The old credential counts as long as it did before. */
   reject(refusal: Refusal): readonly string[]
-  /** What is sent a minute before the credential expires, or at once where it is valid for less than that. */
+  /** The frames for a minute before the credential expires, or for at once where it is valid for less. */
   expiring?(expiresAt: number, now: number): readonly string[]
 }
 

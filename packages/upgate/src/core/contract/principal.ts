@@ -2,7 +2,7 @@
 export type PrincipalKind = 'user' | 'device' | 'service'
 
 /**
- * Who it is, as a verified credential's record says, never as a client claims.
+ * The identity that a verified credential's record states, never one that a client claims.
  *
  * Values are frozen: they are shared between requests by the caches.
  */

@@ -25,7 +25,7 @@ export interface RuleOptions {
   readonly roles?: readonly string[]
   /** Names of the schemes that count here. Default: all. */
   readonly schemes?: readonly string[]
-  /** How the protocol proves who it is, in band. Required for `deferred`. */
+  /** How the protocol proves its peer, in band. Required for `deferred`. */
   readonly handshake?: Handshake
   /**
    * Whether the rule is about WebSocket upgrades besides HTTP: `true` both, `false` HTTP alone, `'only'` upgrades alone.
@@ -36,7 +36,7 @@ export interface RuleOptions {
   /** `api`: never redirect to the login page here. Default: `auto`, by what the client asks for. */
   readonly challenge?: 'auto' | 'api'
   /**
-   * Demands that somebody passed the edge and that they agree with who proved themselves here. Called with both
+   * Demands an identity of the edge that agrees with the principal proved here. Called with both
    * principals, after everything else was fulfilled; the same one twice where the edge's identity is the login.
    */
   readonly agreesWithEdge?: (edge: Principal, principal: Principal) => boolean
@@ -62,7 +62,7 @@ export interface CompiledRule {
   readonly kindsOfSchemes?: boolean
   readonly scopes: readonly string[]
   readonly roles: readonly string[]
-  /** True where two forms of a target demand different roles: nobody can enter. */
+  /** True where two forms of a target demand different roles: no principal can enter. */
   readonly rolesImpossible?: boolean
   readonly schemes: readonly string[] | undefined
   readonly handshake: Handshake | undefined

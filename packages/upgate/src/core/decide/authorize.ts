@@ -63,7 +63,7 @@ function whyNotNamed(
 /**
  * Applies what a client says of itself: it can only narrow what its record holds.
  *
- * @returns the principal, narrowed, and what was asked for and not granted
+ * @returns the narrowed principal, and the declared scopes and role that were not granted
  */
 export function narrow<P extends Principal>(
   principal: P,

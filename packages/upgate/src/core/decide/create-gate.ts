@@ -180,7 +180,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
   }
   const slowed = (request: AuthRequest, decision: MaybePromise<Decision<P>>): MaybePromise<Decision<P>> => {
     const told = events.active ? reported(request, decision) : decision
-    // Nothing is made for what is let in at once.
+    // Nothing is allocated for a request that is let in at once.
     if ((told as Partial<Decision<P>>).outcome === 'allow') return told
     return slowDown.pass(told, () => clientAddresses.of(request))
   }
@@ -256,7 +256,7 @@ function checkSchemes<P extends Principal>(schemes: readonly Scheme<P>[]): reado
   return schemes
 }
 
-/** A scheme of the application's own: what it lacks would fail at the first request, or never count. */
+/** Checks a scheme of the application: a missing part would fail at the first request, or never count. */
 function checkScheme<P extends Principal>(scheme: Scheme<P>, index: number): void {
   const where = `createGate: \`schemes[${index}]\` (${scheme.name})`
   if (typeof scheme.ambient !== 'boolean') {

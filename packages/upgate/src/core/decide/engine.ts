@@ -42,7 +42,7 @@ export interface EngineParts<P extends Principal> {
   readonly faults: FaultLog
 }
 
-/** Circumstances of one request; what costs something is only worked out where somebody asks. */
+/** Circumstances of one request; the costly ones are computed on demand. */
 class Circumstances implements VerifyContext {
   readonly dryRun: boolean
   /** From before anything was verified. */
@@ -231,7 +231,7 @@ export class Engine<P extends Principal> {
       : this.#judge(rule, request, verdict, proof, context)
   }
 
-  /** The client is told what it sent; which hosts are ours is for the operator. */
+  /** Tells the client the Host that it sent; the gate's own hosts are for the operator. */
   #refuseHost(request: AuthRequest, rule: CompiledRule, trace: Trace | undefined): Refused {
     const { originPolicy, faults } = this.#parts
     const host = headerOf(request, 'host')
@@ -280,7 +280,7 @@ export class Engine<P extends Principal> {
     const cleared: HeaderList | undefined = proof.clear?.map((line) => ['Set-Cookie', line] as const)
     const headers = allowHeaders(request, verdict, cleared)
     const { edgePrincipal: edge, verifiedBy } = proof
-    // The edge says who passed it, not who speaks the protocol, unless the rule names its scheme.
+    // The edge proves the visitor, not the peer of the protocol, unless the rule names its scheme.
     const isNamed = verifiedBy !== undefined && rule.schemes?.includes(verifiedBy.name) === true
     const sufficient = proof.principal ?? (isNamed ? edge : undefined)
     if (
@@ -310,7 +310,7 @@ export class Engine<P extends Principal> {
     }
   }
 
-  /** Nobody proved anything: the login, or the setup while there is no account yet. */
+  /** No credential proved a principal: the login, or the setup while there is no account yet. */
   #challenge(
     rule: CompiledRule,
     request: AuthRequest,
@@ -394,7 +394,7 @@ export class Engine<P extends Principal> {
     if (reason !== undefined) return refuse(reason.code, { ...reason, rule, principal: verified })
     if (issue !== undefined) {
       return andThen(prover.issue(scheme, issue, inBand.credential, circumstances), (final) => {
-        // Judged once more as it is now: what was checked before must be what is let in.
+        // Checked again as it is now: the principal that is let in must be the one that was checked.
         const settled = final.outcome === 'authenticated' ? withoutIssue(final) : final
         return this.#admit(deferred, scheme, settled, inBand, asOf)
       })
@@ -456,7 +456,7 @@ function refuseOrigin(request: AuthRequest, rule: CompiledRule): Refused {
   return refuse('origin_refused', { rule, detail: `The origin${describeOrigin(request)} is not allowed.` })
 }
 
-/** The Origin as sent, cut and without anything unprintable: users need to see what was refused. */
+/** The Origin as sent, cut and without anything unprintable: users need to see the refused value. */
 function describeOrigin(request: AuthRequest): string {
   const origin = headerOf(request, 'origin')
   if (origin === undefined)

@@ -24,7 +24,7 @@ import type { Trace } from './trace.ts'
 export interface Proof<P extends Principal> {
   /** By a credential of the application's own. */
   readonly principal: P | undefined
-  /** By the edge's assertion, kept beside. */
+  /** By the edge's assertion, kept apart. */
   readonly edgePrincipal: P | undefined
   /** The scheme that verified `principal`; where there is none, the one that verified `edgePrincipal`. */
   readonly verifiedBy: Scheme<P> | undefined
@@ -83,13 +83,13 @@ export class Prover<P extends Principal> {
     return this.#findDuplicate(request.rawHeaders)
   }
 
-  /** Whether a header carries credentials: a duplicate of it says something about who it is, not about the request. */
+  /** Whether a header carries credentials: its duplicate concerns the principal, not the form of the request. */
   carriesCredential(header: string): boolean {
     return header !== 'host' && header !== 'origin'
   }
 
   /**
-   * Proves who a request is from.
+   * Proves the principal of a request.
    *
    * @param ambientCounts - whether cookies and the like may count, by the Origin
    */
@@ -285,7 +285,7 @@ export class Prover<P extends Principal> {
   }
 
   /**
-   * Has a scheme verify a credential; failures of the scheme are `unavailable`, and a revocation meanwhile wins.
+   * Has a scheme verify a credential; failures of the scheme are `unavailable`, and a revocation during the verification wins.
    *
    * @param request - the one it came with; absent in band
    */
@@ -345,7 +345,7 @@ export class Prover<P extends Principal> {
     }
   }
 
-  /** Takes an answer for what it is: an exception that a scheme caught counts as one, and so does no answer at all. */
+  /** Checks an answer: an exception that a scheme caught counts as one, and so does a missing answer. */
   #checked(
     scheme: Scheme<P>,
     answer: Verification<P>,
@@ -458,7 +458,7 @@ export class Prover<P extends Principal> {
   }
 }
 
-/** What the edge proved, beside what the application's own credentials did. */
+/** Joins the edge's proof and that of the application's own credentials. */
 function beside<P extends Principal>(own: Proof<P>, edge: Proof<P>): Proof<P> {
   if (edge === nothing) return own
   if (own === nothing) return edge

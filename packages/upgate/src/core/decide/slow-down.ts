@@ -8,7 +8,7 @@ import { networksOf } from '../request/networks.ts'
 const minute = 60_000
 /** Wrong credentials in a minute of one address, or of one IPv6 /64, that are answered at once. */
 const limit = 10
-/** The same for all clients together whose address is unknown. */
+/** The same for all clients without a known address together. */
 const limitOfUnknown = 1_000
 /** Milliseconds an answer is held back. */
 const hold = 1_000
@@ -20,9 +20,9 @@ const maxNetworks = 10_000
 /**
  * Holds back the answer to wrong credentials from where too many came within a minute.
  *
- * Tokens cannot be guessed, so nobody is locked out for them: a stale node behind a shared address must not shut out
- * its neighbours. But who sends one after another need not be answered as fast as it can ask. What is let in, what
- * lacks a credential, and what nobody can answer for is never held.
+ * Tokens cannot be guessed, so they lock out no client: a stale node behind a shared address must not shut out
+ * its neighbours. But a client that sends one wrong token after another gets its answers slowly. Allowed requests,
+ * requests without a credential, and answers 503 are never held.
  */
 export class SlowDown<P extends Principal> {
   readonly #clock: Clock
@@ -70,7 +70,7 @@ export class SlowDown<P extends Principal> {
 
   #count(key: string, most: number): boolean {
     const count = this.#counts.get(key) ?? 0
-    // Somebody with very many addresses: what is not counted is not slowed, and nothing else suffers.
+    // A client with very many addresses: requests beyond the count are not slowed, and nothing else suffers.
     if (count === 0 && this.#counts.size >= maxNetworks) return false
     this.#counts.set(key, count + 1)
     return count >= most

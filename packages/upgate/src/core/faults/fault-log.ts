@@ -18,11 +18,11 @@ const maxDepth = 4
 
 /** An exception, fit to be logged: cut, without control characters and without credentials. */
 export interface DescribedFault {
-  /** Name and message: `TypeError: id is not a string`. Of what is no exception its type and text. */
+  /** Name and message: `TypeError: id is not a string`. Of any other value its type and text. */
   readonly error: string
   /** A line each. */
   readonly stack: readonly string[]
-  /** What it was caused by or, for an `AggregateError`, made of. */
+  /** Its causes or, for an `AggregateError`, its parts. */
   readonly causes?: readonly DescribedFault[]
 }
 
@@ -111,7 +111,7 @@ export function createFaultLog({
     try {
       logger[level](message, fields)
     } catch {
-      // A logger that breaks must not change what is decided.
+      // A logger that breaks must not change the decision.
     }
   }
 

@@ -219,7 +219,7 @@ function replaceMarked(text: string, marks: Uint8Array): string {
     }
     const end = marks.indexOf(0, at)
     at = end === -1 ? text.length : end
-    // Two parts of one secret, with little between them, are one: what is between may be a part as well.
+    // Two parts of one secret, with little between them, are one: the text between them may be a part as well.
     const next = marks.indexOf(1, at)
     if (next !== -1 && next - at <= 2) at = next
     else out += replacement

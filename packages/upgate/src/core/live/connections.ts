@@ -32,7 +32,7 @@ interface Entry {
  *
  * Lookups by principal, session and credential do not depend on how many connections there are; all expiries
  * share one timer. A connection that the register closes has left it by the time its `close` is called, and closing
- * very many holds nobody up.
+ * very many holds nothing up.
  */
 export function createConnections(options: ConnectionsOptions): Connections {
   const { clock, window } = options

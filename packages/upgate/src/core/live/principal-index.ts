@@ -25,9 +25,9 @@ export class PrincipalIndex<T extends { readonly principal: Principal }> {
   }
 
   /**
-   * What a selector concerns. Collected first, so that it may be deleted meanwhile.
+   * Returns the items that a selector matches. Collected first, so that the caller may delete them.
    *
-   * @param all - what is looked through for a selector that names nobody, only a kind or a scheme
+   * @param all - searched for a selector that names only a kind or a scheme
    */
   concernedBy(selector: RevocationSelector, all: Iterable<T>): T[] {
     const concerned: T[] = []

@@ -19,7 +19,7 @@ interface Job {
  */
 export type Slices = <T>(items: readonly T[], work: (item: T) => void, since: number) => void
 
-/** All jobs share what may be done in one turn: very many small ones hold nobody up either. */
+/** All jobs share what may be done in one turn: very many small ones hold nothing up either. */
 export function createSlices(clock: Clock): Slices {
   const jobs: Job[] = []
   /** Items since the last turn that we know of. */

@@ -56,7 +56,7 @@ export function isPlain(value: unknown): value is object {
   return !(value instanceof Map || value instanceof Set || value instanceof RegExp || value instanceof Date)
 }
 
-/** What is wrong with an option's value, as an error that names it; never with the value, which may be a secret. */
+/** Makes the error for an option's wrong value. It names the option and never the value, which may be a secret. */
 export function wrongOption(where: string, option: string, expected: string, value: unknown): TypeError {
   return new TypeError(`${where}: \`${option}\` must be ${expected}, not ${nameOf(value)}.`)
 }
@@ -94,7 +94,7 @@ export function checkStrings(where: string, values: Readonly<Record<string, unkn
   }
 }
 
-/** Throws for what lacks one of the methods; `expected` says what it should be, as in `services.keys`. */
+/** Throws for a value without one of the methods; `expected` names the right value, as in `services.keys`. */
 export function checkMethods(
   where: string,
   option: string,
@@ -118,7 +118,7 @@ const ports = {
   revocations: [['subscribe'], '`services.revocations`'],
 } as const
 
-/** Throws for a port that is given and lacks what is called of it. */
+/** Throws for a port that is given and lacks one of its methods. */
 export function checkPorts(where: string, values: { readonly [Port in keyof typeof ports]?: unknown }): void {
   for (const [port, value] of Object.entries(values)) {
     const [methods, expected] = ports[port as keyof typeof ports]

@@ -1,6 +1,6 @@
 /**
- * How instances tell each other that the revocation log has grown. It carries numbers only: what was revoked is read
- * from the log in the store, so a message that is lost, repeated or forged takes nothing away and lets nobody in.
+ * How instances tell each other that the revocation log has grown. It carries numbers only: the entries are read
+ * from the log in the store, so a message that is lost, repeated or forged takes nothing away and lets no client in.
  */
 export interface RevocationBus {
   /**

@@ -2,11 +2,11 @@ import type { MaybePromise } from '../contract/credential.ts'
 
 /** One count of failures that an attempt is reserved in. */
 export interface FailureCount {
-  /** What is counted, in at most 200 characters; never a secret. */
+  /** The counted thing, in at most 200 characters; never a secret. */
   readonly key: string
   /** Failures within a minute that lock it. The same for every attempt with this key. */
   readonly limit: number
-  /** Left out for whoever succeeded before under the first key of the attempt: others must not lock them out. */
+  /** Left out for clients that succeeded before under the first key of the attempt: others must not lock them out. */
   readonly strangersOnly?: boolean | undefined
 }
 
@@ -24,8 +24,8 @@ export type FailureAttempt =
       /** Whether an attempt with the first key succeeded before. Absent = no. */
       readonly known?: boolean | undefined
       /**
-       * Must be called once. `succeeded` clears the first count, `void` says nothing about who it was; neither adds
-       * to any count. Nobody needs to wait for it: until it has arrived the attempt counts as a failure.
+       * Must be called once. `succeeded` clears the first count, `void` says nothing about the credential; neither adds
+       * to any count. No caller needs to wait for it: until it has arrived the attempt counts as a failure.
        */
       end(result: 'failed' | 'succeeded' | 'void'): MaybePromise<void>
     }

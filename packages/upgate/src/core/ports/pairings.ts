@@ -1,9 +1,9 @@
 import type { TokenRecord } from './token-record.ts'
 
-/** Where a pairing request stands. `expired` = nobody decided, or nobody collected, in time. */
+/** Where a pairing request stands. `expired` = not decided, or not collected, in time. */
 export type PairingState = 'pending' | 'approved' | 'rejected' | 'collected' | 'expired'
 
-/** Who let a device ask. `window` and `anonymous` requests share the smaller quota. */
+/** How a device was introduced. `window` and `anonymous` requests share the smaller quota. */
 export type PairingIntroduction = 'code' | 'credential' | 'window' | 'anonymous'
 
 /** The most that may be granted, where the introduction says so. */
@@ -12,7 +12,7 @@ export interface PairingLimit {
   readonly scopes: readonly string[]
 }
 
-/** What was granted at approval. */
+/** The grant of an approval. */
 export interface PairingGrant {
   readonly name: string
   readonly role: string
@@ -27,7 +27,7 @@ export interface PairingRecord {
   readonly id: string
   /** Counts the writes, from 1: what compare-and-set compares. */
   readonly version: number
-  /** Who asks: `key:` and the hex SHA-256 of a public key, or `claim:` and the digest of a claim secret. Unique. */
+  /** The asking device: `key:` and the hex SHA-256 of a public key, or `claim:` and the digest of a claim secret. Unique. */
   readonly subject: string
   readonly state: PairingState
   readonly quota: 'invited' | 'open'
@@ -89,7 +89,7 @@ export interface PairingStore {
   bySubject(subject: string): Promise<PairingRecord | undefined>
   /** Requests in this state, in order of creation. */
   list(state: PairingState): Promise<readonly PairingRecord[]>
-  /** Compare and set: writes if the stored version is `record.version - 1`. False = somebody else was faster. */
+  /** Compare and set: writes if the stored version is `record.version - 1`. False = another writer was faster. */
   replace(record: PairingRecord): Promise<boolean>
   /**
    * Compare and set as above, and in the same transaction adds the device and binds the key to it. The key belongs
@@ -97,7 +97,7 @@ export interface PairingStore {
    */
   collect(record: PairingRecord, device: TokenRecord, keyId: string | undefined): Promise<boolean>
   /**
-   * Marks what is over as expired and answers it: of concurrent callers one gets each. Forgets what has been over
+   * Marks overdue requests as expired and answers them: of concurrent callers one gets each. Forgets those that have been over
    * since `forgetBefore`, and invitations that are over.
    */
   expire(now: number, forgetBefore: number): Promise<readonly PairingRecord[]>

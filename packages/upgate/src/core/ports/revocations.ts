@@ -3,7 +3,7 @@ import type { Principal } from '../contract/principal.ts'
 /**
  * Why something stopped counting; becomes the close reason of live sockets.
  *
- * `unavailable` is no verdict: whether it still counts cannot be known, so whoever it concerns has to come back.
+ * `unavailable` is no verdict: whether the credential still counts is unknown, so the client has to come back.
  */
 export type RevocationReason =
   | 'revoked'
@@ -14,7 +14,7 @@ export type RevocationReason =
   | 'rotated'
   | 'unavailable'
 
-/** Whom a revocation concerns. Every field given must match; at least one is given. */
+/** The principals that a revocation selects. Every field given must match; at least one is given. */
 export interface RevocationSelector {
   readonly principalId?: string
   readonly kind?: Principal['kind']

@@ -42,7 +42,7 @@ export interface RevocationDraft {
   readonly reason: RevocationReason
 }
 
-/** A person who may log in. Times are milliseconds since the epoch. */
+/** A person's account. Times are milliseconds since the epoch. */
 export interface AccountRecord {
   readonly id: string
   /** Counts the writes, from 1: what compare-and-set compares. */
@@ -55,7 +55,7 @@ export interface AccountRecord {
   readonly roles: readonly string[]
   readonly createdAt: number
   readonly disabledAt?: number | undefined
-  /** What others vouched for before (an identity of the edge) does not count: nobody here can void their tokens. */
+  /** What others vouched for before (an identity of the edge) does not count: its tokens cannot be voided here. */
   readonly notBefore?: number | undefined
   /** Sessions of an older generation are void, whether or not their records are gone already. */
   readonly sessionGeneration: number
@@ -110,7 +110,7 @@ export interface AccountStore {
   addFirst(record: AccountRecord): Promise<boolean>
   /**
    * Compare and set: writes if the stored version is `record.version - 1`, and appends the drafts to the log in
-   * the same transaction. `undefined` = somebody else was faster, nothing changed.
+   * the same transaction. `undefined` = another writer was faster, nothing changed.
    */
   replace(
     record: AccountRecord,
@@ -130,7 +130,7 @@ export interface SessionStore {
   add(record: SessionRecord, atMost: number): Promise<readonly Revocation[] | undefined>
   /**
    * Compare and set: gives the session another token if it still has this one, and appends the draft to the log in
-   * the same transaction. `undefined` = it is gone, or somebody else was faster.
+   * the same transaction. `undefined` = it is gone, or another writer was faster.
    */
   rotate(
     id: string,

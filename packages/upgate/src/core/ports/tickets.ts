@@ -6,7 +6,7 @@ export interface TicketRecord {
   readonly id: string
   /** SHA-256 of the token, base64url. */
   readonly digest: string
-  /** Whom it stands for, as they were when it was made. `attributes` are not kept. */
+  /** The principal that it stands for, as of its creation. `attributes` are not kept. */
   readonly principal: Omit<Principal, 'attributes'>
   /** Path of the upgrade it is good for. */
   readonly path: string

@@ -1,4 +1,4 @@
-/** An API key or a device token. What it may do is what stands here. */
+/** An API key or a device token, with all that it grants. */
 export interface TokenRecord {
   /** Public: fit for logs and pages. Of a device also its node id. */
   readonly id: string
@@ -15,7 +15,7 @@ export interface TokenRecord {
   readonly roles: readonly string[]
   /** Account the credential acts for; absent = it acts for itself. */
   readonly accountId?: string | undefined
-  /** Who created it, for the audit. */
+  /** The creating principal, for the audit. */
   readonly createdBy?: string | undefined
   readonly createdAt: number
   readonly expiresAt?: number | undefined

@@ -4,7 +4,7 @@ import { nameOf, wrongOption } from '../options/check-options.ts'
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6
 type Range = readonly [Address, number]
-/** An IPv4 network: what is left of an address under the mask. */
+/** An IPv4 network: an address under its mask. */
 type Network = readonly [bits: number, mask: number]
 
 const named: Readonly<Record<string, readonly string[]>> = {
@@ -24,11 +24,11 @@ const forwardingHeaders = [
   'via',
 ] as const
 
-/** Finds out whose address a request comes from. */
+/** Finds the client address of a request. */
 export interface ClientAddresses {
   /**
    * The client's address in canonical form, IPv4-mapped IPv6 folded; `undefined` when it is not known:
-   * a loopback or proxy peer that does not say for whom it speaks could be anybody.
+   * a loopback or proxy peer that names no client may speak for any.
    */
   of(request: AuthRequest): string | undefined
 }

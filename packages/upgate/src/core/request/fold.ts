@@ -4,7 +4,7 @@
  */
 
 const notAscii = /[^\0-\x7f]/
-/** `%2F` is a separator in other readings of the path, and stays encoded here; so does what is no encoding. */
+/** `%2F` is a separator in other readings of the path, and stays encoded here; so does a malformed encoding. */
 const staysEncoded = /%(?=2f|(?![0-9a-f]{2}))/gi
 const marksAfterLetter = /(?<=[a-z])\p{M}+/gu
 

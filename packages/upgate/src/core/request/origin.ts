@@ -16,7 +16,7 @@ export interface OriginPolicy {
  */
 export type OriginVerdict = 'absent' | 'allowed' | 'same-origin' | 'foreign'
 
-// As browsers send them: what is looser would never be equal to what they send, and so never count.
+// As browsers send them: a looser spelling would never equal theirs, and so never count.
 const hostPart = '(?:[A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(?::[1-9][0-9]{0,4})?'
 const originForm = new RegExp(`^([a-z][a-z0-9+.-]*)://(${hostPart})$`)
 const hostForm = new RegExp(`^${hostPart}$`)

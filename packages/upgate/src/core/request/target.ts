@@ -45,7 +45,7 @@ function hexValue(code: number): number {
   return -1
 }
 
-/** Octets whose encoded form some router reads as something else: unreserved ones and separators. */
+/** Octets with an encoded form that some router reads differently: unreserved ones and separators. */
 function isSuspiciousOctet(octet: number): boolean {
   return (
     (octet >= 0x41 && octet <= 0x5a) ||

@@ -18,7 +18,7 @@ export function asksForWebSocket(request: AuthRequest): boolean {
   return request.headers.upgrade !== undefined && hasToken(request.headers.upgrade, 'websocket')
 }
 
-/** What is wrong with a WebSocket handshake (RFC 6455 section 4.2.1), or `undefined` when it is well-formed. */
+/** The fault of a WebSocket handshake (RFC 6455 section 4.2.1), or `undefined` when it is well-formed. */
 export function checkWebSocketHandshake(
   request: AuthRequest,
   rule: CompiledRule | undefined,

@@ -9,7 +9,7 @@ const stepKeys: Readonly<Record<HandshakeStep['step'], readonly string[]>> = {
 }
 
 /**
- * Puts a check behind a handshake: what it answers that is no such answer throws a `TypeError` that names it, at once.
+ * Puts a check behind a handshake: a malformed answer throws at once, with a `TypeError` that names it.
  *
  * Else a key that is spelt wrong, or a promise where frames were expected, would be a socket that waits for a frame
  * which never comes, or is closed without a word.

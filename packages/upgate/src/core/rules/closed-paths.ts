@@ -10,7 +10,7 @@ export interface ClosedPaths {
   has(target: string, rewritten: string | undefined): boolean
 }
 
-/** Checks `externalLogin`; throws a `TypeError` naming what is wrong. */
+/** Checks `externalLogin`; throws a `TypeError` that names the fault. */
 export function compileExternalLogin(
   options: ExternalLoginOptions,
   known: readonly NamedScheme[],

@@ -4,7 +4,7 @@ import { covers, type Pattern } from './pattern.ts'
 import { letsInMore, type Reach, Reaches } from './reach.ts'
 import { RuleIndex } from './rule-index.ts'
 
-/** A pattern of a rule, with what is left to it when the rules before it have taken theirs. */
+/** A pattern of a rule, with the methods and transports that the rules before it left. */
 export interface ReachedPattern extends RulePattern {
   readonly left: Reach
 }

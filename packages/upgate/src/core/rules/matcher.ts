@@ -84,7 +84,7 @@ export class Matcher {
     return this.stricter(first, this.#matchOne(rewritten, effective, upgrade))
   }
 
-  /** What demands everything that either of two rules demands; what is no rule refuses anyway. */
+  /** A rule that demands everything that either of two rules demands; any other match refuses anyway. */
   stricter(first: Match, second: Match): Match {
     if (typeof first === 'string' || 'malformed' in first) return first
     if (typeof second === 'string' || 'malformed' in second || first === second) return second

@@ -19,7 +19,7 @@ export interface Pattern {
 
 type Segments = readonly (string | undefined)[]
 
-/** Parses a pattern; throws a `TypeError` naming it and what is wrong. */
+/** Parses a pattern; throws a `TypeError` that names it and its fault. */
 export function parsePattern(source: unknown, where: string): Pattern {
   const fail = (why: string): never => {
     throw new TypeError(`${where}: the path pattern ${JSON.stringify(source)} ${why}.`)
@@ -109,7 +109,7 @@ function matchesSegments(wanted: Segments, prefix: boolean, path: string, lenien
 export function covers(outer: Pattern, inner: Pattern, leniently: boolean): boolean {
   if (!outer.prefix && (inner.prefix || inner.segments.length !== outer.segments.length)) return false
   if (outer.prefix && inner.segments.length < outer.segments.length) return false
-  // `/a/*` strictly covers what is below `/a`, not `/a` itself.
+  // `/a/*` strictly covers the paths below `/a`, not `/a` itself.
   if (outer.prefix && !leniently && !inner.prefix && inner.segments.length === outer.segments.length)
     return false
   if (!leniently) return coversSegments(outer.segments, inner.segments)

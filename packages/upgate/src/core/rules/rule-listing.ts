@@ -6,7 +6,7 @@ import { covers, type Pattern } from './pattern.ts'
 import { letsInMore, type Methods, type Reaches } from './reach.ts'
 import { RuleIndex } from './rule-index.ts'
 
-/** Lists what is open to which principals, in the order of the rules. */
+/** Lists the open paths with their principals, in the order of the rules. */
 export function listRules(
   reached: readonly ReachedPattern[],
   reaches: Reaches,

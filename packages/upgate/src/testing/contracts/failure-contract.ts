@@ -74,7 +74,7 @@ export function failureContract(
     const counts = [{ key: 'pair', limit: 7 }, address, { ...account, limit: 100 }]
     const attempts = await Promise.all(range(40).map((n) => (n % 2 ? one : other).begin(counts)))
     assert.equal(attempts.filter(({ allowed }) => allowed).length, 5)
-    // Who was refused was reserved nowhere.
+    // A refused attempt was reserved nowhere.
     for (const attempt of attempts) if (attempt.allowed) await attempt.end('void')
     await fail(one, counts)
     assert.equal((await other.begin([{ key: 'pair', limit: 7 }])).allowed, true)

@@ -156,7 +156,7 @@ function device(id: string): TokenRecord {
   return { id, version: 1, digest: `digest of ${id}`, name: id, scopes: [], roles: ['node'], createdAt: at }
 }
 
-/** Without what is undefined: a database does not tell it from what is absent. */
+/** Without undefined values: a database does not tell them from absent ones. */
 function defined(record: object | undefined): object | undefined {
   return record && Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined))
 }

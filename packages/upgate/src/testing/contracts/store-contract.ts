@@ -156,7 +156,7 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
     const won = answers.filter((entries) => entries !== undefined)
     assert.equal(won.length, 1)
     assert.equal((await other.keys.get('k'))?.version, 2)
-    // Who was too late has left no trace in the log either.
+    // The late writer has left no trace in the log either.
     assert.equal(await store.revocations.head(), 1)
     assert.equal(await store.keys.replace(token('nobody', { version: 2 }), [draft('k')]), undefined)
     assert.equal(await store.revocations.head(), 1)
