@@ -51,7 +51,7 @@ export interface GateOptions<P extends Principal = Principal> {
   readonly origins?: readonly string[]
   /** Further values of `Host` that are ours, besides those of `origins` (DNS rebinding). */
   readonly hosts?: readonly string[]
-  /** Proxies whose `X-Forwarded-For` counts: addresses, CIDR ranges, `loopback`, `private`. Default: none. */
+  /** Proxies trusted to send `X-Forwarded-For`: addresses, CIDR ranges, `loopback`, `private`. Default: none. */
   readonly trustedProxies?: readonly string[]
   /** Where browsers are sent to log in. Absent: pages get the problem document, too. */
   readonly login?: { readonly page: string }

@@ -18,7 +18,7 @@ const maxHeld = 256
 const maxNetworks = 10_000
 
 /**
- * Holds back the answer to wrong credentials from where too many came within a minute.
+ * Delays the answer to a wrong credential when its network sent too many within a minute.
  *
  * Tokens cannot be guessed, so they lock out no client: a stale node behind a shared address must not shut out
  * its neighbours. But a client that sends one wrong token after another gets its answers slowly. Allowed requests,

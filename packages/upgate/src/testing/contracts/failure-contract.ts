@@ -153,7 +153,7 @@ export function failureContract(
       assert.equal((await store.begin([pair, account], true)).allowed, true)
       assert.equal((await store.begin([{ ...pair, key: 'third' }, account], true)).allowed, false)
     }
-    // They are still bound by counts that are for everybody.
+    // Counts that apply to all clients still bind it.
     for (const store of [one, other, one]) await fail(store, [pair, account])
     assert.equal((await other.begin([pair, account])).allowed, false)
   })
