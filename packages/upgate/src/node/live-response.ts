@@ -26,7 +26,7 @@ export interface EndWithCredentialOptions {
 /** The parts of a gate that registering responses needs. */
 export type StreamGate = Pick<Gate, 'decisionOf' | 'connections' | 'clock' | 'logger'>
 
-/** Milliseconds in which last words have to be read. */
+/** Milliseconds within which the client has to read the last bytes. */
 const lastWordsGrace = 1_000
 
 /** Shared by all copies of the library. */

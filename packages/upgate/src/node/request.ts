@@ -59,7 +59,7 @@ export function kindOf(native: IncomingMessage): 'http' | 'upgrade' {
 }
 
 /**
- * The form of the target a router sees behind a mount, where that differs from what was received.
+ * The form of the target a router sees behind a mount, if it differs from the received target.
  *
  * Undoing the mount (`base` + `url`) must give the received target again; if it does not, a middleware rewrote the
  * URL, and both forms have to be decided.

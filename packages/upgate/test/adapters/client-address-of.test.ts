@@ -6,7 +6,7 @@ import { clientAddressOf } from 'upgate/node'
 import { asPrincipal } from 'upgate/testing'
 import { expect, it } from 'vitest'
 
-it('says whom a proxy speaks for where it is configured, and nothing where anybody could be there', async () => {
+it('names the client behind a configured proxy, and none where any client could be behind the address', async () => {
   const schemes = [asPrincipal({ id: 'a' }).scheme]
   const logger = { warn() {}, error() {} }
   const behind = createGate({ schemes, logger, trustedProxies: ['loopback'] })

@@ -72,7 +72,7 @@ describe('decide over HTTP', () => {
     })
   })
 
-  it('lets an anonymous caller into an optional path, and says who it is when it knows', () => {
+  it('lets an anonymous caller into an optional path, and names the principal when it is known', () => {
     expect(gate.decide(request('/feed'))).toMatchObject({ outcome: 'allow', principal: undefined })
     expect(gate.decide(request('/feed', { headers: cookie('u') }))).toMatchObject({ principal: { id: 'u' } })
   })
@@ -108,7 +108,7 @@ describe('absent is not rejected', () => {
     )
   })
 
-  it('ends the search at an explicit credential that nobody claims', async () => {
+  it('ends the search at an explicit credential that no scheme claims', async () => {
     expect(
       await verdict(gate, request('/any', { headers: { authorization: 'Basic dTpw', ...cookie('u') } })),
     ).toBe('challenge invalid_credential')
@@ -476,13 +476,13 @@ describe('resume', () => {
     expect('code' in answer ? `${answer.outcome} ${answer.code}` : answer.outcome).toBe(expected)
   })
 
-  it('refuses a device token behind the cookie of somebody else', async () => {
+  it('refuses a device token behind the cookie of another principal', async () => {
     expect(await gate.resume(deferred({ ...cookie('u'), origin }), token('k_device'))).toMatchObject({
       code: 'principal_mismatch',
     })
   })
 
-  it('lets a client narrow what its record holds, and says what it did not get', async () => {
+  it('lets a client narrow the grants of its record, and reports the dropped ones', async () => {
     const answer = await gate.resume(deferred(), {
       ...token('k_device'),
       declared: { role: 'admin', scopes: ['b', 'operator.admin'], id: 'somebody-else' },
@@ -527,7 +527,7 @@ describe('a revocation during a verification wins', () => {
     }
   }
 
-  it('verifies again when a revocation concerned the principal meanwhile', async () => {
+  it('verifies again when a revocation concerned the principal during verification', async () => {
     const revocations = feed()
     let calls = 0
     const verify = async (): Promise<Verification> => {

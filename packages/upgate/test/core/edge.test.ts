@@ -44,7 +44,7 @@ const schemes = [edge, cookieScheme({ u: person('u', { scheme: 'cookie' }) }), k
 const asserted = (value: string): Record<string, string> => ({ 'x-edge': value })
 const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` })
 
-describe('who passed the edge', () => {
+describe('the edge principal', () => {
   const gate = makeGate({
     schemes,
     rules: [
@@ -83,7 +83,7 @@ describe('who passed the edge', () => {
     })
   })
 
-  it('is kept beside the own principal and never lends it scopes', async () => {
+  it('is kept apart from the own principal and never lends it scopes', async () => {
     const both = { ...asserted('user:e'), ...bearer('k_u') }
     expect(gate.decide(request('/any', { headers: both }))).toMatchObject({
       principal: { id: 'u' },
@@ -102,7 +102,7 @@ describe('who passed the edge', () => {
     })
   })
 
-  it('is nobody when only a cookie of the edge says so, and it is bad', async () => {
+  it('is absent when only a bad cookie of the edge claims it', async () => {
     expect(
       await verdict(gate, request('/any', { headers: { cookie: 'edge=forged', ...bearer('k_u') } })),
     ).toBe('allow')
@@ -189,7 +189,7 @@ describe('a login that is done elsewhere', () => {
     },
   )
 
-  it('leaves everything else as it is, and redirects nobody to a closed page', async () => {
+  it('leaves everything else as it is, and redirects no request to a closed page', async () => {
     expect(await verdict(gate, request('/api/auth/config'))).toBe('allow')
     const req = request('/page', { headers: { accept: 'text/html' } })
     const decision = await gate.decide(req)
@@ -197,7 +197,7 @@ describe('a login that is done elsewhere', () => {
     expect(gate.render(decision, req).status).toBe(401)
   })
 
-  it('shows somebody who is logged in there and has no account here the way out', async () => {
+  it('shows a user logged in there without an account here the way out', async () => {
     const refused: Scheme = {
       ...key,
       verify: () => ({ outcome: 'rejected', code: 'unknown_identity', reason: 'nobody' }),

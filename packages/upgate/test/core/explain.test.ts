@@ -15,7 +15,7 @@ async function lines(req: ReturnType<typeof request>): Promise<string> {
 }
 
 describe('explain', () => {
-  it('tells why each rule did not match, what was found, and the decision', async () => {
+  it('tells why each rule did not match, the findings, and the decision', async () => {
     expect(await lines(request('/admin/x', { headers: { authorization: 'Bearer k_u' } }))).toBe(
       [
         'request: http GET',

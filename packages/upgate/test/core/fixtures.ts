@@ -73,7 +73,7 @@ export function cookieScheme(answers: Answers, extra: Partial<Scheme> = {}): Sch
   }
 }
 
-/** A handshake that nobody gets to use in these tests. */
+/** A handshake that these tests never reach. */
 export const handshake: Handshake = {
   name: 'test',
   receive: () => ({ step: 'ignore' }),

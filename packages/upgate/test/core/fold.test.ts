@@ -102,7 +102,7 @@ describe('a protective rule is met in every spelling', () => {
   })
 })
 
-describe('permissive rules go on comparing what was received', () => {
+describe('permissive rules go on comparing the received bytes', () => {
   const gate = makeGate({
     rules: [
       { path: ['/@open/*', '/caf%C3%A9', '/a[b]|^', '/c%5Ed/*', '/k'], access: 'public' },

@@ -77,7 +77,7 @@ describe('a refusal', () => {
     expect((await answer(upgrade('/any', html))).status).toBe(401)
   })
 
-  it('does not redirect who sent a bad key: the login page cannot help there', async () => {
+  it('does not redirect a client with a bad key: the login page cannot help there', async () => {
     const rendered = await answer(
       request('/page', { headers: { ...html, authorization: 'Bearer k_nobody' } }),
     )

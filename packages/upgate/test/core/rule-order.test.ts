@@ -272,7 +272,7 @@ async function ask(port: number, path: string, header: string): Promise<string> 
   })
 }
 
-describe('gate.rules() lists what is open to which principals', () => {
+describe('gate.rules() lists which paths are open to which principals', () => {
   it('by path, transport and method, without what earlier rules take, with overlaps', () => {
     const gate = construct(
       rule('/health', 'public'),

@@ -31,7 +31,7 @@ describe('wrong credentials over HTTP', () => {
     expect(isPromiseLike(ask('Bearer k_wrong'))).toBe(false)
   })
 
-  it('slow nobody else down: good credentials, none at all, other addresses', async () => {
+  it('slow no other request down: good credentials, none at all, other addresses', async () => {
     const { ask } = start()
     for (let i = 0; i < 20; i++) void ask('Bearer k_wrong')
     expect(ask('Bearer k_good')).toMatchObject({ outcome: 'allow' })

@@ -57,7 +57,7 @@ const { revocations } = services
 
 /** Options that are right, and the names of those that may be left out. */
 interface Sample {
-  /** The arguments, made anew for each call. */
+  /** The arguments, created for each call. */
   readonly good: () => unknown[]
   /** Which argument holds options; their values are tried, too. */
   readonly options?: number

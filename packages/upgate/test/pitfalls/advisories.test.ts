@@ -105,7 +105,7 @@ describe('6. CVE-2026-35656: X-Forwarded-For with a loopback hop in it', () => {
     async (hops) => {
       const gateway = await startGateway()
       expect((await gateway.ask('/api/x', from(hops))).status).toBe(401)
-      // The proxy appends whom it saw: what stands left of that is the client's own story.
+      // The proxy appends the address it saw; everything left of it is the client's claim.
       expect(await guess(gateway, (n) => from(`${n % 2 === 0 ? hops : '::1'}, 203.0.113.7`))).toBe('429')
     },
   )
@@ -170,7 +170,7 @@ describe('11. CVE-2026-33579, CVE-2026-33577, CVE-2026-41386: approval beyond th
   const claim = { claimSecret: 'claim-secret-of-a-device'.padEnd(43, 'x') }
   const poor = admin({ scopes: ['operator.read'], roles: [] })
 
-  it('is refused, and nobody is paired', async () => {
+  it('is refused, and no device is paired', async () => {
     const gateway = await startGateway()
     await gateway.connect({ ...claim, token: shared }, { role: 'node', scopes: ['operator.admin'] })
     const [request] = await gateway.pairing.pending()
@@ -258,7 +258,7 @@ describe('14. GHSA-mfg5-7q5g-f37j: sockets before authentication', () => {
   })
 })
 
-describe('15. GHSA-cjv3-m589-v3rx: what somebody at the same address proved', () => {
+describe('15. GHSA-cjv3-m589-v3rx: proof by another client at the same address', () => {
   it('is no proof for the next one', async () => {
     for (const proxies of [true, false]) {
       const gateway = await startGateway({ proxies })
@@ -301,7 +301,7 @@ describe('18. what moltis had', () => {
     expect((await closed)[0]).toBe(4403)
   })
 
-  it('a mode whose secret is unset does not start, or admits nobody', async () => {
+  it('a mode whose secret is unset does not start, or admits no client', async () => {
     const principal = { kind: 'service', id: 'gateway' } as const
     for (const token of [undefined, '', [], [''], 'short']) {
       expect(() => sharedToken({ token, principal } as never)).toThrow(TypeError)

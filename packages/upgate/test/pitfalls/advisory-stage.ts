@@ -147,7 +147,7 @@ export async function startGateway({ proxies = true } = {}) {
         },
       )
     },
-    /** Connects and says who it is with `auth` in the first frame, and more where given. */
+    /** Connects and sends `auth` with its credential in the first frame, and further fields where given. */
     async connect(auth: object, more: object = {}, headers: Headers = {}): Promise<Ended> {
       const ws = dial('/ws', headers)
       const said: Record<string, unknown>[] = []

@@ -49,7 +49,7 @@ describe('listeners of a guarded server', () => {
     for (const headers of [[], ['Cookie: sid=u'], ['Cookie: sid=u', 'Origin: https://evil.example']]) {
       expect(await raw(port, handshake('/chat', headers)).ended()).toMatch(/^HTTP\/1\.1 40[13] /)
     }
-    // An owned path concerns nobody but its owner.
+    // An owned path concerns its owner alone.
     const node = raw(port, handshake('/ws'))
     await node.until(/101/)
     node.socket.destroy()
@@ -136,7 +136,7 @@ describe('listeners of a guarded server', () => {
     await new Promise((resolve) => other.close(resolve))
   })
 
-  it('know who it is', async () => {
+  it('know the principal', async () => {
     let seen: unknown
     const { server, port, gate } = await stage()
     server.prependListener('request', (incoming) => {
@@ -209,7 +209,7 @@ describe('listeners of a guarded server', () => {
     expect(await get(port, '/secret')).toMatch(/reached$/)
   })
 
-  it('leave an override of `emit` that somebody else made in place', async () => {
+  it('leave an override of `emit` made by other code in place', async () => {
     const server = createServer((_request, response) => response.end('reached'))
     const seen: unknown[] = []
     const emit = server.emit.bind(server)

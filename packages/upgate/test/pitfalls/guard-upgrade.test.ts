@@ -24,7 +24,7 @@ async function held(server: {
 }
 
 describe('the upgrade path, in front of the quarantine', () => {
-  it('pitfall 1: an upgrade that nobody takes is answered, not left hanging', async () => {
+  it('pitfall 1: an upgrade without a taker is answered, not left hanging', async () => {
     const { port, events } = await stage()
     const answer = await raw(port, handshake('/nowhere', ours)).ended()
     expect(answer).toMatch(/^HTTP\/1\.1 404 /)

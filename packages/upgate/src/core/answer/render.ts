@@ -102,7 +102,7 @@ function pageFor(
   return decision.code === 'auth_required' ? loginPage : undefined
 }
 
-/** Whether a browser is navigating: its own word where it gives one, else what it accepts. */
+/** Whether a browser is navigating: by `Sec-Fetch-Mode` where it is sent, else by `Accept`. */
 function isNavigation(request: AuthRequest): boolean {
   if (request.method !== 'GET' && request.method !== 'HEAD') return false
   const mode = headerOf(request, 'sec-fetch-mode')

@@ -7,13 +7,13 @@ export function isPromiseLike<T>(value: MaybePromise<T>): value is PromiseLike<T
   )
 }
 
-/** Goes on with a value at once, or with a promise's value later. */
+/** Calls `next` with a value at once, or with a promise's value later. */
 export function andThen<T, U>(value: MaybePromise<T>, next: (value: T) => MaybePromise<U>): MaybePromise<U> {
   return isPromiseLike(value) ? value.then(next) : next(value)
 }
 
 /**
- * The answer of a function that must give it at once.
+ * Returns the answer of a function that must be synchronous.
  *
  * @throws TypeError for a promise, whose rejection would otherwise end the process
  */

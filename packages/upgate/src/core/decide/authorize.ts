@@ -38,7 +38,7 @@ export function whyNotAuthorized(
   if (rule.agreesWithEdge !== undefined) {
     if (edgePrincipal === undefined) return { code: 'edge_mismatch' }
     const agreed: unknown = atOnce('agreesWithEdge', rule.agreesWithEdge(edgePrincipal, principal))
-    // Only `true` is agreement: a forgotten `return` must not let anybody in.
+    // Only `true` is agreement: a forgotten `return` must not admit a request.
     if (agreed !== true) return { code: 'edge_mismatch' }
   }
   return undefined

@@ -30,7 +30,7 @@ export interface Proof<P extends Principal> {
   readonly verifiedBy: Scheme<P> | undefined
   /** The final refusal, where an explicit credential or the edge's assertion was bad or could not be checked. */
   readonly failure: Refused | undefined
-  /** `Set-Cookie` lines that remove ambient credentials whose verification really failed. */
+  /** `Set-Cookie` lines that remove ambient credentials after a rejection, never after an outage. */
   readonly clear: readonly string[] | undefined
 }
 

@@ -27,7 +27,7 @@ export interface PairingRecord {
   readonly id: string
   /** Counts the writes, from 1: what compare-and-set compares. */
   readonly version: number
-  /** The asking device: `key:` and the hex SHA-256 of a public key, or `claim:` and the digest of a claim secret. Unique. */
+  /** The asking device: `key:` and a public key's hex SHA-256, or `claim:` and a claim secret's digest. Unique. */
   readonly subject: string
   readonly state: PairingState
   readonly quota: 'invited' | 'open'

@@ -12,7 +12,7 @@ const named: Readonly<Record<string, readonly string[]>> = {
   private: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7', 'fe80::/10'],
 }
 
-/** What proxies and tunnels on this machine add: nginx, Caddy, cloudflared, ngrok, `tailscale serve`. */
+/** Headers added by proxies and tunnels on this machine: nginx, Caddy, cloudflared, ngrok, `tailscale serve`. */
 const forwardingHeaders = [
   'x-forwarded-for',
   'forwarded',

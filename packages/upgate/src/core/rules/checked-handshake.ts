@@ -11,8 +11,8 @@ const stepKeys: Readonly<Record<HandshakeStep['step'], readonly string[]>> = {
 /**
  * Puts a check behind a handshake: a malformed answer throws at once, with a `TypeError` that names it.
  *
- * Else a key that is spelt wrong, or a promise where frames were expected, would be a socket that waits for a frame
- * which never comes, or is closed without a word.
+ * Without the check, a misspelt key, or a promise in place of frames, would leave a socket waiting for a frame that
+ * never comes, or close it without a message.
  */
 export function checkedHandshake(handshake: Handshake): Handshake {
   const where = `The handshake ${JSON.stringify(handshake.name)}`

@@ -39,7 +39,7 @@ export type Match = CompiledRule | { readonly malformed: string } | 'ambiguous'
 export class Matcher {
   readonly #root: Node = createNode()
   readonly #unmatched: CompiledRule
-  /** Exact public paths whose rule needs no further look: equality already implies canonical form. */
+  /** Exact public paths whose rule needs no further check: equality already implies canonical form. */
   readonly #open = new Map<string, CompiledRule>()
   readonly #merged = new Map<string, CompiledRule>()
 
