@@ -4,14 +4,13 @@ import type { Allow } from '../../core/contract/decision.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { describeFault } from '../../core/faults/fault-log.ts'
 import type { RevocationReason } from '../../core/ports/revocations.ts'
-import type { Accepted, Keeper, Leaving } from '../quarantine/keeper.ts'
 import type { Limits } from '../quarantine/limits.ts'
+import type { Member } from '../quarantine/roster.ts'
+import type { Shared } from '../quarantine/shared.ts'
 import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
+import type { Message } from '../socket/message.ts'
 import { emitAsUsual, intercept, isOpen, type OwnedSocket, owner, release } from '../socket/owner.ts'
 import type { WebSocketLike, WebSocketServerLike } from '../socket/web-socket-like.ts'
-
-/** A message as `ws` emits it. */
-export type Message = readonly [data: unknown, isBinary: boolean]
 
 /** Where a socket was accepted. */
 export interface Place {
@@ -19,12 +18,38 @@ export interface Place {
   readonly clientAddress: string | undefined
 }
 
+/** Renews the credentials of accepted sockets. */
+export interface Renewal<P extends Principal> {
+  /** A socket was accepted. */
+  accepted(socket: AcceptedSocket<P>, ws: WebSocketLike, request: IncomingMessage): void
+  /** No other override stands in front of its messages any more. */
+  released(socket: AcceptedSocket<P>, ws: WebSocketLike): void
+  /** Whether a message was about the credential. */
+  hears(socket: AcceptedSocket<P>, ws: WebSocketLike, data: unknown, isBinary: boolean): boolean
+  closed(socket: AcceptedSocket<P>): void
+}
+
+/** Reads the first frame of sockets that HTTP let in. */
+export interface FirstReader<P extends Principal> {
+  /** A socket was accepted at the 101. */
+  expect(socket: AcceptedSocket<P>, ws: WebSocketLike, request: IncomingMessage, decision: Allow<P>): void
+  /** Whether a message was a credential, or has to wait for one. */
+  takes(socket: AcceptedSocket<P>, ws: WebSocketLike, data: unknown, isBinary: boolean): boolean
+  closed(socket: AcceptedSocket<P>): void
+}
+
+/** What accepted sockets share: with waiting ones, and among themselves. */
+export interface SharedByAccepted<P extends Principal> extends Shared<P> {
+  readonly refreshes: Renewal<P>
+  readonly firstFrames: FirstReader<P>
+}
+
 /**
  * A socket that the application has: what revocation, expiry and drain act on.
  *
  * Also those accepted without a principal, on public and optional paths, which are not in the register.
  */
-export class AcceptedSocket<P extends Principal> implements Leaving {
+export class AcceptedSocket<P extends Principal> implements Member {
   readonly id: string
   readonly acceptedAt: number
   readonly path: string
@@ -33,7 +58,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
   since = 0
   /** Why it is being ended by us. */
   endReason: string | undefined
-  readonly #keeper: Keeper<P>
+  readonly #shared: SharedByAccepted<P>
   /** Absent while the server has not answered 101 yet. */
   #ws: WebSocketLike | undefined
   #ended = false
@@ -41,13 +66,13 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
   #undelivered: Message[] | undefined
   #undeliveredBytes = 0
 
-  constructor(keeper: Keeper<P>, principal: P | undefined, place: Place) {
-    this.#keeper = keeper
+  constructor(shared: SharedByAccepted<P>, principal: P | undefined, place: Place) {
+    this.#shared = shared
     this.principal = principal
     this.path = place.path
     this.clientAddress = place.clientAddress
-    this.acceptedAt = keeper.now()
-    this.id = keeper.nextId()
+    this.acceptedAt = shared.gate.clock.now()
+    this.id = shared.roster.nextId()
   }
 
   /**
@@ -58,7 +83,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
    */
   register(decided: Moment): RevocationReason | undefined {
     if (this.principal === undefined) return undefined
-    const registration = this.#keeper.gate.connections.register(this as LiveConnection, decided)
+    const registration = this.#shared.gate.connections.register(this as LiveConnection, decided)
     if (registration.outcome === 'refused') return registration.reason
     this.#remove?.()
     this.#remove = registration.remove
@@ -90,11 +115,11 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     // A peer's protocol violation must not end the process because an application did not listen for it.
     ws.on('error', ignore)
     this.#list().add(this)
-    const { gate } = this.#keeper
+    const { gate } = this.#shared
     if (this.principal !== undefined) {
-      this.#keeper.succeeded(this.#keeper.addresses.of(this.clientAddress))
-      this.#keeper.refreshes.accepted(this, ws, request)
-      if (at101 !== undefined) this.#keeper.firstFrames.expect(this, ws, request, at101)
+      this.#shared.capacity.succeeded(this.#shared.capacity.addresses.of(this.clientAddress))
+      this.#shared.refreshes.accepted(this, ws, request)
+      if (at101 !== undefined) this.#shared.firstFrames.expect(this, ws, request, at101)
       if (gate.events.active) {
         const { principal, path, clientAddress, id: connectionId } = this as { principal: P } & this
         const place = { method: 'GET', path: path.slice(0, 256), clientAddress }
@@ -120,12 +145,12 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
 
   /** Whether a message was about the credential. */
   hears(data: unknown, isBinary: boolean): boolean {
-    return this.#ws !== undefined && this.#keeper.refreshes.hears(this, this.#ws, data, isBinary)
+    return this.#ws !== undefined && this.#shared.refreshes.hears(this, this.#ws, data, isBinary)
   }
 
   /** Whether a message is a credential that comes first, or has to wait for one. */
   takesFirst(data: unknown, isBinary: boolean): boolean {
-    return this.#ws !== undefined && this.#keeper.firstFrames.takes(this, this.#ws, data, isBinary)
+    return this.#ws !== undefined && this.#shared.firstFrames.takes(this, this.#ws, data, isBinary)
   }
 
   /** Emits an event of ours on the application's socket. */
@@ -135,7 +160,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
 
   /** Ends it because its credential stopped counting. */
   close(reason: RevocationReason): void {
-    this.end(closeCodeOf(reason, this.#keeper.limits), endReasonOf(reason))
+    this.end(closeCodeOf(reason, this.#shared.limits), endReasonOf(reason))
   }
 
   /** Its credential stopped counting: drops whatever the peer sends from now on; `close` follows. */
@@ -148,7 +173,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     if (this.endReason !== undefined) return
     this.endReason = reason
     this.#undelivered = undefined
-    this.#keeper.unheard.delete(this)
+    this.#shared.roster.unheard.delete(this)
     // Messages arrive even after `close()`: a revoked peer must not be heard any more.
     if (this.#ws !== undefined) intercept(this.#ws, emitMuted)
   }
@@ -162,7 +187,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     if (ws === undefined) return
     if (ws.isPaused) ws.resume()
     ws.close(validCloseCode(code), validCloseReason(reason))
-    this.#keeper.leaving.add(this)
+    this.#shared.roster.leaving.add(this)
   }
 
   terminate(): void {
@@ -173,7 +198,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
   giveUpDelivery(): void {
     this.#stopHolding()
     this.#undelivered = undefined
-    this.#keeper.gate.logger.warn('No `message` listener was attached in time: early messages are dropped.', {
+    this.#shared.gate.logger.warn('No `message` listener was attached in time: early messages are dropped.', {
       connection: this.id,
     })
     this.#ws?.resume()
@@ -182,7 +207,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
   /** Keeps a message that came while there is nobody to hear it. */
   keep(data: unknown, isBinary: boolean): void {
     if (this.#undelivered === undefined) return
-    const { maxQueuedMessages, maxQueuedBytes } = this.#keeper.limits
+    const { maxQueuedMessages, maxQueuedBytes } = this.#shared.limits
     this.#undeliveredBytes += sizeOf(data)
     if (this.#undelivered.length >= maxQueuedMessages || this.#undeliveredBytes > maxQueuedBytes) {
       this.end(4429, 'too_many_frames')
@@ -208,7 +233,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     if (ws === undefined) return
     if (messages.length > 0 && this.endReason === undefined && ws.listenerCount('message') === 0) {
       this.#undelivered = messages
-      this.#keeper.unheard.add(this)
+      this.#shared.roster.unheard.add(this)
       ws.pause()
       intercept(ws, emitHeld)
       ws.on('newListener', onNewListener)
@@ -223,11 +248,11 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
 
   #stopHolding(): void {
     const ws = this.#ws
-    this.#keeper.unheard.delete(this)
+    this.#shared.roster.unheard.delete(this)
     if (ws === undefined) return
     ws.removeListener('newListener', onNewListener)
     release(ws)
-    this.#keeper.refreshes.released(this, ws)
+    this.#shared.refreshes.released(this, ws)
   }
 
   /** An exception of the application's handler ends this socket, not the process with everybody else's. */
@@ -240,7 +265,7 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
       const described = describeFault(thrown, (secrets) => {
         if (data !== undefined) secrets.addText(String(data))
       })
-      this.#keeper.gate.logger.error('A `connection` or `message` listener threw: the socket is closed.', {
+      this.#shared.gate.logger.error('A `connection` or `message` listener threw: the socket is closed.', {
         connection: this.id,
         ...described,
       })
@@ -249,30 +274,36 @@ export class AcceptedSocket<P extends Principal> implements Leaving {
     }
   }
 
-  #list(): Set<Accepted> {
-    return this.principal === undefined ? this.#keeper.anonymous : this.#keeper.accepted
+  #list(): Set<Member> {
+    return this.principal === undefined ? this.#shared.roster.anonymous : this.#shared.roster.accepted
   }
 
   /** The socket has gone. */
   closed(): void {
-    const { addresses, firstFrames, gate, leaving, refreshes, unheard } = this.#keeper
+    const { capacity, firstFrames, gate, refreshes, roster } = this.#shared
     this.#remove?.()
     refreshes.closed(this)
     firstFrames.closed(this)
-    leaving.delete(this)
-    unheard.delete(this)
+    roster.leaving.delete(this)
+    roster.unheard.delete(this)
     this.#list().delete(this)
-    const bucket = addresses.of(this.clientAddress)
+    const bucket = capacity.addresses.of(this.clientAddress)
     if (this.principal === undefined) {
-      addresses.add(bucket, 'anonymous', -1)
+      capacity.addresses.add(bucket, 'anonymous', -1)
     } else {
-      this.#keeper.succeeded(bucket)
+      this.#shared.capacity.succeeded(bucket)
       if (gate.events.active) {
         const { principal, id: connectionId, endReason: reason } = this as { principal: P } & this
-        gate.events.emit({ at: this.#keeper.now(), type: 'socket_closed', principal, connectionId, reason })
+        gate.events.emit({
+          at: this.#shared.gate.clock.now(),
+          type: 'socket_closed',
+          principal,
+          connectionId,
+          reason,
+        })
       }
     }
-    this.#keeper.gone()
+    this.#shared.roster.gone()
   }
 }
 

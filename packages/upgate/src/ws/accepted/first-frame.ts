@@ -16,7 +16,7 @@ import type { Bucket } from '../quarantine/addresses.ts'
 import { Attempt, type Claimant } from '../quarantine/attempt.ts'
 import { SocketContext } from '../quarantine/handshake-context.ts'
 import { codeOfRevocation, countsAsFailure, frameOf, framesOf, stepOf } from '../quarantine/judgements.ts'
-import type { Keeper } from '../quarantine/keeper.ts'
+import type { Shared } from '../quarantine/shared.ts'
 import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
 import { isOpen } from '../socket/owner.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
@@ -32,13 +32,19 @@ const DONE = 3
 
 type State = typeof EXPECTED | typeof CHALLENGED | typeof VERIFYING | typeof DONE
 
+/** Gives a socket its messages back: what follows is data. */
+export interface PassesOn<P extends Principal> {
+  passed(socket: AcceptedSocket<P>, ws: WebSocketLike): void
+}
+
 /**
  * The first frame of a socket that HTTP let in on a deferred path. Where it is a credential of the path's protocol, it
  * is verified like any other: it has to be one of the socket's own principal. Any other first frame is data.
  */
 export class FirstFrame<P extends Principal> implements Claimant<P> {
   readonly acquainted = true
-  readonly #keeper: Keeper<P>
+  readonly #shared: Shared<P>
+  readonly #list: PassesOn<P>
   readonly #socket: AcceptedSocket<P>
   readonly #ws: WebSocketLike
   readonly #deferred: Defer<P>
@@ -52,22 +58,24 @@ export class FirstFrame<P extends Principal> implements Claimant<P> {
   #paused = false
 
   constructor(
-    keeper: Keeper<P>,
+    shared: Shared<P>,
+    list: PassesOn<P>,
     socket: AcceptedSocket<P>,
     ws: WebSocketLike,
     decision: Allow<P>,
     origin: string | undefined,
   ) {
-    this.#keeper = keeper
+    this.#shared = shared
+    this.#list = list
     this.#socket = socket
     this.#ws = ws
     this.#deferred = asDeferred(decision, socket, origin)
     this.#handshake = this.#deferred.handshake
-    this.#context = new SocketContext(keeper, socket.principal)
+    this.#context = new SocketContext(shared, socket.principal)
   }
 
   get bucket(): Bucket {
-    return this.#keeper.addresses.of(this.#socket.clientAddress)
+    return this.#shared.capacity.addresses.of(this.#socket.clientAddress)
   }
 
   /** Nothing more is read while it is verified; an application that has paused the socket itself keeps it paused. */
@@ -84,7 +92,7 @@ export class FirstFrame<P extends Principal> implements Claimant<P> {
       return true
     }
     if (this.#state === DONE || !isFrame(data)) return false
-    const { limits } = this.#keeper
+    const { limits } = this.#shared
     // Longer than any credential that the quarantine would have read.
     if (this.#state === EXPECTED && lengthOf(data) > limits.maxBytes) return false
     let step: HandshakeStep
@@ -112,11 +120,11 @@ export class FirstFrame<P extends Principal> implements Claimant<P> {
   }
 
   #verify(step: HandshakeStep & { readonly step: 'credential' }, data: unknown, isBinary: boolean): void {
-    const { addresses, gate, limits } = this.#keeper
-    const attempt = new Attempt<P>(this.#keeper, this, this.#deferred, step, [data, isBinary])
+    const { capacity, gate, limits } = this.#shared
+    const attempt = new Attempt<P>(this.#shared, this, this.#deferred, step, [data, isBinary])
     this.#attempt = attempt
     this.#state = VERIFYING
-    const wait = attempt.guessable ? addresses.wait(this.bucket, 'guesses', limits.maxRefusals) : 0
+    const wait = attempt.guessable ? capacity.addresses.wait(this.bucket, 'guesses', limits.maxRefusals) : 0
     if (wait > 0) {
       const retryAfter = Math.ceil(wait / 1000)
       this.#refuse(refuse('too_many_failures', { rule: this.#deferred.rule, retryAfter }))
@@ -141,7 +149,7 @@ export class FirstFrame<P extends Principal> implements Claimant<P> {
     const { dropped, issued, asOf } = answer
     // Registered only to be asked: the socket stays in the register by the principal that HTTP proved.
     const { id, acceptedAt, path } = this.#socket
-    const registration = this.#keeper.gate.connections.register(
+    const registration = this.#shared.gate.connections.register(
       { id, principal: answer.principal, acceptedAt, path, close: () => {} },
       asOf,
     )
@@ -160,33 +168,33 @@ export class FirstFrame<P extends Principal> implements Claimant<P> {
       return
     }
     this.#stop()
-    this.#keeper.firstFrames.passed(this.#socket, this.#ws)
+    this.#list.passed(this.#socket, this.#ws)
     this.#send(frames)
     this.#socket.deliver(attempt.messages, this.#paused)
   }
 
   #refuse(refusal: Refusal | Refused): void {
-    const { addresses, firstFrames, gate, limits } = this.#keeper
+    const { capacity, gate, roster } = this.#shared
     const credential = this.#attempt?.credential
     const guessable = refusal.code === 'invalid_credential' && this.#attempt?.guessable === true
-    if (countsAsFailure(refusal.code)) addresses.refused(this.bucket, guessable)
+    if (countsAsFailure(refusal.code)) capacity.addresses.refused(this.bucket, guessable)
     this.#stop()
     if (this.#socket.endReason !== undefined || !isOpen(this.#ws)) return
     const { frames, closeCode, closeReason } = this.#rejection(refusal, credential)
     const [code, reason] = [validCloseCode(closeCode), validCloseReason(closeReason)]
     const { path, clientAddress } = this.#socket
-    this.#keeper.refusedEvent(path, clientAddress, refusal, code)
+    this.#shared.reports.refused(path, clientAddress, refusal, code)
     this.#send(frames)
     // As in the quarantine: a client that is closed at once comes back at once.
-    if (!this.#keeper.mayHold()) {
+    if (!this.#shared.roster.mayHold()) {
       this.#socket.end(code, reason)
       return
     }
     this.#socket.hush(reason)
     this.#ws.pause()
-    firstFrames.held.add(this)
-    this.#timer = gate.clock.setTimer(Math.round(limits.hold * this.#keeper.jitter()), () => {
-      firstFrames.held.delete(this)
+    roster.heldFirst.add(this)
+    this.#timer = gate.clock.setTimer(roster.holdTime(), () => {
+      roster.heldFirst.delete(this)
       this.#socket.end(code, reason)
     })
   }
@@ -213,7 +221,7 @@ export class FirstFrame<P extends Principal> implements Claimant<P> {
   /** The socket has gone. */
   closed(): void {
     this.#stop()
-    this.#keeper.firstFrames.held.delete(this)
+    this.#shared.roster.heldFirst.delete(this)
   }
 
   #send(frames: readonly string[]): void {
@@ -227,7 +235,7 @@ export class FirstFrame<P extends Principal> implements Claimant<P> {
   /** Logs what the handshake threw, and says for the event that it did. */
   #threw(hook: string, error: unknown, about?: Frame | IssuedCredential | Credential): string {
     const credential = this.#attempt?.credential
-    this.#keeper.handshakeThrew(this.#handshake, hook, error, (secrets) => {
+    this.#shared.reports.handshakeThrew(this.#handshake, hook, error, (secrets) => {
       if (about !== undefined && 'text' in about) secrets.addText(about.text)
       else if (about !== undefined && 'type' in about) secrets.addCredential(about)
       else secrets.addData(about)

@@ -1,24 +1,24 @@
 import type { IncomingMessage } from 'node:http'
 import type { Allow } from '../../core/contract/decision.ts'
 import type { Principal } from '../../core/contract/principal.ts'
-import type { Keeper } from '../quarantine/keeper.ts'
+import type { Shared } from '../quarantine/shared.ts'
 import { emitAsUsual, intercept, type OwnedSocket, owner, release } from '../socket/owner.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
-import type { AcceptedSocket } from './accepted-socket.ts'
-import { FirstFrame } from './first-frame.ts'
+import type { AcceptedSocket, FirstReader, Renewal } from './accepted-socket.ts'
+import { FirstFrame, type PassesOn } from './first-frame.ts'
 
 /**
  * The sockets that HTTP let in on a deferred path and that have not said anything yet: a client of the path's protocol
  * begins with its credential all the same, and that is not the application's. After the first frame they cost nothing.
  */
-export class FirstFrames<P extends Principal> {
-  /** Refused, and held before the close frame. */
-  readonly held: Set<FirstFrame<P>> = new Set()
-  readonly #keeper: Keeper<P>
+export class FirstFrames<P extends Principal> implements FirstReader<P>, PassesOn<P> {
+  readonly #shared: Shared<P>
+  readonly #refreshes: Renewal<P>
   readonly #expected: WeakMap<AcceptedSocket<P>, FirstFrame<P>> = new WeakMap()
 
-  constructor(keeper: Keeper<P>) {
-    this.#keeper = keeper
+  constructor(shared: Shared<P>, refreshes: Renewal<P>) {
+    this.#shared = shared
+    this.#refreshes = refreshes
   }
 
   /** A socket was accepted at the 101. */
@@ -26,7 +26,7 @@ export class FirstFrames<P extends Principal> {
     const { rule } = decision
     if (rule.handshake?.claims === undefined) return
     const { origin } = request.headers
-    this.#expected.set(socket, new FirstFrame(this.#keeper, socket, ws, decision, origin))
+    this.#expected.set(socket, new FirstFrame(this.#shared, this, socket, ws, decision, origin))
     intercept(ws, emitToFirst)
   }
 
@@ -42,7 +42,7 @@ export class FirstFrames<P extends Principal> {
   passed(socket: AcceptedSocket<P>, ws: WebSocketLike): void {
     this.#expected.delete(socket)
     release(ws)
-    this.#keeper.refreshes.released(socket, ws)
+    this.#refreshes.released(socket, ws)
   }
 
   /** The socket has gone. */

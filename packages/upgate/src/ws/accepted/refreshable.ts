@@ -6,7 +6,7 @@ import { refuse } from '../../core/contract/refusals.ts'
 import type { Bucket } from '../quarantine/addresses.ts'
 import { Attempt, type Claimant } from '../quarantine/attempt.ts'
 import { codeOfRevocation, countsAsFailure, framesOf } from '../quarantine/judgements.ts'
-import type { Keeper } from '../quarantine/keeper.ts'
+import type { Shared } from '../quarantine/shared.ts'
 import { isOpen } from '../socket/owner.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import type { AcceptedSocket } from './accepted-socket.ts'
@@ -25,7 +25,7 @@ export type Renewed<P extends Principal> = (answer: Resumption<P>) => void
 export class Refreshable<P extends Principal> implements Claimant<P> {
   readonly socket: AcceptedSocket<P>
   readonly acquainted = true
-  readonly #keeper: Keeper<P>
+  readonly #shared: Shared<P>
   readonly #ws: WebSocketLike
   /** The application holds it, or nobody asks for its principal. */
   readonly #request: WeakRef<IncomingMessage>
@@ -40,14 +40,14 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
   #failures = 0
 
   constructor(
-    keeper: Keeper<P>,
+    shared: Shared<P>,
     socket: AcceptedSocket<P>,
     ws: WebSocketLike,
     request: IncomingMessage,
     decision: Allow<P>,
   ) {
     this.socket = socket
-    this.#keeper = keeper
+    this.#shared = shared
     this.#ws = ws
     this.#request = new WeakRef(request)
     this.#decision = decision
@@ -55,7 +55,7 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
   }
 
   get bucket(): Bucket {
-    return this.#keeper.addresses.of(this.socket.clientAddress)
+    return this.#shared.capacity.addresses.of(this.socket.clientAddress)
   }
 
   get handshake(): Allow<P>['rule']['handshake'] {
@@ -80,7 +80,7 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
     this.#done = done
     const step = { step: 'credential', ...inBand } as const
     const deferred = asDeferred(this.#decision, this.socket, this.#origin)
-    this.#attempt = new Attempt<P>(this.#keeper, this, deferred, step, [undefined, false])
+    this.#attempt = new Attempt<P>(this.#shared, this, deferred, step, [undefined, false])
     this.#attempt.start()
   }
 
@@ -89,7 +89,7 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
     const problem = this.#whyNotNow()
     if (problem !== undefined) return problem
     this.#failures++
-    this.#keeper.addresses.refused(this.bucket, false)
+    this.#shared.capacity.addresses.refused(this.bucket, false)
     return refusal
   }
 
@@ -108,9 +108,9 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
   }
 
   #whyNotNow(): Refused | undefined {
-    const { maxRefreshes } = this.#keeper.limits
+    const { maxRefreshes } = this.#shared.limits
     const { rule, edgePrincipal } = this.#decision
-    const now = this.#keeper.now()
+    const now = this.#shared.gate.clock.now()
     if (!(now >= this.#windowStart && now - this.#windowStart < minute)) {
       this.#windowStart = now
       this.#attempts = 0
@@ -141,7 +141,7 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
       this.#failures = 0
     } else if (countsAsFailure(problem.code)) {
       this.#failures++
-      this.#keeper.addresses.refused(this.bucket, attempt.guessable)
+      this.#shared.capacity.addresses.refused(this.bucket, attempt.guessable)
     }
     this.#finish(
       problem?.code === 'principal_mismatch' ? { ...problem, detail: anothers } : (problem ?? answer),
@@ -167,11 +167,11 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
    * @returns a refusal where the new principal was revoked since it was verified; the old one then stays
    */
   swap({ principal, asOf }: Accepted<P>): Refused | undefined {
-    const { gate } = this.#keeper
+    const { gate } = this.#shared
     const { rule, edgePrincipal } = this.#decision
     const revoked = this.socket.renew(principal, asOf)
     if (revoked !== undefined) return refuse(codeOfRevocation(revoked), { rule })
-    this.#keeper.succeeded(this.bucket)
+    this.#shared.capacity.succeeded(this.bucket)
     const request = this.#request.deref()
     if (request !== undefined) {
       gate.remember(request, { outcome: 'allow', principal, edgePrincipal, rule, headers: undefined, asOf })
@@ -188,13 +188,13 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
       for (const frame of framesOf('expiring', refresh?.expiring?.(expiresAt, now) ?? []))
         this.#ws.send(frame)
     } catch (error) {
-      this.#keeper.handshakeThrew(this.#decision.rule.handshake, 'refresh.expiring', error, () => {})
+      this.#shared.reports.handshakeThrew(this.#decision.rule.handshake, 'refresh.expiring', error, () => {})
     }
   }
 
   /** Whether a refusal ends the socket: it is somebody else's, or does nothing but fail. */
   isLast({ code }: Refusal): boolean {
-    const { maxRefreshes, maxRefreshFailures } = this.#keeper.limits
+    const { maxRefreshes, maxRefreshFailures } = this.#shared.limits
     if (code === 'principal_mismatch') return true
     // Told once that it is too much, and going on.
     return this.#failures >= maxRefreshFailures || this.#attempts > maxRefreshes + 1

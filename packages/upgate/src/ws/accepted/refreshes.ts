@@ -5,10 +5,10 @@ import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import type { Timer } from '../../core/ports/clock.ts'
 import { framesOf, isReadable, stepOf } from '../quarantine/judgements.ts'
-import type { Keeper } from '../quarantine/keeper.ts'
+import type { Shared } from '../quarantine/shared.ts'
 import { emitAsUsual, intercept, isOpen, type OwnedSocket, owner } from '../socket/owner.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
-import type { AcceptedSocket } from './accepted-socket.ts'
+import type { AcceptedSocket, Renewal } from './accepted-socket.ts'
 import { type Accepted, Refreshable } from './refreshable.ts'
 
 /** Milliseconds before the expiry at which a client is told of it. */
@@ -22,23 +22,23 @@ const noticePause = 10
 const longestFrame = 16_384
 
 /** Renews the credentials of accepted sockets. Sockets that may not ask for it in band cost nothing. */
-export class Refreshes<P extends Principal> {
-  readonly #keeper: Keeper<P>
+export class Refreshes<P extends Principal> implements Renewal<P> {
+  readonly #shared: Shared<P>
   readonly #sockets: WeakMap<AcceptedSocket<P>, Refreshable<P>> = new WeakMap()
   /** Those to be told before they expire. */
   readonly #unnoticed: Set<Refreshable<P>> = new Set()
   #timer: Timer | undefined
   #armedFor = Number.POSITIVE_INFINITY
 
-  constructor(keeper: Keeper<P>) {
-    this.#keeper = keeper
+  constructor(shared: Shared<P>) {
+    this.#shared = shared
   }
 
   /** A socket was accepted: where its protocol lets it, it may renew its credential from now on. */
   accepted(socket: AcceptedSocket<P>, ws: WebSocketLike, request: IncomingMessage): void {
-    const decision = this.#keeper.gate.decisionOf(request)
+    const decision = this.#shared.gate.decisionOf(request)
     if (decision?.outcome !== 'allow' || decision.rule.handshake?.refresh === undefined) return
-    const refreshable = new Refreshable(this.#keeper, socket, ws, request, decision)
+    const refreshable = new Refreshable(this.#shared, socket, ws, request, decision)
     this.#sockets.set(socket, refreshable)
     intercept(ws, emitRefreshable)
     this.#notice(refreshable)
@@ -118,7 +118,7 @@ export class Refreshes<P extends Principal> {
     frames: readonly string[],
   ): Refused | undefined {
     const { socket } = refreshable
-    const { events } = this.#keeper.gate
+    const { events } = this.#shared.gate
     const { principal } = answer
     const previous = socket.principal
     const revoked = refreshable.swap(answer)
@@ -126,7 +126,12 @@ export class Refreshes<P extends Principal> {
     for (const frame of frames) ws.send(frame)
     if (refreshable.refresh !== undefined) this.#notice(refreshable)
     if (events.active) {
-      events.emit({ at: this.#keeper.now(), type: 'socket_refreshed', principal, connectionId: socket.id })
+      events.emit({
+        at: this.#shared.gate.clock.now(),
+        type: 'socket_refreshed',
+        principal,
+        connectionId: socket.id,
+      })
     }
     socket.tell('refreshed', principal, previous)
     return undefined
@@ -138,12 +143,12 @@ export class Refreshes<P extends Principal> {
     refusal: Refused,
     frames: readonly string[],
   ): void {
-    const { gate } = this.#keeper
+    const { gate } = this.#shared
     const { principal, id: connectionId } = refreshable.socket
     for (const frame of frames) ws.send(frame)
     if (gate.events.active && principal !== undefined) {
       const { code, detail, scheme, note } = refusal
-      const at = this.#keeper.now()
+      const at = this.#shared.gate.clock.now()
       const said = { code, detail, scheme, note }
       gate.events.emit({ at, type: 'socket_refresh_refused', ...said, principal, connectionId })
     }
@@ -153,7 +158,7 @@ export class Refreshes<P extends Principal> {
   #endAfter(refreshable: Refreshable<P>, refusal: Refusal): void {
     if (!refreshable.isLast(refusal)) return
     const { socket } = refreshable
-    if (refusal.code === 'principal_mismatch') socket.end(this.#keeper.limits.revokedCode, refusal.code)
+    if (refusal.code === 'principal_mismatch') socket.end(this.#shared.limits.revokedCode, refusal.code)
     else socket.end(4429, 'too_many_failures')
   }
 
@@ -164,7 +169,7 @@ export class Refreshes<P extends Principal> {
    */
   renew(ws: WebSocketLike, request: IncomingMessage, inBand: InBand): Promise<Resumption<P>> {
     const socket = (ws as OwnedSocket<AcceptedSocket<P>>)[owner]
-    const decision = this.#keeper.gate.decisionOf(request)
+    const decision = this.#shared.gate.decisionOf(request)
     if (typeof socket?.renew !== 'function' || decision?.outcome !== 'allow') {
       throw new TypeError(
         'refresh: give it a socket that was accepted here, and the request that came with it in `connection`.',
@@ -179,7 +184,7 @@ export class Refreshes<P extends Principal> {
       return Promise.resolve(refuse('revoked_credential', { rule, detail: 'The socket is closed.' }))
     }
     const known = this.#sockets.get(socket)
-    const refreshable = known ?? new Refreshable(this.#keeper, socket, ws, request, decision)
+    const refreshable = known ?? new Refreshable(this.#shared, socket, ws, request, decision)
     if (known === undefined) this.#sockets.set(socket, refreshable)
     return new Promise((resolve) => {
       if (!isReadable(inBand)) {
@@ -199,7 +204,7 @@ export class Refreshes<P extends Principal> {
   }
 
   #threw(refreshable: Refreshable<P>, hook: string, error: unknown, text: string, issued?: object): void {
-    this.#keeper.handshakeThrew(refreshable.handshake, hook, error, (secrets) =>
+    this.#shared.reports.handshakeThrew(refreshable.handshake, hook, error, (secrets) =>
       secrets.addText(text).addData(issued),
     )
   }
@@ -216,9 +221,9 @@ export class Refreshes<P extends Principal> {
     if (this.#timer !== undefined && this.#armedFor <= at) return
     this.#disarm()
     this.#armedFor = at
-    const wait = Math.max(at - this.#keeper.now(), atLeast)
+    const wait = Math.max(at - this.#shared.gate.clock.now(), atLeast)
     // Timers take a signed 32-bit number of milliseconds; beyond it they would fire at once.
-    this.#timer = this.#keeper.gate.clock.setTimer(Math.min(wait, 2 ** 31 - 1), () => this.#look())
+    this.#timer = this.#shared.gate.clock.setTimer(Math.min(wait, 2 ** 31 - 1), () => this.#look())
   }
 
   #disarm(): void {
@@ -230,7 +235,7 @@ export class Refreshes<P extends Principal> {
   /** All are looked at, at most once a second: cheaper than keeping them in order, and one timer for all. */
   #look(): void {
     this.#disarm()
-    const now = this.#keeper.now()
+    const now = this.#shared.gate.clock.now()
     let next = Number.POSITIVE_INFINITY
     let told = 0
     for (const refreshable of this.#unnoticed) {

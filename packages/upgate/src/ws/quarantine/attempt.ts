@@ -4,10 +4,10 @@ import type { Defer, InBand, Resumption } from '../../core/contract/decision.ts'
 import type { HandshakeStep } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
-import type { Message } from '../accepted/accepted-socket.ts'
+import type { Message } from '../socket/message.ts'
 import type { Bucket } from './addresses.ts'
 import { isGuessable } from './judgements.ts'
-import type { Keeper } from './keeper.ts'
+import type { Shared } from './shared.ts'
 import type { Verification } from './verifications.ts'
 
 /** Whose credential it is. */
@@ -25,7 +25,7 @@ export class Attempt<P extends Principal> {
   readonly guessable: boolean
   /** Messages for after the verification, in order: the frame with the credential where the handshake wants it replayed. */
   readonly messages: Message[]
-  readonly #keeper: Keeper<P>
+  readonly #shared: Shared<P>
   readonly #claimant: Claimant<P>
   readonly #deferred: Defer<P>
   readonly #inBand: InBand
@@ -35,7 +35,7 @@ export class Attempt<P extends Principal> {
   #verification: Verification | undefined
 
   constructor(
-    keeper: Keeper<P>,
+    shared: Shared<P>,
     claimant: Claimant<P>,
     deferred: Defer<P>,
     step: HandshakeStep & { readonly step: 'credential' },
@@ -45,7 +45,7 @@ export class Attempt<P extends Principal> {
     this.guessable = isGuessable(credential)
     this.messages = replay ? [frame] : []
     this.#replayed = this.messages.length
-    this.#keeper = keeper
+    this.#shared = shared
     this.#claimant = claimant
     this.#deferred = deferred
     this.#inBand = { credential, declared }
@@ -67,7 +67,7 @@ export class Attempt<P extends Principal> {
 
   /** Keeps what came meanwhile; false when that is more than a socket may queue. */
   enqueue(data: unknown, isBinary: boolean): boolean {
-    const { maxQueuedMessages, maxQueuedBytes } = this.#keeper.limits
+    const { maxQueuedMessages, maxQueuedBytes } = this.#shared.limits
     this.#queuedBytes += (data as { byteLength?: number }).byteLength ?? 0
     const full = this.messages.length - this.#replayed >= maxQueuedMessages
     if (full || this.#queuedBytes > maxQueuedBytes) return false
@@ -77,7 +77,7 @@ export class Attempt<P extends Principal> {
 
   /** Verifies now, or when it is this address's turn. */
   start(): void {
-    const { verifications } = this.#keeper
+    const { verifications } = this.#shared
     if (verifications.mayStart(this.#claimant)) {
       this.#resume()
       return
@@ -95,7 +95,7 @@ export class Attempt<P extends Principal> {
   }
 
   #resume(): void {
-    const { gate, verifications } = this.#keeper
+    const { gate, verifications } = this.#shared
     let answer: ReturnType<typeof gate.resume>
     try {
       answer = gate.resume(this.#deferred, this.#inBand)
@@ -125,7 +125,7 @@ export class Attempt<P extends Principal> {
   }
 
   #threw(error: unknown): void {
-    this.#keeper.verificationThrew(error, (secrets) => secrets.addCredential(this.credential))
+    this.#shared.reports.verificationThrew(error, (secrets) => secrets.addCredential(this.credential))
   }
 
   #unavailable(detail?: string): void {

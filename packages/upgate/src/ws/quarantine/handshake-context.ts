@@ -1,23 +1,23 @@
 import type { HandshakeContext } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
-import type { Keeper } from './keeper.ts'
+import type { Shared } from './shared.ts'
 
 /** What a handshake sees of one socket. */
 export class SocketContext<P extends Principal> implements HandshakeContext {
   state: unknown = undefined
   readonly httpPrincipal: P | undefined
-  readonly #keeper: Keeper<P>
+  readonly #shared: Shared<P>
 
-  constructor(keeper: Keeper<P>, httpPrincipal: P | undefined) {
-    this.#keeper = keeper
+  constructor(shared: Shared<P>, httpPrincipal: P | undefined) {
+    this.#shared = shared
     this.httpPrincipal = httpPrincipal
   }
 
   now(): number {
-    return this.#keeper.now()
+    return this.#shared.gate.clock.now()
   }
 
   randomId(bytes: number): string {
-    return Buffer.from(this.#keeper.limits.randomBytes(bytes)).toString('base64url')
+    return Buffer.from(this.#shared.limits.randomBytes(bytes)).toString('base64url')
   }
 }

@@ -2,15 +2,15 @@ import type { Allow, Defer, InBand, Refused } from '../../core/contract/decision
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import { assertGate } from '../../core/options/check-gate.ts'
-import { AcceptedSocket, type Place } from '../accepted/accepted-socket.ts'
+import { AcceptedSocket, type Place, type SharedByAccepted } from '../accepted/accepted-socket.ts'
 import { FirstFrames } from '../accepted/first-frames.ts'
 import { Refreshes } from '../accepted/refreshes.ts'
 import { type OwnedSocket, owner } from '../socket/owner.ts'
 import { upgrade } from '../socket/upgrade.ts'
 import type { Bucket } from './addresses.ts'
 import { codeOfRevocation } from './judgements.ts'
-import { Keeper } from './keeper.ts'
 import { resolveLimits } from './limits.ts'
+import { createShared } from './shared.ts'
 import type { Admission, DrainOptions, Quarantine, QuarantineGate, QuarantineOptions } from './types.ts'
 import { WaitingSocket } from './waiting-socket.ts'
 
@@ -32,23 +32,23 @@ export function createQuarantine<P extends Principal>(
 ): Quarantine<P> {
   assertGate(gate, 'createQuarantine', ['resume', 'remember'])
   const limits = resolveLimits(options)
-  const keeper = new Keeper<P>(gate, limits, options.acquaintances)
-  const refreshes = new Refreshes(keeper)
-  keeper.refreshes = refreshes
-  keeper.firstFrames = new FirstFrames(keeper)
+  const common = createShared<P>(gate, limits, options.acquaintances)
+  const refreshes = new Refreshes<P>(common)
+  const firstFrames = new FirstFrames<P>(common, refreshes)
+  const shared: SharedByAccepted<P> = { ...common, refreshes, firstFrames }
 
   function admitAllowed(admission: Admission<P>, decision: Allow<P>, place: Place): Refused | undefined {
     const { principal, rule } = decision
     const { wss, request, socket, head } = admission
     // Looked up whenever it is needed: while nothing counts there, it may be forgotten and made anew.
-    const bucket = (): Bucket => keeper.addresses.of(place.clientAddress)
+    const bucket = (): Bucket => shared.capacity.addresses.of(place.clientAddress)
     const over = (): boolean =>
       principal === undefined &&
-      (keeper.anonymous.size >= limits.maxAnonymousSockets ||
-        !keeper.addresses.fits(bucket(), 'anonymous', limits.maxSocketsPerAddress))
+      (shared.roster.anonymous.size >= limits.maxAnonymousSockets ||
+        !shared.capacity.addresses.fits(bucket(), 'anonymous', limits.maxSocketsPerAddress))
     if (over()) return refuse('too_many_sockets', { rule })
 
-    const accepted = new AcceptedSocket(keeper, principal, place)
+    const accepted = new AcceptedSocket(shared, principal, place)
     const revoked = accepted.register(decision.asOf)
     if (revoked !== undefined) return refuse(codeOfRevocation(revoked), { rule })
 
@@ -58,7 +58,7 @@ export function createQuarantine<P extends Principal>(
       upgrade(wss, request, socket, head, limits.isSecretSubprotocol, true, (ws) => {
         opened = true
         // Asked again: the server may have taken its time with `verifyClient`.
-        const full = keeper.draining || over()
+        const full = shared.roster.draining || over()
         if (full || accepted.endReason !== undefined) {
           accepted.abandon()
           ;(wss.clients as Set<unknown> | undefined)?.delete(ws)
@@ -66,8 +66,8 @@ export function createQuarantine<P extends Principal>(
           ws.close(full ? 1013 : limits.revokedCode)
           return ws.terminate()
         }
-        keeper.born()
-        if (principal === undefined) keeper.addresses.add(bucket(), 'anonymous', 1)
+        shared.roster.born()
+        if (principal === undefined) shared.capacity.addresses.add(bucket(), 'anonymous', 1)
         accepted.start(ws, wss, request, [], [], decision)
       })
     })
@@ -86,7 +86,7 @@ export function createQuarantine<P extends Principal>(
   ): Refused | undefined {
     const { wss, request, socket, head } = admission
     const { rule } = decision
-    const { addresses } = keeper
+    const { addresses } = shared.capacity
     const bucket = addresses.of(place.clientAddress)
     const wait = addresses.wait(bucket, 'guesses', limits.maxRefusals)
     if (wait > 0) return refuse('too_many_failures', { rule, retryAfter: Math.ceil(wait / 1000) })
@@ -95,11 +95,11 @@ export function createQuarantine<P extends Principal>(
       ? Math.min(limits.slowedSockets, limits.maxSocketsPerAddress)
       : limits.maxSocketsPerAddress
     if (!addresses.fits(bucket, 'sockets', most)) return refuse('too_many_sockets', { rule })
-    const acquainted = keeper.isAcquainted(bucket)
-    if (!keeper.room.make(acquainted, slowed)) return refuse('over_capacity', { rule })
+    const acquainted = shared.capacity.isAcquainted(bucket)
+    if (!shared.capacity.room.make(acquainted, slowed)) return refuse('over_capacity', { rule })
 
-    keeper.watch(wss)
-    const waiting = new WaitingSocket(keeper, {
+    shared.roster.watch(wss)
+    const waiting = new WaitingSocket(shared, {
       wss,
       request,
       raw: socket,
@@ -151,7 +151,7 @@ export function createQuarantine<P extends Principal>(
   return {
     admit(admission) {
       const { decision, request } = admission
-      if (keeper.draining) return refuse('over_capacity', { detail: 'The server is shutting down.' })
+      if (shared.roster.draining) return refuse('over_capacity', { detail: 'The server is shutting down.' })
       const path = pathOf(request.url)
       switch (decision.outcome) {
         case 'allow':
@@ -171,22 +171,27 @@ export function createQuarantine<P extends Principal>(
 
     async close(how: DrainOptions = {}) {
       const { code = 1001, reason = code === 1012 ? 'restart' : 'shutdown' } = how
-      keeper.draining = true
-      for (const list of [keeper.strangers, keeper.acquainted, keeper.overdue, keeper.held]) {
+      shared.roster.draining = true
+      for (const list of [
+        shared.roster.strangers,
+        shared.roster.acquainted,
+        shared.roster.overdue,
+        shared.roster.held,
+      ]) {
         for (const socket of [...list]) socket.leave(code, reason)
       }
-      for (const list of [keeper.accepted, keeper.anonymous]) {
+      for (const list of [shared.roster.accepted, shared.roster.anonymous]) {
         for (const socket of [...list]) socket.end(code, reason)
       }
       await new Promise<void>((resolve) => {
-        if (keeper.isEmpty) resolve()
-        const before = keeper.whenEmpty
-        keeper.whenEmpty = () => {
+        if (shared.roster.isEmpty) resolve()
+        const before = shared.roster.whenEmpty
+        shared.roster.whenEmpty = () => {
           before?.()
           resolve()
         }
       })
-      await keeper.acquaintances?.close()
+      await shared.capacity.acquaintances?.close()
     },
 
     refresh(socket, request, credential) {
@@ -200,17 +205,19 @@ export function createQuarantine<P extends Principal>(
     acceptedAs(socket) {
       const accepted = (socket as OwnedSocket<AcceptedSocket<P>>)[owner]
       if (accepted === undefined) return undefined
-      return keeper.accepted.has(accepted) || keeper.anonymous.has(accepted) ? accepted : undefined
+      return shared.roster.accepted.has(accepted) || shared.roster.anonymous.has(accepted)
+        ? accepted
+        : undefined
     },
 
     get counts() {
-      const waiting = [...keeper.strangers, ...keeper.acquainted, ...keeper.overdue]
+      const waiting = [...shared.roster.strangers, ...shared.roster.acquainted, ...shared.roster.overdue]
       return {
         quarantined: waiting.length,
         verifying: waiting.filter((socket) => socket.verifying).length,
-        refused: keeper.room.slots - waiting.length,
-        accepted: keeper.accepted.size,
-        anonymous: keeper.anonymous.size,
+        refused: shared.capacity.room.slots - waiting.length,
+        accepted: shared.roster.accepted.size,
+        anonymous: shared.roster.anonymous.size,
       }
     },
   }

@@ -15,9 +15,10 @@ import type {
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import type { Timer } from '../../core/ports/clock.ts'
-import { AcceptedSocket, type Message, type Place } from '../accepted/accepted-socket.ts'
+import { AcceptedSocket, type Place, type SharedByAccepted } from '../accepted/accepted-socket.ts'
 import { upgateHandshake } from '../handshakes/upgate.ts'
 import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
+import type { Message } from '../socket/message.ts'
 import {
   emitAsUsual,
   intercept,
@@ -39,9 +40,8 @@ import {
   framesOf,
   stepOf,
 } from './judgements.ts'
-import type { Keeper, Leaving } from './keeper.ts'
 import { packHeaders, unpackRequest } from './request-snapshot.ts'
-import type { Occupant } from './room.ts'
+import type { Newcomer } from './roster.ts'
 
 /** The server has not answered 101 yet. */
 const CHECKING = 0
@@ -76,11 +76,11 @@ export interface Arrival<P extends Principal> {
 }
 
 /** A socket between the upgrade and its acceptance or refusal. */
-export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>, Occupant {
+export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P> {
   readonly bucket: Bucket
   readonly acquainted: boolean
   since = 0
-  readonly #keeper: Keeper<P>
+  readonly #shared: SharedByAccepted<P>
   readonly #wss: WebSocketServerLike
   readonly #raw: OwnedStream<WaitingSocket<P>>
   readonly #place: Place
@@ -101,9 +101,9 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
   /** Close code and reason of a socket that is held. */
   #farewell: readonly [code: number, reason: string] | undefined
 
-  constructor(keeper: Keeper<P>, arrival: Arrival<P>) {
-    const { names, values } = packHeaders(arrival.request, keeper.headerShapes)
-    this.#keeper = keeper
+  constructor(shared: SharedByAccepted<P>, arrival: Arrival<P>) {
+    const { names, values } = packHeaders(arrival.request, shared.headerShapes)
+    this.#shared = shared
     this.#wss = arrival.wss
     this.#raw = arrival.raw as OwnedStream<WaitingSocket<P>>
     this.#place = arrival.place
@@ -113,8 +113,8 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
     this.#headerValues = values
     this.bucket = arrival.bucket
     this.acquainted = arrival.acquainted
-    keeper.born()
-    keeper.takeSlot(this)
+    shared.roster.born()
+    shared.roster.waits(this, shared.capacity.take(this))
   }
 
   get #handshake(): Handshake {
@@ -172,7 +172,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
   received(length: number): void {
     // Compared before adding: the chunk that reaches the limit may still hold the credential, with application
     // data pipelined behind it.
-    if (this.#bytes >= this.#keeper.limits.maxBytes) {
+    if (this.#bytes >= this.#shared.limits.maxBytes) {
       if (this.#state >= REJECTING) this.terminate()
       else this.refuse(this.#refusal('too_big'))
     }
@@ -181,7 +181,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
 
   /** A ping or a pong. `ws` has answered a ping already. */
   control(): void {
-    if (++this.#controlFrames <= this.#keeper.limits.maxControlFrames) return
+    if (++this.#controlFrames <= this.#shared.limits.maxControlFrames) return
     // Not held: only a closing socket answers no more of the pings that are left in this chunk.
     this.refuse(this.#refusal('too_many_frames'), false)
   }
@@ -192,7 +192,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
       this.refuse(this.#refusal('too_many_frames'))
     }
     if (this.#state !== AWAITING) return
-    if (++this.#dataFrames > this.#keeper.limits.maxDataFrames) {
+    if (++this.#dataFrames > this.#shared.limits.maxDataFrames) {
       this.refuse(this.#refusal('too_many_frames'))
       return
     }
@@ -219,7 +219,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
   }
 
   #verify(step: HandshakeStep & { readonly step: 'credential' }, data: unknown, isBinary: boolean): void {
-    const attempt = new Attempt<P>(this.#keeper, this, this.#decision as Defer<P>, step, [data, isBinary])
+    const attempt = new Attempt<P>(this.#shared, this, this.#decision as Defer<P>, step, [data, isBinary])
     this.#state = VERIFYING
     this.#attempts++
     this.#attempt = attempt
@@ -242,15 +242,15 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
       this.#accept(answer, attempt.messages, ws)
       return
     }
-    const mayRetry = answer.outcome === 'challenge' && this.#attempts < this.#keeper.limits.maxAttempts
+    const mayRetry = answer.outcome === 'challenge' && this.#attempts < this.#shared.limits.maxAttempts
     if (!mayRetry) {
       this.refuse(answer)
       return
     }
-    this.#keeper.addresses.refused(this.bucket, attempt.guessable)
+    this.#shared.capacity.addresses.refused(this.bucket, attempt.guessable)
     this.#attempt = undefined
     this.#state = AWAITING
-    this.#keeper.room.waits(this)
+    this.#shared.capacity.room.waits(this)
     this.#send(this.#rejection(answer).frames)
     for (const [data, isBinary] of attempt.queued) this.message(data, isBinary)
     if (this.#state === AWAITING && ws.isPaused) ws.resume()
@@ -261,7 +261,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
     messages: Message[],
     ws: WebSocketLike,
   ): void {
-    const keeper = this.#keeper
+    const shared = this.#shared
     const { principal, edgePrincipal, asOf, dropped, issued } = answer
     const { rule, handshake } = this.#decision as Defer<P>
     let frames: readonly string[]
@@ -271,13 +271,13 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
       this.#handshakeThrew('accept', error, issued)
       return
     }
-    const accepted = new AcceptedSocket(keeper, principal, this.#place)
+    const accepted = new AcceptedSocket(shared, principal, this.#place)
     const revoked = accepted.register(asOf)
     if (revoked !== undefined) {
       this.refuse(this.#refusal(codeOfRevocation(revoked)))
       return
     }
-    keeper.stopWaiting(this)
+    shared.roster.stopsWaiting(this)
     this.#releaseSlot()
     this.#state = DONE
     this.#attempt = undefined
@@ -286,7 +286,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
     release(ws)
     const packed = { names: this.#headerNames, values: this.#headerValues }
     const request = unpackRequest(this.#url, packed, this.#raw)
-    keeper.gate.remember(request, {
+    shared.gate.remember(request, {
       outcome: 'allow',
       principal,
       edgePrincipal,
@@ -301,11 +301,11 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
   /** Says no in the protocol's own words, holds the socket, then closes it. */
   refuse(refusal: Refusal | Refused, hold = true): void {
     if (this.#state >= REJECTING) return
-    const keeper = this.#keeper
+    const shared = this.#shared
     const ws = this.#ws
     if (countsAsFailure(refusal.code)) {
       const guessable = refusal.code === 'invalid_credential' && this.#attempt?.guessable === true
-      keeper.addresses.refused(this.bucket, guessable)
+      shared.capacity.addresses.refused(this.bucket, guessable)
     }
     if (ws === undefined || !isOpen(ws)) {
       this.#leave(1000, '')
@@ -316,7 +316,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
     const reason = validCloseReason(closeReason)
     this.#report(refusal, code)
     this.#send(frames)
-    if (!hold || !keeper.mayHold()) {
+    if (!hold || !shared.roster.mayHold()) {
       this.#leave(code, reason)
       return
     }
@@ -324,10 +324,10 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
     this.#stop()
     this.#state = REJECTING
     ws.pause()
-    keeper.held.add(this)
-    keeper.room.refused(this)
+    shared.roster.held.add(this)
+    shared.capacity.room.refused(this)
     this.#farewell = [code, reason]
-    this.#hold = keeper.gate.clock.setTimer(Math.round(keeper.limits.hold * keeper.jitter()), () => {
+    this.#hold = shared.gate.clock.setTimer(shared.roster.holdTime(), () => {
       this.#leave(code, reason)
     })
   }
@@ -368,25 +368,25 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
     if (this.#state >= CLOSING) return
     this.#stop()
     this.#state = CLOSING
-    this.#keeper.room.refused(this)
+    this.#shared.capacity.room.refused(this)
     const ws = this.#ws
     if (ws === undefined) {
       this.#raw.destroy()
       return
     }
     // Paused, the peer's answer to the close frame would never be read; but a flood stays unread to the end.
-    if (this.#bytes < this.#keeper.limits.maxBytes) ws.resume()
+    if (this.#bytes < this.#shared.limits.maxBytes) ws.resume()
     else ws.pause()
     ws.close(code, reason)
-    this.#keeper.leaving.add(this)
+    this.#shared.roster.leaving.add(this)
   }
 
   /** Takes it off every list; what is being verified goes on without it. */
   #stop(): void {
-    const keeper = this.#keeper
-    keeper.stopWaiting(this)
-    keeper.held.delete(this)
-    keeper.leaving.delete(this)
+    const shared = this.#shared
+    shared.roster.stopsWaiting(this)
+    shared.roster.held.delete(this)
+    shared.roster.leaving.delete(this)
     this.#hold?.cancel()
     this.#hold = undefined
     this.#attempt?.cancel()
@@ -396,7 +396,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
   #releaseSlot(): void {
     if (!this.#slot) return
     this.#slot = false
-    this.#keeper.releaseSlot(this)
+    this.#shared.capacity.release(this)
   }
 
   terminate(): void {
@@ -408,7 +408,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
   failed(error: unknown): void {
     if (this.#state >= REJECTING) return
     const code = codeOfSocketError(error)
-    this.#keeper.addresses.refused(this.bucket, false)
+    this.#shared.capacity.addresses.refused(this.bucket, false)
     this.#report(
       this.#refusal(code, 'The peer broke the WebSocket protocol.'),
       code === 'too_big' ? 1009 : 1002,
@@ -417,7 +417,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
   }
 
   #report(refusal: Refusal, closeCode: number): void {
-    this.#keeper.refusedEvent(this.#place.path, this.#place.clientAddress, refusal, closeCode)
+    this.#shared.reports.refused(this.#place.path, this.#place.clientAddress, refusal, closeCode)
   }
 
   /** The socket has gone. */
@@ -426,7 +426,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
     this.#stop()
     this.#state = DONE
     this.#releaseSlot()
-    this.#keeper.gone()
+    this.#shared.roster.gone()
   }
 
   #send(frames: readonly string[]): void {
@@ -436,7 +436,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
   #contextOf(): HandshakeContext {
     const decision = this.#decision
     const httpPrincipal = decision.outcome === 'defer' ? decision.httpPrincipal : undefined
-    this.#context ??= new SocketContext(this.#keeper, httpPrincipal)
+    this.#context ??= new SocketContext(this.#shared, httpPrincipal)
     return this.#context
   }
 
@@ -463,7 +463,7 @@ export class WaitingSocket<P extends Principal> implements Leaving, Claimant<P>,
   }
 
   #logThrown(hook: string, error: unknown, about?: Frame | IssuedCredential): void {
-    this.#keeper.handshakeThrew(this.#handshake, hook, error, (secrets) => {
+    this.#shared.reports.handshakeThrew(this.#handshake, hook, error, (secrets) => {
       if (about !== undefined && 'text' in about) secrets.addText(about.text)
       else secrets.addData(about)
       secrets.addCredential(this.#attempt?.credential).addData(this.#context?.state)

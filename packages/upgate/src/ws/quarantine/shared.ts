@@ -1,0 +1,38 @@
+import type { Principal } from '../../core/contract/principal.ts'
+import type { AcquaintanceOptions } from './acquaintances.ts'
+import { Capacity } from './capacity.ts'
+import type { Limits } from './limits.ts'
+import { Reports } from './reports.ts'
+import type { HeaderShapes } from './request-snapshot.ts'
+import { Roster } from './roster.ts'
+import type { QuarantineGate } from './types.ts'
+import { Verifications } from './verifications.ts'
+
+/** What all sockets of one quarantine share. No class of sockets is known here. */
+export interface Shared<P extends Principal> {
+  readonly gate: QuarantineGate<P>
+  readonly limits: Limits
+  readonly capacity: Capacity
+  readonly roster: Roster
+  readonly verifications: Verifications
+  readonly reports: Reports<P>
+  readonly headerShapes: HeaderShapes
+}
+
+export function createShared<P extends Principal>(
+  gate: QuarantineGate<P>,
+  limits: Limits,
+  acquaintances?: AcquaintanceOptions,
+): Shared<P> {
+  const { clock, logger } = gate
+  const capacity = new Capacity(limits, clock, logger, acquaintances)
+  return {
+    gate,
+    limits,
+    capacity,
+    roster: new Roster(limits, clock, capacity),
+    verifications: new Verifications(capacity.addresses, clock, limits),
+    reports: new Reports(gate),
+    headerShapes: new Map(),
+  }
+}
