@@ -1,22 +1,15 @@
-import { atOnce } from '../../core/async/maybe-promise.ts'
-import type { Credential, IssuedCredential } from '../../core/contract/credential.ts'
+import type { Credential } from '../../core/contract/credential.ts'
 import type { Allow, Defer, Refused, Resumption } from '../../core/contract/decision.ts'
-import type {
-  Frame,
-  Handshake,
-  HandshakeContext,
-  HandshakeStep,
-  Refusal,
-} from '../../core/contract/handshake.ts'
+import type { Handshake, HandshakeContext, HandshakeStep, Refusal } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import type { Timer } from '../../core/ports/clock.ts'
-import { upgateHandshake } from '../handshakes/upgate.ts'
 import type { Bucket } from '../quarantine/addresses.ts'
 import { Attempt, type Claimant } from '../quarantine/attempt.ts'
 import { SocketContext } from '../quarantine/handshake-context.ts'
-import { codeOfRevocation, countsAsFailure, frameOf, framesOf, stepOf } from '../quarantine/judgements.ts'
+import { codeOfRevocation, countsAsFailure, frameOf } from '../quarantine/judgements.ts'
 import type { Shared } from '../quarantine/shared.ts'
+import { isRefusal, type Talker } from '../quarantine/talk.ts'
 import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
 import { isOpen } from '../socket/owner.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
@@ -41,15 +34,15 @@ export interface PassesOn<P extends Principal> {
  * The first frame of a socket that HTTP let in on a deferred path. Where it is a credential of the path's protocol, it
  * is verified like any other: it has to be one of the socket's own principal. Any other first frame is data.
  */
-export class FirstFrame<P extends Principal> implements Claimant<P> {
+export class FirstFrame<P extends Principal> implements Claimant<P>, Talker {
   readonly acquainted = true
   readonly #shared: Shared<P>
   readonly #list: PassesOn<P>
   readonly #socket: AcceptedSocket<P>
   readonly #ws: WebSocketLike
   readonly #deferred: Defer<P>
-  readonly #handshake: Handshake
-  readonly #context: HandshakeContext
+  readonly handshake: Handshake
+  readonly context: HandshakeContext
   #state: State = EXPECTED
   #frames = 0
   #attempt: Attempt<P> | undefined
@@ -70,8 +63,16 @@ export class FirstFrame<P extends Principal> implements Claimant<P> {
     this.#socket = socket
     this.#ws = ws
     this.#deferred = asDeferred(decision, socket, origin)
-    this.#handshake = this.#deferred.handshake
-    this.#context = new SocketContext(shared, socket.principal)
+    this.handshake = this.#deferred.handshake
+    this.context = new SocketContext(shared, socket.principal)
+  }
+
+  get rule(): Refused['rule'] {
+    return this.#deferred.rule
+  }
+
+  get offered(): Credential | undefined {
+    return this.#attempt?.credential
   }
 
   get bucket(): Bucket {
@@ -95,15 +96,13 @@ export class FirstFrame<P extends Principal> implements Claimant<P> {
     const { limits } = this.#shared
     // Longer than any credential that the quarantine would have read.
     if (this.#state === EXPECTED && lengthOf(data) > limits.maxBytes) return false
-    let step: HandshakeStep
-    let hook = 'claims'
+    const { talk } = this.#shared
     const frame = frameOf(data, isBinary)
-    try {
-      if (this.#state === EXPECTED && atOnce(hook, this.#handshake.claims?.(frame)) !== true) return false
-      hook = 'receive'
-      step = stepOf(this.#handshake.receive(frame, this.#context))
-    } catch (error) {
-      this.#refuse(this.#refusal('bad_handshake', undefined, this.#threw(hook, error, frame)))
+    const claimed = this.#state !== EXPECTED || talk.claims(this, frame)
+    if (claimed === false) return false
+    const step = claimed === true ? talk.receive(this, frame) : claimed
+    if (step.step === 'threw') {
+      this.#refuse(step.refusal)
       return true
     }
     if (++this.#frames > limits.maxDataFrames) {
@@ -160,11 +159,9 @@ export class FirstFrame<P extends Principal> implements Claimant<P> {
     registration.remove()
     // The application was told of this principal at the 101, and goes by it: so does the answer.
     const principal = this.#socket.principal as P
-    let frames: readonly string[]
-    try {
-      frames = framesOf('accept', this.#handshake.accept({ principal, dropped, issued }, this.#context))
-    } catch (error) {
-      this.#refuse(this.#refusal('unavailable', undefined, this.#threw('accept', error, issued)))
+    const frames = this.#shared.talk.accept(this, { principal, dropped, issued })
+    if (isRefusal(frames)) {
+      this.#refuse(frames)
       return
     }
     this.#stop()
@@ -180,7 +177,7 @@ export class FirstFrame<P extends Principal> implements Claimant<P> {
     if (countsAsFailure(refusal.code)) capacity.addresses.refused(this.bucket, guessable)
     this.#stop()
     if (this.#socket.endReason !== undefined || !isOpen(this.#ws)) return
-    const { frames, closeCode, closeReason } = this.#rejection(refusal, credential)
+    const { frames, closeCode, closeReason } = this.#shared.talk.reject(this, refusal, credential)
     const [code, reason] = [validCloseCode(closeCode), validCloseReason(closeReason)]
     const { path, clientAddress } = this.#socket
     this.#shared.reports.refused(path, clientAddress, refusal, code)
@@ -197,17 +194,6 @@ export class FirstFrame<P extends Principal> implements Claimant<P> {
       roster.heldFirst.delete(this)
       this.#socket.end(code, reason)
     })
-  }
-
-  #rejection(refusal: Refusal, credential: Credential | undefined): ReturnType<Handshake['reject']> {
-    try {
-      const rejection = atOnce('reject', this.#handshake.reject(refusal, this.#context))
-      framesOf('reject', rejection.frames)
-      return rejection
-    } catch (error) {
-      this.#threw('reject', error, credential)
-      return upgateHandshake().reject(refusal, this.#context)
-    }
   }
 
   #stop(): void {
@@ -228,20 +214,8 @@ export class FirstFrame<P extends Principal> implements Claimant<P> {
     for (const frame of frames) this.#ws.send(frame)
   }
 
-  #refusal(code: Parameters<typeof refuse>[0], detail?: string, note?: string): ReturnType<typeof refuse> {
-    return refuse(code, { detail, note, rule: this.#deferred.rule })
-  }
-
-  /** Logs what the handshake threw, and says for the event that it did. */
-  #threw(hook: string, error: unknown, about?: Frame | IssuedCredential | Credential): string {
-    const credential = this.#attempt?.credential
-    this.#shared.reports.handshakeThrew(this.#handshake, hook, error, (secrets) => {
-      if (about !== undefined && 'text' in about) secrets.addText(about.text)
-      else if (about !== undefined && 'type' in about) secrets.addCredential(about)
-      else secrets.addData(about)
-      secrets.addCredential(credential).addData(this.#context.state)
-    })
-    return `The handshake ${this.#handshake.name} failed in \`${hook}\`.`
+  #refusal(code: Parameters<typeof refuse>[0], detail?: string): ReturnType<typeof refuse> {
+    return refuse(code, { detail, rule: this.#deferred.rule })
   }
 }
 

@@ -5,6 +5,7 @@ import type { Limits } from './limits.ts'
 import { Reports } from './reports.ts'
 import type { HeaderShapes } from './request-snapshot.ts'
 import { Roster } from './roster.ts'
+import { Talk } from './talk.ts'
 import type { QuarantineGate } from './types.ts'
 import { Verifications } from './verifications.ts'
 
@@ -16,6 +17,7 @@ export interface Shared<P extends Principal> {
   readonly roster: Roster
   readonly verifications: Verifications
   readonly reports: Reports<P>
+  readonly talk: Talk<P>
   readonly headerShapes: HeaderShapes
 }
 
@@ -26,13 +28,15 @@ export function createShared<P extends Principal>(
 ): Shared<P> {
   const { clock, logger } = gate
   const capacity = new Capacity(limits, clock, logger, acquaintances)
+  const reports = new Reports(gate)
   return {
     gate,
     limits,
     capacity,
     roster: new Roster(limits, clock, capacity),
     verifications: new Verifications(capacity.addresses, clock, limits),
-    reports: new Reports(gate),
+    reports,
+    talk: new Talk(reports),
     headerShapes: new Map(),
   }
 }

@@ -1,17 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { atOnce } from '../../core/async/maybe-promise.ts'
 import type { RefusalCode } from '../../core/contract/codes.ts'
-import type { IssuedCredential } from '../../core/contract/credential.ts'
+import type { Credential } from '../../core/contract/credential.ts'
 import type { Defer, Refused, Resumption } from '../../core/contract/decision.ts'
-import type {
-  Frame,
-  Handshake,
-  HandshakeContext,
-  HandshakeStep,
-  Refusal,
-  RefusalFrames,
-} from '../../core/contract/handshake.ts'
+import type { Handshake, HandshakeContext, HandshakeStep, Refusal } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import type { Timer } from '../../core/ports/clock.ts'
@@ -32,16 +24,10 @@ import type { WebSocketLike, WebSocketServerLike } from '../socket/web-socket-li
 import type { Bucket } from './addresses.ts'
 import { Attempt, type Claimant } from './attempt.ts'
 import { SocketContext } from './handshake-context.ts'
-import {
-  codeOfRevocation,
-  codeOfSocketError,
-  countsAsFailure,
-  frameOf,
-  framesOf,
-  stepOf,
-} from './judgements.ts'
+import { codeOfRevocation, codeOfSocketError, countsAsFailure, frameOf } from './judgements.ts'
 import { packHeaders, unpackRequest } from './request-snapshot.ts'
 import type { Newcomer } from './roster.ts'
+import { isRefusal, type Talker } from './talk.ts'
 
 /** The server has not answered 101 yet. */
 const CHECKING = 0
@@ -76,7 +62,7 @@ export interface Arrival<P extends Principal> {
 }
 
 /** A socket between the upgrade and its acceptance or refusal. */
-export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P> {
+export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>, Talker {
   readonly bucket: Bucket
   readonly acquainted: boolean
   since = 0
@@ -117,7 +103,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
     shared.roster.waits(this, shared.capacity.take(this))
   }
 
-  get #handshake(): Handshake {
+  get handshake(): Handshake {
     const decision = this.#decision
     if (decision.outcome === 'defer') return decision.handshake
     return decision.rule?.handshake ?? upgateHandshake()
@@ -129,6 +115,21 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
 
   get verifying(): boolean {
     return this.#state === VERIFYING
+  }
+
+  get rule(): Refused['rule'] {
+    return this.#decision.rule
+  }
+
+  get offered(): Credential | undefined {
+    return this.#attempt?.credential
+  }
+
+  get context(): HandshakeContext {
+    const decision = this.#decision
+    const httpPrincipal = decision.outcome === 'defer' ? decision.httpPrincipal : undefined
+    this.#context ??= new SocketContext(this.#shared, httpPrincipal)
+    return this.#context
   }
 
   isOf(wss: WebSocketServerLike): boolean {
@@ -159,13 +160,9 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
       this.refuse(decision)
       return
     }
-    const { handshake } = decision
-    if (handshake.open === undefined) return
-    try {
-      this.#send(framesOf('open', handshake.open(this.#contextOf())))
-    } catch (error) {
-      this.#handshakeThrew('open', error)
-    }
+    const frames = this.#shared.talk.open(this)
+    if (isRefusal(frames)) this.refuse(frames)
+    else this.#send(frames)
   }
 
   /** More bytes on the wire. */
@@ -196,14 +193,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
       this.refuse(this.#refusal('too_many_frames'))
       return
     }
-    let step: HandshakeStep
-    const frame = frameOf(data, isBinary)
-    try {
-      step = stepOf(this.#handshake.receive(frame, this.#contextOf()))
-    } catch (error) {
-      this.#handshakeThrew('receive', error, frame)
-      return
-    }
+    const step = this.#shared.talk.receive(this, frameOf(data, isBinary))
     switch (step.step) {
       case 'ignore':
         return
@@ -212,6 +202,9 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
         return
       case 'reject':
         this.refuse(this.#refusal(step.code, step.detail))
+        return
+      case 'threw':
+        this.refuse(step.refusal)
         return
       case 'credential':
         this.#verify(step, data, isBinary)
@@ -251,7 +244,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
     this.#attempt = undefined
     this.#state = AWAITING
     this.#shared.capacity.room.waits(this)
-    this.#send(this.#rejection(answer).frames)
+    this.#send(this.#shared.talk.reject(this, answer).frames)
     for (const [data, isBinary] of attempt.queued) this.message(data, isBinary)
     if (this.#state === AWAITING && ws.isPaused) ws.resume()
   }
@@ -263,12 +256,10 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
   ): void {
     const shared = this.#shared
     const { principal, edgePrincipal, asOf, dropped, issued } = answer
-    const { rule, handshake } = this.#decision as Defer<P>
-    let frames: readonly string[]
-    try {
-      frames = framesOf('accept', handshake.accept({ principal, dropped, issued }, this.#contextOf()))
-    } catch (error) {
-      this.#handshakeThrew('accept', error, issued)
+    const { rule } = this.#decision as Defer<P>
+    const frames = shared.talk.accept(this, { principal, dropped, issued })
+    if (isRefusal(frames)) {
+      this.refuse(frames)
       return
     }
     const accepted = new AcceptedSocket(shared, principal, this.#place)
@@ -311,7 +302,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
       this.#leave(1000, '')
       return
     }
-    const { frames, closeCode, closeReason } = this.#rejection(refusal)
+    const { frames, closeCode, closeReason } = this.#shared.talk.reject(this, refusal)
     const code = validCloseCode(closeCode)
     const reason = validCloseReason(closeReason)
     this.#report(refusal, code)
@@ -352,7 +343,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
   /** Makes room for another at once. */
   evict(): void {
     const refusal = this.#refusal('over_capacity', 'Evicted: all places are taken.')
-    const { closeCode, closeReason } = this.#rejection(refusal)
+    const { closeCode, closeReason } = this.#shared.talk.reject(this, refusal)
     this.#report(refusal, validCloseCode(closeCode))
     this.leave(closeCode, closeReason)
     this.#releaseSlot()
@@ -433,41 +424,8 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
     for (const frame of frames) this.#ws?.send(frame)
   }
 
-  #contextOf(): HandshakeContext {
-    const decision = this.#decision
-    const httpPrincipal = decision.outcome === 'defer' ? decision.httpPrincipal : undefined
-    this.#context ??= new SocketContext(this.#shared, httpPrincipal)
-    return this.#context
-  }
-
-  #refusal(code: RefusalCode, detail?: string, note?: string): ReturnType<typeof refuse> {
-    return refuse(code, { detail, note, rule: this.#decision.rule })
-  }
-
-  #rejection(refusal: Refusal): RefusalFrames {
-    try {
-      const rejection = atOnce('reject', this.#handshake.reject(refusal, this.#contextOf()))
-      framesOf('reject', rejection.frames)
-      return rejection
-    } catch (error) {
-      this.#logThrown('reject', error)
-      return upgateHandshake().reject(refusal, this.#contextOf())
-    }
-  }
-
-  /** A bug in the handshake, or a peer that found one: refused like any other frame it cannot read. */
-  #handshakeThrew(hook: string, error: unknown, about?: Frame | IssuedCredential): void {
-    this.#logThrown(hook, error, about)
-    const note = `The handshake ${this.#handshake.name} failed in \`${hook}\`.`
-    this.refuse(this.#refusal(hook === 'receive' ? 'bad_handshake' : 'unavailable', undefined, note))
-  }
-
-  #logThrown(hook: string, error: unknown, about?: Frame | IssuedCredential): void {
-    this.#shared.reports.handshakeThrew(this.#handshake, hook, error, (secrets) => {
-      if (about !== undefined && 'text' in about) secrets.addText(about.text)
-      else secrets.addData(about)
-      secrets.addCredential(this.#attempt?.credential).addData(this.#context?.state)
-    })
+  #refusal(code: RefusalCode, detail?: string): ReturnType<typeof refuse> {
+    return refuse(code, { detail, rule: this.#decision.rule })
   }
 }
 
