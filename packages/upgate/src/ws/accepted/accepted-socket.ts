@@ -7,9 +7,9 @@ import type { RevocationReason } from '../../core/ports/revocations.ts'
 import type { Limits } from '../quarantine/limits.ts'
 import type { Member } from '../quarantine/roster.ts'
 import type { Shared } from '../quarantine/shared.ts'
+import { type AttachedSocket, attached, emitAsUsual, intercept, isOpen, release } from '../socket/attached.ts'
 import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
 import type { Message } from '../socket/message.ts'
-import { emitAsUsual, intercept, isOpen, type OwnedSocket, owner, release } from '../socket/owner.ts'
 import type { WebSocketLike, WebSocketServerLike } from '../socket/web-socket-like.ts'
 
 /** Where a socket was accepted. */
@@ -108,9 +108,9 @@ export class AcceptedSocket<P extends Principal> implements Member {
     messages: Message[],
     at101?: Allow<P>,
   ): void {
-    const ws = opened as OwnedSocket<AcceptedSocket<P>>
+    const ws = opened as AttachedSocket<AcceptedSocket<P>>
     this.#ws = ws
-    ws[owner] = this
+    ws[attached] = this
     ws.on('close', onClose)
     // A peer's protocol violation must not end the process because an application did not listen for it.
     ws.on('error', ignore)
@@ -325,16 +325,16 @@ function sizeOf(data: unknown): number {
   return (data as { byteLength?: number }).byteLength ?? 0
 }
 
-type Owned = OwnedSocket<AcceptedSocket<Principal>>
+type Owned = AttachedSocket<AcceptedSocket<Principal>>
 
 function onClose(this: Owned): void {
-  this[owner]?.closed()
+  this[attached]?.closed()
 }
 
 function ignore(): void {}
 
 function onNewListener(this: Owned, event: unknown): void {
-  if (event === 'message') this[owner]?.heard()
+  if (event === 'message') this[attached]?.heard()
 }
 
 function emitMuted(this: Owned, event: string | symbol, a?: unknown, b?: unknown): boolean {
@@ -343,6 +343,6 @@ function emitMuted(this: Owned, event: string | symbol, a?: unknown, b?: unknown
 
 function emitHeld(this: Owned, event: string | symbol, a?: unknown, b?: unknown): boolean {
   if (event !== 'message') return emitAsUsual(this, event, a, b)
-  this[owner]?.keep(a, b === true)
+  this[attached]?.keep(a, b === true)
   return true
 }

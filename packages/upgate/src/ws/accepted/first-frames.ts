@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Allow } from '../../core/contract/decision.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import type { Shared } from '../quarantine/shared.ts'
-import { emitAsUsual, intercept, type OwnedSocket, owner, release } from '../socket/owner.ts'
+import { type AttachedSocket, attached, emitAsUsual, intercept, release } from '../socket/attached.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import type { AcceptedSocket, FirstReader, Renewal } from './accepted-socket.ts'
 import { FirstFrame, type PassesOn } from './first-frame.ts'
@@ -51,11 +51,11 @@ export class FirstFrames<P extends Principal> implements FirstReader<P>, PassesO
   }
 }
 
-type Owned = OwnedSocket<AcceptedSocket<Principal>>
+type Owned = AttachedSocket<AcceptedSocket<Principal>>
 
 /** Stands in for `emit` until the first frame is known to be data, or was a credential that counts. */
 function emitToFirst(this: Owned, event: string | symbol, a?: unknown, b?: unknown): boolean {
   if (event !== 'message') return emitAsUsual(this, event, a, b)
-  if (this[owner]?.takesFirst(a, b === true) === true) return true
+  if (this[attached]?.takesFirst(a, b === true) === true) return true
   return this.emit(event, a, b)
 }

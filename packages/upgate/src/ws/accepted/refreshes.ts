@@ -6,7 +6,7 @@ import { refuse } from '../../core/contract/refusals.ts'
 import type { Timer } from '../../core/ports/clock.ts'
 import { framesOf, isReadable, stepOf } from '../quarantine/judgements.ts'
 import type { Shared } from '../quarantine/shared.ts'
-import { emitAsUsual, intercept, isOpen, type OwnedSocket, owner } from '../socket/owner.ts'
+import { type AttachedSocket, attached, emitAsUsual, intercept, isOpen } from '../socket/attached.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import type { AcceptedSocket, Renewal } from './accepted-socket.ts'
 import { type Accepted, Refreshable } from './refreshable.ts'
@@ -168,7 +168,7 @@ export class Refreshes<P extends Principal> implements Renewal<P> {
    * @throws TypeError for a socket or request of somebody else
    */
   renew(ws: WebSocketLike, request: IncomingMessage, inBand: InBand): Promise<Resumption<P>> {
-    const socket = (ws as OwnedSocket<AcceptedSocket<P>>)[owner]
+    const socket = (ws as AttachedSocket<AcceptedSocket<P>>)[attached]
     const decision = this.#shared.gate.decisionOf(request)
     if (typeof socket?.renew !== 'function' || decision?.outcome !== 'allow') {
       throw new TypeError(
@@ -252,10 +252,10 @@ export class Refreshes<P extends Principal> implements Renewal<P> {
   }
 }
 
-type Owned = OwnedSocket<AcceptedSocket<Principal>>
+type Owned = AttachedSocket<AcceptedSocket<Principal>>
 
 /** Stands in for `emit`: what renews a credential is not the application's. */
 function emitRefreshable(this: Owned, event: string | symbol, a?: unknown, b?: unknown): boolean {
-  if (event === 'message' && this[owner]?.hears(a, b === true) === true) return true
+  if (event === 'message' && this[attached]?.hears(a, b === true) === true) return true
   return emitAsUsual(this, event, a, b)
 }

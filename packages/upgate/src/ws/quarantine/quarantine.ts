@@ -5,7 +5,7 @@ import { assertGate } from '../../core/options/check-gate.ts'
 import { AcceptedSocket, type Place, type SharedByAccepted } from '../accepted/accepted-socket.ts'
 import { FirstFrames } from '../accepted/first-frames.ts'
 import { Refreshes } from '../accepted/refreshes.ts'
-import { type OwnedSocket, owner } from '../socket/owner.ts'
+import { type AttachedSocket, attached } from '../socket/attached.ts'
 import { upgrade } from '../socket/upgrade.ts'
 import type { Bucket } from './addresses.ts'
 import { codeOfRevocation } from './judgements.ts'
@@ -203,7 +203,7 @@ export function createQuarantine<P extends Principal>(
     },
 
     acceptedAs(socket) {
-      const accepted = (socket as OwnedSocket<AcceptedSocket<P>>)[owner]
+      const accepted = (socket as AttachedSocket<AcceptedSocket<P>>)[attached]
       if (accepted === undefined) return undefined
       return shared.roster.accepted.has(accepted) || shared.roster.anonymous.has(accepted)
         ? accepted

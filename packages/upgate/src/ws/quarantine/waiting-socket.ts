@@ -9,17 +9,9 @@ import { refuse } from '../../core/contract/refusals.ts'
 import type { Timer } from '../../core/ports/clock.ts'
 import { AcceptedSocket, type Place, type SharedByAccepted } from '../accepted/accepted-socket.ts'
 import { upgateHandshake } from '../handshakes/upgate.ts'
+import { isOpen } from '../socket/attached.ts'
 import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
 import type { Message } from '../socket/message.ts'
-import {
-  emitAsUsual,
-  intercept,
-  isOpen,
-  type OwnedSocket,
-  type OwnedStream,
-  owner,
-  release,
-} from '../socket/owner.ts'
 import type { WebSocketLike, WebSocketServerLike } from '../socket/web-socket-like.ts'
 import type { Bucket } from './addresses.ts'
 import { Attempt, type Claimant } from './attempt.ts'
@@ -28,6 +20,7 @@ import { codeOfRevocation, codeOfSocketError, countsAsFailure, frameOf } from '.
 import { packHeaders, unpackRequest } from './request-snapshot.ts'
 import type { Newcomer } from './roster.ts'
 import { isRefusal, type Talker } from './talk.ts'
+import { countBytes, type Listener, letGo, takeOver } from './wire.ts'
 
 /** The server has not answered 101 yet. */
 const CHECKING = 0
@@ -62,13 +55,13 @@ export interface Arrival<P extends Principal> {
 }
 
 /** A socket between the upgrade and its acceptance or refusal. */
-export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>, Talker {
+export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>, Talker, Listener {
   readonly bucket: Bucket
   readonly acquainted: boolean
   since = 0
   readonly #shared: SharedByAccepted<P>
   readonly #wss: WebSocketServerLike
-  readonly #raw: OwnedStream<WaitingSocket<P>>
+  readonly #raw: Duplex
   readonly #place: Place
   readonly #decision: Defer<P> | Refused
   readonly #url: string
@@ -91,7 +84,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
     const { names, values } = packHeaders(arrival.request, shared.headerShapes)
     this.#shared = shared
     this.#wss = arrival.wss
-    this.#raw = arrival.raw as OwnedStream<WaitingSocket<P>>
+    this.#raw = arrival.raw
     this.#place = arrival.place
     this.#decision = arrival.decision
     this.#url = arrival.request.url ?? '/'
@@ -142,19 +135,14 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
 
   /** The server has answered 101. From here on nobody else hears what the socket says. */
   opened(ws: WebSocketLike): void {
-    // Out of `clients` before anything else can run: a broadcast must not reach who is not accepted.
-    ;(this.#wss.clients as Set<unknown> | undefined)?.delete(ws)
-    const owned = ws as OwnedSocket<WaitingSocket<P>>
-    owned[owner] = this
-    intercept(ws, emitToOwner)
+    takeOver(this.#wss, ws, this)
     this.#ws = ws
     if (this.#state !== CHECKING) {
       ws.terminate()
       return
     }
     this.#state = AWAITING
-    this.#raw[owner] = this
-    this.#raw.prependListener('data', countBytes)
+    countBytes(this.#raw, this)
     const decision = this.#decision
     if (decision.outcome !== 'defer') {
       this.refuse(decision)
@@ -272,9 +260,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
     this.#releaseSlot()
     this.#state = DONE
     this.#attempt = undefined
-    this.#raw.removeListener('data', countBytes)
-    this.#raw[owner] = undefined
-    release(ws)
+    letGo(this.#raw, ws)
     const packed = { names: this.#headerNames, values: this.#headerValues }
     const request = unpackRequest(this.#url, packed, this.#raw)
     shared.gate.remember(request, {
@@ -427,32 +413,4 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
   #refusal(code: RefusalCode, detail?: string): ReturnType<typeof refuse> {
     return refuse(code, { detail, rule: this.#decision.rule })
   }
-}
-
-type Owned = OwnedSocket<WaitingSocket<Principal>>
-
-/** Stands in for `emit` while the socket waits: its events are for us, and the application cannot see them. */
-function emitToOwner(this: Owned, event: string | symbol, a?: unknown, b?: unknown): boolean {
-  const socket = this[owner]
-  switch (event) {
-    case 'message':
-      socket?.message(a, b === true)
-      return true
-    case 'ping':
-    case 'pong':
-      socket?.control()
-      return true
-    case 'error':
-      socket?.failed(a)
-      return true
-    case 'close':
-      socket?.closed()
-      return emitAsUsual(this, event, a, b)
-    default:
-      return emitAsUsual(this, event, a, b)
-  }
-}
-
-function countBytes(this: OwnedStream<WaitingSocket<Principal>>, chunk: Buffer): void {
-  this[owner]?.received(chunk.length)
 }

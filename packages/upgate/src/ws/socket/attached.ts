@@ -1,14 +1,14 @@
 import type { Duplex } from 'node:stream'
 import type { WebSocketLike } from './web-socket-like.ts'
 
-/** Under this key a socket knows who is responsible for it: shared listeners find their state through `this`. */
-export const owner: unique symbol = Symbol('upgate.owner')
+/** Under this key a socket knows the object that handles it: shared listeners find their state through `this`. */
+export const attached: unique symbol = Symbol('upgate.attached')
 
-/** A socket of `ws` with its owner. */
-export type OwnedSocket<O> = WebSocketLike & { [owner]?: O | undefined }
+/** A socket of `ws` with what is attached to it. */
+export type AttachedSocket<O> = WebSocketLike & { [attached]?: O | undefined }
 
-/** A raw socket with its owner. */
-export type OwnedStream<O> = Duplex & { [owner]?: O | undefined }
+/** A raw socket with what is attached to it. */
+export type AttachedStream<O> = Duplex & { [attached]?: O | undefined }
 
 type Emit = WebSocketLike['emit']
 
@@ -22,7 +22,7 @@ export function emitAsUsual(ws: WebSocketLike, event: string | symbol, a: unknow
   return ((Object.getPrototypeOf(ws) as WebSocketLike).emit as Emit).call(ws, event, a, b)
 }
 
-/** Puts an override in front of the socket's `emit`: nobody else hears what it says. */
+/** Puts an override in front of the socket's `emit`. */
 export function intercept(
   ws: WebSocketLike,
   emit: (this: never, event: string | symbol, a?: unknown, b?: unknown) => boolean,
