@@ -13,7 +13,7 @@ import type { Message } from '../socket/message.ts'
 import type { WebSocketLike, WebSocketServerLike } from '../socket/web-socket-like.ts'
 
 /** Where a socket was accepted. */
-export interface Place {
+export interface Endpoint {
   readonly path: string
   readonly clientAddress: string | undefined
 }
@@ -66,11 +66,11 @@ export class AcceptedSocket<P extends Principal> implements Member {
   #undelivered: Message[] | undefined
   #undeliveredBytes = 0
 
-  constructor(shared: SharedByAccepted<P>, principal: P | undefined, place: Place) {
+  constructor(shared: SharedByAccepted<P>, principal: P | undefined, endpoint: Endpoint) {
     this.#shared = shared
     this.principal = principal
-    this.path = place.path
-    this.clientAddress = place.clientAddress
+    this.path = endpoint.path
+    this.clientAddress = endpoint.clientAddress
     this.acceptedAt = shared.gate.clock.now()
     this.id = shared.roster.nextId()
   }

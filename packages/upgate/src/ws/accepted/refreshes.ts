@@ -4,7 +4,7 @@ import type { HandshakeRefresh, Refusal } from '../../core/contract/handshake.ts
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import type { Timer } from '../../core/ports/clock.ts'
-import { framesOf, isReadable, stepOf } from '../quarantine/judgements.ts'
+import { framesOf, isReadable, stepOf } from '../quarantine/answers.ts'
 import type { Shared } from '../quarantine/shared.ts'
 import { type AttachedSocket, attached, emitAsUsual, intercept, isOpen } from '../socket/attached.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'

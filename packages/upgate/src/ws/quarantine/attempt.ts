@@ -6,7 +6,7 @@ import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import type { Message } from '../socket/message.ts'
 import type { Bucket } from './addresses.ts'
-import { isGuessable } from './judgements.ts'
+import { isGuessable } from './failures.ts'
 import type { Shared } from './shared.ts'
 import type { Verification } from './verifications.ts'
 

@@ -2,13 +2,13 @@ import type { Allow, Defer, InBand, Refused } from '../../core/contract/decision
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import { assertGate } from '../../core/options/check-gate.ts'
-import { AcceptedSocket, type Place, type SharedByAccepted } from '../accepted/accepted-socket.ts'
+import { AcceptedSocket, type Endpoint, type SharedByAccepted } from '../accepted/accepted-socket.ts'
 import { FirstFrames } from '../accepted/first-frames.ts'
 import { Refreshes } from '../accepted/refreshes.ts'
 import { type AttachedSocket, attached } from '../socket/attached.ts'
 import { upgrade } from '../socket/upgrade.ts'
 import type { Bucket } from './addresses.ts'
-import { codeOfRevocation } from './judgements.ts'
+import { codeOfRevocation } from './failures.ts'
 import { resolveLimits } from './limits.ts'
 import { createShared } from './shared.ts'
 import type { Admission, DrainOptions, Quarantine, QuarantineGate, QuarantineOptions } from './types.ts'
@@ -37,18 +37,22 @@ export function createQuarantine<P extends Principal>(
   const firstFrames = new FirstFrames<P>(common, refreshes)
   const shared: SharedByAccepted<P> = { ...common, refreshes, firstFrames }
 
-  function admitAllowed(admission: Admission<P>, decision: Allow<P>, place: Place): Refused | undefined {
+  function admitAllowed(
+    admission: Admission<P>,
+    decision: Allow<P>,
+    endpoint: Endpoint,
+  ): Refused | undefined {
     const { principal, rule } = decision
     const { wss, request, socket, head } = admission
     // Looked up whenever it is needed: while nothing counts there, it may be forgotten and made anew.
-    const bucket = (): Bucket => shared.capacity.addresses.of(place.clientAddress)
+    const bucket = (): Bucket => shared.capacity.addresses.of(endpoint.clientAddress)
     const over = (): boolean =>
       principal === undefined &&
       (shared.roster.anonymous.size >= limits.maxAnonymousSockets ||
         !shared.capacity.addresses.fits(bucket(), 'anonymous', limits.maxSocketsPerAddress))
     if (over()) return refuse('too_many_sockets', { rule })
 
-    const accepted = new AcceptedSocket(shared, principal, place)
+    const accepted = new AcceptedSocket(shared, principal, endpoint)
     const revoked = accepted.register(decision.asOf)
     if (revoked !== undefined) return refuse(codeOfRevocation(revoked), { rule })
 
@@ -82,12 +86,12 @@ export function createQuarantine<P extends Principal>(
   function admitWaiting(
     admission: Admission<P>,
     decision: Defer<P> | Refused,
-    place: Place,
+    endpoint: Endpoint,
   ): Refused | undefined {
     const { wss, request, socket, head } = admission
     const { rule } = decision
     const { addresses } = shared.capacity
-    const bucket = addresses.of(place.clientAddress)
+    const bucket = addresses.of(endpoint.clientAddress)
     const wait = addresses.wait(bucket, 'guesses', limits.maxRefusals)
     if (wait > 0) return refuse('too_many_failures', { rule, retryAfter: Math.ceil(wait / 1000) })
     const slowed = addresses.wait(bucket, 'others', limits.maxRefusals) > 0
@@ -105,7 +109,7 @@ export function createQuarantine<P extends Principal>(
       raw: socket,
       bucket,
       acquainted,
-      place,
+      endpoint,
       decision,
     })
     attempt(admission, () => {

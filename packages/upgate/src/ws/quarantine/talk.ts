@@ -12,7 +12,7 @@ import type {
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import { upgateHandshake } from '../handshakes/upgate.ts'
-import { framesOf, stepOf } from './judgements.ts'
+import { framesOf, stepOf } from './answers.ts'
 import type { Reports } from './reports.ts'
 
 /** A socket that talks with its handshake. */

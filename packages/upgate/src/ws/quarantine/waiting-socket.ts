@@ -7,16 +7,17 @@ import type { Handshake, HandshakeContext, HandshakeStep, Refusal } from '../../
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import type { Timer } from '../../core/ports/clock.ts'
-import { AcceptedSocket, type Place, type SharedByAccepted } from '../accepted/accepted-socket.ts'
+import { AcceptedSocket, type Endpoint, type SharedByAccepted } from '../accepted/accepted-socket.ts'
 import { upgateHandshake } from '../handshakes/upgate.ts'
 import { isOpen } from '../socket/attached.ts'
 import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
 import type { Message } from '../socket/message.ts'
 import type { WebSocketLike, WebSocketServerLike } from '../socket/web-socket-like.ts'
 import type { Bucket } from './addresses.ts'
+import { frameOf } from './answers.ts'
 import { Attempt, type Claimant } from './attempt.ts'
+import { codeOfRevocation, codeOfSocketError, countsAsFailure } from './failures.ts'
 import { SocketContext } from './handshake-context.ts'
-import { codeOfRevocation, codeOfSocketError, countsAsFailure, frameOf } from './judgements.ts'
 import { packHeaders, unpackRequest } from './request-snapshot.ts'
 import type { Newcomer } from './roster.ts'
 import { isRefusal, type Talker } from './talk.ts'
@@ -49,7 +50,7 @@ export interface Arrival<P extends Principal> {
   readonly raw: Duplex
   readonly bucket: Bucket
   readonly acquainted: boolean
-  readonly place: Place
+  readonly endpoint: Endpoint
   /** A refusal lets it in only to be told. */
   readonly decision: Defer<P> | Refused
 }
@@ -62,7 +63,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
   readonly #shared: SharedByAccepted<P>
   readonly #wss: WebSocketServerLike
   readonly #raw: Duplex
-  readonly #place: Place
+  readonly #endpoint: Endpoint
   readonly #decision: Defer<P> | Refused
   readonly #url: string
   readonly #headerNames: readonly string[]
@@ -85,7 +86,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
     this.#shared = shared
     this.#wss = arrival.wss
     this.#raw = arrival.raw
-    this.#place = arrival.place
+    this.#endpoint = arrival.endpoint
     this.#decision = arrival.decision
     this.#url = arrival.request.url ?? '/'
     this.#headerNames = names
@@ -250,7 +251,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
       this.refuse(frames)
       return
     }
-    const accepted = new AcceptedSocket(shared, principal, this.#place)
+    const accepted = new AcceptedSocket(shared, principal, this.#endpoint)
     const revoked = accepted.register(asOf)
     if (revoked !== undefined) {
       this.refuse(this.#refusal(codeOfRevocation(revoked)))
@@ -394,7 +395,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
   }
 
   #report(refusal: Refusal, closeCode: number): void {
-    this.#shared.reports.refused(this.#place.path, this.#place.clientAddress, refusal, closeCode)
+    this.#shared.reports.refused(this.#endpoint.path, this.#endpoint.clientAddress, refusal, closeCode)
   }
 
   /** The socket has gone. */
