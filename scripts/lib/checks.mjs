@@ -26,6 +26,7 @@ export const checks = [
     work: () => runNode(join(root, 'scripts', 'reference.mjs'), ['--check'], { cwd: root }),
   },
   { name: 'rooms', work: () => own('rooms.mjs') },
+  { name: 'words', work: () => own('words.mjs') },
   { name: 'links', work: () => own('links.mjs') },
   { name: 'portable', work: () => own('portable.mjs') },
 ]
