@@ -45,9 +45,9 @@ export interface SharedByAccepted<P extends Principal> extends Shared<P> {
 }
 
 /**
- * A socket that the application has: what revocation, expiry and drain act on.
+ * An accepted socket: revocation, expiry and drain act on it.
  *
- * Also those accepted without a principal, on public and optional paths, which are not in the register.
+ * Sockets accepted without a principal, on public and optional paths, are included; they are not in the register.
  */
 export class AcceptedSocket<P extends Principal> implements Member {
   readonly id: string
@@ -56,7 +56,7 @@ export class AcceptedSocket<P extends Principal> implements Member {
   readonly clientAddress: string | undefined
   principal: P | undefined
   since = 0
-  /** Why it is being ended by us. */
+  /** Reason with which the gate is closing the socket. */
   endReason: string | undefined
   readonly #shared: SharedByAccepted<P>
   /** Absent while the server has not answered 101 yet. */
@@ -98,7 +98,7 @@ export class AcceptedSocket<P extends Principal> implements Member {
   /**
    * Sends the acknowledgement, and hands it to the application with the messages that came before.
    *
-   * @param at101 - the decision, where HTTP let it in without its saying anything
+   * @param at101 - the decision, where the socket was accepted at the upgrade without a first frame
    */
   start(
     opened: WebSocketLike,
@@ -131,9 +131,9 @@ export class AcceptedSocket<P extends Principal> implements Member {
   }
 
   /**
-   * Lets a newer credential of the same principal count: expiry and revocation go by it from now on.
+   * Replaces the credential by a newer one of the same principal: expiry and revocation follow the newer one.
    *
-   * @returns why it does not count, if it was revoked since it was verified; the old one then still does
+   * @returns the reason, if the newer credential was revoked since its verification; the old one then stays in force
    */
   renew(principal: P, decided: Moment): RevocationReason | undefined {
     const old = this.principal
@@ -148,27 +148,27 @@ export class AcceptedSocket<P extends Principal> implements Member {
     return this.#ws !== undefined && this.#shared.refreshes.hears(this, this.#ws, data, isBinary)
   }
 
-  /** Whether a message is a credential that comes first, or has to wait for one. */
+  /** Whether a message is a credential in the first frame, or has to wait for its verification. */
   takesFirst(data: unknown, isBinary: boolean): boolean {
     return this.#ws !== undefined && this.#shared.firstFrames.takes(this, this.#ws, data, isBinary)
   }
 
-  /** Emits an event of ours on the application's socket. */
+  /** Emits one of the gate's events on the application's socket. */
   tell(event: string, ...values: unknown[]): void {
     this.#guarded(() => this.#ws?.emit(event, ...values))
   }
 
-  /** Ends it because its credential stopped counting. */
+  /** Closes the socket because its credential expired or was revoked. */
   close(reason: RevocationReason): void {
     this.end(closeCodeOf(reason, this.#shared.limits), endReasonOf(reason))
   }
 
-  /** Its credential stopped counting: drops whatever the peer sends from now on; `close` follows. */
+  /** Drops every further message of the peer after its credential expired or was revoked; `close` follows. */
   mute(reason: RevocationReason): void {
     this.hush(endReasonOf(reason))
   }
 
-  /** Drops whatever the peer sends from now on. */
+  /** Drops every further message of the peer. */
   hush(reason: string): void {
     if (this.endReason !== undefined) return
     this.endReason = reason
@@ -178,7 +178,7 @@ export class AcceptedSocket<P extends Principal> implements Member {
     if (this.#ws !== undefined) intercept(this.#ws, emitMuted)
   }
 
-  /** Mutes it and sends the close frame; it is cut after the grace. */
+  /** Drops further messages and sends the close frame; the socket is terminated after `closeGrace`. */
   end(code: number, reason: string): void {
     if (this.#ended) return
     this.#ended = true
@@ -194,7 +194,7 @@ export class AcceptedSocket<P extends Principal> implements Member {
     this.#ws?.terminate()
   }
 
-  /** The application never listened: what came during verification is dropped, and the socket flows. */
+  /** Drops the messages queued during verification, because the application never listened, and resumes the socket. */
   giveUpDelivery(): void {
     this.#stopHolding()
     this.#undelivered = undefined
@@ -204,7 +204,7 @@ export class AcceptedSocket<P extends Principal> implements Member {
     this.#ws?.resume()
   }
 
-  /** Keeps a message that came while there is nobody to hear it. */
+  /** Queues a message that arrived before the application listens for messages. */
   keep(data: unknown, isBinary: boolean): void {
     if (this.#undelivered === undefined) return
     const { maxQueuedMessages, maxQueuedBytes } = this.#shared.limits
@@ -227,7 +227,7 @@ export class AcceptedSocket<P extends Principal> implements Member {
     })
   }
 
-  /** Hands out what came during a verification, before anything that comes later. */
+  /** Delivers the messages queued during a verification, before any later message. */
   deliver(messages: Message[], resume = true): void {
     const ws = this.#ws
     if (ws === undefined) return
@@ -255,7 +255,7 @@ export class AcceptedSocket<P extends Principal> implements Member {
     this.#shared.refreshes.released(this, ws)
   }
 
-  /** An exception of the application's handler ends this socket, not the process with everybody else's. */
+  /** Runs a handler of the application; its exception ends this socket, not the process with all other sockets. */
   #guarded(call: () => unknown, data?: unknown): boolean {
     try {
       call()
@@ -307,7 +307,7 @@ export class AcceptedSocket<P extends Principal> implements Member {
   }
 }
 
-/** The close code for a credential that stopped counting. */
+/** Returns the close code for a credential that expired or was revoked. */
 function closeCodeOf(
   reason: RevocationReason,
   { expiredCode, revokedCode }: Pick<Limits, 'expiredCode' | 'revokedCode'>,

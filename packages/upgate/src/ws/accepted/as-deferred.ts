@@ -4,8 +4,8 @@ import { upgateHandshake } from '../handshakes/upgate.ts'
 import type { AcceptedSocket } from './accepted-socket.ts'
 
 /**
- * The decision that a socket was accepted by, as if it still had to prove itself. Its own principal stands where HTTP's
- * does: the gate refuses every other one.
+ * Turns the decision that accepted a socket into a deferred one, for verifying a newer credential. The socket's
+ * principal takes the place of the HTTP principal: the gate refuses a credential of any other principal.
  */
 export function asDeferred<P extends Principal>(
   { rule, edgePrincipal }: Allow<P>,
@@ -19,7 +19,7 @@ export function asDeferred<P extends Principal>(
     httpPrincipal: principal,
     edgePrincipal,
     httpFailure: undefined,
-    // Not `httpPrincipal`: HTTP proving somebody is what introduces a device that is to be paired.
+    // Does not get `httpPrincipal`: an HTTP principal here would vouch for a device that asks to be paired.
     circumstances: { clientAddress, dryRun: false, path, origin },
     headers: undefined,
   }

@@ -17,9 +17,9 @@ import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import type { AcceptedSocket } from './accepted-socket.ts'
 import { asDeferred } from './as-deferred.ts'
 
-/** Its first frame has not come yet, or is data. */
+/** The first frame has not arrived yet, or is data. */
 const EXPECTED = 0
-/** The client was sent what it has to answer, such as a nonce. */
+/** A challenge, such as a nonce, was sent to the client. */
 const CHALLENGED = 1
 const VERIFYING = 2
 const DONE = 3
@@ -32,8 +32,8 @@ export interface PassesOn<P extends Principal> {
 }
 
 /**
- * The first frame of a socket that HTTP let in on a deferred path. Where it is a credential of the path's protocol, it
- * is verified like any other: it has to be one of the socket's own principal. Any other first frame is data.
+ * The first frame of a socket on a deferred path whose HTTP credential was accepted. A credential of the path's
+ * protocol in it is verified, and must belong to the socket's principal. Any other first frame is data.
  */
 export class FirstFrame<P extends Principal> implements Claimant<P>, Talker {
   readonly acquainted = true
@@ -47,7 +47,7 @@ export class FirstFrame<P extends Principal> implements Claimant<P>, Talker {
   #state: State = EXPECTED
   #frames = 0
   #attempt: Attempt<P> | undefined
-  /** Of the turn to be verified; later of the hold. */
+  /** Timer of the wait for verification; later of the hold before the close frame. */
   #timer: Timer | undefined
   #paused = false
 
@@ -80,14 +80,14 @@ export class FirstFrame<P extends Principal> implements Claimant<P>, Talker {
     return this.#shared.capacity.addresses.of(this.#socket.clientAddress)
   }
 
-  /** Nothing more is read while it is verified; an application that has paused the socket itself keeps it paused. */
+  /** Stops reading during verification. A socket that the application paused itself stays paused afterwards. */
   pause(): void {
     if (this.#ws.isPaused) return
     this.#ws.pause()
     this.#paused = true
   }
 
-  /** Whether a message was taken; false: it is data, like all that follow. */
+  /** Whether the gate took the message; if false, this message and all further ones are application data. */
   takes(data: unknown, isBinary: boolean): boolean {
     if (this.#state === VERIFYING) {
       if (this.#attempt?.enqueue(data, isBinary) === false) this.#refuse(this.#refusal('too_many_frames'))
@@ -158,7 +158,7 @@ export class FirstFrame<P extends Principal> implements Claimant<P>, Talker {
       return
     }
     registration.remove()
-    // The application was told of this principal at the 101, and goes by it: so does the answer.
+    // The application got this principal at the 101 and uses it, so the answer names the same one.
     const principal = this.#socket.principal as P
     const frames = this.#shared.talk.accept(this, { principal, dropped, issued })
     if (isRefusal(frames)) {
@@ -220,7 +220,7 @@ export class FirstFrame<P extends Principal> implements Claimant<P>, Talker {
   }
 }
 
-/** What `ws` hands out, but for a `Blob`, which cannot be read at once: no protocol of ours is in one. */
+/** Whether `ws` delivered the message as bytes. A `Blob` cannot be read synchronously; no built-in protocol uses it. */
 function isFrame(data: unknown): data is Buffer | ArrayBuffer | Buffer[] {
   return Buffer.isBuffer(data) || data instanceof ArrayBuffer || Array.isArray(data)
 }

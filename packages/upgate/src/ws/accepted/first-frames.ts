@@ -8,8 +8,9 @@ import type { AcceptedSocket, FirstReader, Renewal } from './accepted-socket.ts'
 import { FirstFrame, type PassesOn } from './first-frame.ts'
 
 /**
- * The sockets that HTTP let in on a deferred path and that have not said anything yet: a client of the path's protocol
- * begins with its credential all the same, and that is not the application's. After the first frame they cost nothing.
+ * Sockets on deferred paths that were accepted by their HTTP credential and have sent no message yet. A client of the
+ * path's protocol still begins with its credential, which the application must not get. After the first frame these
+ * sockets cost nothing.
  */
 export class FirstFrames<P extends Principal> implements FirstReader<P>, PassesOn<P> {
   readonly #shared: Shared<P>
@@ -30,7 +31,7 @@ export class FirstFrames<P extends Principal> implements FirstReader<P>, PassesO
     intercept(ws, emitToFirst)
   }
 
-  /** Whether a message was a credential, or has to wait for one; else it is data, and so is all that follows. */
+  /** Whether a message is a credential or has to wait for one; if false, it and all further messages are data. */
   takes(socket: AcceptedSocket<P>, ws: WebSocketLike, data: unknown, isBinary: boolean): boolean {
     const first = this.#expected.get(socket)
     if (first?.takes(data, isBinary) === true) return true
@@ -38,7 +39,7 @@ export class FirstFrames<P extends Principal> implements FirstReader<P>, PassesO
     return false
   }
 
-  /** Its messages are its own again. */
+  /** Gives the socket's messages back to the application. */
   passed(socket: AcceptedSocket<P>, ws: WebSocketLike): void {
     this.#expected.delete(socket)
     release(ws)

@@ -19,22 +19,22 @@ const anothers = 'The new credential is of another principal than this socket.'
 /** A verified newer credential. */
 export type Accepted<P extends Principal> = Resumption<P> & { readonly outcome: 'allow' }
 
-/** What comes of an attempt: the principal that counts from now on, or why it is as before. */
+/** Receives the result of an attempt: the new principal, or the refusal that leaves the old one in force. */
 export type Renewed<P extends Principal> = (answer: Resumption<P>) => void
 
-/** What is needed to renew the credential of one accepted socket; made for those alone that may ask for it. */
+/** State for refreshing the credential of one accepted socket; created only for sockets that may refresh. */
 export class Refreshable<P extends Principal> implements Claimant<P> {
   readonly socket: AcceptedSocket<P>
   readonly acquainted = true
   readonly #shared: Shared<P>
   readonly #ws: WebSocketLike
-  /** The application holds it, or nobody asks for its principal. */
+  /** Weak: while the application asks for the principal of this request, it holds the request itself. */
   readonly #request: WeakRef<IncomingMessage>
   readonly #decision: Allow<P>
   readonly #origin: string | undefined
   #attempt: Attempt<P> | undefined
   #done: Renewed<P> | undefined
-  /** Whoever asks knows that less may come of it. */
+  /** The caller handles a newer credential that grants less than the old one. */
   #mayLose = false
   #windowStart = Number.NEGATIVE_INFINITY
   #attempts = 0
@@ -67,7 +67,7 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
     return this.handshake?.refresh
   }
 
-  /** The socket goes on while its newer credential is verified: the old one still counts. */
+  /** Does nothing: the old credential stays in force while the newer one is verified. */
   pause(): void {}
 
   /** Has a newer credential verified as strictly as the first one; `done` is called once. */
@@ -94,7 +94,7 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
     return refusal
   }
 
-  /** The socket has gone: nobody waits for its turn any more. */
+  /** Cancels an attempt that still waits for its verification, because the socket has closed. */
   closed(): void {
     if (this.#attempt === undefined || this.#attempt.isUnderWay) return
     this.#attempt.cancel()
@@ -155,7 +155,7 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
     const holds = (now: readonly string[], before: readonly string[]): boolean =>
       before.every((each) => now.includes(each))
     if (!this.#mayLose && !(holds(principal.scopes, old.scopes) && holds(principal.roles, old.roles))) {
-      // The application was told of the old one and goes by it.
+      // The application uses the old principal and would not learn that this one holds less.
       const detail = 'The new credential grants less than this socket was accepted with: open a new one.'
       return refuse('insufficient_scope', { rule, detail })
     }
@@ -193,11 +193,11 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
     }
   }
 
-  /** Whether a refusal ends the socket: it is somebody else's, or does nothing but fail. */
+  /** Whether a refusal closes the socket: another principal's credential, too many failures, or too many attempts. */
   isLast({ code }: Refusal): boolean {
     const { maxRefreshes, maxRefreshFailures } = this.#shared.limits
     if (code === 'principal_mismatch') return true
-    // Told once that it is too much, and going on.
+    // The first attempt beyond the limit is only refused; a further one closes the socket.
     return this.#failures >= maxRefreshFailures || this.#attempts > maxRefreshes + 1
   }
 }

@@ -11,12 +11,12 @@ import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import type { AcceptedSocket, Renewal } from './accepted-socket.ts'
 import { type Accepted, Refreshable } from './refreshable.ts'
 
-/** Milliseconds before the expiry at which a client is told of it. */
+/** Milliseconds before the expiry at which a client is warned. */
 const noticeBefore = 60_000
-/** Milliseconds between two looks for whom to tell, and how many are told at a time. */
+/** Milliseconds between two scans for sockets about to expire, and how many are warned per turn. */
 const noticeInterval = 1_000
 const noticesAtOnce = 250
-/** Milliseconds until the next ones are told where these were not all. */
+/** Milliseconds until the next turn, where one turn did not reach all of them. */
 const noticePause = 10
 /** Bytes: no credential is longer, and no more of the application's data is parsed. */
 const longestFrame = 16_384
@@ -25,7 +25,7 @@ const longestFrame = 16_384
 export class Refreshes<P extends Principal> implements Renewal<P> {
   readonly #shared: Shared<P>
   readonly #sockets: WeakMap<AcceptedSocket<P>, Refreshable<P>> = new WeakMap()
-  /** Those to be told before they expire. */
+  /** Sockets to be warned before their credential expires. */
   readonly #unnoticed: Set<Refreshable<P>> = new Set()
   #timer: Timer | undefined
   #armedFor = Number.POSITIVE_INFINITY
@@ -34,7 +34,7 @@ export class Refreshes<P extends Principal> implements Renewal<P> {
     this.#shared = shared
   }
 
-  /** A socket was accepted: where its protocol lets it, it may renew its credential from now on. */
+  /** Registers an accepted socket for refreshes, where its protocol has them. */
   accepted(socket: AcceptedSocket<P>, ws: WebSocketLike, request: IncomingMessage): void {
     const decision = this.#shared.gate.decisionOf(request)
     if (decision?.outcome !== 'allow' || decision.rule.handshake?.refresh === undefined) return
@@ -44,7 +44,7 @@ export class Refreshes<P extends Principal> implements Renewal<P> {
     this.#notice(refreshable)
   }
 
-  /** Its messages are its own again. */
+  /** Gives the socket's messages back to the application. */
   released(socket: AcceptedSocket<P>, ws: WebSocketLike): void {
     if (this.#sockets.get(socket)?.refresh !== undefined) intercept(ws, emitRefreshable)
   }
@@ -58,7 +58,7 @@ export class Refreshes<P extends Principal> implements Renewal<P> {
     refreshable.closed()
   }
 
-  /** Whether a message was one of ours; the application does not see it then. */
+  /** Whether a message was a refresh; the application then does not see it. */
   hears(socket: AcceptedSocket<P>, ws: WebSocketLike, data: unknown, isBinary: boolean): boolean {
     const refreshable = this.#sockets.get(socket)
     const refresh = refreshable?.refresh
@@ -74,13 +74,13 @@ export class Refreshes<P extends Principal> implements Renewal<P> {
       step = { step: 'reject', code: 'bad_handshake', detail: 'The message could not be read.' }
     }
     if (step === undefined) return false
-    // The application has closed it already: nobody needs to know any more.
+    // The application has closed the socket already: an answer could not be sent.
     if (!isOpen(ws)) return true
     const answer = (resumption: Resumption<P>): void => {
       this.#answerInBand(refreshable, refresh, ws, resumption, text)
     }
     if (step.step === 'reject') answer(refreshable.malformed(refuse(step.code, { detail: step.detail })))
-    // Whoever listens is told of what is less.
+    // A listener of `refreshed` learns that the newer credential grants less.
     else refreshable.attempt(step, ws.listenerCount('refreshed') > 0, answer)
     return true
   }
@@ -99,7 +99,7 @@ export class Refreshes<P extends Principal> implements Renewal<P> {
     try {
       frames = framesOf(hook, answer.outcome === 'allow' ? refresh.accept(answer) : refresh.reject(answer))
     } catch (error) {
-      // Nothing was swapped yet: what cannot be said does not happen.
+      // The handshake could not write the answer: the old credential stays in force.
       this.#threw(refreshable, hook, error, text, answer.outcome === 'allow' ? answer.issued : undefined)
       return
     }
@@ -163,9 +163,9 @@ export class Refreshes<P extends Principal> implements Renewal<P> {
   }
 
   /**
-   * Renews with what an application has read out of a message of its own protocol. Never rejects.
+   * Refreshes with a credential that the application read from a message of its own protocol. Never rejects.
    *
-   * @throws TypeError for a socket or request of somebody else
+   * @throws TypeError for a socket that was not accepted here, or a request that is not the socket's
    */
   renew(ws: WebSocketLike, request: IncomingMessage, inBand: InBand): Promise<Resumption<P>> {
     const socket = (ws as AttachedSocket<AcceptedSocket<P>>)[attached]
@@ -197,7 +197,7 @@ export class Refreshes<P extends Principal> implements Renewal<P> {
       refreshable.attempt(inBand, true, (answer) => {
         const refused = answer.outcome === 'allow' ? this.#renew(refreshable, ws, answer, []) : answer
         resolve(refused ?? answer)
-        // The application may still say so in its own words.
+        // Leaves the application one turn to send its own answer before the socket is closed.
         if (refused !== undefined) setImmediate(() => this.#refused(refreshable, ws, refused, []))
       })
     })
@@ -254,7 +254,7 @@ export class Refreshes<P extends Principal> implements Renewal<P> {
 
 type Owned = AttachedSocket<AcceptedSocket<Principal>>
 
-/** Stands in for `emit`: what renews a credential is not the application's. */
+/** Replaces `emit`: messages that refresh a credential do not reach the application. */
 function emitRefreshable(this: Owned, event: string | symbol, a?: unknown, b?: unknown): boolean {
   if (event === 'message' && this[attached]?.hears(a, b === true) === true) return true
   return emitAsUsual(this, event, a, b)

@@ -92,9 +92,10 @@ export interface GuardedServer<P extends Principal = Principal, S extends Socket
  * Guards an existing `http` or `https` server: every request and every upgrade is decided before any listener sees
  * it, whether the listener was there before, is added later, prepended or added with `once`.
  *
- * What is refused is answered here. What is allowed reaches the application, and `gate.principalOf(request)` says
- * who it is. Upgrades on a path in `sockets` go to that `WebSocketServer`, through the quarantine where the rule is
- * deferred; other allowed upgrades go to the server's own upgrade listeners, or are answered 404.
+ * The guard answers refused requests itself. Allowed requests reach the application, where
+ * `gate.principalOf(request)` returns their principal. Upgrades on a path in `sockets` go to that `WebSocketServer`,
+ * through the quarantine where the rule is deferred. Other allowed upgrades go to the server's own upgrade listeners,
+ * or are answered 404.
  *
  * It works by overriding `emit` on this one server.
  *
@@ -198,7 +199,7 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
     else if (refused !== undefined) refuseUpgrade(upgrade, refused)
   }
 
-  /** Brings an upgrade to whom it belongs, or says why it does not get there. */
+  /** Hands an allowed upgrade to the owner of its path, or returns the refusal. */
   function place(upgrade: Upgrade, decision: Decision<P>): Refusable | undefined {
     const { asked, socket, head } = upgrade
     const request = asked.native
@@ -254,12 +255,12 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
     }
     const asked = new NodeRequest('http', request)
     const decision = decideSafely(gate, asked)
-    // Gates refuse CONNECT; should one not, a tunnel is still nothing that any rule is about.
+    // Gates refuse CONNECT. Should a gate allow it, it is still refused: no rule covers tunnels.
     const refused = !isPromiseLike(decision) && 'code' in decision ? decision : refuse('method_refused')
     respondToSocket(socket, gate.render(refused, asked), clock)
   }
 
-  /** Refuses what the gate itself did not: its own refusals are in the audit log already. */
+  /** Refuses an upgrade that the gate did not refuse; refusals of the gate are in the audit log already. */
   function refuseUpgrade({ asked, socket }: Upgrade, refused: Refusable): void {
     if (gate.events.active && refused.outcome !== 'preflight') {
       const { code, status, detail, principal, rule } = refused

@@ -9,9 +9,9 @@ interface Guard {
 /** Shared by all copies of the library, so that a second copy sees what the first one guards. */
 const guards: unique symbol = Symbol.for('upgate.guards') as never
 
-/** A note on a server that somebody guards it. */
+/** The mark of one guard on a server. */
 export interface Claim {
-  /** Takes the note back. */
+  /** Removes the mark. */
   release(): void
   /** Whether another guard stands between this one and the server's listeners; it answers everything by itself. */
   isOuter(): boolean
@@ -22,10 +22,9 @@ interface Guarded {
 }
 
 /**
- * Notes on the server itself who guards it and which paths have an owner; throws where the same gate does already,
- * or where another guard of this server owns one of the paths.
+ * Marks a server with its guard and with the paths that have an owner.
  *
- * @throws TypeError
+ * @throws TypeError if the same gate guards the server already, or another guard of this server owns one of the paths
  */
 export function claimServer(server: object, gate: object, owners: Owners): Claim {
   const noted = (server as Guarded)[guards] ?? []

@@ -13,7 +13,7 @@ export interface PassedUpgrade<P extends Principal> {
   readonly gate: Gate<P>
   readonly interception: Interception
   readonly owners: Owners
-  /** True where another guard is next: whatever comes of it, it is answered there. */
+  /** Whether another guard comes next and answers the upgrade in every case. */
   readonly answered: boolean
   readonly request: IncomingMessage
   readonly socket: Duplex
@@ -36,7 +36,7 @@ interface Upgrading {
  * An owner made with `{ server, path }` listens as well and would answer 400 to any path but its own: it is kept
  * out of this one event.
  *
- * @returns false when nobody was there to take it; nothing was written then
+ * @returns false if the server has no such listener; nothing was written then
  */
 export function passUpgradeOn<P extends Principal>(upgrade: PassedUpgrade<P>): boolean {
   const { gate, interception, owners, answered, request, socket, head, decision } = upgrade
@@ -69,9 +69,9 @@ export function passUpgradeOn<P extends Principal>(upgrade: PassedUpgrade<P>): b
 }
 
 /**
- * Revocation and expiry end the raw socket: what protocol it speaks by now is the application's affair.
+ * Registers the raw socket, so that revocation and expiry destroy it: the gate does not know the protocol on it.
  *
- * @returns false where the principal stopped counting since the decision
+ * @returns false if the principal was revoked or expired since the decision
  */
 function register<P extends Principal>(
   gate: Gate<P>,

@@ -17,7 +17,7 @@ export function isOpen(ws: WebSocketLike): boolean {
   return ws.readyState === 1
 }
 
-/** What the socket's class emits with, past any override on the instance. */
+/** Emits with the method of the socket's class, past any override on the instance. */
 export function emitAsUsual(ws: WebSocketLike, event: string | symbol, a: unknown, b: unknown): boolean {
   return ((Object.getPrototypeOf(ws) as WebSocketLike).emit as Emit).call(ws, event, a, b)
 }
@@ -30,7 +30,7 @@ export function intercept(
   ;(ws as { emit: unknown }).emit = emit
 }
 
-/** Takes the override away: the socket speaks to its listeners. */
+/** Removes the override: events reach the socket's listeners again. */
 export function release(ws: WebSocketLike): void {
   delete (ws as { emit?: unknown }).emit
 }
