@@ -137,7 +137,7 @@ export function connectFrame(options: ConnectFrameOptions = {}): Handshake {
         if (found.value !== undefined && 'send' in found.value)
           return { step: 'send', frames: found.value.send }
         if (found.value !== undefined) {
-          // Its id is proved, not declared.
+          // The device proved its id; a declared one does not count.
           const { id: _, ...rest } = declared.value
           return { step: 'credential', credential: found.value, declared: rest, replay }
         }
@@ -153,7 +153,7 @@ export function connectFrame(options: ConnectFrameOptions = {}): Handshake {
     accept(acceptance, context) {
       const { principal, dropped, issued } = acceptance
       if (replay) {
-        // The application answers `hello-ok` and does not know the token; nobody else could tell the device.
+        // The application answers `hello-ok` but does not know the token, so the gate sends it to the device.
         const event = { type: 'event', event: 'pairing.token', payload: issued }
         return issued === undefined ? [] : [JSON.stringify(event)]
       }

@@ -20,15 +20,15 @@ import { bad, isObject, type JsonObject, missing, readObject } from './read-fram
 import { upgateHandshake } from './upgate.ts'
 
 /**
- * A parsed JSON message of unknown shape: any property may be read, and what is read is checked afterwards.
- * Reading a property of something absent throws; the handshake turns that into `bad_handshake`. A type of one's
- * own can stand in its place: `jsonFrame<MyMessage>(...)` promises nothing about what clients really send.
+ * A parsed JSON message of unknown shape. Any property may be read; the handshake checks the value afterwards.
+ * Reading a property of an absent value throws, and the handshake turns that into `bad_handshake`. The application
+ * may use its own type, `jsonFrame<MyMessage>(...)`; the type does not check the messages that clients send.
  */
 export interface JsonMessage {
   readonly [property: string]: JsonMessage
 }
 
-/** A refusal in the protocol's own words. What is left out is as in our own protocol. */
+/** A refusal in the terms of the application's protocol. Absent fields default to those of the built-in protocol. */
 export interface JsonRefusal {
   /** Sent as JSON before the close frame; `null`: nothing is sent. */
   readonly frame?: unknown
@@ -46,9 +46,9 @@ export interface JsonFrameOptions<M = JsonMessage> {
   readonly credential: (message: M) => JsonMessage | Credential | string | null | undefined
   /** What the client says about itself; it only narrows what the credential's record grants. */
   readonly declared?: (message: M) => Declared | undefined
-  /** What to send on acceptance, as JSON; `undefined`: nothing. Default: `auth_ok` of our own protocol. */
+  /** Message sent on acceptance, as JSON; `undefined` sends none. Default: `auth_ok` of the built-in protocol. */
   readonly accept?: (acceptance: Acceptance) => unknown
-  /** How to say no. Default: `auth_error` of our own protocol and its close codes. */
+  /** Frame and close code of a refusal. Default: `auth_error` of the built-in protocol and its close codes. */
   readonly reject?: (refusal: Refusal) => JsonRefusal
   /** Hands the frame to the application after acceptance, as its first message. Default: false. */
   readonly replay?: boolean
@@ -141,7 +141,7 @@ function isAbsent(found: unknown): boolean {
   return found === undefined || found === null || found === ''
 }
 
-/** What an application answers, as text: a promise or a function would be `{}`, or nothing. */
+/** Serializes an application's answer as JSON; refuses a promise or a function, which would become `{}` or nothing. */
 function textOf(option: 'accept' | 'reject', answer: unknown): string {
   const text: string | undefined = isLate(answer) ? undefined : JSON.stringify(answer)
   if (text === undefined) {
@@ -153,7 +153,7 @@ function textOf(option: 'accept' | 'reject', answer: unknown): string {
 function checkCredential(found: unknown): Credential | undefined {
   if (typeof found === 'string') return { type: 'token', source: 'frame', value: found }
   if (!isObject(found)) return undefined
-  // Rebuilt field by field: what a client nested in its message must not become a credential of its own design.
+  // Rebuilt field by field: an object from the client's message must not become a credential with other fields.
   const { type, value, hint, account, name } = found as Partial<Record<string, unknown>>
   if (type === 'token' && typeof value === 'string' && value !== '') {
     return { type, source: 'frame', value, hint: hints.find((known) => known === hint) }

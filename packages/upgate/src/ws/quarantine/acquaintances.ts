@@ -4,18 +4,18 @@ import type { AcquaintanceRecord, AcquaintanceStore } from '../../core/ports/acq
 import type { Clock, Timer } from '../../core/ports/clock.ts'
 import type { Logger } from '../../core/ports/logger.ts'
 
-/** What remembers, beyond a restart, from which addresses sockets were accepted. */
+/** Options for remembering, across restarts, the addresses from which sockets were accepted. */
 export interface AcquaintanceOptions {
   /** Where they are kept: `store.acquaintances` of `sqliteStore`, `postgresStore` and `memoryStore`. */
   readonly store: AcquaintanceStore
   /**
-   * Secret of this installation, at least 32 characters, not kept in the store: what is stored tells no addresses
-   * without it. Several, the newest first: what was written under an older one still counts, so that it can be replaced.
+   * Secret of this installation, at least 32 characters, kept outside the store: the stored digests reveal no address
+   * without it. To replace a key, give several, newest first: records under older keys still count.
    */
   readonly key: string | readonly string[]
-  /** For how long an address counts after a socket was accepted from it, in milliseconds. Default: 30 days. */
+  /** Milliseconds for which an address counts as known after a socket was accepted from it. Default: 30 days. */
   readonly lifetime?: number
-  /** Addresses kept; beyond, the one that was noted longest ago is forgotten. Default: 10,000. */
+  /** Most addresses kept; a further one replaces the one that was noted longest ago. Default: 10,000. */
   readonly atMost?: number
 }
 
@@ -28,7 +28,7 @@ const retryDelay = 30_000
 const chunk = 100
 
 /**
- * The addresses that are known beyond a restart: all of them in memory, by digest, read once and written behind.
+ * The addresses known across restarts. All are in memory by digest; the store is read once and written with a delay.
  */
 export class Acquaintances {
   readonly #store: AcquaintanceStore
@@ -63,7 +63,7 @@ export class Acquaintances {
     return this.#keys.some((key) => (this.#known.get(digestOf(address, key)) ?? 0) > now)
   }
 
-  /** A principal was accepted from there. Written once, however often it comes back within a while. */
+  /** Notes that a principal was accepted from an address. Repeated acceptances within a while cause one write. */
   note(address: string): void {
     const now = this.#clock.now()
     const digest = digestOf(address, this.#keys[0])
@@ -75,7 +75,7 @@ export class Acquaintances {
     this.#arm(writeDelay)
   }
 
-  /** Writes what is not written yet; never rejects. Nothing is asked again after it. */
+  /** Writes the records that are not written yet and stops all retries. Never rejects. */
   async close(): Promise<void> {
     this.#closed = true
     this.#timer?.cancel()
@@ -88,7 +88,7 @@ export class Acquaintances {
     try {
       const records = await this.#store.list(now, this.#atMost)
       const known = new Map<string, number>()
-      // A clock that ran ahead must not have made any of them count for longer than they may.
+      // Records written while the clock ran ahead must not count for longer than `lifetime`.
       for (const { digest, until } of [...records].reverse()) {
         known.set(digest, Math.min(until, now + this.#lifetime))
       }
@@ -150,7 +150,11 @@ function digestOf(address: string, key: string): string {
   return digest.subarray(0, 16).toString('base64url')
 }
 
-/** Checks the option `acquaintances` of `where`; throws a `TypeError` that names what is wrong. */
+/**
+ * Checks the option `acquaintances` of `where`.
+ *
+ * @throws TypeError that names the wrong option
+ */
 export function checkAcquaintances(
   options: AcquaintanceOptions,
   where = 'createQuarantine',

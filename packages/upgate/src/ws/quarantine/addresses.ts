@@ -2,13 +2,13 @@ import type { Clock } from '../../core/ports/clock.ts'
 import { networksOf } from '../../core/request/networks.ts'
 
 const minute = 60_000
-/** Addresses remembered while none of their sockets is here: at most twice as many. */
+/** Addresses remembered without an open socket: at most twice this number. */
 const remembered = 10_000
 
 /** A factor that no count reaches. As a small integer: an infinite one would make every bucket's a number on the heap. */
 const unlimited = 2 ** 30
 
-/** What is known of an address, or of an IPv6 network. */
+/** Counts of an address, or of an IPv6 network. */
 export interface Bucket {
   readonly key: string
   /** The wider network this one is part of: /64 -> /56 -> /48. */
@@ -23,7 +23,7 @@ export interface Bucket {
   narrower: number
   /** Refusals in the running minute, once there was one. */
   refusals: Refusals | undefined
-  /** Seconds since this process began to count; -1 when nobody has succeeded yet. */
+  /** Time of the last success, in seconds since this process began to count; -1 before the first success. */
   succeededAt: number
 }
 
@@ -38,12 +38,12 @@ interface Refusals {
 export type Counted = 'sockets' | 'anonymous' | 'verifying'
 
 /**
- * The addresses sockets come from. Clients whose address is unknown share one bucket without limits of its own.
+ * The client addresses of sockets. Clients without a known address share one bucket that has no limits per address.
  */
 export class Addresses {
   readonly unknown: Bucket = createBucket('', undefined, unlimited)
   readonly #clock: Clock
-  /** Two generations: what the old one holds is dropped, unless it is in use, when the young one is full. */
+  /** Two generations: when the young one is full, buckets of the old one that are not in use are dropped. */
   #young: Map<string, Bucket> = new Map()
   #old: Map<string, Bucket> = new Map()
   #capacity = remembered
@@ -97,7 +97,7 @@ export class Addresses {
     if (this.#young.size >= this.#capacity) this.#age()
   }
 
-  /** Those in use are kept: their number is bounded by the sockets. The rest of the old generation goes. */
+  /** Drops the old generation but keeps the buckets in use, whose number is bounded by the number of sockets. */
   #age(): void {
     const old = this.#old
     this.#old = this.#young
@@ -107,7 +107,7 @@ export class Addresses {
         this.#young.set(bucket.key, bucket)
       } else if (bucket.wider !== undefined) bucket.wider.narrower--
     }
-    // Room for as many new ones, however many are in use: else each of them would look through all of these.
+    // Leaves room for `remembered` new buckets, however many are in use: a full map would be scanned at every new one.
     this.#capacity = this.#young.size + remembered
   }
 
@@ -123,7 +123,7 @@ export class Addresses {
     for (let b: Bucket | undefined = bucket; b !== undefined; b = b.wider) b[what] += difference
   }
 
-  /** Counts a refusal. `guessable`: of something that trying finds, such as a password. */
+  /** Counts a refusal. `guessable`: the credential can be found by guessing, such as a password. */
   refused(bucket: Bucket, guessable: boolean): void {
     const now = this.#clock.now()
     for (let b: Bucket | undefined = bucket; b !== undefined; b = b.wider) {

@@ -12,7 +12,7 @@ export function frameOf(data: unknown, isBinary: boolean): Frame {
   return isBinary ? { binary: true, bytes } : { binary: false, text: bytes.toString() }
 }
 
-/** Whether there is a credential at all: handshakes and applications hand on what clients sent, and what they did not. */
+/** Whether a credential is present at all: handshakes and applications may pass on absent or malformed values. */
 export function isReadable(inBand: Partial<InBand> | null | undefined): boolean {
   const credential = inBand?.credential
   if (typeof credential !== 'object' || credential === null) return false
@@ -20,9 +20,9 @@ export function isReadable(inBand: Partial<InBand> | null | undefined): boolean 
 }
 
 /**
- * What a handshake made of a frame, checked.
+ * Checks the step that a handshake returned for a frame.
  *
- * @throws TypeError for what is no step: what cannot be carried out must not leave the socket waiting, nor throw later
+ * @throws TypeError if it is not a step: an impossible step must not leave the socket waiting, nor throw later
  */
 export function stepOf(answer: HandshakeStep): HandshakeStep {
   const step = atOnce('receive', answer)
@@ -42,9 +42,9 @@ export function stepOf(answer: HandshakeStep): HandshakeStep {
 }
 
 /**
- * Frames to be sent, checked.
+ * Checks the frames that a handshake wants to send.
  *
- * @throws TypeError for what is no list of frames
+ * @throws TypeError if the value is not a list of frames
  */
 export function framesOf(hook: string, frames: readonly string[]): readonly string[] {
   const list: unknown = atOnce(hook, frames)

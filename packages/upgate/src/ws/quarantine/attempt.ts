@@ -10,17 +10,17 @@ import { isGuessable } from './failures.ts'
 import type { Shared } from './shared.ts'
 import type { Verification } from './verifications.ts'
 
-/** Whose credential it is. */
+/** The socket that offered the credential. */
 export interface Claimant<P extends Principal> {
   readonly bucket: Bucket
   /** Whether its address succeeded before: strangers leave it a share of the verifications. */
   readonly acquainted: boolean
-  /** Nothing more is read from it until the answer is there. */
+  /** Stops reading from the socket until the answer arrives. */
   pause(): void
   settled(answer: Resumption<P>, attempt: Attempt<P>): void
 }
 
-/** A credential being verified, and what its socket says meanwhile. */
+/** The verification of one credential, with the messages that arrive from the socket during it. */
 export class Attempt<P extends Principal> {
   readonly guessable: boolean
   /** Messages for after the verification, in order: the frame with the credential where the handshake wants it replayed. */
@@ -60,12 +60,12 @@ export class Attempt<P extends Principal> {
     return this.#verification !== undefined
   }
 
-  /** What came while it was being verified. */
+  /** Messages that arrived during the verification. */
   get queued(): readonly Message[] {
     return this.messages.slice(this.#replayed)
   }
 
-  /** Keeps what came meanwhile; false when that is more than a socket may queue. */
+  /** Queues a message that arrived during the verification; false if the queue is full. */
   enqueue(data: unknown, isBinary: boolean): boolean {
     const { maxQueuedMessages, maxQueuedBytes } = this.#shared.limits
     this.#queuedBytes += (data as { byteLength?: number }).byteLength ?? 0
@@ -75,7 +75,7 @@ export class Attempt<P extends Principal> {
     return true
   }
 
-  /** Verifies now, or when it is this address's turn. */
+  /** Verifies immediately, or once a verification slot is free for this address. */
   start(): void {
     const { verifications } = this.#shared
     if (verifications.mayStart(this.#claimant)) {
@@ -89,7 +89,7 @@ export class Attempt<P extends Principal> {
     })
   }
 
-  /** Gives its turn up; a verification under way goes on without anybody who waits for it. */
+  /** Leaves the queue for a slot; a verification under way goes on and its answer is dropped. */
   cancel(): void {
     this.#cancelTurn?.()
   }

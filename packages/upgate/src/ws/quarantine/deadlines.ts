@@ -7,9 +7,9 @@ export interface Waiting {
 }
 
 /**
- * Things that all wait equally long, in order of arrival: one timer for all of them.
+ * Items that all wait equally long, in order of arrival, with one timer for all of them.
  *
- * The timer is armed for the oldest and looks again when it fires; leaving early costs nothing.
+ * The timer is armed for the oldest item and rearmed when it fires; removing an item early costs nothing.
  */
 export class Deadlines<T extends Waiting> {
   readonly #clock: Clock
@@ -21,7 +21,7 @@ export class Deadlines<T extends Waiting> {
   /** The last time seen. A clock that is set back must not stretch what waits: from then on it goes on from there. */
   #last = 0
   #timer: Timer | undefined
-  /** Since when the one waits that the timer is for. */
+  /** When the item that the timer is armed for began to wait. */
   #armedSince = 0
 
   constructor(clock: Clock, duration: () => number, onDue: (due: readonly T[]) => void) {
@@ -82,7 +82,7 @@ export class Deadlines<T extends Waiting> {
 
   #fire(): void {
     this.#timer = undefined
-    // Who the timer is for has waited, whatever the clock says.
+    // The item that the timer was armed for has waited long enough, even if the clock was set back.
     const limit = Math.max(this.#now() - this.#duration(), this.#armedSince)
     const due: T[] = []
     for (const item of this.#items) {

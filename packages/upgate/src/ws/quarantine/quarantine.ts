@@ -15,8 +15,8 @@ import type { Admission, DrainOptions, Quarantine, QuarantineGate, QuarantineOpt
 import { WaitingSocket } from './waiting-socket.ts'
 
 /**
- * Creates the quarantine of one server: sockets wait in it, unauthenticated and tightly limited, until their first
- * frames say who they are.
+ * Creates the quarantine of one server: unauthenticated sockets wait in it, tightly limited, until their first frames
+ * carry a credential that is accepted.
  *
  * `guardServer` makes one by itself; call this to wire the `upgrade` event by hand.
  *
@@ -82,7 +82,7 @@ export function createQuarantine<P extends Principal>(
     return undefined
   }
 
-  /** Holds it until it has said who it is, or, refused already, until it has been told. */
+  /** Keeps a socket until its credential is decided or, if it is refused already, until the refusal is sent. */
   function admitWaiting(
     admission: Admission<P>,
     decision: Defer<P> | Refused,
@@ -126,7 +126,7 @@ export function createQuarantine<P extends Principal>(
 
   const mute = new WeakSet<object>()
 
-  /** Refuses before 101 what no listener would ever hear of: the socket would be open and answered by nothing. */
+  /** Refuses an upgrade before the 101 if no `connection` listener exists: nothing would answer the open socket. */
   function unheard({ wss, request, decision }: Admission<P>): Refused | undefined {
     if (wss.listenerCount === undefined || wss.listenerCount('connection') > 0) return undefined
     if (!mute.has(wss)) {
@@ -228,8 +228,8 @@ export function createQuarantine<P extends Principal>(
 }
 
 /**
- * Refusals that a page must be able to read: it sees neither status nor body of a refused upgrade, only frames and
- * close codes. A foreign page gets nothing, and what is no proper upgrade cannot be answered with 101.
+ * Whether a page must be able to read the refusal in band: a page sees neither status nor body of a refused upgrade,
+ * only frames and close codes. A foreign page gets neither, and a malformed upgrade cannot be answered with 101.
  */
 function isForPage(decision: Refused): boolean {
   if (decision.code === 'origin_refused' || decision.code === 'host_refused') return false

@@ -13,7 +13,7 @@ export interface PackedHeaders {
   readonly values: string
 }
 
-/** Clients are of few makes; and somebody who makes names up must not fill the memory with them. */
+/** Few lists are enough for real clients; an attacker's invented header names must not fill the memory. */
 const maxShapes = 128
 const maxShapeLength = 1024
 
@@ -31,7 +31,7 @@ export function packHeaders({ rawHeaders }: IncomingMessage, shapes: HeaderShape
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     names.push(rawHeaders[i] as string)
     const value = rawHeaders[i + 1] as string
-    // Node refuses NUL unless its parser is told to be lenient; who does not must replace it (RFC 9110 section 5.5).
+    // Node refuses NUL unless its parser is lenient; a recipient that does not must replace it (RFC 9110 section 5.5).
     values.push(value.includes('\0') ? value.replaceAll('\0', ' ') : value)
   }
   return { names: shared(names, shapes), values: values.join('\0') }
@@ -46,8 +46,8 @@ function shared(names: readonly string[], shapes: HeaderShapes): readonly string
 }
 
 /**
- * Builds a request as the server's `upgrade` event had it. It is another object: what somebody else hung on the
- * original before acceptance is not on it.
+ * Rebuilds the request of the server's `upgrade` event. The result is a new object, without the properties that other
+ * code added to the original before acceptance.
  */
 export function unpackRequest(url: string, packed: PackedHeaders, socket: Duplex): IncomingMessage {
   const request = new UnpackedRequest(socket as Socket)
@@ -61,14 +61,14 @@ export function unpackRequest(url: string, packed: PackedHeaders, socket: Duplex
   return request
 }
 
-/** Under this key a request has the header lines that nobody has looked at yet. */
+/** Key of a request's header lines that are still packed. */
 const lines: unique symbol = Symbol('upgate.lines')
 
 class UnpackedRequest extends IncomingMessage {
   [lines]: PackedHeaders | undefined
 }
 
-// Unpacked when somebody looks; many applications never do. Node keeps both as plain values of the instance.
+// Unpacked at the first read; many applications never read them. Node keeps both as plain values of the instance.
 lazily('rawHeaders', ({ names, values }) => {
   const list = values.split('\0')
   return names.flatMap((name, i) => [name, list[i] as string])
@@ -92,7 +92,7 @@ function lazily(
       return value
     },
     set(this: UnpackedRequest, value: unknown) {
-      // Node's constructor sets both to nothing; only what comes after it counts.
+      // Node's constructor sets both to nothing; only later assignments count.
       if (this[lines] !== undefined) define(this, value)
     },
   })

@@ -8,9 +8,9 @@ export interface Occupant {
   readonly acquainted: boolean
   /** Whether its credential is being verified at this moment: the number of those is bounded by itself. */
   readonly underWay: boolean
-  /** Refused, and only held or leaving: gives its place up. */
+  /** Makes a refused socket, held or closing, give up its place. */
   dismiss(): void
-  /** Still waiting: is refused, and gives its place up. */
+  /** Refuses a waiting socket, which gives up its place. */
   evict(): void
 }
 
@@ -23,12 +23,12 @@ interface Side<T extends Occupant> {
 }
 
 /**
- * The places of a quarantine, and which socket loses its own when there are none left: first one that is refused and
- * only told to wait, then the oldest that waits, of the network that has most.
+ * The places of a quarantine. When all are taken, a newcomer displaces first a refused socket that is held before its
+ * close, then the oldest waiting socket of the network with the most waiting sockets.
  *
- * A socket whose verification is under way keeps its place. Every other one may lose it, whatever it has said: else
- * strangers who say something without meaning would occupy all places but the newcomers', and these would push each
- * other out.
+ * A socket whose verification is under way keeps its place. Any other socket may lose its place, even one that has sent
+ * frames: otherwise strangers that send meaningless frames would hold almost all places, and newcomers would displace
+ * only each other.
  */
 export class Room<T extends Occupant> {
   readonly #limits: Limits
@@ -56,7 +56,7 @@ export class Room<T extends Occupant> {
     const full = this.slots >= maxSockets
     if (!full && (acquainted || !strangersFull)) return true
     if (slowed && !acquainted) return false
-    // Only a stranger's place is of use where strangers have all that they may have.
+    // Strangers have reached their share: only another stranger's place can be freed.
     if (!acquainted && strangersFull) return dismissFrom(this.#strangers) || evictFrom(this.#strangers)
     return (
       dismissFrom(this.#strangers) ||

@@ -6,7 +6,7 @@ import type { Principal } from '../../core/contract/principal.ts'
 import type { WebSocketLike, WebSocketServerLike } from '../socket/web-socket-like.ts'
 import type { AcquaintanceOptions } from './acquaintances.ts'
 
-/** As which principal a socket was accepted, and where. */
+/** The principal and path of an accepted socket. */
 export interface AcceptedAs<P extends Principal = Principal> {
   /** Absent on public and optional paths. */
   readonly principal: P | undefined
@@ -14,7 +14,7 @@ export interface AcceptedAs<P extends Principal = Principal> {
   readonly path: string
 }
 
-/** One upgrade, decided, and where it is to go. */
+/** A decided upgrade and its destination. */
 export interface Admission<P extends Principal = Principal> {
   /** The application's own server: it gets `connection`, with the principal as third argument, on acceptance. */
   readonly wss: WebSocketServerLike
@@ -26,7 +26,7 @@ export interface Admission<P extends Principal = Principal> {
   readonly clientAddress?: string | undefined
 }
 
-/** How many sockets are where. */
+/** Numbers of sockets by state. */
 export interface QuarantineCounts {
   /** Waiting for their credential, or for its verification. */
   readonly quarantined: number
@@ -55,22 +55,22 @@ export interface Quarantine<P extends Principal = Principal> {
   /**
    * Takes over an upgrade that was decided.
    *
-   * Answers `undefined` when the socket is now the quarantine's: accepted, waiting, or being refused in band.
-   * Answers a refusal when nothing was written: the caller renders it with `gate.render` and writes it. That is
-   * a decision to refuse which no page has to read, a cap that is reached (503), or an address with too many
-   * failures (429); the last two carry `retryAfter`.
+   * Returns `undefined` if the quarantine owns the socket now: it is accepted, waiting, or being refused in band.
+   * Returns a refusal if nothing was written: the caller renders it with `gate.render` and writes it. Reasons are a
+   * refusing decision that no page has to read, a reached cap (503), or an address with too many failures (429); the
+   * last two carry `retryAfter`.
    */
   admit(admission: Admission<P>): Refused | undefined
   /**
-   * Closes every socket, accepted ones too, terminates what is left after the close grace, and resolves when
-   * all are gone. From then on every upgrade is refused with 503.
+   * Closes every socket, accepted ones too, terminates the remaining ones after `closeGrace`, and resolves when
+   * all are closed. Every later upgrade is refused with 503.
    */
   close(options?: DrainOptions): Promise<void>
   /**
-   * Has a newer credential of an accepted socket verified, which a message of the application's own protocol carried: by
-   * the same schemes and rule as the first one. Where it counts, and is of the same principal, expiry and revocation
-   * go by it from now on, and `refreshed` is emitted on the socket; else everything is as before, except that the
-   * socket is closed after a credential of somebody else (4403), or after too many.
+   * Verifies a newer credential of an accepted socket, which arrived in a message of the application's own protocol.
+   * The same schemes and rule apply as for the first one. If it is accepted and belongs to the same principal, expiry
+   * and revocation follow it from then on, and `refreshed` is emitted on the socket. Otherwise the old credential stays
+   * in force; a credential of another principal closes the socket (4403), and so do too many attempts or failures.
    *
    * @param request - the one that came with the socket in `connection`; `gate.principalOf` knows the new principal, too
    * @param credential - a token, or what a handshake would have found
@@ -141,13 +141,13 @@ export interface QuarantineOptions {
   readonly maxHeld?: number
   /** From the close frame to `terminate()`. Default: 1,000. */
   readonly closeGrace?: number
-  /** Credentials that an accepted socket may try to renew its own with, in a minute; who goes on is closed. Default: 6. */
+  /** Refresh attempts of an accepted socket per minute; a socket that goes on is closed. Default: 6. */
   readonly maxRefreshes?: number
-  /** Of these, how many in a row may be refused before the socket is closed. Default: 3. */
+  /** Refused refresh attempts in a row after which the socket is closed. Default: 3. */
   readonly maxRefreshFailures?: number
-  /** Close code of an accepted socket whose credential expired. Default: 4401. */
+  /** Close code of an accepted socket after its credential expired. Default: 4401. */
   readonly expiredCode?: number
-  /** Close code of an accepted socket whose credential was revoked or narrowed. Default: 4403. */
+  /** Close code of an accepted socket after its credential was revoked or narrowed. Default: 4403. */
   readonly revokedCode?: number
   /**
    * Negotiates permessage-deflate on deferred paths if the server offers it. `maxBytes` then counts compressed

@@ -2,7 +2,7 @@ import type { Clock } from '../../core/ports/clock.ts'
 import type { Addresses, Bucket } from './addresses.ts'
 import { Deadlines } from './deadlines.ts'
 
-/** Whose credential is to be verified. */
+/** The client that asks for a verification. */
 export interface Asking {
   readonly bucket: Bucket
   readonly acquainted: boolean
@@ -21,9 +21,9 @@ interface Turn {
 }
 
 /**
- * Bounds the verifications in flight, in all and per address. Beyond, they wait for their turn in order of
- * arrival, except that an address which has all it may have lets others pass. Addresses that succeeded before go
- * first, and strangers leave them a share: else many strangers could keep them waiting until their deadline.
+ * Bounds the verifications in flight, in all and per address. Further ones wait in order of arrival; an address at
+ * its limit lets others pass. Addresses that succeeded before go first, and a share is reserved for them: otherwise
+ * many strangers could keep them waiting until their deadline.
  *
  * A verification counts until it ends or times out, also when its socket is gone: else a peer could pile them
  * up by reconnecting.
@@ -90,7 +90,7 @@ export class Verifications {
     return verification
   }
 
-  /** Counts it no more; false when it had timed out before: its answer must not be used. */
+  /** Stops counting a verification; false if it had timed out, in which case its answer must not be used. */
   end(verification: Verification): boolean {
     if (!this.#running.delete(verification)) return false
     this.#ended(verification)

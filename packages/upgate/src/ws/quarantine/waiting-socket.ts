@@ -32,7 +32,7 @@ const VERIFYING = 2
 const REJECTING = 3
 /** The close frame is sent. */
 const CLOSING = 4
-/** Gone, or accepted and another's. */
+/** Closed, or accepted and handed to the application. */
 const DONE = 5
 
 type State =
@@ -43,7 +43,7 @@ type State =
   | typeof CLOSING
   | typeof DONE
 
-/** What the quarantine knows of an upgrade before its socket is open. */
+/** The facts about an upgrade before its socket is open. */
 export interface Arrival<P extends Principal> {
   readonly wss: WebSocketServerLike
   readonly request: IncomingMessage
@@ -134,7 +134,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
     return this.#attempt?.isUnderWay === true
   }
 
-  /** The server has answered 101. From here on nobody else hears what the socket says. */
+  /** Takes over the open socket after the 101. From here on no other listener sees its events. */
   opened(ws: WebSocketLike): void {
     takeOver(this.#wss, ws, this)
     this.#ws = ws
@@ -213,7 +213,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
   }
 
   settled(answer: Resumption<P>, attempt: Attempt<P>): void {
-    // Refused, timed out or gone meanwhile: whatever the answer is, it comes too late.
+    // The socket was refused, timed out or closed during the verification: the answer comes too late.
     if (this.#state !== VERIFYING || this.#attempt !== attempt) return
     const ws = this.#ws as WebSocketLike
     if (!isOpen(ws)) {
@@ -276,7 +276,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
     accepted.start(ws, this.#wss, request, frames, messages)
   }
 
-  /** Says no in the protocol's own words, holds the socket, then closes it. */
+  /** Sends the protocol's refusal, holds the socket, then closes it. */
   refuse(refusal: Refusal | Refused, hold = true): void {
     if (this.#state >= REJECTING) return
     const shared = this.#shared
@@ -298,7 +298,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
       this.#leave(code, reason)
       return
     }
-    // A client that is closed at once comes back at once: its backoff starts anew with every socket that opened.
+    // Held, because a client whose socket closes immediately reconnects immediately: an open resets its backoff.
     this.#stop()
     this.#state = REJECTING
     ws.pause()
@@ -319,7 +319,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
     }
   }
 
-  /** Refused, and told so: its place is another's at once, and the rest of the hold is left out. */
+  /** Closes a refused socket before the end of its hold and frees its place immediately. */
   dismiss(): void {
     const [code, reason] = this.#farewell ?? [1000, '']
     this.#leave(code, reason)
@@ -327,7 +327,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
     this.terminate()
   }
 
-  /** Makes room for another at once. */
+  /** Refuses a waiting socket and frees its place immediately. */
   evict(): void {
     const refusal = this.#refusal('over_capacity', 'Evicted: all places are taken.')
     const { closeCode, closeReason } = this.#shared.talk.reject(this, refusal)
@@ -359,7 +359,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
     this.#shared.roster.leaving.add(this)
   }
 
-  /** Takes it off every list; what is being verified goes on without it. */
+  /** Removes the socket from every list; a verification under way goes on and its answer is dropped. */
   #stop(): void {
     const shared = this.#shared
     shared.roster.stopsWaiting(this)
