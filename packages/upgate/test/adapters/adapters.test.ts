@@ -34,7 +34,7 @@ const get = (port: number, path: string, headers: readonly string[] = []): Promi
 
 const open = makeGate({ rules: [{ path: '/*', access: 'public' }] })
 
-/** A gate whose answer to everything is given. */
+/** A gate with a fixed answer to every request. */
 function answering(decide: () => Decision | Promise<Decision>): Decider {
   return { ...makeGate(), decide }
 }

@@ -270,7 +270,7 @@ describe('functions given to schemes', () => {
   })
 })
 
-describe('what was thrown', () => {
+describe('a thrown value', () => {
   async function thrown(error: unknown, headers: Record<string, string> = bearer): Promise<Line['fields']> {
     const s = stage({
       schemes: [
@@ -377,7 +377,7 @@ describe('what was thrown', () => {
 })
 
 describe('credentials in an exception', () => {
-  /** What is logged of an exception whose text is made of the request's own credentials. */
+  /** Returns the log entry for an exception whose text contains the request's own credentials. */
   async function logged(make: (text: string) => unknown, headers: Record<string, string>, target = '/any') {
     const s = stage({
       schemes: [
@@ -568,7 +568,7 @@ describe('credentials in an exception', () => {
 })
 
 describe('the rate of log lines', () => {
-  it('is five at once for each place, then one in ten seconds; what was left out is counted', async () => {
+  it('is five at once for each place, then one in ten seconds; omitted entries are counted', async () => {
     const s = stage({ schemes: [keyScheme({}, { verify: boom }), cookieScheme({}, { verify: boom })] })
     const ask = (headers: Record<string, string>) => s.gate.decide(request('/any', { headers }))
     for (let i = 0; i < 1_000; i++) await ask(bearer)

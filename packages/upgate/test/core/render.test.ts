@@ -94,7 +94,7 @@ describe('a refusal', () => {
     )
   })
 
-  it('says with 426 what to upgrade to, and with 405 what is allowed', async () => {
+  it('names the protocol to upgrade to with 426, and the allowed methods with 405', async () => {
     expect(await answer(request('/ws'))).toMatchObject({
       status: 426,
       headers: expect.arrayContaining([['Upgrade', 'websocket']]),
@@ -128,7 +128,7 @@ describe('a refusal', () => {
     expect(rendered).toMatchObject({ status: 204, body: '' })
   })
 
-  it('escapes what it quotes', async () => {
+  it('escapes quoted values', async () => {
     const rendered = await answer(request('/page', { method: 'GET', headers: { ...html, host: 'x' } }))
     expect(rendered.body).not.toMatch(/<script/)
     expect(rendered.get('Content-Security-Policy')).toContain("default-src 'none'")

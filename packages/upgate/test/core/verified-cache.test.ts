@@ -43,7 +43,7 @@ describe('what a revocation drops', () => {
     expect(left()).toEqual(kept)
   })
 
-  test('is what is kept under a digest now, not what was before', () => {
+  test('is the newest entry of a digest, not an earlier one', () => {
     const { cache, add, left } = filled()
     add('one', { id: 'eve', credentialId: 'c9' })
     cache.drop({ credentialId: 'c1' })

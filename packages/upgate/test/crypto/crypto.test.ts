@@ -54,7 +54,7 @@ describe('digests', () => {
 })
 
 describe('scrypt', () => {
-  // The weakest that is allowed: the strength is not what is tested.
+  // The weakest allowed parameters: these tests are not about strength.
   const weak = { ln: 14, r: 8, p: 1 }
 
   test('writes PHC strings with a fresh salt, and verifies them', async () => {

@@ -15,8 +15,8 @@ import * as ws from 'upgate/ws'
 import { describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
 
-// Every function of every public entry, with what is usually given by mistake in every place, options included. Each
-// either throws a TypeError that names the function and says what to do, or succeeds where it is documented to.
+// Calls every function of every public entry with typical mistakes in every argument and option. Each call either
+// throws a TypeError that names the function and the remedy, or succeeds where the documentation says so.
 
 type Call = (...values: unknown[]) => unknown
 const entries: Record<string, object> = {
@@ -65,7 +65,7 @@ interface Sample {
   readonly full?: Record<string, unknown>
   /** What else is right: `<argument>` or `<option>`, with the kinds of values. */
   readonly also?: Record<string, readonly string[]>
-  /** What is right and would leave a file behind. */
+  /** Valid values that would leave a file behind. */
   readonly skip?: readonly string[]
 }
 
@@ -237,7 +237,7 @@ const samples: Record<string, Sample> = {
   cookieMayBeSecure: { good: () => ['http://localhost'] },
   safeNext: { good: () => ['/'], also: { 0: ['anything'] } },
   busMessage: { good: () => [1], also: { 0: ['number'] } },
-  // Whatever is said on the channel: what is no announcement is none.
+  // Any text may arrive on the channel; text that is not an announcement is ignored.
   sequenceIn: { good: () => ['upgate:1:1'], also: { 0: ['anything'] } },
   isStoreUnavailable: { good: () => [new Error('x')], also: { 0: ['anything'] } },
   deviceCookie: {
@@ -321,7 +321,7 @@ const samples: Record<string, Sample> = {
     options: 1,
     full: { authorize: '/authorize', token: '/token', codeOf: run },
   },
-  // The document says of each what it does with what it does not know.
+  // The documentation says how each of these treats unknown values.
   adviceFor: { good: () => [1000], also: { 0: ['anything'] } },
   closeCodeFor: { good: () => ['auth_required'], also: { 0: ['anything'] } },
   parseServerFrame: { good: () => ['{}'], also: { 0: ['anything'] } },
@@ -462,7 +462,7 @@ async function outcomeOf(call: Call, values: unknown[]): Promise<unknown> {
   }
 }
 
-/** What is wrong with how a mistake ended, or nothing. */
+/** Returns the complaint about the outcome of a mistaken call, or `undefined`. */
 async function complaint(
   name: string,
   call: Call,
@@ -472,7 +472,7 @@ async function complaint(
 ): Promise<string | undefined> {
   const error = await outcomeOf(call, values)
   if (error === undefined) return mayWork ? undefined : 'no error at all'
-  // What cannot be reached is another matter than what is wrong.
+  // An unreachable store is not a mistake in the arguments.
   if (main.isStoreUnavailable(error)) return mayWork ? undefined : 'not refused before connecting'
   if (!(error instanceof TypeError)) return `no TypeError: ${String(error)}`
   const { message } = error
@@ -499,7 +499,7 @@ describe.each(functions.filter(({ name }) => !classes.includes(name)))('$name', 
   const allows = (place: string | number, kind: string): boolean =>
     also[place]?.includes('anything') === true || also[place]?.includes(kind) === true
 
-  it('takes what is right', async () => {
+  it('accepts valid arguments', async () => {
     const error = await outcomeOf(call, good())
     // Nothing listens there; it was tried.
     if (!main.isStoreUnavailable(error)) expect(error).toBeUndefined()
@@ -570,7 +570,7 @@ function sameKindAs(right: unknown, kind: string): boolean {
   return sameKind[typeof right]?.includes(kind) === true
 }
 
-// The same for what is nested in options.
+// The same for nested options.
 const rule = { path: '/a', access: 'required' }
 const nested: Record<
   string,
@@ -714,7 +714,7 @@ describe.each(Object.entries(nested))('%s', (_, { make, where, full, also = {} }
     expect(complaints).toEqual([])
   })
 
-  it('names what it does not know', async () => {
+  it('names unknown options', async () => {
     expect(String(await outcomeOf(make as Call, [{ ...full, nobodyKnowsThis: 1 }]))).toMatch(
       /^TypeError: .*: unknown option `nobodyKnowsThis`/,
     )

@@ -56,7 +56,7 @@ describe('2. a web page against a gateway on localhost', () => {
 })
 
 describe('3. GHSA-rqpp-rjj8-7wv8: a shared secret without a device that declares itself admin', () => {
-  it('has what is configured for it, and is told what it did not get', async () => {
+  it('gets the configured scopes, and the answer names the scopes that were not granted', async () => {
     const gateway = await startGateway()
     const wish = { role: 'admin', scopes: ['operator.admin', 'operator.read'] }
     const payload = hello(await gateway.connect({ token: shared }, wish))
@@ -88,7 +88,7 @@ describe('5. CVE-2026-53832: an identity header forged from loopback', () => {
     'x-auth-request-user',
     'remote-user',
     'tailscale-user-login',
-  ])('%s is nobody', async (name) => {
+  ])('%s proves no principal', async (name) => {
     for (const proxies of [true, false]) {
       const gateway = await startGateway({ proxies })
       expect(await gateway.ask('/api/x', { [name]: 'ada@example.com' })).toMatchObject({
@@ -119,7 +119,7 @@ describe('7. GHSA-5847-rm3g-23mw: an address in IPv4-mapped form', () => {
   })
 })
 
-describe('8. pull request 57647: a bogus device token beside the guesses', () => {
+describe('8. pull request 57647: a bogus device token sent with the guesses', () => {
   it('does not switch the limiter off, nor reset it', async () => {
     const gateway = await startGateway()
     const bogus = 'ugd_000000000000_bogus'

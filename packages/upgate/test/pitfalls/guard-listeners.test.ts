@@ -36,7 +36,7 @@ describe('listeners of a guarded server', () => {
     for (let i = 0; i < 3; i++) expect(await get(port, '/secret')).toMatch(/^HTTP\/1\.1 401 /)
     expect(reached).toEqual([])
     expect(await get(port, '/health')).toMatch(/reached$/)
-    // Refusals have not used up what was added with `once`.
+    // Refusals have not used up the listener added with `once`.
     expect(reached).toEqual(['once /health', 'first /health', 'early /health', 'later /health'])
     expect(await get(port, '/health')).toMatch(/reached$/)
     expect(reached.slice(4)).toEqual(['first /health', 'later /health'])
@@ -165,7 +165,7 @@ describe('listeners of a guarded server', () => {
     await eventually(() => gate.connections.size === 0)
   })
 
-  it('that are several are warned of once: engine.io and ws end what is not theirs', async () => {
+  it('cause one warning if there are several: engine.io and ws end upgrades of other paths', async () => {
     const { server, port, warnings } = await stage()
     const reached: string[] = []
     server.on('upgrade', takes('one', reached))

@@ -138,7 +138,7 @@ describe('the upgrade path, in front of the quarantine', () => {
 
   it('pitfall 6: a refused peer that does not read is cut off after a second', async () => {
     const { server, clock, gate } = await stage()
-    // A socket whose peer never takes a byte.
+    // A socket with a peer that never reads.
     const socket = new Duplex({ read() {}, write() {}, allowHalfOpen: true })
     const incoming = {
       method: 'GET',

@@ -287,7 +287,7 @@ describe('the upgrade path, behind the quarantine', () => {
       await peer.upgraded()
       expect(peer.text).not.toContain('Sec-WebSocket-Protocol')
     }
-    // The application still sees what was offered.
+    // The application still sees the offered subprotocols.
     expect(t.connections[0]?.request.headers['sec-websocket-protocol']).toBe(`${secrets[0]},chat.v1`)
   })
 
@@ -373,7 +373,7 @@ describe('the upgrade path, behind the quarantine', () => {
     await peer.gone()
   })
 
-  it('answers what is no WebSocket text as the protocol does, and hides its content', async () => {
+  it('answers an invalid WebSocket frame as the protocol demands, and hides its content', async () => {
     const t = await start({ handshake: jsonFrame({ credential: (m) => m.auth?.token }) })
     const cases: [Buffer, RegExp][] = [
       [frame(2, Buffer.from([1, 2, 3])), /binary/],

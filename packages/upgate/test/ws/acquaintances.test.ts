@@ -106,7 +106,7 @@ describe('addresses that are known beyond a restart', () => {
     expect(await isKnown(await restarted({ store, key: newer }), '198.51.100.1')).toBe(true)
   })
 
-  it('are not told by what is stored', async () => {
+  it('cannot be read from the stored records', async () => {
     const store = memoryStore()
     const t = await restarted({ store: storeOf(store), key })
     await letIn(t, '198.51.100.1')
@@ -176,7 +176,7 @@ describe('the memory', () => {
     return { clock, warnings, known: new Acquaintances({ store, key, ...extra }, clock, logger) }
   }
 
-  it('is bounded, and forgets what was noted longest ago', async () => {
+  it('is bounded, and forgets the address noted longest ago', async () => {
     const { known, clock } = make(storeOf(), { atMost: 3 })
     for (let n = 0; n < 5; n++) {
       clock.advance(1)
@@ -186,7 +186,7 @@ describe('the memory', () => {
     await known.close()
   })
 
-  it('forgets what ends first also of what it has read', async () => {
+  it('forgets the record that ends first, also among those read from the store', async () => {
     const store = storeOf()
     const before = make(store)
     for (let n = 0; n < 3; n++) {
@@ -253,7 +253,7 @@ describe('the memory', () => {
     expect(known.knows('192.0.2.1')).toBe(false)
   })
 
-  it('refuses what it cannot work with', async () => {
+  it('refuses invalid options', async () => {
     const { gate } = await start()
     const store = storeOf()
     for (const [acquaintances, message] of [

@@ -7,7 +7,7 @@ function address(n: number): string {
 }
 
 describe('the addresses sockets come from', () => {
-  it('remembers only so many that nobody uses', () => {
+  it('remembers a bounded number of addresses without sockets', () => {
     const addresses = new Addresses(manualClock())
     for (let n = 0; n < 100_000; n++) addresses.of(address(n))
     expect(addresses.size).toBeLessThanOrEqual(20_000)

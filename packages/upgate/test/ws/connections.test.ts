@@ -73,7 +73,7 @@ describe('the register of live connections', () => {
     expect(good.close).toHaveBeenCalledOnce()
   })
 
-  it('lists in order of acceptance and forgets what was removed', () => {
+  it('lists in order of acceptance and forgets removed connections', () => {
     const connections = registerOn(manualClock())
     const all = [connection({}), connection({}), connection({})]
     const removals = all.map((each) => connections.add(each))
@@ -195,7 +195,7 @@ describe('closing very many at once', () => {
   const closed = (all: readonly LiveConnection[]) =>
     all.filter(({ close }) => vi.mocked(close).mock.calls.length === 1).length
 
-  /** A clock whose timers fire one at a time, as turns of the event loop do. */
+  /** A clock that fires one timer at a time, like turns of the event loop. */
   function turns() {
     const due: (() => void)[] = []
     let now = 1000
@@ -249,7 +249,7 @@ describe('closing very many at once', () => {
     expect(closed(all)).toBe(8)
   })
 
-  it('shares what may be done in a turn among all revocations: many small ones hold nobody up either', () => {
+  it('shares the work of a turn among all revocations: many small ones do not block the event loop either', () => {
     const { connections, all, turn } = setUp(0)
     for (let n = 0; n < 500; n++) {
       const each = mutable({ id: `node-${n}` })
@@ -266,7 +266,7 @@ describe('closing very many at once', () => {
     expect(closed(all)).toBe(500)
   })
 
-  it('leaves alone who left by itself before its turn', () => {
+  it('does not close a connection that closed by itself before its turn', () => {
     const { connections, all, removals, turn } = setUp(100)
     connections.close({ principalId: 'node-1' }, 'revoked')
     removals[99]?.()

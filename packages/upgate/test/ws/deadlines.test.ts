@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { manualClock } from '../../src/testing/manual-clock.ts'
 import { Deadlines } from '../../src/ws/quarantine/deadlines.ts'
 
-/** A clock whose time of day can be set, as that of a machine can; its timers go on as they would. */
+/** A clock with a settable time of day, like a machine's; setting it does not affect the timers. */
 function settableClock() {
   const clock = manualClock()
   let offset = 0

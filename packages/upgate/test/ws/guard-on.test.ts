@@ -159,7 +159,7 @@ describe('guard.on', () => {
     },
   )
 
-  it('takes a path whose public rule is for pages only: its sockets fall to the next rule', () => {
+  it('accepts a path with a public rule for pages only: its sockets fall to the next rule', () => {
     const schemes = [apiKey({ keys: services.keys })]
     const gate = createGate({ schemes, rules: [{ path: '/page', access: 'public' }] })
     guardServer(createServer(), gate, { sockets: { '/page': noServer() } }).on('/page', () => {})
@@ -226,7 +226,7 @@ describe('guard.on', () => {
     ])
   })
 
-  it('is taken away by what it returns, and by closing the guard', async () => {
+  it('is removed by the function that it returns, and by closing the guard', async () => {
     const server = createServer()
     const wss = noServer()
     const guard = guardServer(server, makeGate(), { sockets: { '/ws': wss, '/nodes': noServer() } })

@@ -49,7 +49,7 @@ describe.each([
   ['connectFrame', connectFrame()],
   ['upgateHandshake', upgateHandshake()],
 ])('%s', (_, handshake) => {
-  it.each(notObjects)('says what is wrong with a frame that is %s, never its content', (_, frame, detail) => {
+  it.each(notObjects)('names the defect of a frame that is %s, never its content', (_, frame, detail) => {
     const step = handshake.receive(frame, context())
     expect(step).toMatchObject({
       step: 'reject',
@@ -271,7 +271,7 @@ describe('connectFrame', () => {
     })
   })
 
-  it('warns of what was dropped', () => {
+  it('warns of declared values that were not granted', () => {
     const c = context()
     handshake.receive(connect({ ...v4, auth: { token: 't' } }), c)
     const dropped = { role: 'operator', scopes: ['operator.admin'], id: 'node-9' }

@@ -204,7 +204,7 @@ export interface Closed {
   readonly reason: string
 }
 
-/** A client of `ws` that keeps what it is told. */
+/** A client of `ws` that records the frames and the close that it receives. */
 export class Client {
   readonly ws: WebSocket
   readonly messages: string[] = []

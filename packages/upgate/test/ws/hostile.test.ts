@@ -191,7 +191,7 @@ describe('hostile peers', () => {
         await client.message()
       }
     }
-    // Nobody closed anything: the refused ones are held, and an address with stale tokens keeps few places.
+    // No client closed its socket: the refused ones are held, and an address with stale tokens keeps few places.
     expect(attempts - refused).toBe(5)
     t.clock.advance(1500)
     await eventually(() => t.quarantine.counts.refused === 0)

@@ -193,7 +193,7 @@ describe('verifications in flight', () => {
     expect(answers[3]?.value).toBe(goodToken)
   })
 
-  it('counts one whose socket has gone until it ends, and never starts one whose socket left the queue', async () => {
+  it('counts a verification of a closed socket until it ends, and starts none for a socket that left the queue', async () => {
     const answers: ((answer: Verification) => void)[] = []
     const t = await start({
       limits: { maxVerifying: 1 },
@@ -278,8 +278,8 @@ describe('repeated refusals', () => {
     expect(await two[0]?.message()).toMatchObject({ type: 'auth_ok' })
   })
 
-  // What an attacker who has one good credential does: a success in between must not clear the count.
-  it('does not forget guesses because somebody at the same address succeeded', async () => {
+  // An attacker with one good credential mixes it with guesses: a success in between must not clear the count.
+  it('does not forget guesses after another client at the same address succeeded', async () => {
     const t = await start()
     for (let i = 0; i < 10; i++) {
       await fail(t, '203.0.113.9', `guess${i}`)
@@ -292,7 +292,7 @@ describe('repeated refusals', () => {
     expect(await from(t, '203.0.113.9').refused()).toBe(429)
   })
 
-  it('does not count what was no fault of the client', async () => {
+  it('does not count refusals that are no fault of the client', async () => {
     const t = await start({
       verify: () => ({ outcome: 'unavailable', reason: 'down' }),
       limits: { maxRefusals: 1 },
@@ -344,7 +344,7 @@ describe('hold', () => {
 })
 
 describe('options', () => {
-  it('refuses what it does not know or cannot be', async () => {
+  it('refuses unknown options and impossible values', async () => {
     const { gate } = await start({ verify: table({}) })
     for (const [options, message] of [
       [{ handshakeTimeout: 5 }, /unknown option `handshakeTimeout`/],

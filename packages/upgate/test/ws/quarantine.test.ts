@@ -23,7 +23,7 @@ afterEach(closeAll)
 const yes = (principal: Principal): Verification => ({ outcome: 'authenticated', principal })
 
 describe('acceptance', () => {
-  it('lets a node without any HTTP credential in when its first frame proves who it is', async () => {
+  it('accepts a node without any HTTP credential when its first frame carries a valid one', async () => {
     const t = await start()
     const client = t.connect({ 'x-forwarded-for': '192.0.2.1' }, '/ws?room=1')
     await client.send(auth())
@@ -79,7 +79,7 @@ describe('acceptance', () => {
     expect(await client.closed()).toEqual({ code: 4403, reason: 'revoked' })
   })
 
-  // Ten thousand sockets take a while to close: those whose turn comes late must not be heard meanwhile.
+  // Ten thousand sockets take a while to close: until its turn comes, no socket may be heard.
   it('hears nothing of a revoked principal, though the close frames of very many sockets take their time', async () => {
     const t = await start()
     const headers = { authorization: `Bearer ${goodToken}` }
@@ -134,7 +134,7 @@ describe('acceptance', () => {
     expect(client.ws.extensions).toBe('permessage-deflate')
   })
 
-  it('says what was declared and not granted', async () => {
+  it('names the declared role and scopes that were not granted', async () => {
     const t = await start({ handshake: upgateHandshake() })
     const client = t.connect()
     await client.send({
@@ -162,7 +162,7 @@ describe('acceptance', () => {
     expect(heard[1]).toBe('next')
   })
 
-  it('ends only the socket whose connection listener throws', async () => {
+  it('ends only the socket for which the connection listener throws', async () => {
     const t = await start()
     const other = t.connect()
     await other.send(auth())
@@ -429,7 +429,7 @@ describe('revocation and expiry', () => {
     },
   )
 
-  it('wins against an upgrade whose decision was already made', async () => {
+  it('wins against an upgrade that was already allowed', async () => {
     const carriedOut = deferredPromise<void>()
     const t = await start({ slowDecision: () => carriedOut.promise })
     const client = t.connect({ authorization: `Bearer ${goodToken}` })
@@ -496,7 +496,7 @@ describe('drain', () => {
     expect(t.connections).toHaveLength(0)
   })
 
-  it('resolves at once when there is nobody', async () => {
+  it('resolves immediately when there are no sockets', async () => {
     const t = await start()
     await t.quarantine.close()
   })

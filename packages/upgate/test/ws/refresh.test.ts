@@ -33,7 +33,7 @@ interface Stage extends Harness {
   answer(index?: number): Promise<Record<string, unknown>>
 }
 
-/** One accepted socket of `node-1`, whose first credential ends in an hour. */
+/** One accepted socket of `node-1`; its first credential expires in an hour. */
 async function accepted(
   principals: Record<string, Partial<Principal> & { id?: string }> = {},
   options: Options & { readonly listens?: boolean; readonly verifyMore?: Verify } = {},
@@ -138,7 +138,7 @@ describe('a newer credential of an accepted socket', () => {
   it('is not application data where the application listened late', async () => {
     const known = table({ [goodToken]: device('node-1'), [long('newer')]: device('node-1') })
     const t = await start({
-      // Awaited: what comes meanwhile is kept.
+      // Asynchronous: messages that arrive during the verification are queued.
       verify: async (value) => known(value),
       handshake: upgateHandshake({ refresh: true }),
     })
@@ -207,7 +207,7 @@ describe('a newer credential that does not count', () => {
     expect(await t.client.closed()).toEqual({ code: 4401, reason: 'auth_expired' })
   })
 
-  // A socket that could become somebody else's would carry what the application keeps of the first to the second.
+  // A socket that changed its principal would carry the application's state of the first to the second.
   it.each([
     ['another device', { id: 'node-2' }],
     ['a user with the same id', { kind: 'user' as const }],
@@ -231,7 +231,7 @@ describe('a newer credential that does not count', () => {
     expect([t.heard, t.refreshed]).toEqual([[], []])
   })
 
-  it('does so three times in a row at most; one that counts begins anew', async () => {
+  it('does so three times in a row at most; a success resets the count', async () => {
     const t = await accepted({ newer: {} }, { limits: { maxRefreshes: 100 } })
     const bad = again('unknown-token-0123456789abcdef')
     await t.client.send(bad, bad, again(long('newer')), bad, bad)
@@ -281,7 +281,7 @@ describe('a newer credential that does not count', () => {
     expect(t.refreshed[0]?.[0]).toMatchObject({ scopes: [], credentialId: 'k2' })
   })
 
-  it('because the client asks for more than it holds is narrowed to what it holds, and that is said', async () => {
+  it('that asks for more than the client holds is narrowed to its scopes, and the answer says so', async () => {
     const t = await accepted({ newer: {} })
     await t.client.send(again(long('newer'), { scopes: ['node.run', 'operator.admin'], role: 'admin' }))
     expect(await t.answer()).toMatchObject({
@@ -471,7 +471,7 @@ describe('an application that reads credentials out of messages of its own', () 
     return accepted(principals, { handshake, ...options })
   }
 
-  it('has them verified, and is told who counts now', async () => {
+  it('has them verified, and gets the new principal', async () => {
     const t = await own({ newer: { credentialId: 'k2', scopes: [] } })
     const { ws, request } = t.connections[0] as Harness['connections'][0]
     const answer = await t.quarantine.refresh(ws, request, long('newer'))
@@ -578,7 +578,7 @@ describe('an application that reads credentials out of messages of its own', () 
     expect(asked).toEqual([long('slow')])
   })
 
-  it('cannot do that for nobody, for another socket, or before acceptance', async () => {
+  it('cannot do that without a principal, for another socket, or before acceptance', async () => {
     const t = await own({ newer: {} })
     const { ws, request } = t.connections[0] as Harness['connections'][0]
     expect(() => t.quarantine.refresh({} as never, request, 'x')).toThrow(TypeError)

@@ -64,7 +64,7 @@ describe('refused sockets make room', () => {
     expect(refused).toBeLessThanOrEqual(30)
   })
 
-  it('shortens the hold of the one that was refused first, and tells it what it would have been told', async () => {
+  it('shortens the hold of the socket refused first, and closes it with the same code and reason', async () => {
     const t = await start({ limits: { maxSockets: 3, reservedShare: 0 } })
     const [first] = await refusedFrom(t, fresh(1))
     const [second] = await refusedFrom(t, fresh(2))
