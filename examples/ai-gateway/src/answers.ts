@@ -45,7 +45,7 @@ export function errorBody({ code, message }: Omit<Failure, 'status'>): string {
   return JSON.stringify({ error: { message, type: 'proxy_error', param: null, code } })
 }
 
-/** Answers, where nothing was answered yet; otherwise cuts the answer short, so that nobody takes it for whole. */
+/** Sends the failure if no answer has begun; otherwise breaks the answer off, so that it looks incomplete. */
 export function fail(response: ServerResponse, failure: Failure): void {
   if (response.headersSent) {
     response.destroy()
@@ -56,7 +56,7 @@ export function fail(response: ServerResponse, failure: Failure): void {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
     'cache-control': 'no-store',
-    // What is left of the request is not read: the connection is of no more use.
+    // The rest of the request is not read, so the connection cannot be reused.
     connection: 'close',
   })
   response.end(body)

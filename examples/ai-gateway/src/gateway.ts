@@ -22,7 +22,7 @@ export interface AiGateway {
 /** The scope a key needs to use the models. */
 export const useModels = 'models.use'
 
-/** Where keys are kept, and what is done with them. */
+/** The store of the keys, and the services that work on it. */
 export interface Records {
   readonly store: Store
   readonly services: Services

@@ -19,8 +19,8 @@ export type ProxyGate = StreamGate & Pick<Gate, 'principalOf'>
 /**
  * Passes requests on to the upstream as the proxy's own.
  *
- * Both directions are streamed as they come. Whoever leaves takes the request upstream with them, and whoever's key
- * is revoked or expires loses the answers that are still running.
+ * Both directions are streamed. When a client disconnects, its upstream request is aborted; when its key is revoked or
+ * expires, its running answers are cut.
  */
 export function createProxy(config: Config, gate: ProxyGate): RequestListener {
   return (request, response) => {
@@ -45,10 +45,10 @@ function forward(config: Config, url: URL, request: IncomingMessage, response: S
     fail(response, late)
     outgoing.destroy()
   }, config.timeout)
-  // The caller has left, or was cut: nobody pays for an answer that nobody gets.
+  // The client disconnected or was cut: an answer that no client receives should cost nothing.
   response.once('close', () => {
     clearTimeout(timer)
-    // One that has arrived whole is done with, and its connection may be somebody else's already.
+    // After a complete answer, the upstream connection may already serve another request.
     if (!whole) outgoing.destroy()
   })
   outgoing.on('error', () => {
@@ -59,7 +59,7 @@ function forward(config: Config, url: URL, request: IncomingMessage, response: S
     clearTimeout(timer)
     if (response.headersSent || response.destroyed) return void answer.destroy()
     response.statusCode = answer.statusCode ?? 502
-    // Not `writeHead`: what was handed to it cannot be asked for afterwards.
+    // Not `writeHead`: headers passed to it cannot be read back afterwards.
     for (const [name, value] of Object.entries(callerHeaders(answer))) response.setHeader(name, value)
     // An event stream may have nothing to say for a long time; proxies on the way are asked not to collect it.
     response.flushHeaders()
@@ -93,7 +93,7 @@ function limited(bytes: number): Transform {
   })
 }
 
-/** Ends an answer whose caller may not have it any more, and says so as far as the answer can still say anything. */
+/** Ends the answer of a client that lost access, and gives the reason where the answer still allows it. */
 function cut(response: ServerResponse, reason: StreamEndReason): void {
   const failure = reason === 'shutdown' ? shuttingDown : keyEnded(reason)
   if (!response.headersSent) {

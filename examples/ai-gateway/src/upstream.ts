@@ -17,7 +17,7 @@ const passedOn = new Set([
   'x-request-id',
 ])
 
-/** Headers of the upstream that the caller does not get: those of one connection, and cookies of somebody else. */
+/** Upstream headers that the client does not get: those of the connection or host, and the upstream's cookies. */
 const keptBack = new Set([
   'alt-svc',
   'connection',
@@ -70,7 +70,7 @@ export function callerHeaders(answer: IncomingMessage): Record<string, string | 
   const dropped = ofConnection(answer.headers)
   const headers: Record<string, string | string[]> = {}
   for (const [name, value] of Object.entries(answer.headers)) {
-    // A refusal's mark is this gate's own: nobody upstream may borrow it.
+    // Only this gate may mark refusals: the upstream must not set the mark.
     if (keptBack.has(name) || dropped.has(name) || name.startsWith('upgate-')) continue
     if (value !== undefined) headers[name] = value
   }

@@ -81,7 +81,7 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve))
 }
 
-describe('whom it lets in', () => {
+describe('admission', () => {
   it('callers with a key that may use the models', async () => {
     const { gateway, seen, bearer } = await start()
     expect((await post(gateway, bearer)).status).toBe(200)

@@ -95,7 +95,7 @@ async function loginRedirect(
     ['meta', meta],
     ['redirect_url', request.target],
   ]
-  // The order of these parameters varies in reality; whoever relies on one should find out here.
+  // The real edge varies the order of these parameters; code that relies on one order fails here.
   const turn = (world.random(1)[0] ?? 0) % parameters.length
   const query = new URLSearchParams([...parameters.slice(turn), ...parameters.slice(0, turn)])
   const path = `/cdn-cgi/access/login/${encodeURIComponent(request.host).replaceAll('%3A', ':')}`
@@ -148,7 +148,7 @@ function forbidden(request: EdgeRequest, application: Application): Answer {
   return forbiddenPage(headers)
 }
 
-/** The page for somebody whom no policy admits. */
+/** The page for a user that no policy admits. */
 export function forbiddenPage(headers: readonly (readonly [string, string])[] = []): Answer {
   const body = "<h1>Forbidden</h1><p>You don't have permission to view this.</p>"
   return html(403, 'forbidden', 'Forbidden ・ Cloudflare Access', body, headers)

@@ -23,7 +23,7 @@ export type Outcome =
   | 'ungated'
   | 'origin_error'
 
-/** Who the edge found behind a request. */
+/** The identity that the edge found for a request. */
 export interface Identity {
   readonly kind: 'user' | 'service'
   /** The email address, or the name of the service token. */

@@ -45,7 +45,7 @@ export interface EdgeSimOptions {
   readonly random?: RandomBytes
 }
 
-/** What is public about a team. */
+/** The public facts of a team. */
 export interface TeamInfo {
   readonly name: string
   readonly domain: string
@@ -53,7 +53,7 @@ export interface TeamInfo {
   readonly certsUrl: string
 }
 
-/** What is public about an application. */
+/** The public facts of an application. */
 export interface ApplicationInfo {
   readonly name: string
   readonly team: string

@@ -5,7 +5,7 @@ import type { Team } from './teams.ts'
 
 /** What may change about an application while the simulator runs. */
 export interface ApplicationSettings {
-  /** Who may enter, in order. Bypass and Service Auth are tried before Allow. */
+  /** Policies that admit clients, in order. Bypass and Service Auth are tried before Allow. */
   readonly policies?: readonly Policy[]
   /** Life of a session and of its tokens, in seconds, 1 to 2,678,400 (31 days). Default 86,400. */
   readonly sessionSeconds?: number

@@ -17,7 +17,7 @@ function utcTime(milliseconds: number): Buffer {
 }
 
 /**
- * Makes the self-signed X.509 certificate (PEM) that the certs document lists beside each JWK.
+ * Creates the self-signed X.509 certificate (PEM) that the certs document lists for each JWK.
  *
  * Verifiers of the older kind read `public_certs` instead of `keys`; a year of validity covers any test.
  */

@@ -9,7 +9,7 @@ process.exitCode = await runCommand({
   stderr: process.stderr,
   onStop: (callback) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, callback)
-    // Whoever read the output is gone, as with `| head`: nobody would see what happens from here on.
+    // The reader of the output has ended, as with `| head`: further output would go nowhere.
     process.stdout.on('error', callback)
   },
 })

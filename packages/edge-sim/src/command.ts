@@ -9,7 +9,7 @@ import { createEdgeSim } from './sim.ts'
 export interface CommandIo {
   readonly argv: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Lines typed while it runs; `undefined` where nobody types. */
+  /** Lines typed while the command runs; `undefined` without an interactive input. */
   readonly stdin: NodeJS.ReadableStream | undefined
   readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean | undefined }
   readonly stderr: { write(text: string): unknown }
@@ -44,7 +44,7 @@ export async function runCommand(io: CommandIo): Promise<number> {
     io.stderr.write(`edge-sim: ${(error as Error).message}\n`)
     return 2
   }
-  // Before anything is printed: whoever reads it may ask to stop at once.
+  // Set before anything is printed: a reader of the output may ask to stop immediately.
   let stop = (): void => {}
   const stopped = new Promise<void>((resolve) => {
     stop = resolve

@@ -15,7 +15,7 @@ export interface Presented {
   readonly service:
     | { readonly name: string; readonly clientId: string; readonly fromCookie: boolean }
     | undefined
-  /** The user whose token is valid now. */
+  /** The user with a valid token. */
   readonly user: { readonly user: User; readonly token: string } | undefined
   /** Names of the headers and cookies that carried credentials, for the log. */
   readonly names: readonly string[]
@@ -64,7 +64,7 @@ export async function present(
   return { ...base, service: undefined, user: undefined }
 }
 
-/** Whose application token this is, if a published key signed it, nothing expired and nothing was revoked. */
+/** Finds the holder of an application token that a published key signed and that is neither expired nor revoked. */
 export async function holderOf(
   world: World,
   application: Application,

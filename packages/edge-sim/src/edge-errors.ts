@@ -117,7 +117,7 @@ export function errorAnswer(
   )
 }
 
-/** A block without a code: only its brand says whose it is. */
+/** A block without a code: only the brand on the page shows that the edge sent it. */
 function blocked(request: EdgeRequest): Answer {
   return html(
     403,

@@ -17,7 +17,7 @@ export const HOST_HEADER = 'edge-sim-host'
 export interface EdgeRequest {
   readonly raw: IncomingMessage
   readonly method: string
-  /** The request target as sent: what is forwarded. */
+  /** The request target as sent, which the edge forwards unchanged. */
   readonly target: string
   /** The normal path: what applications are matched by. */
   readonly path: string

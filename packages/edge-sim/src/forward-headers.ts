@@ -53,8 +53,8 @@ export function forwardHeaders(
 ): string[] {
   const { rawHeaders, headers } = request.raw
   const gated = admission?.kind === 'admitted'
-  // A client must not be able to name a header in `Connection` and so have the edge's own one removed:
-  // what is named is dropped from the client's headers only, before the edge adds its own.
+  // A client must not remove a header of the edge by naming it in `Connection`: the named headers are dropped from
+  // the client's headers only, before the edge adds its own.
   const named = new Set(
     (headers.connection ?? '')
       .toLowerCase()

@@ -10,7 +10,7 @@ export interface OneTime<T> {
 /** Beyond this many the oldest is dropped: anybody can make the edge start a login. */
 const MAX_PENDING = 1_000
 
-/** Makes a register whose values live `lifeMs` milliseconds. */
+/** Creates a register that keeps each value for `lifeMs` milliseconds. */
 export function createOneTime<T>(clock: Clock, random: RandomBytes, lifeMs: number): OneTime<T> {
   const values = new Map<string, { value: T; until: number }>()
   return {

@@ -40,7 +40,7 @@ export function forward(
   const outgoing: ClientRequest = httpRequest({
     host: upstream.hostname.replace(/^\[|\]$/g, ''),
     port: upstream.port || 80,
-    // A tunnel's connector runs beside the origin: what the origin sees as its peer is loopback.
+    // A tunnel's connector runs on the origin's host: the origin sees loopback as its peer.
     ...(upstream.hostname.startsWith('127.') ? { localAddress: '127.0.0.1' } : {}),
     method: request.method,
     path: request.target,
@@ -64,7 +64,7 @@ export function forward(
   }
 
   outgoing.on('error', () => {
-    // What is left of the request is read and dropped, so that the answer can still be written.
+    // The rest of the request is read and dropped, so that the answer can still be written.
     request.raw.unpipe(outgoing)
     request.raw.resume()
     fail('bad-gateway')
@@ -165,7 +165,7 @@ function limit(bytes: number, onLimit: () => void): Transform {
   })
 }
 
-/** Resets a connection (TCP RST) once what was written to it has left. */
+/** Resets a connection (TCP RST) after all written data has been sent. */
 function reset(socket: Socket, then: () => void): void {
   socket.write('', () => {
     socket.resetAndDestroy()

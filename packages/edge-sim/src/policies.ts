@@ -24,7 +24,7 @@ export type Policy = AllowPolicy | ServiceAuthPolicy | BypassPolicy
 
 const LISTS = { allow: 'emails', service_auth: 'tokens', bypass: 'addresses' } as const
 
-/** Throws a `TypeError` that names what is wrong with a list of policies. */
+/** Checks a list of policies; throws a `TypeError` that names the defect. */
 export function checkPolicies(policies: readonly Policy[]): void {
   if (!Array.isArray(policies)) throw new TypeError('application.policies must be an array')
   policies.forEach((policy: Policy, index) => {

@@ -34,8 +34,8 @@ export interface SigningKeys {
 }
 
 /**
- * A new RSA key in PEM, to be imported again. The detour matters: in Node 20 a generated key shares a lock with the
- * job that made it, and exporting it as a JWK while that job is garbage-collected blocks the process for ever.
+ * Generates an RSA key as PEM, to be imported again. The detour matters: in Node 20 a generated key shares a lock with
+ * the job that made it, and exporting it as a JWK while that job is garbage-collected deadlocks the process.
  */
 async function generatePem(): Promise<string> {
   const { privateKey } = await promisify(generateKeyPair)('rsa', {
@@ -68,7 +68,7 @@ export function createSigningKeys(domain: string, clock: Clock, supplied: readon
     }
   }
 
-  // Made at the first need, once: whoever only checks a configuration does not pay for keys.
+  // Generated once, at the first use: checking a configuration needs no keys.
   let keys: Promise<Key[]> | undefined
   const firstUntil = clock.now() + KEY_OVERLAP_MS
   const made = (): Promise<Key[]> => {

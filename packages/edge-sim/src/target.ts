@@ -9,7 +9,7 @@ function decodeUnreserved(path: string): string {
 /**
  * The path by which the edge matches applications: no query, no dot segments, no doubled slashes.
  *
- * What is forwarded is the target as it came, so an origin that reads it differently can be shown to.
+ * The edge forwards the target as received, so tests can show an origin that reads it differently.
  */
 export function normalPath(target: string): string {
   const raw = target.split(/[?#]/, 1)[0] ?? ''

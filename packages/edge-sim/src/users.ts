@@ -7,7 +7,7 @@ export interface UserOptions {
   readonly name?: string
   /** Two letters. Default `US`. */
   readonly country?: string
-  /** Name of the team whose login page lists them. Default the first. */
+  /** Name of the team with the login page that lists this user. Default: the first team. */
   readonly team?: string
   /** The `custom` claim of their tokens (OIDC fields passed on). Default none. */
   readonly custom?: Readonly<Record<string, unknown>>

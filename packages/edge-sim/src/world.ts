@@ -14,7 +14,7 @@ import type { User } from './users.ts'
  */
 export type Urls = 'cloudflare' | 'loopback'
 
-/** Everything that one simulator knows; each part of the edge reads what it needs. */
+/** The state of one simulator; each part of the edge reads its share of it. */
 export interface World {
   readonly clock: Clock
   readonly random: RandomBytes

@@ -17,8 +17,8 @@ import {
 cleanUp()
 
 /*
- * What a client must be able to tell apart. Every row makes the simulator produce what was observed for one
- * diagnosis, and checks the very marks that a diagnosis would go by.
+ * The cases that a client must be able to tell apart. Every row makes the simulator produce the answer observed for
+ * one diagnosis, and checks the marks that the diagnosis uses.
  */
 
 const APP = 'https://app.example.com'

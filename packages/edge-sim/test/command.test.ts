@@ -11,7 +11,7 @@ interface Run {
   readonly stdin: PassThrough
   readonly stop: () => void
   readonly status: Promise<number>
-  /** Waits until what was printed contains a text. */
+  /** Waits until the output contains a text. */
   printed(text: string | RegExp): Promise<void>
 }
 
@@ -98,7 +98,7 @@ describe('the command', () => {
     expect(command.err()).toMatch(/cannot listen on port \d+: .*EADDRINUSE/)
   })
 
-  test('--json: prints tokens that work, one object per request, obeys what is typed, stops with 0', async () => {
+  test('--json: prints tokens that work, one object per request, obeys typed lines, stops with 0', async () => {
     const origin = await startOrigin()
     const command = run(['-u', origin.url, '-p', '0', '--json', '--open', '/health'])
     await command.printed('\n')

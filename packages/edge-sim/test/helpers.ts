@@ -38,7 +38,7 @@ export function manualClock(start = Date.UTC(2026, 9, 1)): ManualClock {
 
 /** Two key pairs, made once per test file: generating them is the slow part of starting a simulator. */
 const PAIRS: readonly JWK[] = Array.from({ length: 4 }, () => {
-  // Through PEM: exporting a fresh key as a JWK can block Node 20 for ever (see src/signing-keys.ts).
+  // Through PEM: exporting a fresh key as a JWK can deadlock Node 20 (see src/signing-keys.ts).
   const { privateKey } = generateKeyPairSync('rsa', {
     modulusLength: 2048,
     publicKeyEncoding: { type: 'spki', format: 'pem' },
@@ -71,7 +71,7 @@ export interface Origin {
 
 type Handler = (req: IncomingMessage, res: import('node:http').ServerResponse) => boolean
 
-/** An origin that marks its answers, answers what it saw, and echoes over WebSocket. */
+/** Starts an origin that marks its answers, answers with the request it saw, and echoes over WebSocket. */
 export async function startOrigin(special: Handler = () => false): Promise<Origin> {
   const seen: Seen[] = []
   const sockets = new Set<Socket>()
@@ -152,7 +152,7 @@ export async function startSim(options: EdgeSimOptions = {}): Promise<EdgeSim> {
   return sim
 }
 
-/** A raw HTTP/1.1 exchange: what is sent is exactly `text`, what is answered is everything until the end. */
+/** Sends exactly `text` over HTTP/1.1 and returns everything received until the end. */
 export async function raw(port: number, text: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1', () => socket.write(text, 'latin1'))

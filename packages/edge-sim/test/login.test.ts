@@ -34,7 +34,7 @@ async function stateOf(page: Response): Promise<string> {
   return /name="state" value="([0-9a-f]+)"/.exec(await page.text())?.[1] ?? ''
 }
 
-/** Goes through the whole login as a browser would, and answers what it ends up holding. */
+/** Performs the whole login as a browser would, and returns the cookies it got. */
 async function logIn(
   sim: EdgeSim,
   email: string,
@@ -85,7 +85,7 @@ describe('a browser logs in', () => {
     )
   })
 
-  test('somebody whom no policy admits is told so, and gets nothing for the application', async () => {
+  test('a user that no policy admits gets the forbidden page, and no token for the application', async () => {
     const sim = await startSim()
     const page = await get(sim, loginUrl('/'))
     const response = await post(sim, { state: await stateOf(page), email: 'bob@other.example' })
@@ -242,7 +242,7 @@ describe('identity and logout', () => {
     },
   )
 
-  test('what is not there is 404, on both kinds of host', async () => {
+  test('an unknown path is 404, on both kinds of host', async () => {
     const sim = await startSim()
     for (const base of [TEAM, APP])
       expect((await get(sim, `${base}/cdn-cgi/access/nothing`)).status).toBe(404)

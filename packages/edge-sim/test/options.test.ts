@@ -113,7 +113,7 @@ describe('misconfiguration throws a TypeError that names the option', () => {
 })
 
 describe('fetch', () => {
-  test('maps names onto loopback from another process too, and refuses what is not simulated', async () => {
+  test('maps names onto loopback from another process too, and refuses names that are not simulated', async () => {
     const origin = await startOrigin()
     const sim = await startSim({ upstream: origin.url, hosts: ['open.example.com'] })
     const fetch = edgeFetch(sim.url, { hosts: ['Open.example.com'] })

@@ -58,7 +58,7 @@ describe('upgrades', () => {
     expect(origin.seen).toHaveLength(1)
   })
 
-  test('a socket outlives its token: nobody at the edge closes it', async () => {
+  test('a socket outlives its token: the edge does not close it', async () => {
     const clock = manualClock()
     const origin = await startOrigin()
     const sim = await startSim({ upstream: origin.url, clock, idleCutMs: 3_600_000 })
@@ -137,7 +137,7 @@ describe('upgrades', () => {
     expect(code).toBe(1006)
   })
 
-  test('other upgrades than WebSocket are answered as if nobody had asked', async () => {
+  test('upgrades to other protocols than WebSocket are answered as plain requests', async () => {
     const origin = await startOrigin()
     const sim = await startSim({ upstream: origin.url, hosts: ['open.example.com'] })
     const answer = await raw(
