@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Installs and builds what is missing or stale, then becomes the example gateway. See scripts/lib/start.mjs.
+// Installs and builds missing or stale parts, then becomes the example gateway. See scripts/lib/start.mjs.
 import './lib/node-version.mjs'
 
 import('./lib/start.mjs').then((start) => start.main())

@@ -4,7 +4,7 @@
  * @param {(question: any) => unknown} reply
  */
 export function answerQuestions(reply) {
-  // Whoever asked may be gone by now: then there is nobody to tell.
+  // The parent process may have ended: the answer then goes nowhere, without an error.
   const send = (/** @type {object} */ answer) => process.send?.(answer, undefined, undefined, () => {})
   process.on('message', async (question) => {
     try {
@@ -14,6 +14,6 @@ export function answerQuestions(reply) {
     }
   })
   process.once('disconnect', () => process.exit())
-  // An interrupt on the terminal reaches the whole group: whoever started us decides.
+  // An interrupt on the terminal reaches the whole group: the parent process decides.
   process.on('SIGINT', () => {})
 }

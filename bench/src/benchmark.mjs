@@ -20,7 +20,7 @@ const busy = 0.5
 const say = (/** @type {string} */ text) => process.stderr.write(`${text}\n`)
 
 /**
- * Measures, keeps and reports what was asked for.
+ * Measures the requested suites, keeps the values and writes the report.
  *
  * @param {readonly Suite[]} all
  * @param {Options} options
@@ -113,7 +113,7 @@ async function measure(suites, { rounds, mode, seed, resume }, journalOf, interr
 }
 
 /**
- * Why what was measured before cannot be gone on with.
+ * Returns why earlier values cannot be continued, or `undefined`.
  *
  * @param {import('./journal.mjs').Header} header
  * @param {Result | undefined} before

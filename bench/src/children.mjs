@@ -50,14 +50,14 @@ export function start(program, args = [], execArgv = [], { core } = {}) {
     if (running.delete(child) && !stopped) deaths.push(error.message)
     fail?.(death)
   }
-  // Not `close`, which waits for streams as well: who is dead is dead.
+  // Not `close`, which also waits for the streams: the end of the process is enough.
   const ended = new Promise((resolve) => {
     child.once('error', (error) => {
       die(new Error(`${name} cannot be started: ${error.message}`))
       resolve(undefined)
     })
     child.once('exit', (code, signal) => {
-      // What it wrote last may still be on its way.
+      // Its last output may still be on its way.
       setImmediate(() => {
         const hint =
           signal === 'SIGKILL' && !stopped ? ' Nobody here did that: the system may be out of memory.' : ''
@@ -112,8 +112,8 @@ export function start(program, args = [], execArgv = [], { core } = {}) {
 }
 
 /**
- * What children died of that nobody had told to, since this was asked last: where one of a pair dies, it is often the
- * other one that complains.
+ * Returns the causes of unexpected ends of children since the last call: when one of a pair dies, often the other one
+ * reports an error.
  */
 export function takeDeaths() {
   const taken = deaths
@@ -131,9 +131,9 @@ export function stopAll() {
 const signals = /** @type {const} */ ({ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 })
 
 /**
- * Makes interrupts end what was started, then this process, and says so: a long run that just ends explains nothing.
+ * Makes interrupts end the children, then this process, with a message: a long run must not end without a reason.
  *
- * @param {(code: number) => void} [wrapUp] Called the first time instead of ending this process; whoever gives it does that
+ * @param {(code: number) => void} [wrapUp] Called at the first interrupt; it has to end this process
  */
 export function dieWithChildren(wrapUp) {
   let interrupted = false
@@ -146,7 +146,7 @@ export function dieWithChildren(wrapUp) {
       wrapUp(code)
     })
   }
-  // Whoever read our progress may have gone: no reason to die in the middle, least of all without a word.
+  // The reader of the progress output may have ended: the run goes on without it.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   process.once('exit', stopAll)
 }

@@ -2,7 +2,7 @@
 export const host = 'gateway.example.com'
 export const cookieName = '__Host-upgate_session'
 
-/** The request headers of a browser-like client, besides Host: the same for whoever is measured. */
+/** The request headers of a browser-like client, besides Host: the same for every contender. */
 export const commonHeaders = /** @type {const} */ ([
   ['Connection', 'keep-alive'],
   ['User-Agent', 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0'],

@@ -114,7 +114,7 @@ export function collect(text) {
       counts.rounds++
       counts.seconds += entry.seconds
     } else {
-      // What was measured again after a run was cut off counts once.
+      // A value that was measured again after an interrupted run counts once.
       pending = [...pending.filter(({ id }) => id !== entry.id), entry]
     }
   }

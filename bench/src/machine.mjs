@@ -14,7 +14,7 @@ import { describePlacement } from './cores.mjs'
  * @property {string} node
  * @property {string} machine
  * @property {string} versions
- * @property {string} build Fingerprint of what was measured and of what measured it
+ * @property {string} build Fingerprint of the measured code and of the benchmark
  * @property {string} commit
  * @property {string} placement
  * @property {boolean} postgres Whether there was one to measure

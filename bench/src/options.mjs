@@ -43,7 +43,7 @@ Exit code: 0 if everything was measured, 1 if not, 2 for a wrong option, 129, 13
  * @param {string[]} args
  * @param {readonly string[]} names Of the suites
  * @returns {Options | 'help'}
- * @throws {TypeError} that says what is wrong with them
+ * @throws {TypeError} that names the wrong argument
  */
 export function readOptions(args, names) {
   const { values } = parseArgs({

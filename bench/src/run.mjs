@@ -18,7 +18,7 @@ const attempts = 2
  * @param {Header} header
  * @param {Journal} journal
  * @param {{ say(text: string): void, interrupted(): boolean }} surroundings
- * @throws what ended it; the journal holds what was measured until then
+ * @throws the error that ended the run; the journal holds all values measured until then
  */
 export async function runSuite(suite, header, journal, { say, interrupted }) {
   const { planned, seed, mode, settings } = header

@@ -42,7 +42,7 @@
  * @property {number} planned Rounds that were asked for
  * @property {number} rounds Whole rounds that were measured
  * @property {number} seconds
- * @property {number} repeated Rounds that failed and were measured anew
+ * @property {number} repeated Rounds that failed and were measured again
  * @property {Samples} samples
  */
 

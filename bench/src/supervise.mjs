@@ -24,7 +24,7 @@ export function superviseRun() {
     /** @param {boolean} complete */
     finish(complete) {
       finished = true
-      // Whatever is still open belongs to nobody.
+      // The run is over: open handles must not keep the process alive.
       process.exit(interruption || (complete ? 0 : 1))
     },
   }

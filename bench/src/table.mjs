@@ -4,7 +4,7 @@ import { estimate } from './statistics.mjs'
 export const short = (value) =>
   Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(2)
 
-/** With a third digit for what is small. @param {number} value */
+/** Formats a number, with three decimals if it is below 1. @param {number} value */
 export const fine = (value) => (Math.abs(value) < 1 ? value.toFixed(3) : short(value))
 
 /** @param {number} value */

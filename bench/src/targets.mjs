@@ -1,5 +1,5 @@
 /**
- * What is aimed at. A target is met only if the bad end of the 95 % interval meets it.
+ * The targets of the figures. A target is met only if the bad end of the 95 % interval meets it.
  *
  * @typedef {{ atMost: number } | { atLeast: number }} Target
  */

@@ -13,28 +13,28 @@ afterEach(async () => {
   takeDeaths()
 })
 
-test('answers, and fails with what was thrown', async () => {
+test('answers, and fails with the thrown error', async () => {
   child = start(program)
   expect(await child.ask({})).toEqual({ pid: expect.any(Number) })
   await expect(child.ask({ what: 'throw' })).rejects.toThrow('thrown on purpose')
   expect(await child.ask({})).toEqual({ pid: expect.any(Number) })
 })
 
-test('says how a child ended, what it was asked and what it wrote last', async () => {
+test('names how a child ended, its question and its last output', async () => {
   child = start(program, ['with', 'arguments'])
   await expect(child.ask({ what: 'exit' })).rejects.toThrow(
     /child\.mjs with arguments \(pid \d+\) ended with exit code 7, asked: \{"what":"exit"\}\. its last words/,
   )
 })
 
-test('a child that ended while nobody asked fails the next question', async () => {
+test('a child that ended between questions fails the next question', async () => {
   child = start(program)
   await child.ask({ what: 'exit-later' })
   await vi.waitUntil(() => takeDeaths().length > 0)
   await expect(child.ask({})).rejects.toThrow('ended with exit code 7')
 })
 
-test('names the signal, and remembers the death for whoever asks', async () => {
+test('names the signal, and remembers the death for later questions', async () => {
   child = start(program)
   const { pid } = await child.ask({})
   const answer = expect(child.ask({ what: 'hang' })).rejects.toThrow(
@@ -46,7 +46,7 @@ test('names the signal, and remembers the death for whoever asks', async () => {
   expect(takeDeaths()).toEqual([])
 })
 
-test('does not wait for ever', async () => {
+test('stops waiting after a time limit', async () => {
   child = start(program)
   await child.ask({})
   await expect(child.ask({ what: 'hang' }, 50)).rejects.toThrow('no answer in 0.05 s to {"what":"hang"}')

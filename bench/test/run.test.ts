@@ -67,7 +67,7 @@ test('keeps every round, and says a line for each', async () => {
   expect(said[0]).toMatch(/^suite: round 1 of 3, .* left \(load /)
 })
 
-test('a round that fails is measured anew, and its half does not count', async () => {
+test('a failed round is measured again, and its half does not count', async () => {
   journal.begin(header(2))
   let failures = 0
   const suite = suiteOf(async function* (round) {
@@ -134,7 +134,7 @@ test('the same round has the same random numbers, whichever run it is part of', 
   expect(numbers[2]).toBe(second)
 })
 
-test('what was prepared is put away, whatever happens', async () => {
+test('the preparation is cleaned up in every case', async () => {
   journal.begin(header(1))
   let open = 0
   const suite: Suite = {
@@ -150,7 +150,7 @@ test('what was prepared is put away, whatever happens', async () => {
   expect(open).toBe(0)
 })
 
-test('the page is written from what there is, and says what is missing and what is worth little', async () => {
+test('the page is written from the available values, and names missing and weak ones', async () => {
   journal.begin(header(3))
   await run(suiteOf(whole), 3)
   const suite = suiteOf(whole)

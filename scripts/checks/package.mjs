@@ -1,4 +1,4 @@
-// What is published is what is checked: every public package is packed as npm would upload it, looked into,
+// Checks the packages as published: every public package is packed as npm would upload it, looked into,
 // installed into an empty folder, imported, and type-checked the way its users do.
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,7 +12,7 @@ const folder = mkdtempSync(join(tmpdir(), 'upgate-package-'))
 /** @type {string[]} */
 const problems = []
 
-// Sooner than whoever runs this check would kill it, and leave its children behind.
+// Sooner than the parent process kills this check, which would leave its children behind.
 dieWithChildren(2000)
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
 
@@ -92,7 +92,7 @@ async function checkConsumer(name, packed) {
   cpSync(source, target, { recursive: true })
   /** @type {{ type?: string, with: string[], cannotImport: string[], compilers: string[] }} */
   const { type = 'module', with: extra, cannotImport, compilers } = readJson(join(source, 'consumer.json'))
-  // In the versions that were tested, which npm has in its cache; what it lacks there it asks the registry for.
+  // In the tested versions, which npm has in its cache; npm asks the registry for missing ones.
   const dependencies = versionsOf(extra, join(root, 'test'))
   const overrides = Object.fromEntries(
     packed.map(({ name, source, manifest }) => [

@@ -12,7 +12,7 @@ import { root } from '../lib/paths.mjs'
  */
 
 /**
- * The rows of the table whose first cell is a folder in backticks, and whose last cell lists what it imports.
+ * Reads the rows of the table with a folder in backticks in the first cell and its allowed imports in the last.
  *
  * @param {string} markdown
  * @returns {Room[]}
@@ -41,7 +41,7 @@ export function readEverywhere(markdown) {
 
 /**
  * @param {readonly Room[]} rooms
- * @param {ReadonlyMap<string, readonly string[]>} sources Path relative to the source folder, and what it imports
+ * @param {ReadonlyMap<string, readonly string[]>} sources Path relative to the source folder, and its imports
  * @param {readonly string[]} [everywhere] Folders that every folder may import
  * @returns {string[]} One sentence for each import that the table forbids, each file without a row, each cycle
  */

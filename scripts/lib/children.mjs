@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 /**
  * @typedef {object} Outcome
  * @property {number} code Exit code; 1 where a signal ended it
- * @property {string} output What it wrote, both streams as they came; empty when it was shown directly
+ * @property {string} output Both output streams, interleaved; empty when it was shown directly
  * @property {number} milliseconds
  */
 
@@ -25,7 +25,7 @@ let stoppedAt = 0
 export function run(command, args, { cwd, env = {}, show = false }) {
   const started = performance.now()
   return new Promise((resolve) => {
-    // Once interrupted, nothing new starts and nobody is told of an end: this process is about to go.
+    // After an interrupt, nothing new starts and no end is reported: this process is about to end.
     if (stopping) return
     let output = ''
     const child = spawn(command, args, {
@@ -40,7 +40,7 @@ export function run(command, args, { cwd, env = {}, show = false }) {
     child.stderr?.setEncoding('utf8').on('data', (text) => (output += text))
     const end = (/** @type {number} */ code) => {
       if (!running.delete(child)) return
-      // What it left behind would hold ports and files of the next step.
+      // Processes left behind would hold ports and files of the next step.
       signalGroup(child, 'SIGKILL')
       if (stopping && running.size === 0) process.exit()
       if (stopping) return

@@ -8,7 +8,7 @@ import { readJson, root } from './paths.mjs'
  *
  * Not `npm ci`: it refuses a lock file without the optional binaries of every other platform, and npm leaves
  * those out of the lock where a registry does not carry them. `--no-save` installs the locked versions and
- * leaves the lock file alone; that the result is what was locked is checked here.
+ * leaves the lock file alone; this function checks that the result matches the lock.
  *
  * @returns {Promise<void>} Exits the process when npm fails: nothing after it would make sense
  */
@@ -47,7 +47,7 @@ export function npm(args) {
 }
 
 /**
- * Why `node_modules` is not what the lock file describes, or `undefined` if it is.
+ * Returns why `node_modules` does not match the lock file, or `undefined` if it does.
  *
  * npm leaves a record of what it installed in `node_modules/.package-lock.json`. It has no root entry and
  * lacks the optional packages of other platforms; everything else must be the same.

@@ -24,11 +24,11 @@ export class Progress {
   steps = []
 
   /**
-   * Runs a step, prints its line, and what it wrote if it failed.
+   * Runs a step and prints its line, and its output if it failed.
    *
    * @param {string} name
    * @param {() => Promise<{ code: number, output: string, note?: string }>} work
-   * @param {{ showsItself?: boolean }} [options] `showsItself`: what it does is on the screen already
+   * @param {{ showsItself?: boolean }} [options] `showsItself`: its output is on the screen already
    * @returns {Promise<boolean>}
    */
   async step(name, work, { showsItself = false } = {}) {

@@ -40,7 +40,7 @@ function record(more: Record<string, object>): void {
   write('node_modules/.package-lock.json', { packages: { ...installed, ...more } })
 }
 
-test('what is installed as locked is left alone', () => {
+test('an installation that matches the lock is left alone', () => {
   expect(staleness(folder)).toBeUndefined()
 })
 
@@ -69,7 +69,7 @@ test('a new package counts, and so does one that is no longer wanted', () => {
   expect(staleness(folder)).toBe('node_modules/old is no longer wanted')
 })
 
-test('a folder that somebody removed counts, whatever the record says', () => {
+test('a removed folder counts, even if the record lists it', () => {
   rmSync(join(folder, 'node_modules/left'), { recursive: true })
   expect(staleness(folder)).toBe('node_modules/left is gone')
 })

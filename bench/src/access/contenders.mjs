@@ -12,19 +12,19 @@ import { host } from '../headers.mjs'
 import { audience, issuer, team } from './tokens.mjs'
 
 /**
- * One way to say whose a token is.
+ * One way to find the principal of a token.
  *
  * @typedef {object} Contender
  * @property {string} id
  * @property {boolean} remembers Whether it knows a token that it has seen
  * @property {boolean} [verifies] False: it can say nothing about a token that it has not seen
- * @property {(token: string) => object} make What it is asked about, made outside of what is timed
+ * @property {(token: string) => object} make Creates the question, outside of the timed section
  * @property {(question: any) => unknown} run
  * @property {(answer: any) => boolean} expected
  */
 
 /**
- * A token as the HTTP parser hands it out: nobody has computed anything about that string.
+ * A token as a new string, as the HTTP parser creates it: without a cached hash.
  *
  * @param {string} token
  */

@@ -1,4 +1,4 @@
-/** Who is asked, in the order of the page. @type {Readonly<Record<string, string>>} */
+/** The contenders, in the order of the page. @type {Readonly<Record<string, string>>} */
 export const names = {
   upgate: 'Upgate, the whole decision',
   'upgate-browser': 'Upgate, header, cookie and email header as a browser brings them',

@@ -2,7 +2,7 @@ import { start } from '../children.mjs'
 import { reportAccess } from './report.mjs'
 
 /**
- * Microseconds to say whose a token of Cloudflare Access is: a fresh process a round.
+ * Microseconds to verify a token of Cloudflare Access, with a fresh process for each round.
  *
  * @type {import('../suite.mjs').Suite}
  */

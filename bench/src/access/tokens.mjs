@@ -22,7 +22,7 @@ export function createIssuer() {
     /** What the certs endpoint answers. */
     jwks: { keys: [{ kid, kty: 'RSA', alg: 'RS256', use: 'sig', n, e }] },
     publicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
-    /** A token that nobody has seen. */
+    /** Creates a token that no contender has seen. */
     token() {
       const iat = Math.floor(Date.now() / 1000)
       const payload = encode({

@@ -15,7 +15,7 @@ const batches = { seen: 256, first: 32 }
  */
 async function time(run, questions, waits) {
   const before = performance.now()
-  // Whoever answers at once is not made to wait for a turn of the queue.
+  // A synchronous answer must not pay for a turn of the microtask queue.
   if (waits) for (const question of questions) await run(question)
   else for (const question of questions) run(question)
   return ((performance.now() - before) * 1000) / questions.length

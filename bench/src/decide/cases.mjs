@@ -19,7 +19,7 @@ import { freshRequest } from './requests.mjs'
 
 const ownRules = rules().length
 
-/** What hand-written code answers where nobody is allowed in. */
+/** The refusal of the hand-written code. */
 const refused = Object.freeze({ status: 401 })
 
 /** @returns {Promise<Case[]>} */

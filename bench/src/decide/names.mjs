@@ -1,5 +1,5 @@
 /**
- * What is decided, and by what the floor does it, in the order of the page.
+ * The decided cases and the method of the floor for each, in the order of the page.
  *
  * @type {Readonly<Record<string, { name: string, floorName: string }>>}
  */

@@ -6,7 +6,7 @@ import { commonHeaders, host } from '../headers.mjs'
 const bytesOf = new Map()
 
 /**
- * A string as the HTTP parser hands it out: its own memory, and a hash that nobody has computed yet.
+ * A string as the HTTP parser creates it: with its own memory and without a cached hash.
  *
  * @param {string} text
  */
@@ -23,7 +23,7 @@ function fresh(text) {
 const lowerNames = new Map()
 
 /**
- * A request nobody has seen, as an adapter would hand it over.
+ * Creates a new request, as an adapter would pass it.
  *
  * @param {string} target
  * @param {readonly (readonly [name: string, value: string])[]} [extra] Headers besides the usual eight

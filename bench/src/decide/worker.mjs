@@ -8,7 +8,7 @@ import { createCases } from './cases.mjs'
 const warmBatches = 64
 
 /**
- * A loop of its own for each function: one that all share would be slower for whoever comes later.
+ * Creates a separate loop for each function: a shared loop would be slower for the functions that run later.
  *
  * @param {(request: any) => unknown} decide
  * @returns {Loop}
@@ -20,7 +20,7 @@ function createLoop(decide) {
 }
 
 /**
- * Requests for one batch; made outside of what is timed.
+ * Creates the requests for one batch, outside of the timed section.
  *
  * @param {import('./cases.mjs').Case} kind
  * @param {number} batch
@@ -53,7 +53,7 @@ async function measure({ seed, batch, batches }) {
   /** @type {Record<string, { ours: number, floor: number }>} */
   const results = {}
   for (const kind of shuffled(cases, random)) {
-    // The first verification asks the store; what is measured is a credential in use.
+    // The first verification asks the store; the benchmark measures a credential in use.
     const decision = await kind.ours(kind.make())
     await kind.floor(kind.make())
     if (!kind.expected(decision)) throw new Error(`${kind.id}: unexpected ${JSON.stringify(decision)}`)
@@ -69,7 +69,7 @@ async function measure({ seed, batch, batches }) {
         times[which].push(time(which === 'ours' ? ours : floor, requestsOf(kind, batch)))
       }
     }
-    // The median: a batch that the scheduler interrupted says nothing about what it ran.
+    // The median: a batch that the scheduler interrupted says nothing about the function.
     results[kind.id] = { ours: median(times.ours), floor: median(times.floor) }
   }
   return results

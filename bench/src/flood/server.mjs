@@ -4,7 +4,7 @@ import { WebSocketServer } from 'ws'
 import { answerQuestions } from '../answer.mjs'
 
 const [build = '', maxSockets = '1000'] = process.argv.slice(2)
-// Whichever build it is: the one of this checkout, or of another one that it is measured beside.
+// The build under test: that of this checkout, or of another one for comparison.
 const { createGate, createServices, deviceToken, memoryStore } = /** @type {typeof import('upgate')} */ (
   await import(new URL('index.js', build).href)
 )
@@ -51,7 +51,7 @@ answerQuestions(async ({ what }) => {
   delay.disable()
   const { user, system } = process.cpuUsage(cpuBefore)
   return {
-    // What is more than the timer's own resolution.
+    // The delay beyond the timer's own resolution.
     delay: Math.max(0, delay.percentile(99) / 1e6 - 5),
     longest: Math.max(0, delay.max / 1e6 - 5),
     memory: (memoryPeak - memoryBefore) / 2 ** 20,

@@ -3,14 +3,14 @@ import { digest } from '../fixture.mjs'
 
 /**
  * @typedef {'http' | 'express' | 'koa'} Framework
- * @typedef {'bare' | 'hand' | 'gate'} Guard Nobody; a public path and sha256 + Map by hand; Upgate
+ * @typedef {'bare' | 'hand' | 'gate'} Guard No guard; a public path and sha256 + Map by hand; Upgate
  * @typedef {Awaited<ReturnType<typeof import('../fixture.mjs').createFixture>>} Fixture
  */
 
 const body = 'ok'
 
 /**
- * The smallest guard that lets in one public path and otherwise who holds a known token.
+ * The smallest guard with one public path; every other path needs a known token.
  *
  * @param {Fixture} fixture
  * @returns {(path: string | undefined, authorization: string | undefined) => object | undefined}
@@ -38,7 +38,7 @@ export async function createHttpServer(framework, guard, fixture) {
   const check = createHandGuard(fixture)
   const { gate } = fixture
   switch (framework) {
-    // Only what is measured is loaded.
+    // Loads only the measured framework.
     case 'http': {
       const { httpGate } = await import('upgate/node')
       /** @type {import('node:http').RequestListener} */

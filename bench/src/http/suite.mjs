@@ -14,7 +14,7 @@ const patience = 120_000
 /** @type {readonly Framework[]} */
 const frameworks = ['http', 'express', 'koa']
 
-/** What is measured of each framework. The control is the bare server once more. */
+/** The variants measured for each framework. The control is the bare server once more. */
 const variants = /** @type {const} */ ([
   ['public', 'bare'],
   ['public', 'control'],

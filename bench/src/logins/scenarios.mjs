@@ -24,7 +24,7 @@ const strange = (/** @type {number} */ n) => ({
 })
 
 /**
- * What is flooded with, by the name of the scenario.
+ * The attempts of the flood, by the name of the scenario.
  *
  * @type {Readonly<Record<string, ((n: number) => Attempt) | undefined>>}
  */

@@ -35,7 +35,7 @@ dieWithChildren()
 /** @typedef {{ toLastClose: number, cpu: number, longestTurn: number, costliestTurn: number, slowest: number }} Sample */
 
 /**
- * Two fresh servers: watching it, and requests that others make meanwhile, would count as the server's CPU.
+ * Measures two fresh servers: on one alone, the watching and the other clients' requests would count as its CPU time.
  *
  * @param {string} guard
  * @returns {Promise<Sample>}

@@ -28,7 +28,7 @@ async function ask(port) {
   }
 }
 
-// How long somebody else's requests take meanwhile.
+// Measures how long other clients' requests take during the revocation.
 answerQuestions(async ({ what, port }) => {
   if (what === 'begin') {
     milliseconds = []

@@ -72,13 +72,13 @@ const schedule = '/proc/self/schedstat'
 const used = existsSync(schedule) ? openSync(schedule, 'r') : undefined
 const text = Buffer.alloc(64)
 
-/** Milliseconds this thread has run, as Linux counts them: unlike the process, it does not collect garbage beside. */
+/** Milliseconds this thread has run, as Linux counts them: the process's time would include garbage collection. */
 function ran() {
   if (used === undefined) return Number.NaN
   return Number.parseInt(text.toString('latin1', 0, readSync(used, text, 0, 64, 0)), 10) / 1e6
 }
 
-/** Watches the turns of the event loop, in which nobody else is served: the longest, and the one that cost most. */
+/** Watches the turns of the event loop, which block all other clients: the longest, and the one with most CPU time. */
 function watchTurns() {
   let [longest, costliest] = [0, 0]
   let watching = true

@@ -37,7 +37,7 @@ export async function fillMemory(size, known) {
   const stride = Math.floor(size / records.length)
   for (let i = 0; i < size; i++) {
     const own = i % stride === 0 ? records[i / stride] : undefined
-    // Whose token nobody has: an id and a digest that look like the others.
+    // Records without a token: their id and digest look like the others.
     const id = i.toString(36).padStart(12, '0')
     await store.keys.add(own ?? { ...template, id, digest: id.padEnd(43, 'x') })
   }
@@ -46,7 +46,7 @@ export async function fillMemory(size, known) {
 
 /**
  * Fills a SQLite file: known keys through the port, the others as copies of the first within the database, since a
- * transaction each would take an hour. Writes the tokens beside it.
+ * transaction each would take an hour. Writes the tokens into a second file.
  *
  * @param {string} file
  * @param {number} size
@@ -71,7 +71,7 @@ export async function fillSqlite(file, size, known) {
     const selected = columns.map(
       ({ name }) => /** @type {Record<string, string>} */ (values)[name] ?? `template.${name}`,
     )
-    // Known ones are spread over the whole table: what is asked for is nowhere near the last one that was.
+    // Known keys are spread over the whole table: each look-up is far from the one before.
     database.exec(`
       begin;
       update upgate_keys set seq = -seq * ${stride};

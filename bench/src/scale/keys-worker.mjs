@@ -8,11 +8,11 @@ import { gateOver } from '../fixture.mjs'
 import { median, seededRandom, shuffled } from '../statistics.mjs'
 import { fillMemory } from './fill.mjs'
 
-/** Uses would be written down meanwhile; this puts it off until long after the end. */
+/** Milliseconds until uses are written: longer than the measurement, so that no write falls into it. */
 const touchDelay = 300_000
 
 /**
- * One way to ask, and what it is asked about; made outside of what is timed.
+ * One way to look up, and its questions, which are created outside of the timed section.
  *
  * @typedef {{ run: (question: any) => unknown, make: () => unknown, size: number }} Way
  */

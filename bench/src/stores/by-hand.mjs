@@ -10,11 +10,11 @@ import { postgresUrl, redisUrl } from '../machine.mjs'
  *
  * @typedef {object} ByHand
  * @property {(filled: import('./fill.mjs').Filled) => Promise<void>} put
- * @property {Record<import('./names.mjs').Kind, (token: string) => unknown>} find Answers who it is, or `undefined`
+ * @property {Record<import('./names.mjs').Kind, (token: string) => unknown>} find Returns the principal, or `undefined`
  * @property {() => Promise<void>} close
  */
 
-/** A day from now: nothing expires meanwhile. */
+/** A day from now: nothing expires during the measurement. */
 const expiresAt = Date.now() + 86_400_000
 
 const tables = [

@@ -1,7 +1,7 @@
 import { createServices } from 'upgate'
 
 /**
- * What stands in a record, as hand-written code would keep it, beside the token it is for.
+ * The fields of a record, as hand-written code would keep them, with its token.
  *
  * @typedef {{ token: string, id: string, scopes: readonly string[] }} Known
  * @typedef {{ keys: Known[], sessions: Known[] }} Filled

@@ -10,7 +10,7 @@ import { reportStores } from './report.mjs'
 const servers = { postgres: postgresUrl !== '', redis: redisUrl !== '' }
 
 /**
- * Microseconds to say whose a key or a session is, by store: a fresh process for each store, records made once.
+ * Microseconds to verify a key or a session, by store: a fresh process for each store, records created once.
  *
  * @type {import('../suite.mjs').Suite}
  */

@@ -8,7 +8,7 @@ import { openStore } from './place.mjs'
 
 /** @typedef {(token: string) => unknown} Verify */
 
-/** Uses would be written down meanwhile; this puts it off until long after the end. */
+/** Milliseconds until uses are written: longer than the measurement, so that no write falls into it. */
 const touchDelay = 300_000
 
 /**
@@ -22,7 +22,7 @@ async function time(verify, tokens) {
   const before = performance.now()
   for (const token of tokens) {
     const answer = verify(token)
-    // Whoever answers at once is not made to wait for a turn of the queue.
+    // A synchronous answer must not pay for a turn of the microtask queue.
     if (answer instanceof Promise) await answer
   }
   const wall = ((performance.now() - before) * 1000) / tokens.length
@@ -31,7 +31,7 @@ async function time(verify, tokens) {
 }
 
 /**
- * A credential as it comes with a request: its own memory, and a hash that nobody has computed yet.
+ * Credentials as new strings, as requests bring them: with their own memory and without a cached hash.
  *
  * @param {readonly { token: string }[]} known
  * @param {number} length
@@ -51,7 +51,7 @@ async function measure({ id, place, filled: given, seed, count, batch, batches, 
   const random = seededRandom(seed)
   const store = await openStore(id, place)
   const hand = await openByHand(id, place)
-  // What is kept in this process has to be put there by it.
+  // A store in this process's memory has to be filled by this process.
   const filled = given ?? (await fill(store, count))
   if (given === undefined) await hand.put(filled)
 
@@ -97,7 +97,8 @@ async function measure({ id, place, filled: given, seed, count, batch, batches, 
 }
 
 /**
- * Everybody is who they are, and the cache holds whom it should: a refusal is quicker than an acceptance.
+ * Checks that each token yields its principal and that the cache holds the expected ones: a refusal is quicker than an
+ * acceptance and would falsify the figures.
  *
  * @param {string} kind
  * @param {Record<'cached' | 'uncached' | 'hand', { verify: Verify }>} ways

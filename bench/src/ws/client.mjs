@@ -31,7 +31,7 @@ function frameOf(text) {
 }
 
 /**
- * Opens one socket; says who it is, where there are frames for it; resolves when it has been answered.
+ * Opens one socket, sends its authentication frames if there are any, and resolves when it has been answered.
  *
  * @param {number} index
  */
@@ -89,7 +89,7 @@ async function openMany({ count, first = opened }) {
   return { milliseconds: performance.now() - before }
 }
 
-/** Closes what is open, without a trace: a connection closed in the usual way keeps its port for a minute. */
+/** Resets all open sockets: a connection closed in the usual way keeps its port for a minute. */
 function reset() {
   for (const socket of sockets) {
     socket.removeAllListeners('close')

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /**
- * Flags of a process whose memory is measured. V8 lets the young generation grow with what is allocated, and keeps it:
- * a difference of up to 48 MiB that has nothing to do with what stays. Here it has its final size from the start.
+ * Flags of a process for memory measurements. V8 grows the young generation with the allocations and keeps it, which
+ * makes a difference of up to 48 MiB unrelated to retained memory. Here it has its final size from the start.
  */
 export const fixedHeap = ['--expose-gc', '--min-semi-space-size=16', '--max-semi-space-size=16']
 

@@ -10,13 +10,13 @@ import { digest } from '../fixture.mjs'
  * @typedef {{ server: import('node:http').Server, counts(): { waiting: number, accepted: number } }} Guarded
  */
 
-/** Sockets stay for as long as a sample takes: nothing is closed by a deadline meanwhile. */
+/** Sockets stay for as long as a sample takes: no deadline closes them before its end. */
 const deadline = 600_000
 
 /** What the application does with a message: shared, as every socket would otherwise pay for a function of its own. */
 function onApplicationMessage() {}
 
-/** As long as what is answered where somebody looks at the frame. */
+/** As long as the answer of the servers that check the frame. */
 const bareAnswer = JSON.stringify({
   type: 'auth_ok',
   principal: { kind: 'device', id: 'x'.repeat(16) },
@@ -45,7 +45,7 @@ function createBare() {
 }
 
 /**
- * The least that has a deadline and believes nobody before the first frame: ws, one timer, one state, one frame.
+ * The smallest server with a deadline and authentication in the first frame: ws, one timer, one state, one frame.
  *
  * @param {Fixture} fixture
  * @returns {Guarded}

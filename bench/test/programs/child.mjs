@@ -1,6 +1,6 @@
 import { answerQuestions } from '../../src/answer.mjs'
 
-// Does what it is asked to, and all of it can go wrong.
+// Answers its parent; most questions make something go wrong.
 answerQuestions(({ what }) => {
   switch (what) {
     case 'throw':

@@ -4,7 +4,7 @@ import { superviseRun } from '../../src/supervise.mjs'
 const run = superviseRun()
 const child = start(new URL('child.mjs', import.meta.url))
 if (process.argv[2] === 'hang') {
-  // Nothing is under way, and still somebody waits.
+  // Nothing is under way, but a caller still waits.
   await child.ask({})
   await child.stop()
   await new Promise(() => {})
