@@ -15,7 +15,7 @@ if (url.protocol !== 'wss:' && !['localhost', '127.0.0.1', '[::1]'].includes(url
 }
 
 const socket = new WebSocket(url, {
-  // With the upgrade, like with any other request: the edge reads them, and does not pass them on.
+  // Sent with the upgrade, as with any other request: the edge reads these headers and removes them.
   headers: {
     ...(id && { 'CF-Access-Client-Id': id }),
     ...(secret && { 'CF-Access-Client-Secret': secret }),
@@ -59,7 +59,7 @@ socket.on('message', (data) => {
 socket.on('error', (error) => console.error(`The connection failed: ${error.message}`))
 let leaving = false
 socket.on('close', (code, reason) => {
-  // What a client that comes back by itself would do about this code.
+  // The advice of the protocol for a reconnecting client after this close code.
   if (!leaving) console.log(`Closed with ${code} ${reason}; what to do: ${adviceFor(code)}`)
   process.exit(code === 1000 || code === 1001 ? 0 : 1)
 })

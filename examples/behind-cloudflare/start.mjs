@@ -25,7 +25,7 @@ const sim = createEdgeSim({
     { name: 'gateway', host: 'localhost', policies: [{ action: 'service_auth' }, { action: 'allow' }] },
   ],
   onRequest: ({ status, outcome, method, path, upgrade, identity }) => {
-    // Paths come from outside: nothing of them may steer a terminal.
+    // Paths come from clients: they must not bring control characters to a terminal.
     const what = `${upgrade ? 'UPGRADE' : method} ${path.replace(/[^\x20-\x7e]/g, '?')}`
     console.log(`edge: ${status || '---'} ${outcome} ${what}${identity ? ` as ${identity.id}` : ''}`)
   },

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 
-/** Why the proxy itself did not pass something on; shaped like the errors of the APIs it stands in front of. */
+/** An error of the proxy itself, shaped like the errors of the upstream APIs. */
 export interface Failure {
   readonly status: number
   readonly code: string
@@ -34,7 +34,7 @@ export const shuttingDown: Failure = {
   message: 'This proxy is being restarted. Try again.',
 }
 
-/** The key that an answer was begun with does not count any more. */
+/** The key was revoked or expired after the answer began. */
 export function keyEnded(reason: string): Failure {
   const code = reason === 'expired' ? 'expired_credential' : 'revoked_credential'
   return { status: 401, code, message: 'The API key does not count any more.' }

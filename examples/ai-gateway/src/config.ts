@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 
-/** What the environment says, checked. */
+/** The checked settings from the environment. */
 export interface Config {
   readonly host: string
   /** 0 lets the system pick a free port. */
@@ -10,7 +10,7 @@ export interface Config {
   /** Origin under which callers reach the proxy; absent = `http://HOST:PORT` and localhost. */
   readonly publicUrl: string | undefined
   readonly upstream: URL
-  /** What the proxy itself shows upstream. */
+  /** The token that the proxy sends upstream. */
   readonly upstreamToken: string
   /** Longest request body, in bytes. */
   readonly maxBody: number

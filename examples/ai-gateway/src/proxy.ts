@@ -61,7 +61,7 @@ function forward(config: Config, url: URL, request: IncomingMessage, response: S
     response.statusCode = answer.statusCode ?? 502
     // Not `writeHead`: headers passed to it cannot be read back afterwards.
     for (const [name, value] of Object.entries(callerHeaders(answer))) response.setHeader(name, value)
-    // An event stream may have nothing to say for a long time; proxies on the way are asked not to collect it.
+    // An event stream may be silent for a long time: its headers must reach the client before the first event.
     response.flushHeaders()
     response.socket?.setNoDelay(true)
     answer.once('end', () => {
@@ -81,7 +81,7 @@ function forward(config: Config, url: URL, request: IncomingMessage, response: S
   request.pipe(limit).pipe(outgoing)
 }
 
-/** Passes on at most so many bytes; one more ends it. */
+/** Passes on a limited number of bytes; one byte more is an error. */
 function limited(bytes: number): Transform {
   let left = bytes
   return new Transform({

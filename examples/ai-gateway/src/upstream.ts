@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 
 /**
- * Headers of the caller that the upstream gets. A list of what may pass, because one of what may not would have to
- * know every header that a caller could put a key into.
+ * Headers of the caller that the upstream gets. An allowlist, because a blocklist would have to know every header that
+ * a caller could put a key into.
  */
 const passedOn = new Set([
   'accept',
@@ -42,7 +42,7 @@ const keptBack = new Set([
 export function upstreamUrl(base: URL, target: string): URL | undefined {
   const query = target.indexOf('?')
   const path = query === -1 ? target : target.slice(0, query)
-  // Nothing that anybody on the way could read as another path: no escapes, no dot segments, no empty ones.
+  // No server may read it as another path: no escapes, no dot segments, no empty ones.
   if (!/^\/v1(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~:@-]+)+$/.test(path)) return undefined
   const prefix = base.pathname.replace(/\/+$/, '')
   const url = new URL(base)
@@ -51,7 +51,7 @@ export function upstreamUrl(base: URL, target: string): URL | undefined {
   return url
 }
 
-/** Headers of the request upstream: what may pass, and the proxy's own token. */
+/** Headers of the upstream request: the allowed ones of the caller, and the proxy's own token. */
 export function upstreamHeaders(request: IncomingMessage, token: string): OutgoingHttpHeaders {
   const headers: OutgoingHttpHeaders = {}
   const dropped = ofConnection(request.headers)
