@@ -19,10 +19,10 @@ const groups = [
   { name: 'what is, what was, what it', words: /\bwhat (?:is|was|it)\b/gi, most: 0.3 },
 ]
 
-/** Kinds of text that have not been rewritten yet: they may not get worse. */
+/** Kinds of text that are not quite there yet: they may not get worse. */
 const later = ['other comments', 'test names']
 /** Allowed there, in the order of the groups. */
-const atPresent = [3, 0.7, 2.5]
+const atPresent = [1.1, 0.3, 0.7]
 
 /** @typedef {{ file: string, line: number, text: string }} Passage */
 
