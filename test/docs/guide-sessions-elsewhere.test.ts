@@ -66,7 +66,7 @@ describe('sessions of express-session', () => {
     const cookie = await logIn()
     const unsigned = `connect.sid=${encodeURIComponent(`s:${sessionIdIn(cookie)}`)}`
     await countAsNone(browser, [`${cookie}x`, unsigned, 'connect.sid=s%3Aunknown.signature', 'connect.sid='])
-    // Two of the same name: a site of a parent domain put one beside ours, which locks nobody out.
+    // Two of the same name: a site of a parent domain set the other one, which locks no user out.
     for (const both of [`${cookie}; connect.sid=s%3Aother.x`, `connect.sid=s%3Aother.x; ${cookie}`]) {
       expect((await browser.get('/api/me', both)).status).toBe(200)
     }

@@ -37,7 +37,7 @@ describe.skipIf(!((await postgresAnswers()) && (await redisAnswers())))('the gui
   snippets.forEach(({ heading, code }, n) => {
     test(`${heading}: program ${n + 1} runs as printed`, async () => {
       const file = join(folder, `${n}.mjs`)
-      // Those that hold a connection would run for ever, as they should.
+      // Those that hold a connection would run without end, as they should.
       const ends = code.includes('storeContract') ? '' : '\nprocess.exit()\n'
       writeFileSync(file, code + ends)
       const database = new URL(postgresUrl)

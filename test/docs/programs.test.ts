@@ -33,7 +33,7 @@ describe('the blocks of the guides run', () => {
     async (where, source) => {
       const cwd = `${folder}/${where.replaceAll(/\W/g, '-')}`
       mkdirSync(cwd)
-      // Those that listen or hold a connection would run for ever, as they should.
+      // Those that listen or hold a connection would run without end, as they should.
       writeFileSync(`${cwd}/program.mjs`, `${stripTypes(source)}\nprocess.exit()\n`)
       const env = { ...process.env, ACQUAINTANCE_KEY: 'a secret of at least thirty-two characters' }
       const child = spawn(process.execPath, ['program.mjs'], {

@@ -76,7 +76,7 @@ export type Verification<P extends Principal = Principal> =
       /** A credential made on this occasion, to be handed to the client once, in the protocol's answer. */
       readonly issued?: IssuedCredential
       /**
-       * In band: called once the rule admits the principal, for what must not be used up in vain. Its answer is the
+       * In band: called once the rule admits the principal, to use up what a refused principal must not. Its answer is the
        * final one; it must be about the same principal.
        */
       readonly issue?: () => MaybePromise<Verification<P>>

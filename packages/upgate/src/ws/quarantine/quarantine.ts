@@ -44,7 +44,7 @@ export function createQuarantine<P extends Principal>(
   ): Refused | undefined {
     const { principal, rule } = decision
     const { wss, request, socket, head } = admission
-    // Looked up whenever it is needed: while nothing counts there, it may be forgotten and made anew.
+    // Looked up whenever it is needed: while nothing counts there, it may be forgotten and made again.
     const bucket = (): Bucket => shared.capacity.addresses.of(endpoint.clientAddress)
     const over = (): boolean =>
       principal === undefined &&
