@@ -317,9 +317,7 @@ export class Engine<P extends Principal> {
     headers: HeaderList | undefined,
   ): MaybePromise<Refused> {
     const { setup, faults } = this.#parts
-    const login = (): Refused =>
-      refuse('auth_required', { rule, headers, detail: describeStrictness(rule, request) })
-    if (setup === undefined || this.#setupDone) return login()
+    if (setup === undefined || this.#setupDone) return this.#refuseLogin(rule, request, headers)
     const unknown = (error: unknown): Refused => {
       // A store that cannot answer is not a store without accounts.
       faults.report({
@@ -335,12 +333,19 @@ export class Engine<P extends Principal> {
       const settle = (value: boolean): Refused => {
         if (value === true) return refuse('setup_required', { rule, headers })
         this.#setupDone = true
-        return login()
+        return this.#refuseLogin(rule, request, headers)
       }
       return isPromiseLike(required) ? Promise.resolve(required).then(settle, unknown) : settle(required)
     } catch (error) {
       return unknown(error)
     }
+  }
+
+  #refuseLogin(rule: CompiledRule, request: AuthRequest, headers: HeaderList | undefined): Refused {
+    const isPlain =
+      request.rewrittenTarget === undefined && this.#parts.matcher.isKnownCanonical(request.target)
+    const detail = isPlain ? undefined : describeStrictness(rule, request)
+    return refuse('auth_required', { rule, headers, detail })
   }
 
   resume(deferred: Defer<P>, inBand: InBand): MaybePromise<Resumption<P>> {
@@ -433,7 +438,10 @@ function refuseMethod(method: string): Refused | undefined {
 }
 
 function unusualIn(request: AuthRequest): string | undefined {
-  return whyNotCanonical(request.target) ?? whyNotCanonical(request.rewrittenTarget ?? '/')
+  const { target, rewrittenTarget } = request
+  return (
+    whyNotCanonical(target) ?? (rewrittenTarget === undefined ? undefined : whyNotCanonical(rewrittenTarget))
+  )
 }
 
 function describeAmbiguity(request: AuthRequest): string | undefined {

@@ -180,14 +180,12 @@ export class Prover<P extends Principal> {
     trace: Trace | undefined,
   ): Extraction | undefined | 'failed' {
     try {
-      const found = atOnce('extract', scheme.extract?.(request)) ?? undefined
-      if (
-        found !== undefined &&
-        (typeof found.location !== 'string' || typeof found.credential !== 'object')
-      ) {
-        throw new TypeError('`extract` must answer with a `credential` and its `location`, or `undefined`')
-      }
-      return found
+      const found = scheme.extract?.(request) ?? undefined
+      // This order spares every request a look for `then`, which no extraction has.
+      if (found === undefined) return undefined
+      if (typeof found.location === 'string' && typeof found.credential === 'object') return found
+      atOnce('extract', found)
+      throw new TypeError('`extract` must answer with a `credential` and its `location`, or `undefined`')
     } catch (error) {
       // A scheme that breaks on a request must not turn it into one without credentials.
       this.#threw(scheme, 'extract', error, undefined, request, trace)
@@ -299,6 +297,7 @@ export class Prover<P extends Principal> {
     const before = this.#window.now()
     try {
       const answer = scheme.verify(credential, context)
+      if (isAuthenticated(answer)) return answer
       if (!isPromiseLike(answer)) return this.#checked(scheme, answer, credential, context, request)
       // Resolved once more: whatever else has a `then` need not keep to what promises promise.
       return Promise.resolve(answer).then(
@@ -456,6 +455,14 @@ export class Prover<P extends Principal> {
         return refuse('too_many_failures', { rule, retryAfter: answer.retryAfter })
     }
   }
+}
+
+/** Whether an answer admits a principal at once: the most common one, and in need of no further check. */
+function isAuthenticated<P extends Principal>(
+  answer: MaybePromise<Verification<P>>,
+): answer is Verification<P> {
+  const given = answer as { outcome?: unknown; principal?: { id?: unknown } | null } | null | undefined
+  return given?.outcome === 'authenticated' && typeof given.principal?.id === 'string'
 }
 
 /** Joins the edge's proof and that of the application's own credentials. */

@@ -1,6 +1,7 @@
 /** A name to look for, in lower case; each has a bit of its own. */
 interface Watched {
   readonly name: string
+  /** Its first letter. */
   readonly first: number
   readonly bit: number
 }
@@ -25,17 +26,21 @@ export function createDuplicateFinder(
     const watched = { name, first: name.charCodeAt(0) | 0x20, bit: 1 << i }
     byLength[name.length] = [...(byLength[name.length] ?? []), watched]
   })
+  // By length, a bit for the first letter of each name: most headers differ from all names in one of the two.
+  const firstLetters = new Int32Array(longest + 1)
+  for (const { name, first } of byLength.flatMap((watched) => watched ?? [])) {
+    firstLetters[name.length] = (firstLetters[name.length] as number) | (1 << first)
+  }
   return (rawHeaders) => {
     let seen = 0
     for (let i = 0; i < rawHeaders.length; i += 2) {
       const raw = rawHeaders[i] as string
       // Reading beyond the end of an array is slow.
-      const candidates = raw.length <= longest ? byLength[raw.length] : undefined
-      if (candidates === undefined) continue
-      // Most headers differ from all that are looked for in length or first letter: nothing is made of them.
+      if (raw.length > longest) continue
       const first = raw.charCodeAt(0) | 0x20
-      for (const { name, first: wanted, bit } of candidates) {
-        if (first !== wanted || (raw !== name && raw.toLowerCase() !== name)) continue
+      if (((firstLetters[raw.length] as number) & (1 << first)) === 0) continue
+      for (const { name, bit } of byLength[raw.length] ?? []) {
+        if (raw !== name && raw.toLowerCase() !== name) continue
         if ((seen & bit) !== 0) return name
         seen |= bit
       }

@@ -53,6 +53,8 @@ export class Matcher {
   #plain = false
   #first: CompiledRule | undefined
   #protective: CompiledRule | undefined
+  /** The target that was matched last, if it was canonical. */
+  #canonical: string | undefined
 
   constructor(patterns: readonly RulePattern[], unmatched: CompiledRule) {
     this.#unmatched = unmatched
@@ -91,9 +93,20 @@ export class Matcher {
     return this.#merge(first, second)
   }
 
+  /**
+   * Whether a target is known to be canonical without another look at it: only right after it was matched.
+   *
+   * @returns false also where it is not known
+   */
+  isKnownCanonical(target: string): boolean {
+    return target === this.#canonical
+  }
+
   #matchOne(raw: string, method: string, upgrade: boolean): Match {
     const target = analyseTarget(raw)
+    this.#canonical = undefined
     if (target === 'ambiguous' || 'malformed' in target) return target
+    if (target.readings === undefined) this.#canonical = raw
     return this.#matchTarget(target, method, upgrade) ?? 'ambiguous'
   }
 
@@ -101,9 +114,11 @@ export class Matcher {
     if (target.readings === undefined) {
       this.#begin(target.path, target.key, method, upgrade, true)
       this.#visit(this.#root, 0)
-      for (const key of target.otherKeys ?? []) {
-        this.#key = key
-        this.#visit(this.#root, 0)
+      if (target.otherKeys !== undefined) {
+        for (const key of target.otherKeys) {
+          this.#key = key
+          this.#visit(this.#root, 0)
+        }
       }
       return this.#found()
     }
@@ -148,13 +163,15 @@ export class Matcher {
     }
     // `/` itself, or a trailing slash.
     if (at === length - 1) this.#consider(node.exact, at === 0)
+    const { literals, parameter } = node
+    if (literals.size === 0 && parameter === undefined) return
     let end = key.indexOf('/', at + 1)
     if (end === -1) end = length
-    if (node.literals.size > 0) {
-      const child = node.literals.get(key.slice(at + 1, end))
+    if (literals.size > 0) {
+      const child = literals.get(key.slice(at + 1, end))
       if (child !== undefined) this.#visit(child, end)
     }
-    if (node.parameter !== undefined && end > at + 1) this.#visit(node.parameter, end)
+    if (parameter !== undefined && end > at + 1) this.#visit(parameter, end)
   }
 
   /** `exactly`: the walk has met the pattern as it is written, apart from case and encoding. */
