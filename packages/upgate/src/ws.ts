@@ -14,6 +14,7 @@ export type {
   HandshakeContext,
   HandshakeRefresh,
   HandshakeStep,
+  OutgoingFrame,
   Refusal,
   RefusalFrames,
 } from './core/contract/handshake.ts'

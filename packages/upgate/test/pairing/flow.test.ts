@@ -426,6 +426,7 @@ describe('a proof', () => {
       now: () => 0,
       randomId: () => 'nonce',
       httpPrincipal: undefined,
+      gone: false,
     }
     const own = upgateHandshake({ deviceKeys: true })
     own.open?.(context)

@@ -67,8 +67,10 @@ export function credentialOf(device: DeviceIdentity, at: number, wish: Wish = {}
     now: () => at,
     randomId: () => `nonce-${Math.random()}`,
     httpPrincipal: undefined,
+    gone: false,
   }
-  const { nonce } = JSON.parse(handshake.open?.(context)[0] ?? '') as { nonce: string }
+  const [opening] = (handshake.open?.(context) ?? []) as readonly string[]
+  const { nonce } = JSON.parse(opening ?? '') as { nonce: string }
   const text = JSON.stringify(signedAuth(device, nonce, at, wish))
   const step = handshake.receive({ binary: false, text }, context)
   if (step.step !== 'credential') throw new Error(JSON.stringify(step))

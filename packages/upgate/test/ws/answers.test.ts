@@ -74,7 +74,7 @@ describe('what a handshake answers', () => {
       'its own: objects in place of frames',
       own({ accept: wrong(() => [{ type: 'ok' }]) }),
       goodToken,
-      'The handshake "own": `accept` must return frames as strings (JSON.stringify() them), not an object.',
+      'The handshake "own": `accept` must return frames as strings (JSON.stringify() them) or bytes (Uint8Array), not an object.',
     ],
     [
       'its own: nothing among the frames',

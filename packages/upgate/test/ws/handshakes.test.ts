@@ -16,6 +16,7 @@ const context = (): HandshakeContext => ({
   now: () => 1_700_000_000_000,
   randomId: (bytes) => 'r'.repeat(Math.ceil((bytes * 4) / 3)),
   httpPrincipal: undefined,
+  gone: false,
 })
 const text = (value: unknown) =>
   ({ binary: false, text: typeof value === 'string' ? value : JSON.stringify(value) }) as const
@@ -290,7 +291,7 @@ describe('connectFrame', () => {
   it('opens with a challenge by option, and leaves the answer to the application by another', () => {
     const challenging = connectFrame({ challenge: true, replay: true, hello: () => ({ policy: {} }) })
     const c = context()
-    const [opening] = challenging.open?.(c) ?? []
+    const [opening] = (challenging.open?.(c) ?? []) as readonly string[]
     expect(JSON.parse(opening as string)).toMatchObject({
       type: 'event',
       event: 'connect.challenge',

@@ -1,11 +1,14 @@
 import type { RefusalCode } from './codes.ts'
-import type { Credential, IssuedCredential, RefusalFacts } from './credential.ts'
+import type { Credential, IssuedCredential, MaybePromise, RefusalFacts } from './credential.ts'
 import type { Principal } from './principal.ts'
 
 /** One WebSocket data frame as received. Text is already decoded. */
 export type Frame =
   | { readonly binary: false; readonly text: string }
   | { readonly binary: true; readonly bytes: Uint8Array }
+
+/** One WebSocket data frame to send: a string goes out as a text frame, bytes as a binary one. */
+export type OutgoingFrame = string | Uint8Array
 
 /** What a client says about itself. It can only narrow what its record holds. */
 export interface Declared {
@@ -31,6 +34,11 @@ export interface HandshakeContext<State = unknown> {
   randomId(bytes: number): string
   /** The principal HTTP proved, when there is one that did not satisfy the rule by itself. */
   readonly httpPrincipal: Principal | undefined
+  /**
+   * Whether the socket is gone: ask after each `await` of an asynchronous `open`, and release what was opened in vain.
+   * Kept up to date until the socket is accepted, and beyond that for handshakes with `closed`.
+   */
+  readonly gone: boolean
 }
 
 /** What a handshake makes of one frame. */
@@ -43,7 +51,7 @@ export type HandshakeStep =
       readonly replay?: boolean | undefined
     }
   /** The client is owed something first, such as a nonce to sign. */
-  | { readonly step: 'send'; readonly frames: readonly string[] }
+  | { readonly step: 'send'; readonly frames: readonly OutgoingFrame[] }
   /** Allowed before authentication, and without meaning for it. */
   | { readonly step: 'ignore' }
   /** Not this protocol. `detail` names the fault, never the content. */
@@ -64,7 +72,7 @@ export interface Refusal {
 
 /** How a protocol says no: its error frames, then a close code and a reason of at most 123 UTF-8 bytes. */
 export interface RefusalFrames {
-  readonly frames: readonly string[]
+  readonly frames: readonly OutgoingFrame[]
   readonly closeCode: number
   readonly closeReason: string
 }
@@ -87,11 +95,11 @@ export interface HandshakeRefresh {
   readonly marker: string
   /** A credential or a rejection; `undefined` for application data after all. Called for text frames of at most 16 KiB. */
   receive(frame: Frame): Extract<HandshakeStep, { step: 'credential' | 'reject' }> | undefined
-  accept(acceptance: Acceptance): readonly string[]
+  accept(acceptance: Acceptance): readonly OutgoingFrame[]
   /** The old credential counts as long as it did before. */
-  reject(refusal: Refusal): readonly string[]
+  reject(refusal: Refusal): readonly OutgoingFrame[]
   /** The frames for a minute before the credential expires, or for at once where it is valid for less. */
-  expiring?(expiresAt: number, now: number): readonly string[]
+  expiring?(expiresAt: number, now: number): readonly OutgoingFrame[]
 }
 
 /**
@@ -102,8 +110,14 @@ export interface HandshakeRefresh {
  */
 export interface Handshake {
   readonly name: string
-  /** Frames the server sends first, before the client says anything. */
-  open?(context: HandshakeContext): readonly string[]
+  /**
+   * Frames the server sends first, before the client says anything: at once, or by a promise.
+   *
+   * While the promise is pending, the deadline of the quarantine runs, the socket keeps its slot, and its bytes and
+   * frames are counted; up to 16 messages (`maxQueuedMessages`) wait for `receive`. A promise that rejects, or is late,
+   * refuses the socket with `unavailable`. After the socket is gone, its answer has no effect.
+   */
+  open?(context: HandshakeContext): MaybePromise<readonly OutgoingFrame[]>
   receive(frame: Frame, context: HandshakeContext): HandshakeStep
   /**
    * Whether a frame is meant to carry a credential of this protocol, also where that is missing or does not count.
@@ -112,8 +126,14 @@ export interface Handshake {
    * prove the same principal, and reaches the application only by `replay`. Absent: all frames of such a socket are data.
    */
   claims?(frame: Frame): boolean
-  accept(acceptance: Acceptance, context: HandshakeContext): readonly string[]
+  accept(acceptance: Acceptance, context: HandshakeContext): readonly OutgoingFrame[]
   reject(refusal: Refusal, context: HandshakeContext): RefusalFrames
+  /**
+   * Called once for each socket that any other method got the context of, when that socket is gone, accepted or not,
+   * for every reason: the place to release what `open` or `receive` acquired. An exception, or a rejected promise, is
+   * logged and has no other effect.
+   */
+  closed?(context: HandshakeContext): MaybePromise<void>
   /** Lets accepted sockets renew their credential in band. Absent: such frames are application data. */
   readonly refresh?: HandshakeRefresh
 }

@@ -1,4 +1,12 @@
-import type { Handshake, HandshakeRefresh, HandshakeStep, RefusalFrames } from '../contract/handshake.ts'
+import { isPromiseLike } from '../async/maybe-promise.ts'
+import type { MaybePromise } from '../contract/credential.ts'
+import type {
+  Handshake,
+  HandshakeRefresh,
+  HandshakeStep,
+  OutgoingFrame,
+  RefusalFrames,
+} from '../contract/handshake.ts'
 import { assertKnownOptions, isLate, nameOf } from '../options/check-options.ts'
 
 const stepKeys: Readonly<Record<HandshakeStep['step'], readonly string[]>> = {
@@ -16,15 +24,16 @@ const stepKeys: Readonly<Record<HandshakeStep['step'], readonly string[]>> = {
  */
 export function checkedHandshake(handshake: Handshake): Handshake {
   const where = `The handshake ${JSON.stringify(handshake.name)}`
-  const { open, claims, refresh } = handshake
+  const { open, claims, closed, refresh } = handshake
   // Every method by its name, so that one that is added to the contract cannot be forgotten here.
   const checked: { readonly [Part in keyof Required<Handshake>]: Handshake[Part] | undefined } = {
     name: handshake.name,
-    open: open && ((context) => frames(`${where}: \`open\``, open.call(handshake, context))),
+    open: open && ((context) => soonFrames(`${where}: \`open\``, open.call(handshake, context))),
     receive: (frame, context) => step(`${where}: \`receive\``, handshake.receive(frame, context)),
     claims: claims && ((frame) => yesOrNo(`${where}: \`claims\``, claims.call(handshake, frame))),
     accept: (acceptance, context) => frames(`${where}: \`accept\``, handshake.accept(acceptance, context)),
     reject: (refusal, context) => refusalFrames(`${where}: \`reject\``, handshake.reject(refusal, context)),
+    closed: closed && ((context) => closed.call(handshake, context)),
     refresh: refresh && checkedRefresh(`${where}: \`refresh.`, refresh),
   }
   return Object.fromEntries(Object.entries(checked).filter(([, part]) => part !== undefined)) as never
@@ -52,16 +61,27 @@ function checkedRefresh(where: string, refresh: HandshakeRefresh): HandshakeRefr
   }
 }
 
-function frames(where: string, value: unknown): readonly string[] {
+/** Of the methods that send frames, `open` alone may answer with a promise. */
+function soonFrames(where: string, value: unknown): MaybePromise<readonly OutgoingFrame[]> {
+  if (!isPromiseLike(value)) return frames(where, value)
+  return Promise.resolve(value).then((sent) => frames(where, sent))
+}
+
+function frames(where: string, value: unknown): readonly OutgoingFrame[] {
   if (isLate(value) || !Array.isArray(value))
     throw new TypeError(`${where} must return a list of frames, not ${nameOf(value)}.`)
-  const strange = value.findIndex((frame) => typeof frame !== 'string')
+  const strange = value.findIndex((frame) => typeof frame !== 'string' && !isBytes(frame))
   if (strange !== -1) {
     throw new TypeError(
-      `${where} must return frames as strings (JSON.stringify() them), not ${nameOf(value[strange])}.`,
+      `${where} must return frames as strings (JSON.stringify() them) or bytes (Uint8Array), not ${nameOf(value[strange])}.`,
     )
   }
-  return value as readonly string[]
+  return value as readonly OutgoingFrame[]
+}
+
+/** By its name, so that the bytes of another realm, as in some test runners, count as well. */
+function isBytes(value: unknown): value is Uint8Array {
+  return ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === '[object Uint8Array]'
 }
 
 function step<S extends HandshakeStep>(where: string, value: S): S {

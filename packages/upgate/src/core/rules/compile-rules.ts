@@ -119,8 +119,9 @@ export function compileRule(
       if (typeof handshake[method] !== 'function')
         throw new TypeError(`${where}: \`handshake.${method}\` must be a function.`)
     }
-    if (handshake.claims !== undefined && typeof handshake.claims !== 'function') {
-      throw new TypeError(`${where}: \`handshake.claims\` must be a function, or left out.`)
+    for (const method of ['open', 'claims', 'closed'] as const) {
+      if (handshake[method] !== undefined && typeof handshake[method] !== 'function')
+        throw new TypeError(`${where}: \`handshake.${method}\` must be a function, or left out.`)
     }
   } else if (handshake !== undefined) {
     throw new TypeError(`${where}: \`handshake\` belongs to \`access: 'deferred'\` only.`)

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { LiveConnection, Moment } from '../../core/contract/connections.ts'
 import type { Allow } from '../../core/contract/decision.ts'
+import type { OutgoingFrame } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { describeFault } from '../../core/faults/fault-log.ts'
 import type { RevocationReason } from '../../core/ports/revocations.ts'
@@ -58,6 +59,8 @@ export class AcceptedSocket<P extends Principal> implements Member {
   since = 0
   /** Reason with which the gate is closing the socket. */
   endReason: string | undefined
+  /** Called once when the socket is gone. */
+  onGone: (() => void) | undefined
   readonly #shared: SharedByAccepted<P>
   /** Absent while the server has not answered 101 yet. */
   #ws: WebSocketLike | undefined
@@ -104,7 +107,7 @@ export class AcceptedSocket<P extends Principal> implements Member {
     opened: WebSocketLike,
     wss: WebSocketServerLike,
     request: IncomingMessage,
-    frames: readonly string[],
+    frames: readonly OutgoingFrame[],
     messages: Message[],
     at101?: Allow<P>,
   ): void {
@@ -304,6 +307,7 @@ export class AcceptedSocket<P extends Principal> implements Member {
       }
     }
     this.#shared.roster.gone()
+    this.onGone?.()
   }
 }
 

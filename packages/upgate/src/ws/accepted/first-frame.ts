@@ -1,6 +1,6 @@
 import type { Credential } from '../../core/contract/credential.ts'
 import type { Allow, Defer, Refused, Resumption } from '../../core/contract/decision.ts'
-import type { Handshake, HandshakeContext, HandshakeStep, Refusal } from '../../core/contract/handshake.ts'
+import type { Handshake, HandshakeStep, OutgoingFrame, Refusal } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import type { Timer } from '../../core/ports/clock.ts'
@@ -12,7 +12,6 @@ import { SocketContext } from '../quarantine/handshake-context.ts'
 import type { Shared } from '../quarantine/shared.ts'
 import { isRefusal, type Talker } from '../quarantine/talk.ts'
 import { isOpen } from '../socket/attached.ts'
-import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import type { AcceptedSocket } from './accepted-socket.ts'
 import { asDeferred } from './as-deferred.ts'
@@ -43,7 +42,7 @@ export class FirstFrame<P extends Principal> implements Claimant<P>, Talker {
   readonly #ws: WebSocketLike
   readonly #deferred: Defer<P>
   readonly handshake: Handshake
-  readonly context: HandshakeContext
+  #context: SocketContext<P> | undefined
   #state: State = EXPECTED
   #frames = 0
   #attempt: Attempt<P> | undefined
@@ -65,7 +64,20 @@ export class FirstFrame<P extends Principal> implements Claimant<P>, Talker {
     this.#ws = ws
     this.#deferred = asDeferred(decision, socket, origin)
     this.handshake = this.#deferred.handshake
-    this.context = new SocketContext(shared, socket.principal)
+  }
+
+  get context(): SocketContext<P> {
+    if (this.#context !== undefined) return this.#context
+    const context = new SocketContext(this.#shared, this.#socket.principal)
+    this.#context = context
+    const { handshake } = this
+    if (handshake.closed !== undefined) {
+      this.#socket.onGone = () => {
+        context.gone = true
+        this.#shared.talk.closed(handshake, context)
+      }
+    }
+    return context
   }
 
   get rule(): Refused['rule'] {
@@ -179,21 +191,20 @@ export class FirstFrame<P extends Principal> implements Claimant<P>, Talker {
     this.#stop()
     if (this.#socket.endReason !== undefined || !isOpen(this.#ws)) return
     const { frames, closeCode, closeReason } = this.#shared.talk.reject(this, refusal, credential)
-    const [code, reason] = [validCloseCode(closeCode), validCloseReason(closeReason)]
     const { path, clientAddress } = this.#socket
-    this.#shared.reports.refused(path, clientAddress, refusal, code)
+    this.#shared.reports.refused(path, clientAddress, refusal, closeCode)
     this.#send(frames)
     // As in the quarantine: a client that is closed at once comes back at once.
     if (!this.#shared.roster.mayHold()) {
-      this.#socket.end(code, reason)
+      this.#socket.end(closeCode, closeReason)
       return
     }
-    this.#socket.hush(reason)
+    this.#socket.hush(closeReason)
     this.#ws.pause()
     roster.heldFirst.add(this)
     this.#timer = gate.clock.setTimer(roster.holdTime(), () => {
       roster.heldFirst.delete(this)
-      this.#socket.end(code, reason)
+      this.#socket.end(closeCode, closeReason)
     })
   }
 
@@ -211,7 +222,7 @@ export class FirstFrame<P extends Principal> implements Claimant<P>, Talker {
     this.#shared.roster.heldFirst.delete(this)
   }
 
-  #send(frames: readonly string[]): void {
+  #send(frames: readonly OutgoingFrame[]): void {
     for (const frame of frames) this.#ws.send(frame)
   }
 

@@ -4,7 +4,6 @@ import type { Refusal } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import type { Bucket } from '../quarantine/addresses.ts'
-import { framesOf } from '../quarantine/answers.ts'
 import { Attempt, type Claimant } from '../quarantine/attempt.ts'
 import { codeOfRevocation, countsAsFailure } from '../quarantine/failures.ts'
 import type { Shared } from '../quarantine/shared.ts'
@@ -182,15 +181,11 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
 
   /** Says that the credential is about to expire. */
   warn(now: number): void {
-    const { refresh, socket } = this
+    const { handshake, socket } = this
     const expiresAt = socket.principal?.expiresAt
     if (expiresAt === undefined || socket.endReason !== undefined || !isOpen(this.#ws)) return
-    try {
-      for (const frame of framesOf('expiring', refresh?.expiring?.(expiresAt, now) ?? []))
-        this.#ws.send(frame)
-    } catch (error) {
-      this.#shared.reports.handshakeThrew(this.#decision.rule.handshake, 'refresh.expiring', error, () => {})
-    }
+    if (handshake === undefined) return
+    for (const frame of this.#shared.talk.expiring(handshake, expiresAt, now)) this.#ws.send(frame)
   }
 
   /** Whether a refusal closes the socket: another principal's credential, too many failures, or too many attempts. */

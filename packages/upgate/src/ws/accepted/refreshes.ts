@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 import type { InBand, Refused, Resumption } from '../../core/contract/decision.ts'
-import type { HandshakeRefresh, Refusal } from '../../core/contract/handshake.ts'
+import type { Handshake, OutgoingFrame, Refusal } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import type { Timer } from '../../core/ports/clock.ts'
-import { framesOf, isReadable, stepOf } from '../quarantine/answers.ts'
+import { isReadable } from '../quarantine/answers.ts'
 import type { Shared } from '../quarantine/shared.ts'
 import { type AttachedSocket, attached, emitAsUsual, intercept, isOpen } from '../socket/attached.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
@@ -61,25 +61,20 @@ export class Refreshes<P extends Principal> implements Renewal<P> {
   /** Whether a message was a refresh; the application then does not see it. */
   hears(socket: AcceptedSocket<P>, ws: WebSocketLike, data: unknown, isBinary: boolean): boolean {
     const refreshable = this.#sockets.get(socket)
-    const refresh = refreshable?.refresh
-    if (refreshable === undefined || refresh === undefined || isBinary || !Buffer.isBuffer(data)) return false
-    if (data.length > longestFrame || !data.includes(refresh.marker)) return false
-    let step: ReturnType<HandshakeRefresh['receive']>
+    const handshake = refreshable?.handshake
+    if (refreshable === undefined || handshake?.refresh === undefined) return false
+    if (isBinary || !Buffer.isBuffer(data) || data.length > longestFrame) return false
+    if (!data.includes(handshake.refresh.marker)) return false
     const text = data.toString()
-    try {
-      step = refresh.receive({ binary: false, text })
-      if (step !== undefined) stepOf(step)
-    } catch (error) {
-      this.#threw(refreshable, 'refresh.receive', error, text)
-      step = { step: 'reject', code: 'bad_handshake', detail: 'The message could not be read.' }
-    }
+    const step = this.#shared.talk.renewal(handshake, text)
     if (step === undefined) return false
     // The application has closed the socket already: an answer could not be sent.
     if (!isOpen(ws)) return true
     const answer = (resumption: Resumption<P>): void => {
-      this.#answerInBand(refreshable, refresh, ws, resumption, text)
+      this.#answerInBand(refreshable, handshake, ws, resumption, text)
     }
-    if (step.step === 'reject') answer(refreshable.malformed(refuse(step.code, { detail: step.detail })))
+    if (step.step === 'threw') answer(refreshable.malformed(step.refusal))
+    else if (step.step === 'reject') answer(refreshable.malformed(refuse(step.code, { detail: step.detail })))
     // A listener of `refreshed` learns that the newer credential grants less.
     else refreshable.attempt(step, ws.listenerCount('refreshed') > 0, answer)
     return true
@@ -87,35 +82,33 @@ export class Refreshes<P extends Principal> implements Renewal<P> {
 
   #answerInBand(
     refreshable: Refreshable<P>,
-    refresh: HandshakeRefresh,
+    handshake: Handshake,
     ws: WebSocketLike,
     answer: Resumption<P>,
     text: string,
   ): void {
     const { socket } = refreshable
+    const { talk } = this.#shared
     if (socket.endReason !== undefined || !isOpen(ws)) return
-    let frames: readonly string[]
-    const hook = answer.outcome === 'allow' ? 'refresh.accept' : 'refresh.reject'
-    try {
-      frames = framesOf(hook, answer.outcome === 'allow' ? refresh.accept(answer) : refresh.reject(answer))
-    } catch (error) {
+    let refused: Refused | undefined
+    if (answer.outcome === 'allow') {
+      const frames = talk.renewed(handshake, answer, text)
       // The handshake could not write the answer: the old credential stays in force.
-      this.#threw(refreshable, hook, error, text, answer.outcome === 'allow' ? answer.issued : undefined)
-      return
+      if (frames === undefined) return
+      refused = this.#renew(refreshable, ws, answer, frames)
+    } else {
+      refused = answer
     }
-    if (answer.outcome !== 'allow') {
-      this.#refused(refreshable, ws, answer, frames)
-      return
+    if (refused !== undefined) {
+      this.#refused(refreshable, ws, refused, talk.renewalRefused(handshake, refused, text))
     }
-    const revoked = this.#renew(refreshable, ws, answer, frames)
-    if (revoked !== undefined) this.#refused(refreshable, ws, revoked, refresh.reject(revoked))
   }
 
   #renew(
     refreshable: Refreshable<P>,
     ws: WebSocketLike,
     answer: Accepted<P>,
-    frames: readonly string[],
+    frames: readonly OutgoingFrame[],
   ): Refused | undefined {
     const { socket } = refreshable
     const { events } = this.#shared.gate
@@ -141,7 +134,7 @@ export class Refreshes<P extends Principal> implements Renewal<P> {
     refreshable: Refreshable<P>,
     ws: WebSocketLike,
     refusal: Refused,
-    frames: readonly string[],
+    frames: readonly OutgoingFrame[],
   ): void {
     const { gate } = this.#shared
     const { principal, id: connectionId } = refreshable.socket
@@ -201,12 +194,6 @@ export class Refreshes<P extends Principal> implements Renewal<P> {
         if (refused !== undefined) setImmediate(() => this.#refused(refreshable, ws, refused, []))
       })
     })
-  }
-
-  #threw(refreshable: Refreshable<P>, hook: string, error: unknown, text: string, issued?: object): void {
-    this.#shared.reports.handshakeThrew(refreshable.handshake, hook, error, (secrets) =>
-      secrets.addText(text).addData(issued),
-    )
   }
 
   #notice(refreshable: Refreshable<P>): void {

@@ -1,4 +1,3 @@
-import { atOnce } from '../../core/async/maybe-promise.ts'
 import type { InBand } from '../../core/contract/decision.ts'
 import type { Frame, HandshakeStep } from '../../core/contract/handshake.ts'
 
@@ -20,36 +19,11 @@ export function isReadable(inBand: Partial<InBand> | null | undefined): boolean 
 }
 
 /**
- * Checks the step that a handshake returned for a frame.
+ * Checks the credential in a handshake's step; `core/rules/checked-handshake.ts` has checked the rest of it.
  *
- * @throws TypeError if it is not a step: an impossible step must not leave the socket waiting, nor throw later
+ * @throws TypeError if what the step carries is no credential
  */
-export function stepOf(answer: HandshakeStep): HandshakeStep {
-  const step = atOnce('receive', answer)
-  switch (step.step) {
-    case 'credential':
-      if (!isReadable(step)) throw new TypeError('What it found is no credential.')
-      return step
-    case 'send':
-      framesOf('receive', step.frames)
-      return step
-    case 'ignore':
-    case 'reject':
-      return step
-    default:
-      throw new TypeError('What it answered is no step.')
-  }
-}
-
-/**
- * Checks the frames that a handshake wants to send.
- *
- * @throws TypeError if the value is not a list of frames
- */
-export function framesOf(hook: string, frames: readonly string[]): readonly string[] {
-  const list: unknown = atOnce(hook, frames)
-  const sound =
-    Array.isArray(list) && list.every((each) => typeof each === 'string' || each instanceof Uint8Array)
-  if (!sound) throw new TypeError(`What \`${hook}\` answered is no list of frames.`)
-  return frames
+export function withCredential<S extends HandshakeStep>(step: S): S {
+  if (step.step === 'credential' && !isReadable(step)) throw new TypeError('What it found is no credential.')
+  return step
 }

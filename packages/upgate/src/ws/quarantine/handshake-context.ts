@@ -5,6 +5,7 @@ import type { Shared } from './shared.ts'
 /** What a handshake sees of one socket. */
 export class SocketContext<P extends Principal> implements HandshakeContext {
   state: unknown = undefined
+  gone = false
   readonly httpPrincipal: P | undefined
   readonly #shared: Shared<P>
 

@@ -1,18 +1,21 @@
-import { atOnce } from '../../core/async/maybe-promise.ts'
-import type { Credential, IssuedCredential } from '../../core/contract/credential.ts'
+import { isPromiseLike } from '../../core/async/maybe-promise.ts'
+import type { Credential, IssuedCredential, MaybePromise } from '../../core/contract/credential.ts'
 import type { Refused } from '../../core/contract/decision.ts'
 import type {
+  Acceptance,
   Frame,
   Handshake,
   HandshakeContext,
   HandshakeStep,
+  OutgoingFrame,
   Refusal,
   RefusalFrames,
 } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import { upgateHandshake } from '../handshakes/upgate.ts'
-import { framesOf, stepOf } from './answers.ts'
+import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
+import { withCredential } from './answers.ts'
 import type { Reports } from './reports.ts'
 
 /** A socket that talks with its handshake. */
@@ -21,7 +24,7 @@ export interface Talker {
   readonly rule: Refused['rule']
   /** The credential being verified: an exception may quote it. */
   readonly offered: Credential | undefined
-  /** What the handshake sees of the socket, made when it is first needed. */
+  /** The handshake's view of the socket, made when it is first needed. */
   readonly context: HandshakeContext
 }
 
@@ -31,14 +34,18 @@ interface Threw {
   readonly refusal: Refused
 }
 
-/** What comes of a frame. */
+/** The result of a frame. */
 export type Heard = HandshakeStep | Threw
+
+type Frames = readonly OutgoingFrame[]
 
 type About = Frame | IssuedCredential | undefined
 
 /**
- * The talk with handshakes, for waiting sockets and first frames alike: every answer is checked, every exception is
- * logged without what it may quote, and becomes a refusal.
+ * Every call of a handshake: of waiting sockets, of first frames, and of accepted sockets that renew their credential.
+ * Each exception is logged without what it may quote, and becomes a refusal.
+ *
+ * The answers were checked already, by `core/rules/checked-handshake.ts`.
  */
 export class Talk<P extends Principal> {
   readonly #reports: Reports<P>
@@ -47,12 +54,18 @@ export class Talk<P extends Principal> {
     this.#reports = reports
   }
 
-  /** The frames that a socket is greeted with. */
-  open(talker: Talker): readonly string[] | Refused {
+  /** The frames that a socket is greeted with, at once or later. The promise never rejects. */
+  open(talker: Talker): MaybePromise<Frames | Refused> {
     const { handshake } = talker
     if (handshake.open === undefined) return []
     try {
-      return framesOf('open', handshake.open(talker.context))
+      const frames = handshake.open(talker.context)
+      if (!isPromiseLike(frames)) return frames
+      return Promise.resolve(frames).catch((error: unknown) => {
+        const gone = talker.context.gone
+        // A socket that is gone makes an opening fail: `closed` may have ended it.
+        return gone ? refuse('unavailable') : this.#unavailable(talker, 'open', error, undefined)
+      })
     } catch (error) {
       return this.#unavailable(talker, 'open', error, undefined)
     }
@@ -60,7 +73,7 @@ export class Talk<P extends Principal> {
 
   receive(talker: Talker, frame: Frame): Heard {
     try {
-      return stepOf(talker.handshake.receive(frame, talker.context))
+      return withCredential(talker.handshake.receive(frame, talker.context))
     } catch (error) {
       return this.#unreadable(talker, 'receive', error, frame)
     }
@@ -69,30 +82,87 @@ export class Talk<P extends Principal> {
   /** Whether a first frame is one of the handshake's protocol. */
   claims(talker: Talker, frame: Frame): boolean | Threw {
     try {
-      return atOnce('claims', talker.handshake.claims?.(frame)) === true
+      return talker.handshake.claims?.(frame) === true
     } catch (error) {
       return this.#unreadable(talker, 'claims', error, frame)
     }
   }
 
   /** The frames that acknowledge a credential. */
-  accept(talker: Talker, accepted: Parameters<Handshake['accept']>[0]): readonly string[] | Refused {
+  accept(talker: Talker, acceptance: Acceptance): Frames | Refused {
     try {
-      return framesOf('accept', talker.handshake.accept(accepted, talker.context))
+      return talker.handshake.accept(acceptance, talker.context)
     } catch (error) {
-      return this.#unavailable(talker, 'accept', error, accepted.issued)
+      return this.#unavailable(talker, 'accept', error, acceptance.issued)
     }
   }
 
-  /** The words and the close code of a refusal; those of Upgate's own protocol where the handshake throws. */
+  /** The words and the close frame of a refusal; those of Upgate's own protocol if the handshake throws. */
   reject(talker: Talker, refusal: Refusal, offered: Credential | undefined = talker.offered): RefusalFrames {
+    let rejection: RefusalFrames
     try {
-      const rejection = atOnce('reject', talker.handshake.reject(refusal, talker.context))
-      framesOf('reject', rejection.frames)
-      return rejection
+      rejection = talker.handshake.reject(refusal, talker.context)
     } catch (error) {
       this.#log(talker, 'reject', error, undefined, offered)
-      return upgateHandshake().reject(refusal, talker.context)
+      rejection = upgateHandshake().reject(refusal, talker.context)
+    }
+    const { frames, closeCode, closeReason } = rejection
+    return { frames, closeCode: validCloseCode(closeCode), closeReason: validCloseReason(closeReason) }
+  }
+
+  /** Tells the handshake that a socket is gone, of which it got the context. */
+  closed(handshake: Handshake, context: HandshakeContext): void {
+    if (handshake.closed === undefined) return
+    const threw = (error: unknown): void => {
+      this.#reports.handshakeThrew(handshake, 'closed', error, (secrets) => secrets.addData(context.state))
+    }
+    try {
+      const done = handshake.closed(context)
+      if (isPromiseLike(done)) Promise.resolve(done).catch(threw)
+    } catch (error) {
+      threw(error)
+    }
+  }
+
+  /** A message of an accepted socket: the step if it is about the credential, otherwise `undefined`. */
+  renewal(handshake: Handshake, text: string): Exclude<Heard, { step: 'send' | 'ignore' }> | undefined {
+    try {
+      const step = handshake.refresh?.receive({ binary: false, text })
+      return step && withCredential(step)
+    } catch (error) {
+      this.#logRenewal(handshake, 'receive', error, text)
+      const refusal = refuse('bad_handshake', { detail: 'The message could not be read.' })
+      return { step: 'threw', refusal }
+    }
+  }
+
+  /** The frames that acknowledge a newer credential; `undefined` if the handshake threw. */
+  renewed(handshake: Handshake, acceptance: Acceptance, text: string): Frames | undefined {
+    try {
+      return handshake.refresh?.accept(acceptance) ?? []
+    } catch (error) {
+      this.#logRenewal(handshake, 'accept', error, text, acceptance.issued)
+      return undefined
+    }
+  }
+
+  /** The frames that refuse a newer credential; none if the handshake threw. */
+  renewalRefused(handshake: Handshake, refusal: Refusal, text: string): Frames {
+    try {
+      return handshake.refresh?.reject(refusal) ?? []
+    } catch (error) {
+      this.#logRenewal(handshake, 'reject', error, text)
+      return []
+    }
+  }
+
+  /** The frames that announce the end of a credential; none if the handshake threw. */
+  expiring(handshake: Handshake, expiresAt: number, now: number): Frames {
+    try {
+      return handshake.refresh?.expiring?.(expiresAt, now) ?? []
+    } catch (error) {
+      this.#logRenewal(handshake, 'expiring', error, '')
+      return []
     }
   }
 
@@ -116,9 +186,15 @@ export class Talk<P extends Principal> {
     })
     return `The handshake ${handshake.name} failed in \`${hook}\`.`
   }
+
+  #logRenewal(handshake: Handshake, hook: string, error: unknown, text: string, issued?: object): void {
+    this.#reports.handshakeThrew(handshake, `refresh.${hook}`, error, (secrets) =>
+      secrets.addText(text).addData(issued),
+    )
+  }
 }
 
 /** Whether the talk ended in a refusal. */
-export function isRefusal(answer: readonly string[] | Refused): answer is Refused {
+export function isRefusal(answer: Frames | Refused): answer is Refused {
   return !Array.isArray(answer)
 }

@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { isPromiseLike } from '../../core/async/maybe-promise.ts'
 import type { RefusalCode } from '../../core/contract/codes.ts'
 import type { Credential } from '../../core/contract/credential.ts'
 import type { Defer, Refused, Resumption } from '../../core/contract/decision.ts'
-import type { Handshake, HandshakeContext, HandshakeStep, Refusal } from '../../core/contract/handshake.ts'
+import type { Handshake, HandshakeStep, OutgoingFrame, Refusal } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import type { Timer } from '../../core/ports/clock.ts'
@@ -11,7 +12,7 @@ import { AcceptedSocket, type Endpoint, type SharedByAccepted } from '../accepte
 import { upgateHandshake } from '../handshakes/upgate.ts'
 import { isOpen } from '../socket/attached.ts'
 import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
-import type { Message } from '../socket/message.ts'
+import { type Message, MessageQueue } from '../socket/message.ts'
 import type { WebSocketLike, WebSocketServerLike } from '../socket/web-socket-like.ts'
 import type { Bucket } from './addresses.ts'
 import { frameOf } from './answers.ts'
@@ -25,18 +26,21 @@ import { countBytes, type Listener, letGo, takeOver } from './wire.ts'
 
 /** The server has not answered 101 yet. */
 const CHECKING = 0
+/** Open, and the handshake's `open` has not answered yet. */
+const OPENING = 1
 /** Open, and owing its credential; challenged or not. */
-const AWAITING = 1
-const VERIFYING = 2
+const AWAITING = 2
+const VERIFYING = 3
 /** Refused, and held before the close frame. */
-const REJECTING = 3
+const REJECTING = 4
 /** The close frame is sent. */
-const CLOSING = 4
+const CLOSING = 5
 /** Closed, or accepted and handed to the application. */
-const DONE = 5
+const DONE = 6
 
 type State =
   | typeof CHECKING
+  | typeof OPENING
   | typeof AWAITING
   | typeof VERIFYING
   | typeof REJECTING
@@ -75,7 +79,11 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
   #dataFrames = 0
   #controlFrames = 0
   #attempts = 0
-  #context: HandshakeContext | undefined
+  #context: SocketContext<P> | undefined
+  /** Messages that arrived before the handshake's `open` answered. */
+  #early: MessageQueue | undefined
+  /** Messages that arrived before and are read now. */
+  #backlog: Message[] | undefined
   #attempt: Attempt<P> | undefined
   #hold: Timer | undefined
   /** Close code and reason of a socket that is held. */
@@ -119,7 +127,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
     return this.#attempt?.credential
   }
 
-  get context(): HandshakeContext {
+  get context(): SocketContext<P> {
     const decision = this.#decision
     const httpPrincipal = decision.outcome === 'defer' ? decision.httpPrincipal : undefined
     this.#context ??= new SocketContext(this.#shared, httpPrincipal)
@@ -142,7 +150,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
       ws.terminate()
       return
     }
-    this.#state = AWAITING
+    this.#state = OPENING
     countBytes(this.#raw, this)
     const decision = this.#decision
     if (decision.outcome !== 'defer') {
@@ -150,8 +158,33 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
       return
     }
     const frames = this.#shared.talk.open(this)
-    if (isRefusal(frames)) this.refuse(frames)
-    else this.#send(frames)
+    if (!isPromiseLike(frames)) this.#greet(frames)
+    else void frames.then((late) => this.#greet(late))
+  }
+
+  /** The handshake has opened the talk, or could not. */
+  #greet(frames: readonly OutgoingFrame[] | Refused): void {
+    // The socket was refused, timed out or closed before: the answer comes too late.
+    if (this.#state !== OPENING) return
+    if (isRefusal(frames)) {
+      this.refuse(frames)
+      return
+    }
+    const early = this.#early
+    this.#early = undefined
+    this.#state = AWAITING
+    this.#send(frames)
+    if (early !== undefined) this.#catchUp(early.messages)
+  }
+
+  /** Reads messages that had to wait, until one carries a credential: its verification then takes over the rest. */
+  #catchUp(messages: readonly Message[]): void {
+    const backlog = [...messages]
+    this.#backlog = backlog
+    for (let next = backlog.shift(); next !== undefined; next = backlog.shift())
+      this.message(next[0], next[1])
+    this.#backlog = undefined
+    if (this.#state === AWAITING && this.#ws?.isPaused) this.#ws.resume()
   }
 
   /** More bytes on the wire. */
@@ -176,6 +209,11 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
   message(data: unknown, isBinary: boolean): void {
     if (this.#state === VERIFYING && this.#attempt?.enqueue(data, isBinary) === false) {
       this.refuse(this.#refusal('too_many_frames'))
+    }
+    if (this.#state === OPENING) {
+      this.#ws?.pause()
+      this.#early ??= new MessageQueue(this.#shared.limits)
+      if (!this.#early.add(data, isBinary)) this.refuse(this.#refusal('too_many_frames'))
     }
     if (this.#state !== AWAITING) return
     if (++this.#dataFrames > this.#shared.limits.maxDataFrames) {
@@ -202,6 +240,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
 
   #verify(step: HandshakeStep & { readonly step: 'credential' }, data: unknown, isBinary: boolean): void {
     const attempt = new Attempt<P>(this.#shared, this, this.#decision as Defer<P>, step, [data, isBinary])
+    for (const [later, laterIsBinary] of this.#backlog?.splice(0) ?? []) attempt.enqueue(later, laterIsBinary)
     this.#state = VERIFYING
     this.#attempts++
     this.#attempt = attempt
@@ -234,8 +273,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
     this.#state = AWAITING
     this.#shared.capacity.room.waits(this)
     this.#send(this.#shared.talk.reject(this, answer).frames)
-    for (const [data, isBinary] of attempt.queued) this.message(data, isBinary)
-    if (this.#state === AWAITING && ws.isPaused) ws.resume()
+    this.#catchUp(attempt.queued)
   }
 
   #accept(
@@ -273,6 +311,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
       asOf,
     })
     ;(this.#wss.clients as Set<unknown> | undefined)?.add(ws)
+    if (this.handshake.closed !== undefined) accepted.onGone = () => this.#tellGone()
     accepted.start(ws, this.#wss, request, frames, messages)
   }
 
@@ -290,12 +329,10 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
       return
     }
     const { frames, closeCode, closeReason } = this.#shared.talk.reject(this, refusal)
-    const code = validCloseCode(closeCode)
-    const reason = validCloseReason(closeReason)
-    this.#report(refusal, code)
+    this.#report(refusal, closeCode)
     this.#send(frames)
     if (!hold || !shared.roster.mayHold()) {
-      this.#leave(code, reason)
+      this.#leave(closeCode, closeReason)
       return
     }
     // Held, because a client whose socket closes immediately reconnects immediately: an open resets its backoff.
@@ -304,16 +341,18 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
     ws.pause()
     shared.roster.held.add(this)
     shared.capacity.room.refused(this)
-    this.#farewell = [code, reason]
+    this.#farewell = [closeCode, closeReason]
     this.#hold = shared.gate.clock.setTimer(shared.roster.holdTime(), () => {
-      this.#leave(code, reason)
+      this.#leave(closeCode, closeReason)
     })
   }
 
   /** The deadline has passed, and no frame that was already here has changed anything. */
   overdue(wasVerifying: boolean): void {
     if (this.#state === CHECKING) this.terminate()
-    else if (this.#state === AWAITING) this.refuse(this.#refusal('handshake_timeout'), false)
+    else if (this.#state === OPENING) {
+      this.refuse(this.#refusal('unavailable', 'The handshake was not opened in time.'), false)
+    } else if (this.#state === AWAITING) this.refuse(this.#refusal('handshake_timeout'), false)
     else if (this.#state === VERIFYING && (wasVerifying || this.#attempt?.isUnderWay !== true)) {
       this.refuse(this.#refusal('unavailable', 'The verification was not finished in time.'), false)
     }
@@ -331,7 +370,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
   evict(): void {
     const refusal = this.#refusal('over_capacity', 'Evicted: all places are taken.')
     const { closeCode, closeReason } = this.#shared.talk.reject(this, refusal)
-    this.#report(refusal, validCloseCode(closeCode))
+    this.#report(refusal, closeCode)
     this.leave(closeCode, closeReason)
     this.#releaseSlot()
     this.terminate()
@@ -369,6 +408,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
     this.#hold = undefined
     this.#attempt?.cancel()
     this.#attempt = undefined
+    this.#early = undefined
   }
 
   #releaseSlot(): void {
@@ -405,9 +445,18 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
     this.#state = DONE
     this.#releaseSlot()
     this.#shared.roster.gone()
+    this.#tellGone()
   }
 
-  #send(frames: readonly string[]): void {
+  /** Tells the handshake, if it knows this socket. */
+  #tellGone(): void {
+    const context = this.#context
+    if (context === undefined) return
+    context.gone = true
+    this.#shared.talk.closed(this.handshake, context)
+  }
+
+  #send(frames: readonly OutgoingFrame[]): void {
     for (const frame of frames) this.#ws?.send(frame)
   }
 

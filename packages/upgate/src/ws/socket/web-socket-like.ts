@@ -5,7 +5,8 @@ import type { Duplex } from 'node:stream'
 export interface WebSocketLike {
   readonly readyState: number
   readonly isPaused: boolean
-  send(data: string): void
+  /** A string goes out as a text frame, bytes as a binary one. */
+  send(data: string | Uint8Array): void
   close(code?: number, reason?: string): void
   terminate(): void
   pause(): void
