@@ -1,13 +1,17 @@
 import { randomBytes as nodeRandomBytes } from 'node:crypto'
 import {
-  checkBooleans,
-  checkFunctions,
-  checkMethods,
-  checkPorts,
-  readOptions,
-} from '../core/options/check-options.ts'
+  clock as clockKind,
+  flag,
+  fn,
+  logger as loggerKind,
+  methods,
+  nested,
+  optional,
+  text,
+  withDefault,
+} from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 import type { RevocationSelector } from '../core/ports/revocations.ts'
-import type { Store } from '../core/ports/stores.ts'
 import { scryptHasher } from '../crypto/password.ts'
 import { systemClock } from '../platform/system-clock.ts'
 import { createAccounts } from './accounts/accounts.ts'
@@ -15,43 +19,37 @@ import { createDeviceCookies } from './accounts/device-cookies.ts'
 import { createFailures } from './accounts/failure-limits.ts'
 import { createHashPool } from './accounts/hash-pool.ts'
 import { createLogin } from './accounts/login.ts'
-import { resolveLimits } from './limits.ts'
+import { serviceLimits } from './limits.ts'
 import { createPairing } from './pairing/create-pairing.ts'
+import { checkPairingNames, pairingOptions } from './pairing/options.ts'
 import { createRevocations } from './revocations/revocations.ts'
 import { apiKeys, createIssuedTokens, createTokenJudge, deviceTokens } from './tokens/issued-tokens.ts'
 import { createSessionJudge, createSessions } from './tokens/sessions.ts'
-import { createTickets } from './tokens/tickets.ts'
+import { createTickets, ticketOptions } from './tokens/tickets.ts'
 import { createTokenVerifier } from './tokens/token-verifier.ts'
 import { createTouches } from './tokens/touches.ts'
 import type { ApiKey, Device, NewApiKey, NewDevice, Services, ServicesOptions } from './types.ts'
 
 const where = 'createServices'
-const optionNames = [
-  'store',
-  'bus',
-  'dangerouslyKeepSocketsWhenCutOff',
-  'clock',
-  'logger',
-  'randomBytes',
-  'passwordHasher',
-  'deviceCookieSecret',
-  'limits',
-  'pairing',
-  'tickets',
-] as const
 const parts = ['accounts', 'sessions', 'keys', 'devices', 'pairings', 'tickets', 'revocations'] as const
 
-/**
- * A factory that was not called, or a promise that was not awaited, would fail at the first login.
- */
-function checkStore(store: Partial<Store>): void {
-  const expected =
-    'a store: memoryStore(), or what sqliteStore() or postgresStore() of upgate/sql resolves to'
-  checkMethods(where, 'store', store, ['close'], expected)
-  const missing = parts.find((part) => typeof store[part] !== 'object' || store[part] === null)
-  if (missing !== undefined)
-    throw new TypeError(`createServices: \`store\` has no \`${missing}\`; it must be ${expected}.`)
-}
+const aStore = 'a store: memoryStore(), or what sqliteStore() or postgresStore() of upgate/sql resolves to'
+const servicesOptions = optionTable<ServicesOptions>()({
+  // A factory that was not called, or a promise that was not awaited, would fail at the first login.
+  store: methods(['close'], aStore),
+  bus: optional(methods(['announce', 'subscribe'], 'what postgresBus() or redisBus() resolves to')),
+  dangerouslyKeepSocketsWhenCutOff: flag(false),
+  clock: withDefault(clockKind(), systemClock),
+  logger: optional(loggerKind()),
+  randomBytes: withDefault(fn(), nodeRandomBytes),
+  passwordHasher: optional(methods(['hash', 'verify', 'needsRehash'], 'a hasher, such as scryptHasher()')),
+  deviceCookieSecret: optional(
+    text('a string of at least 32 characters', /^.{32}/s, 'Leave it out where the store keeps the key.'),
+  ),
+  limits: nested(serviceLimits),
+  pairing: nested(pairingOptions),
+  tickets: nested(ticketOptions),
+})
 
 /**
  * Creates the services over one store: accounts, sessions, device cookies, API keys, devices, pairing and
@@ -69,47 +67,19 @@ export function createServices(options: ServicesOptions): Services {
   const {
     store,
     bus,
-    dangerouslyKeepSocketsWhenCutOff: keepSocketsWhenLost = false,
-    clock = systemClock,
+    dangerouslyKeepSocketsWhenCutOff: keepSocketsWhenLost,
+    clock,
     logger,
-    randomBytes = nodeRandomBytes,
-    passwordHasher,
+    randomBytes,
     deviceCookieSecret,
-    limits: givenLimits,
-    pairing: pairingOptions,
-    tickets: ticketOptions,
-  } = readOptions(where, options, optionNames)
-  if (store === undefined) {
-    throw new TypeError(
-      'createServices: `store` is missing. Give it memoryStore(), or sqliteStore() or postgresStore() of upgate/sql.',
-    )
-  }
-  checkStore(store)
-  if (bus !== undefined) {
-    checkMethods(where, 'bus', bus, ['announce', 'subscribe'], 'what postgresBus() or redisBus() resolves to')
-  }
-  checkBooleans(where, { dangerouslyKeepSocketsWhenCutOff: keepSocketsWhenLost })
-  checkPorts(where, { clock, logger })
-  checkFunctions(where, { randomBytes })
-  if (passwordHasher !== undefined) {
-    checkMethods(
-      where,
-      'passwordHasher',
-      passwordHasher,
-      ['hash', 'verify', 'needsRehash'],
-      'a hasher, such as scryptHasher()',
-    )
-  }
-  const hasher = passwordHasher ?? scryptHasher({ randomBytes })
-  if (
-    deviceCookieSecret !== undefined &&
-    (typeof deviceCookieSecret !== 'string' || deviceCookieSecret.length < 32)
-  ) {
-    throw new TypeError(
-      'createServices: `deviceCookieSecret` must be a string of at least 32 characters. Leave it out where the store keeps the key.',
-    )
-  }
-  const limits = resolveLimits(givenLimits)
+    limits,
+    ...read
+  } = servicesOptions.read(where, options)
+  const missing = parts.find((part) => typeof store[part] !== 'object' || store[part] === null)
+  if (missing !== undefined)
+    throw new TypeError(`${where}: \`store\` has no \`${missing}\`; it must be ${aStore}.`)
+  checkPairingNames(where, read.pairing)
+  const hasher = read.passwordHasher ?? scryptHasher({ randomBytes })
   const revocations = createRevocations({
     log: store.revocations,
     bus,
@@ -213,7 +183,7 @@ export function createServices(options: ServicesOptions): Services {
     randomBytes,
     failures,
     judge: createTokenJudge({ ...judging, scheme: 'device-key', kind: 'device', touches: deviceTouches }),
-    options: pairingOptions,
+    options: read.pairing,
   })
   const { close: closePairing, ...publicPairing } = pairing
 
@@ -250,7 +220,7 @@ export function createServices(options: ServicesOptions): Services {
       randomBytes,
     }),
     pairing: publicPairing,
-    tickets: createTickets({ store, clock, revocations, randomBytes, options: ticketOptions }),
+    tickets: createTickets({ store, clock, revocations, randomBytes, options: read.tickets }),
     revocations,
     async close() {
       revocations.close()

@@ -652,7 +652,7 @@ const nested: Record<
   },
   pairing: {
     make: (value) => main.createServices({ store, pairing: value }),
-    where: 'createServices({ pairing })',
+    where: 'createServices: `pairing',
     full: {
       requestLifetime: 1000,
       codeLifetime: 1000,
@@ -667,7 +667,7 @@ const nested: Record<
   },
   tickets: {
     make: (value) => main.createServices({ store, tickets: value }),
-    where: 'createServices({ tickets })',
+    where: 'createServices: `tickets',
     full: { lifetime: 1000, perPrincipal: 1 },
   },
   'keys of Access': {

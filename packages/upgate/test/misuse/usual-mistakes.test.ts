@@ -55,7 +55,7 @@ describe('a usual mistake says which option is meant and what to do', () => {
     [
       'createServices()',
       () => createServices(wrong(undefined)),
-      'createServices: `store` is missing. Give it memoryStore(), or',
+      'createServices: `store` is missing; give it a store: memoryStore(), or',
     ],
     [
       'jsonFrame()',
@@ -434,12 +434,12 @@ describe('a usual mistake says which option is meant and what to do', () => {
     [
       'a limit as text',
       () => createServices({ store, limits: { cacheEntries: wrong('100') } }),
-      'createServices: `limits.cacheEntries` must be a whole number from 2 to 10000000, not a string',
+      'createServices: `limits.cacheEntries` must be a whole number from 2 to 10,000,000, not a string.',
     ],
     [
       'roles of pairing as a list',
       () => createServices({ store, pairing: { roles: wrong(['node']) } }),
-      "createServices({ pairing }): `roles` must be an object of scopes by role, such as { node: ['a'] }, not a list.",
+      "createServices: `pairing.roles` must be an object of scopes by role, such as { node: ['a'] }, not a list.",
     ],
     [
       'composeStores without parts',
@@ -480,7 +480,7 @@ describe('a usual mistake says which option is meant and what to do', () => {
     [
       'a deadline as text',
       guard({ deadline: '10s' }),
-      'guardServer: `deadline` must be a whole number from 1 to 2147483647, not a string.',
+      'guardServer: `deadline` must be a whole number of milliseconds from 1 to 2,147,483,647, not a string.',
     ],
     [
       'the options second',

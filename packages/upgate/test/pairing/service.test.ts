@@ -382,7 +382,9 @@ describe('bounds', () => {
   test('wrong options throw and name the remedy', () => {
     const make = (pairing: object) => () => createServices({ store: memoryStore(), pairing })
     expect(make({ maxOpn: 1 })).toThrow('unknown option `maxOpn`')
-    expect(make({ maxOpen: 0 })).toThrow('`maxOpen` must be a whole number from 1 to 10000, not 0')
+    expect(make({ maxOpen: 0 })).toThrow(
+      'createServices: `pairing.maxOpen` must be a whole number from 1 to 10,000, not 0.',
+    )
     expect(make({ roles: { 'a b': [] } })).toThrow('`roles` must be names')
     expect(() => deviceKey({} as never)).toThrow('deviceKey: `pairing` is missing')
   })

@@ -366,9 +366,7 @@ describe('a device cookie', () => {
     expect(await standing(given[1], cookie)).toBe('void')
     for (const bad of ['short', 7 as never, '']) {
       expect(() => setUp({ deviceCookieSecret: bad })).toThrow(
-        new TypeError(
-          'createServices: `deviceCookieSecret` must be a string of at least 32 characters. Leave it out where the store keeps the key.',
-        ),
+        /^createServices: `deviceCookieSecret` must be a string of at least 32 characters(, not .*)?\. Leave it out where the store keeps the key\.$/,
       )
     }
   })

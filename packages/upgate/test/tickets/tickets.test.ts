@@ -509,7 +509,7 @@ describe('the endpoint', () => {
     expect(() => ticket({ tickets, query: '?' })).toThrow('`query` must be the name of a query parameter')
     expect(() => ticket({} as never)).toThrow('ticket: `tickets` is missing')
     expect(() => createServices({ store: memoryStore(), tickets: { lifetime: 1 } })).toThrow(
-      '`lifetime` must be',
+      'createServices: `tickets.lifetime` must be a whole number of milliseconds from 1,000 to 120,000, not 1.',
     )
     await expect(services.tickets.create(await principalOf(), { path: '/ws?x', origin })).rejects.toThrow(
       '`path` must be',

@@ -3,7 +3,7 @@ import { StoreUnavailable } from 'upgate/store'
 import { type AcquaintanceOptions, createQuarantine, type QuarantineOptions } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
 import { manualClock } from '../../src/testing/manual-clock.ts'
-import { Acquaintances } from '../../src/ws/quarantine/acquaintances.ts'
+import { Acquaintances, acquaintanceOptions } from '../../src/ws/quarantine/acquaintances.ts'
 import {
   auth,
   type Client,
@@ -173,7 +173,11 @@ describe('the memory', () => {
     const clock = manualClock()
     const warnings: string[] = []
     const logger = { warn: (message: string) => void warnings.push(message), error() {} }
-    return { clock, warnings, known: new Acquaintances({ store, key, ...extra }, clock, logger) }
+    return {
+      clock,
+      warnings,
+      known: new Acquaintances(acquaintanceOptions.read('', { store, key, ...extra }), clock, logger),
+    }
   }
 
   it('is bounded, and forgets the address noted longest ago', async () => {
@@ -257,16 +261,19 @@ describe('the memory', () => {
     const { gate } = await start()
     const store = storeOf()
     for (const [acquaintances, message] of [
-      ['yes', /`acquaintances` must be an object with `store` and `key`/],
+      ['yes', /`acquaintances` must be an object of options: store, key/],
       [{ store, key, keys: [] }, /createQuarantine: `acquaintances`: unknown option `keys`/],
-      [{ key }, /`acquaintances.store` must be `store.acquaintances`/],
+      [{ key }, /`acquaintances.store` is missing; give it `store.acquaintances`/],
       [{ store: memoryStore, key }, /`acquaintances.store`/],
-      [{ store }, /`acquaintances.key` must be a secret of at least 32 characters/],
+      [{ store }, /`acquaintances.key` is missing; give it a secret of at least 32 characters/],
       [{ store, key: 'short' }, /`acquaintances.key`/],
       [{ store, key: [] }, /`acquaintances.key`/],
       [{ store, key: [key, 'short'] }, /`acquaintances.key`/],
-      [{ store, key, lifetime: 1 }, /`acquaintances.lifetime` must be 60,000 milliseconds/],
-      [{ store, key, atMost: 0 }, /`acquaintances.atMost` must be 1 to 1,000,000/],
+      [
+        { store, key, lifetime: 1 },
+        /`acquaintances.lifetime` must be a whole number of milliseconds from 60,000/,
+      ],
+      [{ store, key, atMost: 0 }, /`acquaintances.atMost` must be a whole number from 1 to 1,000,000/],
     ] as const) {
       const make = () => createQuarantine(gate, { acquaintances } as unknown as QuarantineOptions)
       expect(make).toThrow(TypeError)

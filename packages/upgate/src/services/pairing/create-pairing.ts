@@ -8,7 +8,6 @@ import { sha256 } from '../../crypto/sha256.ts'
 import { createId } from '../../crypto/tokens.ts'
 import { checkName, checkNames } from '../record-input.ts'
 import { comparisonCode, createBootstrapCode, normaliseBootstrapCode } from './codes.ts'
-import { resolvePairingOptions } from './options.ts'
 import type { PairingParts } from './parts.ts'
 import { createPower, nameOf, refusal } from './power.ts'
 import { createProver } from './prove.ts'
@@ -32,8 +31,7 @@ const silent: Logger = { warn: () => {}, error: () => {} }
 
 /** Creates the pairing service. */
 export function createPairing(parts: PairingParts): Pairing & { close(): void } {
-  const { store, clock, logger = silent, randomBytes } = parts
-  const options = resolvePairingOptions(parts.options)
+  const { store, clock, logger = silent, randomBytes, options } = parts
   const power = createPower(options.roles, options.actorScope)
   const events = createAuditEvents(logger)
   let timer: Timer | undefined

@@ -1,10 +1,14 @@
+import { isPlain } from '../../core/options/check-options.ts'
 import {
-  assertKnownOptions,
-  checkBooleans,
-  isPlain,
-  nameOf,
-  wrongOption,
-} from '../../core/options/check-options.ts'
+  count,
+  flag,
+  milliseconds,
+  optional,
+  text,
+  value,
+  withDefault,
+} from '../../core/options/option-kinds.ts'
+import { type OptionTable, optionTable } from '../../core/options/option-table.ts'
 import { checkNames } from '../record-input.ts'
 import type { PairingOptions } from './types.ts'
 
@@ -12,41 +16,28 @@ export type ResolvedPairingOptions = Required<Omit<PairingOptions, 'actorScope'>
   readonly actorScope: string | undefined
 }
 
-const hour = 3_600_000
-const bounds = {
-  requestLifetime: [300_000, 1000, hour],
-  codeLifetime: [600_000, 1000, hour],
-  maxInvited: [50, 1, 10_000],
-  maxOpen: [10, 1, 10_000],
-  maxPerAddress: [5, 1, 10_000],
-  maxInvitations: [100, 1, 10_000],
-} as const
+const minute = 60_000
+const hour = 60 * minute
 
-/** Fills in defaults. Throws a `TypeError` for an option that is unknown or out of range. */
-export function resolvePairingOptions(options: PairingOptions = {}): ResolvedPairingOptions {
-  const where = 'createServices({ pairing })'
-  const numbers = Object.keys(bounds) as (keyof typeof bounds)[]
-  assertKnownOptions(where, options, [...numbers, 'roles', 'actorScope', 'dangerouslyAllowAnonymous'])
-  const { roles = { node: [] }, actorScope, dangerouslyAllowAnonymous = false } = options
-  if (!isPlain(roles)) {
-    throw wrongOption(where, 'roles', "an object of scopes by role, such as { node: ['a'] }", roles)
-  }
+/** Default, least and most of every option of pairing. */
+export const pairingOptions: OptionTable<PairingOptions, ResolvedPairingOptions> =
+  optionTable<PairingOptions>()({
+    requestLifetime: milliseconds(5 * minute, 1_000, hour),
+    codeLifetime: milliseconds(10 * minute, 1_000, hour),
+    maxInvited: count(50, 1, 10_000),
+    maxOpen: count(10, 1, 10_000),
+    maxPerAddress: count(5, 1, 10_000),
+    maxInvitations: count(100, 1, 10_000),
+    roles: withDefault(value("an object of scopes by role, such as { node: ['a'] }", isPlain), { node: [] }),
+    actorScope: optional(text('the name of a scope')),
+    dangerouslyAllowAnonymous: flag(false),
+  })
+
+/** Checks the names of roles and scopes. Throws a `TypeError` for one that no credential could hold. */
+export function checkPairingNames(where: string, { roles, actorScope }: ResolvedPairingOptions): void {
   for (const [role, scopes] of Object.entries(roles)) {
-    checkNames('roles', [role], where)
-    checkNames('scopes', scopes, `${where}: \`roles.${role}\``)
+    checkNames('roles', [role], `${where}: \`pairing\``)
+    checkNames('scopes', scopes, `${where}: \`pairing.roles.${role}\``)
   }
-  if (actorScope !== undefined) checkNames('scopes', [actorScope], `${where}: \`actorScope\``)
-  checkBooleans(where, { dangerouslyAllowAnonymous })
-  const resolved = {} as Record<keyof typeof bounds, number>
-  for (const name of numbers) {
-    const [standard, least, most] = bounds[name]
-    const { [name]: value = standard } = options
-    if (!Number.isInteger(value) || value < least || value > most) {
-      throw new TypeError(
-        `${where}: \`${name}\` must be a whole number from ${least} to ${most}, not ${typeof value === 'number' ? value : nameOf(value)}`,
-      )
-    }
-    resolved[name] = value
-  }
-  return { ...resolved, roles, actorScope, dangerouslyAllowAnonymous }
+  if (actorScope !== undefined) checkNames('scopes', [actorScope], `${where}: \`pairing.actorScope\``)
 }

@@ -6,7 +6,7 @@ import type { TokenStore } from '../../core/ports/stores.ts'
 import type { TokenRecord } from '../../core/ports/token-record.ts'
 import type { Failures } from '../accounts/failure-limits.ts'
 import type { OwnRevocations } from '../revocations/revocations.ts'
-import type { PairingOptions } from './types.ts'
+import type { ResolvedPairingOptions } from './options.ts'
 
 export interface PairingParts {
   readonly store: PairingStore
@@ -18,5 +18,5 @@ export interface PairingParts {
   readonly failures: Failures
   /** Says whether a device's record is valid now. */
   judge(record: TokenRecord): Promise<Verification>
-  readonly options: PairingOptions | undefined
+  readonly options: ResolvedPairingOptions
 }

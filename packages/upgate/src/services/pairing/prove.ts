@@ -11,12 +11,10 @@ import { checkNames } from '../record-input.ts'
 import { rejected, storeFailed, unavailable } from '../tokens/verdicts.ts'
 import { comparisonCode, normaliseBootstrapCode } from './codes.ts'
 import { checkKeyProof, clockSkew } from './key-proof.ts'
-import type { ResolvedPairingOptions } from './options.ts'
 import type { PairingParts } from './parts.ts'
 import type { Pairing } from './types.ts'
 
-interface ProverParts extends Omit<PairingParts, 'options'> {
-  readonly options: ResolvedPairingOptions
+interface ProverParts extends PairingParts {
   report(step: 'requested' | 'collected' | 'full', record: Partial<PairingRecord>, by?: string): void
   tidy(): Promise<void>
   tidyLater(): void

@@ -1,6 +1,7 @@
 import type { Verification, VerifyContext } from '../../core/contract/credential.ts'
 import type { Principal } from '../../core/contract/principal.ts'
-import { assertKnownOptions, optionsOf } from '../../core/options/check-options.ts'
+import { count, milliseconds } from '../../core/options/option-kinds.ts'
+import { type OptionTable, optionTable } from '../../core/options/option-table.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import { type RevocationFeed, selects } from '../../core/ports/revocations.ts'
 import { type Store, StoreUnavailable } from '../../core/ports/stores.ts'
@@ -59,12 +60,21 @@ export interface TicketOptions {
   readonly perPrincipal?: number
 }
 
+/** Default, least and most of every option of tickets. */
+export const ticketOptions: OptionTable<
+  TicketOptions,
+  Required<TicketOptions>
+> = optionTable<TicketOptions>()({
+  lifetime: milliseconds(30_000, 1_000, 120_000),
+  perPrincipal: count(20, 1, 1_000),
+})
+
 interface TicketParts {
   readonly store: Store
   readonly clock: Clock
   readonly revocations: OwnRevocations
   readonly randomBytes: (size: number) => Uint8Array
-  readonly options: TicketOptions | undefined
+  readonly options: Required<TicketOptions>
 }
 
 /** Largest number of revocations during a ticket's life that are still searched. */
@@ -75,7 +85,7 @@ const pathForm = /^\/[\x21\x22\x24-\x3e\x40-\x7e]{0,511}$/
 /** Creates the tickets service. */
 export function createTickets(parts: TicketParts): Tickets {
   const { store, clock, revocations, randomBytes } = parts
-  const { lifetime, perPrincipal } = resolve(parts.options)
+  const { lifetime, perPrincipal } = parts.options
   let purgedAt = Number.NEGATIVE_INFINITY
 
   async function verify(token: string, context: VerifyContext): Promise<Verification> {
@@ -209,19 +219,3 @@ const ended = rejected(
   'revoked_credential',
   'the credential or account behind the ticket does not count any more',
 )
-
-function resolve(options: TicketOptions = {}): Required<TicketOptions> {
-  assertKnownOptions(
-    'createServices({ tickets })',
-    options,
-    optionsOf<TicketOptions>()(['lifetime', 'perPrincipal']),
-  )
-  const { lifetime = 30_000, perPrincipal = 20 } = options
-  if (!Number.isInteger(lifetime) || lifetime < 1000 || lifetime > 120_000) {
-    throw new TypeError('createServices({ tickets }): `lifetime` must be 1,000 to 120,000 milliseconds')
-  }
-  if (!Number.isInteger(perPrincipal) || perPrincipal < 1 || perPrincipal > 1000) {
-    throw new TypeError('createServices({ tickets }): `perPrincipal` must be 1 to 1,000')
-  }
-  return { lifetime, perPrincipal }
-}

@@ -6,15 +6,16 @@ import type { Decision, Preflight, Refused } from '../../core/contract/decision.
 import type { Gate } from '../../core/contract/gate.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
-import { assertKnownOptions } from '../../core/options/check-options.ts'
+import { isPlain } from '../../core/options/check-options.ts'
+import { count, milliseconds, optional, value } from '../../core/options/option-kinds.ts'
+import { optionTable } from '../../core/options/option-table.ts'
 import { pathOf } from '../../core/request/target.ts'
 import { settle } from '../../node/http-gate.ts'
 import { assertServer, intercept, type RequestEvent } from '../../node/intercept.ts'
 import { decideSafely, judge, markDecided } from '../../node/judge.ts'
 import { NodeRequest } from '../../node/request.ts'
 import { respondToSocket } from '../../node/respond.ts'
-import { checkAcquaintances } from '../quarantine/acquaintances.ts'
-import { quarantineOptionNames, resolveLimits } from '../quarantine/limits.ts'
+import { quarantineOptions } from '../quarantine/limits.ts'
 import { createQuarantine } from '../quarantine/quarantine.ts'
 import type { DrainOptions, Quarantine, QuarantineCounts, QuarantineOptions } from '../quarantine/types.ts'
 import type { SocketOf, SocketRequestOf, SocketServers } from '../socket/web-socket-like.ts'
@@ -36,7 +37,15 @@ export interface GuardServerOptions<S extends SocketServers = SocketServers> ext
   readonly maxDeciding?: number
 }
 
-const guardServerOptionNames = ['sockets', 'decisionTimeout', 'maxDeciding', ...quarantineOptionNames]
+const guardServerOptions = optionTable<GuardServerOptions>()({
+  // The servers are checked by `createOwners`, together with the guarded one.
+  sockets: optional(
+    value<SocketServers>("an object of WebSocketServers by path, such as { '/ws': wss }", isPlain),
+  ),
+  decisionTimeout: milliseconds(10_000, 1, 2 ** 31 - 1),
+  maxDeciding: count(1_000, 1),
+  ...quarantineOptions.kinds,
+})
 
 interface Upgrade {
   readonly asked: NodeRequest
@@ -111,18 +120,18 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
   options: GuardServerOptions<S> = {},
 ): GuardedServer<P, S> {
   assertServer(server, 'guardServer')
-  assertKnownOptions('guardServer', options, guardServerOptionNames)
-  const { sockets = {} as S, decisionTimeout = 10_000, maxDeciding = 1_000, ...limits } = options
+  const {
+    sockets = {},
+    decisionTimeout,
+    maxDeciding,
+    ...limits
+  } = guardServerOptions.read('guardServer', options)
   if (typeof gate?.resume !== 'function') {
     throw new TypeError(
       'guardServer: the second argument must be a gate (createGate). What gate.require(...) returns decides single routes only.',
     )
   }
-  resolveLimits(limits, 'guardServer')
-  if (limits.acquaintances !== undefined) checkAcquaintances(limits.acquaintances, 'guardServer')
-  assertPositive(decisionTimeout, 'decisionTimeout')
-  assertPositive(maxDeciding, 'maxDeciding')
-  const owners = createOwners(sockets, server, 'guardServer')
+  const owners = createOwners(sockets as S, server, 'guardServer')
   const orphan = gate.deferredPaths.find((path) => !owners.cover(path))
   if (orphan !== undefined) {
     throw new TypeError(
@@ -300,10 +309,4 @@ function ignore(): void {}
 /** Node keeps the response being written on its socket until it has been handed over completely. */
 function hasUnfinishedAnswer(socket: Duplex): boolean {
   return (socket as { _httpMessage?: unknown })._httpMessage != null
-}
-
-function assertPositive(value: unknown, option: string): void {
-  if (typeof value !== 'number' || !(value > 0) || value > 2_147_483_647) {
-    throw new TypeError(`guardServer: \`${option}\` must be a positive number.`)
-  }
 }

@@ -1,4 +1,4 @@
-import { isPlain, nameOf, wrongOption } from '../../core/options/check-options.ts'
+import { nameOf } from '../../core/options/check-options.ts'
 import { analyseTarget, decodeOneReading, pathOf } from '../../core/request/target.ts'
 import { matchesStrictly, overlap, type Pattern, parsePattern } from '../../core/rules/pattern.ts'
 import type { WebSocketServerLike } from '../socket/web-socket-like.ts'
@@ -30,14 +30,6 @@ export function createOwners(
   server: object,
   where: string,
 ): Owners {
-  if (!isPlain(sockets)) {
-    throw wrongOption(
-      where,
-      'sockets',
-      "an object of WebSocketServers by path, such as { '/ws': wss }",
-      sockets,
-    )
-  }
   if (typeof sockets.handleUpgrade === 'function') {
     throw new TypeError(
       `${where}: \`sockets\` is a WebSocketServer; name the path that it owns: { '/ws': wss }.`,

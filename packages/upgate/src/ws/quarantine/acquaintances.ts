@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto'
-import { assertKnownOptions } from '../../core/options/check-options.ts'
+import { count, methods, milliseconds, value } from '../../core/options/option-kinds.ts'
+import { type OptionTable, optionTable } from '../../core/options/option-table.ts'
 import type { AcquaintanceRecord, AcquaintanceStore } from '../../core/ports/acquaintances.ts'
 import type { Clock, Timer } from '../../core/ports/clock.ts'
 import type { Logger } from '../../core/ports/logger.ts'
@@ -32,7 +33,8 @@ const chunk = 100
  */
 export class Acquaintances {
   readonly #store: AcquaintanceStore
-  readonly #keys: readonly [string, ...string[]]
+  /** Newest first; at least one. */
+  readonly #keys: readonly string[]
   readonly #lifetime: number
   readonly #atMost: number
   readonly #clock: Clock
@@ -44,11 +46,10 @@ export class Acquaintances {
   #writing: Promise<void> | undefined
   #closed = false
 
-  /** @throws TypeError for an unknown option, a missing store or key, or a limit out of range */
-  constructor(options: AcquaintanceOptions, clock: Clock, logger: Logger) {
-    const { store, keys, lifetime, atMost } = checkAcquaintances(options)
+  constructor(options: Required<AcquaintanceOptions>, clock: Clock, logger: Logger) {
+    const { store, key, lifetime, atMost } = options
     this.#store = store
-    this.#keys = keys
+    this.#keys = typeof key === 'string' ? [key] : key
     this.#lifetime = lifetime
     this.#atMost = atMost
     this.#clock = clock
@@ -66,7 +67,7 @@ export class Acquaintances {
   /** Notes that a principal was accepted from an address. Repeated acceptances within a while cause one write. */
   note(address: string): void {
     const now = this.#clock.now()
-    const digest = digestOf(address, this.#keys[0])
+    const digest = digestOf(address, this.#keys[0] as string)
     const until = now + this.#lifetime
     const before = this.#known.get(digest) ?? 0
     if (before > until - this.#lifetime / 30 && before <= until) return
@@ -150,42 +151,18 @@ function digestOf(address: string, key: string): string {
   return digest.subarray(0, 16).toString('base64url')
 }
 
-/**
- * Checks the option `acquaintances` of `where`.
- *
- * @throws TypeError that names the wrong option
- */
-export function checkAcquaintances(
-  options: AcquaintanceOptions,
-  where = 'createQuarantine',
-): {
-  readonly store: AcquaintanceStore
-  readonly keys: readonly [string, ...string[]]
-  readonly lifetime: number
-  readonly atMost: number
-} {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`${where}: \`acquaintances\` must be an object with \`store\` and \`key\`.`)
-  }
-  assertKnownOptions(`${where}: \`acquaintances\``, options, ['store', 'key', 'lifetime', 'atMost'])
-  const { store, key, lifetime = 30 * day, atMost = 10_000 } = options
-  if (typeof store?.list !== 'function' || typeof store.note !== 'function') {
-    throw new TypeError(
-      `${where}: \`acquaintances.store\` must be \`store.acquaintances\` of a store that has them, such as sqliteStore().`,
-    )
-  }
-  const [first, ...older] = Array.isArray(key) ? (key as readonly string[]) : [key as string]
-  const fits = (each: unknown) => typeof each === 'string' && each.length >= 32
-  if (first === undefined || ![first, ...older].every(fits) || older.length > 3) {
-    throw new TypeError(
-      `${where}: \`acquaintances.key\` must be a secret of at least 32 characters, or a list of up to four, the newest first.`,
-    )
-  }
-  if (!(Number.isInteger(lifetime) && lifetime >= 60_000 && lifetime <= 400 * day)) {
-    throw new TypeError(`${where}: \`acquaintances.lifetime\` must be 60,000 milliseconds to 400 days.`)
-  }
-  if (!(Number.isInteger(atMost) && atMost >= 1 && atMost <= 1_000_000)) {
-    throw new TypeError(`${where}: \`acquaintances.atMost\` must be 1 to 1,000,000.`)
-  }
-  return { store, keys: [first, ...older], lifetime, atMost }
-}
+const isKey = (each: unknown): boolean => typeof each === 'string' && each.length >= 32
+
+/** The options of {@link QuarantineOptions.acquaintances}. */
+export const acquaintanceOptions: OptionTable<
+  AcquaintanceOptions,
+  Required<AcquaintanceOptions>
+> = optionTable<AcquaintanceOptions>()({
+  store: methods(['list', 'note'], '`store.acquaintances` of a store that has them, such as sqliteStore()'),
+  key: value(
+    'a secret of at least 32 characters, or a list of up to four, the newest first',
+    (key) => isKey(key) || (Array.isArray(key) && key.length >= 1 && key.length <= 4 && key.every(isKey)),
+  ),
+  lifetime: milliseconds(30 * day, 60_000, 400 * day),
+  atMost: count(10_000, 1, 1_000_000),
+})

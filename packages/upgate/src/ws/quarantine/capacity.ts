@@ -13,7 +13,7 @@ export class Capacity {
   readonly room: Room<Occupant>
   readonly #limits: Limits
 
-  constructor(limits: Limits, clock: Clock, logger: Logger, acquaintances?: AcquaintanceOptions) {
+  constructor(limits: Limits, clock: Clock, logger: Logger, acquaintances?: Required<AcquaintanceOptions>) {
     this.#limits = limits
     this.addresses = new Addresses(clock)
     this.acquaintances =

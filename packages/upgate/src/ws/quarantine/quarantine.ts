@@ -9,7 +9,7 @@ import { type AttachedSocket, attached } from '../socket/attached.ts'
 import { upgrade } from '../socket/upgrade.ts'
 import type { Bucket } from './addresses.ts'
 import { codeOfRevocation } from './failures.ts'
-import { resolveLimits } from './limits.ts'
+import { quarantineOptions } from './limits.ts'
 import { createShared } from './shared.ts'
 import type { Admission, DrainOptions, Quarantine, QuarantineGate, QuarantineOptions } from './types.ts'
 import { WaitingSocket } from './waiting-socket.ts'
@@ -31,8 +31,8 @@ export function createQuarantine<P extends Principal>(
   options: QuarantineOptions = {},
 ): Quarantine<P> {
   assertGate(gate, 'createQuarantine', ['resume', 'remember'])
-  const limits = resolveLimits(options)
-  const common = createShared<P>(gate, limits, options.acquaintances)
+  const { acquaintances, ...limits } = quarantineOptions.read('createQuarantine', options)
+  const common = createShared<P>(gate, limits, acquaintances)
   const refreshes = new Refreshes<P>(common)
   const firstFrames = new FirstFrames<P>(common, refreshes)
   const shared: SharedByAccepted<P> = { ...common, refreshes, firstFrames }

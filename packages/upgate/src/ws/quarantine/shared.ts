@@ -24,7 +24,7 @@ export interface Shared<P extends Principal> {
 export function createShared<P extends Principal>(
   gate: QuarantineGate<P>,
   limits: Limits,
-  acquaintances?: AcquaintanceOptions,
+  acquaintances?: Required<AcquaintanceOptions>,
 ): Shared<P> {
   const { clock, logger } = gate
   const capacity = new Capacity(limits, clock, logger, acquaintances)
