@@ -233,7 +233,9 @@ describe('connectFrame', () => {
       const { frames, closeCode } = handshake.reject(refusal('bad_handshake'), c)
       expect(closeCode).toBe(1002)
       expect(JSON.parse(frames[0] as string)).toMatchObject({
-        error: { details: { code: 'PROTOCOL_MISMATCH', expectedProtocol: { min: 3, max: 4 } } },
+        error: {
+          details: { code: 'PROTOCOL_MISMATCH', expectedProtocol: 4, supportedProtocol: { min: 3, max: 4 } },
+        },
       })
     }
   })
@@ -267,7 +269,7 @@ describe('connectFrame', () => {
   it('says nothing where there was no request, but closes with the reason', () => {
     expect(handshake.reject(refusal('handshake_timeout'), context())).toEqual({
       frames: [],
-      closeCode: 1008,
+      closeCode: 1013,
       closeReason: 'handshake_timeout',
     })
   })

@@ -77,7 +77,7 @@ export function createRenderer(
     }
     if (decision.retryAfter !== undefined)
       headers.push(['Retry-After', String(Math.max(1, Math.ceil(decision.retryAfter)))])
-    const body = page ? pageBody(decision, externalLogin) : problemBody(decision)
+    const body = page ? pageBody(decision, externalLogin) : problemBody(decision, upgrade)
     headers.push(
       ['Content-Type', page ? 'text/html; charset=utf-8' : 'application/problem+json'],
       ['Content-Length', String(utf8Length(body))],
@@ -129,7 +129,7 @@ function challengeFor(decision: Refused, name: string, challenges: readonly stri
     .join(', ')
 }
 
-function problemBody(decision: Refused): string {
+function problemBody(decision: Refused, upgrade: boolean): string {
   return `${JSON.stringify({
     // First, so that no fact can take the place of what every document has.
     ...decision.facts,
@@ -140,6 +140,8 @@ function problemBody(decision: Refused): string {
     detail: decision.detail,
     action: decision.action,
     ...(decision.retryAfter === undefined ? {} : { retryAfter: decision.retryAfter }),
+    // OpenClaw's clients read nothing else of a refused upgrade.
+    ...(upgrade && { error: { type: decision.code, message: decision.detail } }),
   })}\n`
 }
 

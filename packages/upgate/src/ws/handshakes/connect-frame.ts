@@ -1,4 +1,3 @@
-import type { RefusalCode } from '../../core/contract/codes.ts'
 import type { Credential } from '../../core/contract/credential.ts'
 import type {
   Acceptance,
@@ -17,6 +16,7 @@ import {
 } from '../../core/options/check-options.ts'
 import { connectCredential } from './connect-credential.ts'
 import { type ChallengeState, challengeResponse, connectDevice } from './connect-device.ts'
+import { type ConnectRefusal, connectRefusal, type Offered } from './connect-refusals.ts'
 import {
   bad,
   isObject,
@@ -28,10 +28,15 @@ import {
   readObject,
 } from './read-frame.ts'
 
+interface VersionRange {
+  readonly min: number
+  readonly max: number
+}
+
 /** Options of {@link connectFrame}. */
 export interface ConnectFrameOptions {
   /** Protocol versions this server speaks. Default: 3 to 4. */
-  readonly protocol?: { readonly min: number; readonly max: number }
+  readonly protocol?: VersionRange
   /** Opens with a `connect.challenge` event that carries a nonce, as OpenClaw's gateway does. Default: false. */
   readonly challenge?: boolean
   /**
@@ -54,7 +59,9 @@ interface ConnectState extends ChallengeState {
   /** Of the request: the answer carries the same. */
   id: string | undefined
   version: number | undefined
-  mismatch: boolean
+  offered: Offered
+  /** A fault of the request that no credential could mend. */
+  problem: 'version' | 'nonce' | undefined
 }
 
 const knownOptions = optionsOf<ConnectFrameOptions>()([
@@ -71,6 +78,9 @@ const knownOptions = optionsOf<ConnectFrameOptions>()([
  *
  * Takes the token in `auth.token`, `auth.deviceToken` or `auth.device_token`, an API key in `auth.api_key`,
  * a password in `auth.password`; the same token in two fields counts once, two different ones are refused.
+ *
+ * A refusal that another try cannot change stops OpenClaw's clients, and a temporary one does not:
+ * `docs/protocol.md` has the table.
  *
  * @throws TypeError for unknown options and an impossible range of versions.
  * @example
@@ -122,7 +132,7 @@ export function connectFrame(options: ConnectFrameOptions = {}): Handshake {
 
       const version = negotiate(params, protocol)
       if (version.rejection) {
-        state.mismatch = true
+        state.problem = 'version'
         return version.rejection
       }
       state.version = version.value
@@ -131,9 +141,13 @@ export function connectFrame(options: ConnectFrameOptions = {}): Handshake {
       const auth = own(params, 'auth')
       if (auth !== undefined && auth !== null && !isObject(auth))
         return bad('`params.auth` must be an object.')
+      state.offered = offeredIn(auth ?? {})
       if (deviceKeys) {
         const found = connectDevice(params, auth ?? {}, declared.value, state, context, nonceOnly)
-        if (found.rejection) return found.rejection
+        if (found.rejection) {
+          if (found.rejection.code === 'invalid_credential') state.problem = 'nonce'
+          return found.rejection
+        }
         if (found.value !== undefined && 'send' in found.value)
           return { step: 'send', frames: found.value.send }
         if (found.value !== undefined) {
@@ -170,12 +184,17 @@ export function connectFrame(options: ConnectFrameOptions = {}): Handshake {
     },
     reject(refusal, context) {
       const state = stateOf(context)
-      const closeCode = closeCodeOf(refusal.code, state)
+      const words = connectRefusal(refusal, state.offered, state.problem)
+      const { closeCode, closeText } = words
+      const closeReason = closeText === undefined ? refusal.code : `${refusal.code}: ${closeText}`
       // Without a request there is nothing to answer: those gateways close and say why in the reason.
-      if (state.id === undefined) return { frames: [], closeCode, closeReason: refusal.code }
-      const error = errorOf(refusal, state, protocol)
-      const frame = JSON.stringify({ type: 'res', id: state.id, ok: false, error })
-      return { frames: [frame], closeCode, closeReason: refusal.code }
+      if (state.id === undefined) return { frames: [], closeCode, closeReason }
+      const error = errorOf(refusal, words, state, protocol)
+      return {
+        frames: [JSON.stringify({ type: 'res', id: state.id, ok: false, error })],
+        closeCode,
+        closeReason,
+      }
     },
   }
 }
@@ -190,13 +209,14 @@ function stateOf(context: HandshakeContext): ConnectState {
     unsigned: undefined,
     id: undefined,
     version: undefined,
-    mismatch: false,
+    offered: 'nothing',
+    problem: undefined,
   } satisfies ConnectState
   return context.state as ConnectState
 }
 
 /** Version 3 sends `minProtocol` and `maxProtocol`, version 4 `protocol: { min, max }`; neither = our oldest. */
-function negotiate(params: JsonObject, ours: { readonly min: number; readonly max: number }): Read<number> {
+function negotiate(params: JsonObject, ours: VersionRange): Read<number> {
   const nested = own(params, 'protocol')
   if (nested !== undefined && !isObject(nested))
     return { rejection: bad('`params.protocol` must be an object.') }
@@ -239,79 +259,39 @@ function warningsOf(dropped: Dropped | undefined): readonly string[] {
   return warnings
 }
 
-function closeCodeOf(code: RefusalCode, state: ConnectState): number {
-  if (state.mismatch) return 1002
-  if (code === 'too_big') return 1009
-  if (code === 'unavailable' || code === 'over_capacity' || code === 'pairing_full') return 1013
-  return 1008
-}
-
 function errorOf(
   { code, detail, action, retryAfter, facts }: Refusal,
+  words: ConnectRefusal,
   state: ConnectState,
-  ours: { readonly min: number; readonly max: number },
+  ours: VersionRange,
 ): Readonly<Record<string, unknown>> {
-  const unavailable = code === 'unavailable' || code === 'over_capacity' || code === 'pairing_full'
   const retryAfterMs = retryAfter === undefined ? undefined : Math.ceil(retryAfter * 1000)
   return {
-    code: unavailable ? 'UNAVAILABLE' : code === 'pairing_required' ? 'NOT_PAIRED' : 'INVALID_REQUEST',
+    code: words.error,
     message: detail,
     details: {
       // First, so that no fact can take the place of what every answer has.
       ...facts,
-      code: state.mismatch ? 'PROTOCOL_MISMATCH' : detailCodeOf(code),
+      code: words.details,
       reason: code,
       action,
-      recommendedNextStep: nextStepOf(code),
+      recommendedNextStep: words.nextStep,
       canRetryWithDeviceToken: false,
-      ...(state.mismatch && { expectedProtocol: ours }),
+      ...(words.details === 'PAIRING_REQUIRED' && { pauseReconnect: !words.comesBack }),
+      // Clients compare it with the number of a version that they could speak instead.
+      ...(state.problem === 'version' && { expectedProtocol: ours.max, supportedProtocol: ours }),
       ...(retryAfterMs !== undefined && { retryAfterMs }),
     },
-    retryable: unavailable || code === 'pairing_required' || code.startsWith('too_many'),
+    retryable: words.comesBack,
     ...(retryAfterMs !== undefined && { retryAfterMs }),
   }
 }
 
-function detailCodeOf(code: RefusalCode): string {
-  switch (code) {
-    case 'auth_required':
-      return 'AUTH_REQUIRED'
-    case 'invalid_credential':
-      return 'AUTH_TOKEN_MISMATCH'
-    case 'too_many_failures':
-    case 'too_many_sockets':
-      return 'AUTH_RATE_LIMITED'
-    case 'pairing_required':
-      return 'PAIRING_REQUIRED'
-    case 'origin_refused':
-      return 'CONTROL_UI_ORIGIN_NOT_ALLOWED'
-    default:
-      return code === 'bad_handshake' || code === 'multiple_credentials'
-        ? 'INVALID_HANDSHAKE'
-        : 'AUTH_UNAUTHORIZED'
-  }
-}
-
-function nextStepOf(code: RefusalCode): string {
-  switch (code) {
-    case 'auth_required':
-    case 'bad_handshake':
-    case 'multiple_credentials':
-      return 'update_auth_configuration'
-    case 'invalid_credential':
-    case 'expired_credential':
-    case 'revoked_credential':
-      return 'update_auth_credentials'
-    case 'unavailable':
-    case 'over_capacity':
-    case 'handshake_timeout':
-    case 'too_many_failures':
-    case 'too_many_sockets':
-    case 'too_many_frames':
-    case 'pairing_required':
-    case 'pairing_full':
-      return 'wait_then_retry'
-    default:
-      return 'review_auth_configuration'
-  }
+/** The proof in `auth`. OpenClaw's clients send a device token that they stored in `token`, too. */
+function offeredIn(auth: JsonObject): Offered {
+  const has = (...names: readonly string[]): boolean => names.some((name) => !!own(auth, name))
+  if (has('deviceToken')) return 'device-token'
+  if (has('token', 'device_token', 'api_key', 'apiKey')) return 'token'
+  if (has('bootstrapToken')) return 'bootstrap-token'
+  return has('password') ? 'password' : 'nothing'
 }
