@@ -14,6 +14,7 @@ const context = (): HandshakeContext => ({
   now: () => 0,
   randomId: () => 'nonce',
   httpPrincipal: undefined,
+  gone: false,
 })
 
 const proofs = {
@@ -34,7 +35,7 @@ function worded(code: RefusalCode, auth: object, facts?: Record<string, string |
   const said = handshake.reject({ code, detail: 'No.', action: 'Stop.', facts }, about)
   return {
     ...said,
-    error: JSON.parse(said.frames[0] as string).error as { code: string; details: Record<string, unknown> },
+    error: JSON.parse(String(said.frames[0])).error as { code: string; details: Record<string, unknown> },
   }
 }
 
