@@ -27,7 +27,8 @@ export {
   jsonFrame,
 } from './ws/handshakes/json-frame.ts'
 export { type UpgateHandshakeOptions, upgateHandshake } from './ws/handshakes/upgate.ts'
-export type { AcquaintanceOptions } from './ws/quarantine/acquaintances.ts'
+export type { AcquaintanceOptions } from './ws/limits/acquaintances.ts'
+export type { QuarantineOptions } from './ws/limits/quarantine-options.ts'
 export { createQuarantine } from './ws/quarantine/quarantine.ts'
 export type {
   AcceptedAs,
@@ -35,8 +36,6 @@ export type {
   DrainOptions,
   Quarantine,
   QuarantineCounts,
-  QuarantineGate,
-  QuarantineOptions,
 } from './ws/quarantine/types.ts'
 export type {
   SocketOf,
@@ -45,3 +44,4 @@ export type {
   WebSocketLike,
   WebSocketServerLike,
 } from './ws/socket/web-socket-like.ts'
+export type { QuarantineGate } from './ws/talk/quarantine-gate.ts'

@@ -1,7 +1,7 @@
 import type { Gate } from '../core/contract/gate.ts'
 import type { ListedRule } from '../core/contract/listed-rule.ts'
 import { assertKnownOptions, optionsOf } from '../core/options/check-options.ts'
-import { guardingGates } from '../ws/guard/guards.ts'
+import { guardingGates } from '../ws/guard/claim-server.ts'
 
 /** Options of {@link assertGuarded}. */
 export interface AssertGuardedOptions {

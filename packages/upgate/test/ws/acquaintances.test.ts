@@ -3,7 +3,7 @@ import { StoreUnavailable } from 'upgate/store'
 import { type AcquaintanceOptions, createQuarantine, type QuarantineOptions } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
 import { manualClock } from '../../src/testing/manual-clock.ts'
-import { Acquaintances, acquaintanceOptions } from '../../src/ws/quarantine/acquaintances.ts'
+import { Acquaintances, acquaintanceOptions } from '../../src/ws/limits/acquaintances.ts'
 import {
   auth,
   type Client,

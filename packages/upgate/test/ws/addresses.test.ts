@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { manualClock } from '../../src/testing/manual-clock.ts'
-import { Addresses } from '../../src/ws/quarantine/addresses.ts'
+import { Addresses } from '../../src/ws/limits/addresses.ts'
 
 function address(n: number): string {
   return `10.${(n >> 16) & 255}.${(n >> 8) & 255}.${n & 255}`

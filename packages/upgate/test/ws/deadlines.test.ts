@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { manualClock } from '../../src/testing/manual-clock.ts'
-import { Deadlines } from '../../src/ws/quarantine/deadlines.ts'
+import { Deadlines } from '../../src/ws/limits/deadlines.ts'
 
 /** A clock with a settable time of day, like a machine's; setting it does not affect the timers. */
 function settableClock() {

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { expect, it } from 'vitest'
-import { type HeaderShapes, packHeaders, unpackRequest } from '../../src/ws/quarantine/request-snapshot.ts'
+import { type HeaderShapes, packHeaders, unpackRequest } from '../../src/ws/socket/request-snapshot.ts'
 
 it('rebuilds a request with the headers Node made of it, duplicates and odd names included', async () => {
   const server = createServer().listen(0, '127.0.0.1')

@@ -2,8 +2,8 @@ import type { Verification } from 'upgate'
 import { jsonFrame } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
 import { manualClock } from '../../src/testing/manual-clock.ts'
-import { Addresses, type Bucket } from '../../src/ws/quarantine/addresses.ts'
-import { Candidates } from '../../src/ws/quarantine/candidates.ts'
+import { Addresses, type Bucket } from '../../src/ws/limits/addresses.ts'
+import { Candidates } from '../../src/ws/limits/candidates.ts'
 import {
   auth,
   type Client,

@@ -5,13 +5,13 @@ import type { OutgoingFrame } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { describeFault } from '../../core/faults/fault-log.ts'
 import type { RevocationReason } from '../../core/ports/revocations.ts'
-import type { Limits } from '../quarantine/limits.ts'
-import type { Member } from '../quarantine/roster.ts'
-import type { Shared } from '../quarantine/shared.ts'
+import type { Limits } from '../limits/limits.ts'
+import type { Member } from '../limits/roster.ts'
 import { type AttachedSocket, attached, emitAsUsual, intercept, isOpen, release } from '../socket/attached.ts'
 import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
 import type { Message } from '../socket/message.ts'
 import type { WebSocketLike, WebSocketServerLike } from '../socket/web-socket-like.ts'
+import type { Shared } from '../talk/shared.ts'
 
 /** Where a socket was accepted. */
 export interface Endpoint {

@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import type { Allow } from '../../core/contract/decision.ts'
 import type { Principal } from '../../core/contract/principal.ts'
-import type { Shared } from '../quarantine/shared.ts'
 import { type AttachedSocket, attached, emitAsUsual, intercept, release } from '../socket/attached.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
+import type { Shared } from '../talk/shared.ts'
 import type { AcceptedSocket, FirstReader, Renewal } from './accepted-socket.ts'
 import { FirstFrame, type PassesOn } from './first-frame.ts'
 

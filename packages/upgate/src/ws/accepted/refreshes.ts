@@ -4,10 +4,10 @@ import type { Handshake, OutgoingFrame, Refusal } from '../../core/contract/hand
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import type { Timer } from '../../core/ports/clock.ts'
-import { isReadable } from '../quarantine/answers.ts'
-import type { Shared } from '../quarantine/shared.ts'
 import { type AttachedSocket, attached, emitAsUsual, intercept, isOpen } from '../socket/attached.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
+import { isReadable } from '../talk/answers.ts'
+import type { Shared } from '../talk/shared.ts'
 import type { AcceptedSocket, Renewal } from './accepted-socket.ts'
 import { type Accepted, Refreshable } from './refreshable.ts'
 

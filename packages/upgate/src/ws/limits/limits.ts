@@ -14,7 +14,7 @@ import {
 import { type OptionTable, optionTable } from '../../core/options/option-table.ts'
 import { looksLikeSecret } from '../socket/subprotocols.ts'
 import { type AcquaintanceOptions, acquaintanceOptions } from './acquaintances.ts'
-import type { QuarantineOptions } from './types.ts'
+import type { QuarantineOptions } from './quarantine-options.ts'
 
 /** Every limit of a quarantine, with its default filled in. */
 export type Limits = Required<Omit<QuarantineOptions, 'acquaintances'>>

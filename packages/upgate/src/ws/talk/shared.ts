@@ -1,13 +1,13 @@
 import type { Principal } from '../../core/contract/principal.ts'
-import type { AcquaintanceOptions } from './acquaintances.ts'
-import { Capacity } from './capacity.ts'
-import type { Limits } from './limits.ts'
+import type { AcquaintanceOptions } from '../limits/acquaintances.ts'
+import { Capacity } from '../limits/capacity.ts'
+import type { Limits } from '../limits/limits.ts'
+import { Roster } from '../limits/roster.ts'
+import { Verifications } from '../limits/verifications.ts'
+import type { HeaderShapes } from '../socket/request-snapshot.ts'
+import type { QuarantineGate } from './quarantine-gate.ts'
 import { Reports } from './reports.ts'
-import type { HeaderShapes } from './request-snapshot.ts'
-import { Roster } from './roster.ts'
 import { Talk } from './talk.ts'
-import type { QuarantineGate } from './types.ts'
-import { Verifications } from './verifications.ts'
 
 /** What all sockets of one quarantine share. No class of sockets is known here. */
 export interface Shared<P extends Principal> {

@@ -3,7 +3,7 @@ import type { Handshake, Refusal } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { createFaultLog, type FaultLog } from '../../core/faults/fault-log.ts'
 import type { Secrets } from '../../core/faults/secrets.ts'
-import type { QuarantineGate } from './types.ts'
+import type { QuarantineGate } from './quarantine-gate.ts'
 
 /** What the operator is told: exceptions in the log, refusals as events. */
 export class Reports<P extends Principal> {

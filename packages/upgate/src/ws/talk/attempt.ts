@@ -4,11 +4,11 @@ import type { Defer, InBand, Resumption } from '../../core/contract/decision.ts'
 import type { HandshakeStep } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
+import type { Bucket } from '../limits/addresses.ts'
+import type { Verification } from '../limits/verifications.ts'
 import type { Message } from '../socket/message.ts'
-import type { Bucket } from './addresses.ts'
 import { isGuessable } from './failures.ts'
 import type { Shared } from './shared.ts'
-import type { Verification } from './verifications.ts'
 
 /** The socket that offered the credential. */
 export interface Claimant<P extends Principal> {
