@@ -1,9 +1,13 @@
 /* The snippets of the guide to OAuth, as printed, around a real authorization server (oidc-provider) behind the edge. */
+
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import express from 'express'
 import { createGate, type RuleOptions, type Scheme } from 'upgate'
-import type { CodeNotRedeemed, CodeWatch } from 'upgate/oauth'
+import { expressGate } from 'upgate/express'
+import { type CodeNotRedeemed, type CodeWatch, oauthRules } from 'upgate/oauth'
 import { afterEach, expect, it, vi } from 'vitest'
 import {
   assistant,
@@ -17,7 +21,8 @@ import {
 
 const guide = readFileSync(new URL('../../docs/guide-oauth.md', import.meta.url), 'utf8')
 const snippets = [...guide.matchAll(/^```js\n(.*?)^```/gms)].map(([, code = '']) => code)
-const [forRules = '', forEvents = '', forPaths = '', forFilter = ''] = snippets
+const [forRules = '', forScopes = '', forTool = '', forPages = '', ...others] = snippets
+const [forEvents = '', forPaths = '', forFilter = ''] = others
 
 const folders: string[] = []
 afterEach(() => {
@@ -101,6 +106,54 @@ it('the watch from outside sees the same', async () => {
   expect(started.warnings).toMatchObject([{ count: 1 }])
 })
 
+it('asks a client for the scopes of a tool, and lets pages of every origin read it', async () => {
+  const rules = await run<RuleOptions[]>(forScopes, { oauthRules }, 'rules')
+  const reader: Scheme = {
+    ...nobody,
+    challenge: 'Bearer',
+    extract: () => ({
+      credential: { type: 'token', source: 'header', value: 'x' },
+      location: 'authorization',
+    }),
+    verify: () => ({
+      outcome: 'authenticated',
+      principal: {
+        kind: 'user',
+        id: 'ada',
+        scheme: 'nobody',
+        scopes: ['files.read'],
+        roles: [],
+        attributes: {},
+      },
+    }),
+  }
+  const gate = createGate({
+    schemes: [reader],
+    rules: [...rules, ...(await run<RuleOptions[]>(forPages, {}, 'rules'))],
+  })
+  const app = express()
+  app.use(expressGate(gate))
+  await run(forTool, { app, gate, expressGate })
+  app.use((_request, response) => void response.json('reached'))
+  const server = app.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const origin = 'https://inspector.example.net'
+  try {
+    expect((await fetch(`${base}/mcp`)).status).toBe(200)
+    const tool = await fetch(`${base}/mcp`, { headers: { 'mcp-name': 'write-file' } })
+    expect([tool.status, tool.headers.get('www-authenticate')]).toEqual([
+      403,
+      expect.stringContaining('scope="files.read files.write"'),
+    ])
+    const page = await fetch(`${base}/api/public/x`, { method: 'POST', headers: { origin } })
+    expect([page.status, page.headers.get('access-control-allow-origin')]).toEqual([200, '*'])
+  } finally {
+    server.close()
+    gate.close()
+  }
+})
+
 it('every snippet of the guide is run here', () => {
-  expect(snippets).toHaveLength(4)
+  expect(snippets).toHaveLength(7)
 })

@@ -10,4 +10,5 @@ export {
   createCodeWatch,
 } from './oauth/code-watch.ts'
 export { type OAuthPaths, type OAuthRulesOptions, oauthRules } from './oauth/oauth-rules.ts'
+export type { OAuthResource } from './oauth/resource-rules.ts'
 export { type WatchCodesOptions, watchCodes } from './oauth/watch-codes.ts'

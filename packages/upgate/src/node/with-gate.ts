@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { RefusalCode } from '../core/contract/codes.ts'
 import type { MaybePromise } from '../core/contract/credential.ts'
-import type { Decision, Preflight, Refused } from '../core/contract/decision.ts'
+import type { Answered, Decision, Refused } from '../core/contract/decision.ts'
 import type { Explanation } from '../core/contract/explanation.ts'
 import type { Decider, Gate } from '../core/contract/gate.ts'
 import type { Principal } from '../core/contract/principal.ts'
@@ -88,7 +88,7 @@ export function explain<P extends Principal>(
 }
 
 /**
- * Writes a refusal or preflight of a gate as the adapters write it, and ends the answer.
+ * Writes a refusal, preflight or document of a gate as the adapters write it, and ends the answer.
  *
  * @param to - Node's response, or the socket of an `upgrade` event: its connection ends with the answer
  * @throws TypeError where an argument is of another kind
@@ -97,7 +97,7 @@ export function respond<P extends Principal>(
   gate: Decider<P> & Pick<Gate<P>, 'clock'>,
   request: IncomingMessage,
   to: ServerResponse | Duplex,
-  decision: Refused | Preflight,
+  decision: Refused | Answered,
 ): void {
   answer('respond', gate, request, to, decision)
 }
@@ -138,13 +138,13 @@ function answer<P extends Principal>(
   gate: Decider<P> & Pick<Gate<P>, 'clock'>,
   request: IncomingMessage,
   to: ServerResponse | Duplex,
-  decision: Refused | Preflight,
+  decision: Refused | Answered,
 ): void {
   assertDecider(gate, where)
   assertRequest(request, where)
-  if (typeof decision?.outcome !== 'string' || !(decision.outcome === 'preflight' || 'code' in decision)) {
+  if (typeof decision?.outcome !== 'string' || !(isAnswered(decision) || 'code' in decision)) {
     throw new TypeError(
-      `${where}: the fourth argument must be a refusal or a preflight; \`allow\` and \`defer\` are answered by the application.`,
+      `${where}: the fourth argument must be a refusal, a preflight or a document; \`allow\` and \`defer\` are answered by the application.`,
     )
   }
   const rendered = gate.render(decision, requestOf(request))
@@ -160,4 +160,8 @@ function answer<P extends Principal>(
   } else {
     throw new TypeError(`${where}: the third argument must be Node's response, or the socket of an upgrade.`)
   }
+}
+
+function isAnswered({ outcome }: Refused | Answered): boolean {
+  return outcome === 'preflight' || outcome === 'document'
 }

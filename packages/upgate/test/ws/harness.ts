@@ -149,7 +149,8 @@ export async function start(options: Options = {}): Promise<Harness> {
     const asked = new NodeRequest('upgrade', request)
     const decision = await gate.decide(asked)
     await options.slowDecision?.()
-    if (decision.outcome === 'preflight') throw new Error('an upgrade is no preflight')
+    if (decision.outcome === 'preflight' || decision.outcome === 'document')
+      throw new Error('an upgrade is no preflight')
     const forwarded = request.headers['x-forwarded-for']
     const clientAddress = typeof forwarded === 'string' ? forwarded : undefined
     const refused = quarantine.admit({ wss, request, socket, head, decision, clientAddress })

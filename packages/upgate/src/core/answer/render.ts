@@ -1,10 +1,11 @@
 import type { RefusalCode } from '../contract/codes.ts'
-import type { Decision, Refused } from '../contract/decision.ts'
+import type { Decision, DocumentAnswer, Refused } from '../contract/decision.ts'
 import type { LoginConfiguration } from '../contract/gate.ts'
 import type { RenderedResponse } from '../contract/rendered-response.ts'
 import { type AuthRequest, headerOf } from '../contract/request.ts'
 import { corsHeaders, judgeOrigin, type OriginPolicy } from '../request/origin.ts'
 import { asksForWebSocket } from '../request/upgrade-request.ts'
+import { challengeFor, scopeChallenge } from './challenge.ts'
 import { safeNext } from './safe-next.ts'
 
 /** What rendering needs to know of a gate. */
@@ -46,11 +47,12 @@ export function createRenderer(
   const marker = `gate="${options.name}"`
   return (decision, request) => {
     if (decision.outcome === 'preflight') return { status: 204, headers: decision.headers, body: '' }
+    if (decision.outcome === 'document') return documentAnswer(decision, request)
     const upgrade = asksForWebSocket(request)
     const headers: [string, string][] = [
       ['Cache-Control', 'no-store'],
       [refusalHeader, `${decision.code}; ${marker}`],
-      ...corsHeaders(request, judgeOrigin(originPolicy, request, upgrade)).map(
+      ...corsHeaders(request, judgeOrigin(originPolicy, request, upgrade), decision.rule?.anyOrigin).map(
         ([name, value]) => [name, value] as [string, string],
       ),
       ...(decision.headers ?? []).map(([name, value]) => [name, value] as [string, string]),
@@ -67,13 +69,9 @@ export function createRenderer(
     }
     if (decision.status === 401)
       headers.push(['WWW-Authenticate', challengeFor(decision, options.name, challenges)])
-    if (decision.code === 'insufficient_scope' && challenges.includes('Bearer')) {
-      const scope =
-        decision.rule?.scopes.filter((name) => /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(name)).join(' ') ?? ''
-      headers.push([
-        'WWW-Authenticate',
-        `Bearer realm="${options.name}", error="insufficient_scope", scope="${scope}"`,
-      ])
+    if (decision.code === 'insufficient_scope') {
+      const challenge = scopeChallenge(decision, options.name, challenges)
+      if (challenge !== undefined) headers.push(['WWW-Authenticate', challenge])
     }
     if (decision.retryAfter !== undefined)
       headers.push(['Retry-After', String(Math.max(1, Math.ceil(decision.retryAfter)))])
@@ -111,22 +109,19 @@ function isNavigation(request: AuthRequest): boolean {
   return (headerOf(request, 'accept') ?? '').includes('text/html')
 }
 
-/** RFC 6750 section 3 and RFC 9110 section 11.6.1: a 401 always carries a challenge. */
-function challengeFor(decision: Refused, name: string, challenges: readonly string[]): string {
-  const realm = `realm="${name}"`
-  const metadata = decision.rule?.resourceMetadata
-  // RFC 9728 section 5.1: the parameter goes with any scheme; OAuth clients look at Bearer.
-  const bearer = metadata === undefined ? '' : `, resource_metadata="${metadata}"`
-  if (metadata !== undefined && !challenges.includes('Bearer')) return `Bearer ${realm}${bearer}`
-  if (challenges.length === 0) return `Upgate ${realm}`
-  // Nothing was sent: no error code then (RFC 6750 section 3.1).
-  const none = decision.code === 'auth_required' || decision.code === 'setup_required'
-  return challenges
-    .map(
-      (challenge) =>
-        `${challenge} ${realm}${challenge !== 'Bearer' ? '' : none ? bearer : `, error="invalid_token"${bearer}`}`,
-    )
-    .join(', ')
+/** The document of a rule: the same for every client, and so fit for caches. */
+function documentAnswer({ headers, body }: DocumentAnswer, request: AuthRequest): RenderedResponse {
+  return {
+    status: 200,
+    headers: [
+      ['Cache-Control', 'public, max-age=300'],
+      ...headers,
+      ['Content-Type', 'application/json'],
+      ['Content-Length', String(utf8Length(body))],
+      ['X-Content-Type-Options', 'nosniff'],
+    ],
+    body: request.method === 'HEAD' ? '' : body,
+  }
 }
 
 function problemBody(decision: Refused, upgrade: boolean): string {

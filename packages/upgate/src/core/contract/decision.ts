@@ -78,11 +78,23 @@ export interface Preflight {
   readonly headers: HeaderList
 }
 
+/** A public document that the rule holds: the gate answers with it, and the application is not asked. */
+export interface DocumentAnswer {
+  readonly outcome: 'document'
+  readonly rule: CompiledRule
+  readonly headers: HeaderList
+  /** JSON text. */
+  readonly body: string
+}
+
+/** What the gate answers itself, without a refusal. */
+export type Answered = Preflight | DocumentAnswer
+
 /** A refusal of any sort. */
 export type Refused = Challenge | Forbid | Throttle | Unavailable | Invalid
 
 /** What to do with a request, as a value. A `switch` over `outcome` is exhaustive. */
-export type Decision<P extends Principal = Principal> = Allow<P> | Defer<P> | Preflight | Refused
+export type Decision<P extends Principal = Principal> = Allow<P> | Defer<P> | Answered | Refused
 
 /**
  * One sort of decision, by its outcome.

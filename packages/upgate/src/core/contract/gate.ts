@@ -66,7 +66,10 @@ export interface GateOptions<P extends Principal = Principal> {
 }
 
 /** What a single route demands; see {@link Gate.require}. */
-export type RequireOptions = Omit<RuleOptions, 'path' | 'methods' | 'access' | 'upgrade' | 'handshake'>
+export type RequireOptions = Omit<
+  RuleOptions,
+  'path' | 'methods' | 'access' | 'upgrade' | 'handshake' | 'document'
+>
 
 /** What an adapter needs: a decision, and its rendering. */
 export interface Decider<P extends Principal = Principal> {
@@ -76,7 +79,7 @@ export interface Decider<P extends Principal = Principal> {
    * @throws TypeError where the request is Node's or a framework's: `decide` of upgate/node takes those
    */
   decide(request: AuthRequest): MaybePromise<Decision<P>>
-  /** Turns a refusal or preflight into status, headers and body; adapters only write that. */
+  /** Turns a refusal, a preflight or a document into status, headers and body; adapters only write that. */
   render(
     decision: Exclude<Decision<P>, { outcome: 'allow' | 'defer' }>,
     request: AuthRequest,

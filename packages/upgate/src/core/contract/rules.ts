@@ -45,6 +45,18 @@ export interface RuleOptions {
    * authorization server. Such a path is never redirected to the login page.
    */
   readonly resourceMetadata?: string
+  /**
+   * Lets pages of every origin use this rule with a credential that they send themselves, such as a token in
+   * `Authorization`: requests and upgrades from any Origin are taken, preflights are answered, and pages may read all
+   * answers, refusals included (`Access-Control-Allow-Origin: *`, without credentials). Cookies and other ambient
+   * credentials never count here, from own pages neither. Default: false.
+   */
+  readonly anyOrigin?: boolean
+  /**
+   * A JSON document with which the gate itself answers GET and HEAD, such as the metadata of a protected resource.
+   * Only in public rules whose paths are exact; the application is not asked. Default: none.
+   */
+  readonly document?: Readonly<Record<string, unknown>>
   /** Accepts unsafe methods and upgrades from any Origin: disables the login-CSRF check for this rule. */
   readonly dangerouslyAllowForeignOrigins?: boolean
 }
@@ -74,4 +86,8 @@ export interface CompiledRule {
   readonly agreesWithEdge: ((edge: Principal, principal: Principal) => boolean) | undefined
   readonly resourceMetadata: string | undefined
   readonly allowForeignOrigins: boolean
+  /** Pages of every origin may use it with explicit credentials, and read the answers. Ambient ones never count. */
+  readonly anyOrigin: boolean
+  /** The JSON text with which the gate answers GET and HEAD. */
+  readonly document: string | undefined
 }

@@ -52,6 +52,7 @@ const requireOptionNames = optionsOf<RequireOptions>()([
   'challenge',
   'agreesWithEdge',
   'resourceMetadata',
+  'anyOrigin',
   'dangerouslyAllowForeignOrigins',
 ])
 
@@ -162,7 +163,9 @@ export function createGateWith<const S extends readonly Scheme[]>(
     if (!events.active) return decision
     const at = clock.now()
     const place = placeOf(request)
-    if (decision.outcome === 'allow') {
+    if (decision.outcome === 'document') {
+      events.emit({ type: 'allowed', at, place, principal: undefined, rule: decision.rule.label })
+    } else if (decision.outcome === 'allow') {
       events.emit({ type: 'allowed', at, place, principal: decision.principal, rule: decision.rule.label })
     } else if (decision.outcome === 'defer') {
       events.emit({ type: 'deferred', at, place, rule: decision.rule.label })

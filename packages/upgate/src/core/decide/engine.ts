@@ -2,7 +2,16 @@ import { andThen, isPromiseLike } from '../async/maybe-promise.ts'
 import type { RefusalCode } from '../contract/codes.ts'
 import type { Moment } from '../contract/connections.ts'
 import type { Credential, MaybePromise, Scheme, Verification, VerifyContext } from '../contract/credential.ts'
-import type { Allow, Decision, Defer, HeaderList, InBand, Refused, Resumption } from '../contract/decision.ts'
+import type {
+  Allow,
+  Decision,
+  Defer,
+  DocumentAnswer,
+  HeaderList,
+  InBand,
+  Refused,
+  Resumption,
+} from '../contract/decision.ts'
 import type { SetupOptions } from '../contract/gate.ts'
 import type { Principal } from '../contract/principal.ts'
 import { type RefusalDetails, refuse } from '../contract/refusals.ts'
@@ -20,6 +29,7 @@ import {
   type OriginPolicy,
   type OriginVerdict,
   preflightHeaders,
+  readableByAll,
 } from '../request/origin.ts'
 import { pathOf } from '../request/target.ts'
 import { asksForWebSocket, checkWebSocketHandshake } from '../request/upgrade-request.ts'
@@ -81,7 +91,8 @@ export class Engine<P extends Principal> {
   constructor(parts: EngineParts<P>) {
     this.#parts = parts
     for (const [path, rule] of parts.matcher.openPaths()) {
-      if (parts.closed?.has(path, undefined) !== true) this.#open.set(path, allow(rule, parts.prover.now()))
+      if (rule.document === undefined && parts.closed?.has(path, undefined) !== true)
+        this.#open.set(path, allow(rule, parts.prover.now()))
     }
   }
 
@@ -204,14 +215,20 @@ export class Engine<P extends Principal> {
     if (trace !== undefined) trace.add('origin', `${verdict}${describeOrigin(request)}`)
     if (isPreflight(request) && !upgrade) {
       if (verdict === 'allowed')
-        return { outcome: 'preflight', rule, headers: preflightHeaders(request, true) }
-      if (rule.allowForeignOrigins)
-        return { outcome: 'preflight', rule, headers: preflightHeaders(request, false) }
+        return { outcome: 'preflight', rule, headers: preflightHeaders(request, 'allowed') }
+      if (rule.allowForeignOrigins) {
+        const pages = rule.anyOrigin ? 'any' : 'foreign'
+        return { outcome: 'preflight', rule, headers: preflightHeaders(request, pages) }
+      }
       return refuseOrigin(request, rule)
     }
     if (verdict === 'foreign' && !safe && !rule.allowForeignOrigins) return refuseOrigin(request, rule)
-    if (rule.access === 'public')
-      return allow<P>(rule, prover.now(), undefined, undefined, allowHeaders(request, verdict, undefined))
+    if (rule.access === 'public') {
+      if (rule.document !== undefined && (request.method === 'GET' || request.method === 'HEAD'))
+        return documentOf(rule, rule.document, request, verdict)
+      const headers = allowHeaders(rule, request, verdict, undefined)
+      return allow<P>(rule, prover.now(), undefined, undefined, headers)
+    }
 
     if (!upgrade && !isOurHost(originPolicy, request)) return this.#refuseHost(request, rule, trace)
 
@@ -220,7 +237,7 @@ export class Engine<P extends Principal> {
       return refuse('duplicate_header', { rule, detail: `The header ${duplicate} was sent more than once.` })
     }
     // Which pages may use what the browser sends by itself. Reading is left to SameSite and CORS.
-    const ambientCounts = upgrade ? verdict === 'allowed' : safe || verdict !== 'foreign'
+    const ambientCounts = !rule.anyOrigin && (upgrade ? verdict === 'allowed' : safe || verdict !== 'foreign')
     const context = new Circumstances(request, clientAddresses, trace !== undefined, prover.now())
     const proof: MaybePromise<Proof<P>> =
       duplicate !== undefined
@@ -262,12 +279,19 @@ export class Engine<P extends Principal> {
     const { verifiedBy } = proof
     if (principal === undefined || verifiedBy === undefined) {
       if (rule.access === 'optional')
-        return allow<P>(rule, context.asOf, undefined, undefined, allowHeaders(request, verdict, cleared))
+        return allow<P>(
+          rule,
+          context.asOf,
+          undefined,
+          undefined,
+          allowHeaders(rule, request, verdict, cleared),
+        )
       return this.#challenge(rule, request, cleared)
     }
     const reason = this.#whyNot(rule, principal, proof.edgePrincipal, verifiedBy, request)
     if (reason !== undefined) return refuse(reason.code, { ...reason, rule, principal, headers: cleared })
-    return allow(rule, context.asOf, principal, proof.edgePrincipal, allowHeaders(request, verdict, cleared))
+    const headers = allowHeaders(rule, request, verdict, cleared)
+    return allow(rule, context.asOf, principal, proof.edgePrincipal, headers)
   }
 
   #judgeDeferred(
@@ -278,7 +302,7 @@ export class Engine<P extends Principal> {
     context: Circumstances,
   ): Decision<P> {
     const cleared: HeaderList | undefined = proof.clear?.map((line) => ['Set-Cookie', line] as const)
-    const headers = allowHeaders(request, verdict, cleared)
+    const headers = allowHeaders(rule, request, verdict, cleared)
     const { edgePrincipal: edge, verifiedBy } = proof
     // The edge proves the visitor, not the peer of the protocol, unless the rule names its scheme.
     const isNamed = verifiedBy !== undefined && rule.schemes?.includes(verifiedBy.name) === true
@@ -476,12 +500,24 @@ function printable(text: string): string {
   return JSON.stringify(text.slice(0, 100).replace(/[^\x20-\x7e]/g, '?'))
 }
 
+/** Answers with the rule's own document. Where pages of every origin may read it, caches may keep it for all of them. */
+function documentOf(
+  rule: CompiledRule,
+  body: string,
+  request: AuthRequest,
+  verdict: OriginVerdict,
+): DocumentAnswer {
+  const cors = rule.anyOrigin ? readableByAll.slice(0, 2) : allowHeaders(rule, request, verdict, undefined)
+  return { outcome: 'document', rule, headers: cors ?? [], body }
+}
+
 function allowHeaders(
+  rule: CompiledRule,
   request: AuthRequest,
   verdict: OriginVerdict,
   cleared: HeaderList | undefined,
 ): HeaderList | undefined {
   if (verdict === 'absent' || request.headers.origin === undefined) return cleared
-  const cors = corsHeaders(request, verdict)
+  const cors = corsHeaders(request, verdict, rule.anyOrigin)
   return cleared === undefined ? cors : [...cors, ...cleared]
 }

@@ -102,7 +102,7 @@ export class Prover<P extends Principal> {
   ): MaybePromise<Proof<P>> {
     const own = this.#proveOwn(request, rule, ambientCounts, context, trace)
     if (this.#edgeSchemes.length === 0) return own
-    const edge = this.#proveEdge(request, ambientCounts, context, trace)
+    const edge = this.#proveEdge(request, rule, ambientCounts, context, trace)
     if (!isPromiseLike(own) && !isPromiseLike(edge)) return beside(own, edge)
     return andThen(own, (o) => andThen(edge, (e) => beside(o, e)))
   }
@@ -132,7 +132,7 @@ export class Prover<P extends Principal> {
       } else if (!ambientCounts) {
         trace?.add(
           `scheme ${scheme.name}`,
-          `${found.location} dropped: it is ambient, and the Origin does not allow it`,
+          `${found.location} dropped: it is ambient, and ${whyNotAmbient(rule)}`,
         )
       } else if (rule.schemes !== undefined && !rule.schemes.includes(scheme.name)) {
         trace?.add(`scheme ${scheme.name}`, `${found.location} ignored: the rule does not admit this scheme`)
@@ -236,6 +236,7 @@ export class Prover<P extends Principal> {
 
   #proveEdge(
     request: AuthRequest,
+    rule: CompiledRule,
     ambientCounts: boolean,
     context: VerifyContext,
     trace: Trace | undefined,
@@ -246,8 +247,8 @@ export class Prover<P extends Principal> {
       if (found === 'failed') return { ...nothing, failure: failed(scheme, 'extract') }
       const answer = this.verify(scheme, found.credential, context, request)
       return isPromiseLike(answer)
-        ? answer.then((settled) => this.#concludeEdge(scheme, found, settled, ambientCounts, trace))
-        : this.#concludeEdge(scheme, found, answer, ambientCounts, trace)
+        ? answer.then((settled) => this.#concludeEdge(scheme, found, settled, rule, ambientCounts, trace))
+        : this.#concludeEdge(scheme, found, answer, rule, ambientCounts, trace)
     }
     return nothing
   }
@@ -256,6 +257,7 @@ export class Prover<P extends Principal> {
     scheme: Scheme<P>,
     found: Extraction,
     answer: Verification<P>,
+    rule: CompiledRule,
     ambientCounts: boolean,
     trace: Trace | undefined,
   ): Proof<P> {
@@ -266,7 +268,7 @@ export class Prover<P extends Principal> {
       return ambientAndBad ? nothing : proof
     }
     if ((answer.ambient ?? scheme.ambient) && !ambientCounts) {
-      trace?.add(`scheme ${scheme.name}`, 'identity dropped: it is ambient, and the Origin does not allow it')
+      trace?.add(`scheme ${scheme.name}`, `identity dropped: it is ambient, and ${whyNotAmbient(rule)}`)
       return nothing
     }
     return { ...nothing, edgePrincipal: proof.principal, verifiedBy: scheme }
@@ -463,6 +465,10 @@ function isAuthenticated<P extends Principal>(
 ): answer is Verification<P> {
   const given = answer as { outcome?: unknown; principal?: { id?: unknown } | null } | null | undefined
   return given?.outcome === 'authenticated' && typeof given.principal?.id === 'string'
+}
+
+function whyNotAmbient(rule: CompiledRule): string {
+  return rule.anyOrigin ? 'the rule takes pages of every origin' : 'the Origin does not allow it'
 }
 
 /** Joins the edge's proof and that of the application's own credentials. */

@@ -103,10 +103,15 @@ export function judgeOrigin(policy: OriginPolicy, request: AuthRequest, upgrade:
   return site === 'same-origin' || site === 'none' ? 'same-origin' : 'foreign'
 }
 
-/** Headers that let a page of an allowed origin read an answer (Fetch standard, CORS protocol). */
-export function corsHeaders(request: AuthRequest, verdict: OriginVerdict): HeaderList {
+/**
+ * Headers that let a page of an allowed origin read an answer (Fetch standard, CORS protocol).
+ *
+ * @param anyOrigin - whether pages of every other origin may read it, too, without credentials of the browser's
+ */
+export function corsHeaders(request: AuthRequest, verdict: OriginVerdict, anyOrigin = false): HeaderList {
   const origin = headerOf(request, 'origin')
-  if (verdict !== 'allowed' || origin === undefined) return vary
+  if (origin === undefined) return vary
+  if (verdict !== 'allowed') return anyOrigin ? readableByAll : vary
   return [
     ['Access-Control-Allow-Origin', origin],
     ['Access-Control-Allow-Credentials', 'true'],
@@ -117,6 +122,13 @@ export function corsHeaders(request: AuthRequest, verdict: OriginVerdict): Heade
 
 const vary: HeaderList = [['Vary', 'Origin']]
 
+/** The `*` among the exposed headers counts without credentials only; the names are for older browsers. */
+export const readableByAll: HeaderList = [
+  ['Access-Control-Allow-Origin', '*'],
+  ['Access-Control-Expose-Headers', '*, Retry-After, Upgate-Refusal, WWW-Authenticate'],
+  ['Vary', 'Origin'],
+]
+
 /** Whether a request is a CORS preflight. */
 export function isPreflight(request: AuthRequest): boolean {
   return (
@@ -126,16 +138,20 @@ export function isPreflight(request: AuthRequest): boolean {
   )
 }
 
-/** The answer to a preflight of an allowed origin; nothing is echoed that is not a list of header names. */
-export function preflightHeaders(request: AuthRequest, credentials: boolean): HeaderList {
+/**
+ * The answer to a preflight that is let through; nothing is echoed that is not a list of header names.
+ *
+ * @param pages - `allowed` for an allowed origin; `any` for a rule of every origin; `foreign` for one without the check
+ */
+export function preflightHeaders(request: AuthRequest, pages: 'allowed' | 'any' | 'foreign'): HeaderList {
   const method = headerOf(request, 'access-control-request-method')
   const wanted = headerOf(request, 'access-control-request-headers')
   const headers: [string, string][] = [
-    ['Access-Control-Allow-Origin', headerOf(request, 'origin') ?? ''],
+    ['Access-Control-Allow-Origin', pages === 'any' ? '*' : (headerOf(request, 'origin') ?? '')],
     ['Access-Control-Max-Age', '600'],
     ['Vary', 'Origin, Access-Control-Request-Method, Access-Control-Request-Headers'],
   ]
-  if (credentials) headers.push(['Access-Control-Allow-Credentials', 'true'])
+  if (pages === 'allowed') headers.push(['Access-Control-Allow-Credentials', 'true'])
   if (method !== undefined && /^[A-Za-z]{1,32}$/.test(method))
     headers.push(['Access-Control-Allow-Methods', method])
   if (wanted !== undefined && wanted.length <= 1024 && /^[A-Za-z0-9!#$%&'*+.^_`|~, -]+$/.test(wanted)) {

@@ -2,9 +2,11 @@ import type { Scheme } from '../contract/credential.ts'
 import type { PrincipalKind } from '../contract/principal.ts'
 import type { CompiledRule, RuleOptions } from '../contract/rules.ts'
 import { assertKnownOptions, checkBooleans, isCallable, nameOf, optionsOf } from '../options/check-options.ts'
+import { checkAnyOrigin, type OriginScheme } from './any-origin.ts'
 import { checkedHandshake } from './checked-handshake.ts'
 import type { RulePattern } from './matcher.ts'
 import { type Pattern, parsePattern } from './pattern.ts'
+import { documentOf } from './rule-document.ts'
 
 const ruleOptionNames = optionsOf<RuleOptions>()([
   'path',
@@ -19,12 +21,14 @@ const ruleOptionNames = optionsOf<RuleOptions>()([
   'challenge',
   'agreesWithEdge',
   'resourceMetadata',
+  'anyOrigin',
+  'document',
   'dangerouslyAllowForeignOrigins',
 ])
 const kinds: readonly PrincipalKind[] = ['user', 'device', 'service']
 const neverDecided: readonly string[] = ['HEAD', 'CONNECT', 'TRACE']
 /** What rules need to know of the schemes of a gate. */
-export type NamedScheme = Pick<Scheme, 'name' | 'yields'>
+export type NamedScheme = Pick<Scheme, 'name' | 'yields'> & OriginScheme
 
 const tokenPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
@@ -49,6 +53,7 @@ export function compileRules(rules: readonly RuleOptions[], known: readonly Name
       patterns.map((pattern) => pattern.source).join(', '),
       known,
       where,
+      patterns,
     )
     return patterns.map((pattern) => ({ rule, pattern }))
   })
@@ -61,10 +66,11 @@ export function compileRule(
   label: string,
   known: readonly NamedScheme[],
   where: string,
+  patterns: readonly Pattern[] = [],
 ): CompiledRule {
   const { access, methods, handshake, schemes, upgrade, agreesWithEdge, resourceMetadata } = options
-  const { challenge = resourceMetadata === undefined ? 'auto' : 'api' } = options
-  const { scopes = [], roles = [], dangerouslyAllowForeignOrigins = false } = options
+  const { scopes = [], roles = [], dangerouslyAllowForeignOrigins = false, anyOrigin = false } = options
+  const { challenge = resourceMetadata === undefined && !anyOrigin ? 'auto' : 'api' } = options
   if (!['public', 'optional', 'required', 'deferred'].includes(access)) {
     throw new TypeError(`${where}: \`access\` must be 'public', 'optional', 'required' or 'deferred'.`)
   }
@@ -142,7 +148,8 @@ export function compileRule(
       `${where}: a public rule demands nothing; \`kinds\`, \`scopes\`, \`roles\` and \`schemes\` have no meaning there.`,
     )
   }
-  checkBooleans(where, { dangerouslyAllowForeignOrigins })
+  checkBooleans(where, { dangerouslyAllowForeignOrigins, anyOrigin })
+  if (anyOrigin) checkAnyOrigin(options, known, where)
   if (challenge !== 'auto' && challenge !== 'api')
     throw new TypeError(`${where}: \`challenge\` must be 'auto' or 'api'.`)
   if (agreesWithEdge !== undefined && !isCallable(agreesWithEdge)) {
@@ -180,7 +187,9 @@ export function compileRule(
     challenge,
     agreesWithEdge,
     resourceMetadata,
-    allowForeignOrigins: dangerouslyAllowForeignOrigins,
+    allowForeignOrigins: dangerouslyAllowForeignOrigins || anyOrigin,
+    anyOrigin,
+    document: documentOf(options, patterns, where),
   })
 }
 

@@ -251,6 +251,8 @@ export class Matcher {
             resourceMetadata: strong.resourceMetadata ?? weak.resourceMetadata,
             challenge: strong.challenge === 'api' || weak.challenge === 'api' ? 'api' : 'auto',
             allowForeignOrigins: strong.allowForeignOrigins && weak.allowForeignOrigins,
+            anyOrigin: strong.anyOrigin && weak.anyOrigin,
+            document: strong.document === weak.document ? strong.document : undefined,
           }
     this.#merged.set(key, merged)
     return merged

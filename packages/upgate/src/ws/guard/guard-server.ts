@@ -2,7 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Server as TlsServer } from 'node:https'
 import type { Duplex } from 'node:stream'
 import { isPromiseLike } from '../../core/async/maybe-promise.ts'
-import type { Decision, Preflight, Refused } from '../../core/contract/decision.ts'
+import type { Answered, Decision, Refused } from '../../core/contract/decision.ts'
 import type { Gate } from '../../core/contract/gate.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
@@ -54,7 +54,7 @@ interface Upgrade {
   readonly head: Buffer
 }
 
-type Refusable = Refused | Preflight
+type Refusable = Refused | Answered
 
 const shuttingDown = { detail: 'The server is shutting down.' }
 
@@ -214,7 +214,7 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
     const { asked, socket, head } = upgrade
     const request = asked.native
     const { outcome } = decision
-    if (outcome === 'preflight' || outcome === 'invalid') return decision
+    if (outcome === 'preflight' || outcome === 'document' || outcome === 'invalid') return decision
     if (closing !== undefined) return refuse('over_capacity', shuttingDown)
     const wss = owners.of(asked.target)
     if (wss !== undefined) {
@@ -272,7 +272,7 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
 
   /** Refuses an upgrade that the gate did not refuse; refusals of the gate are in the audit log already. */
   function refuseUpgrade({ asked, socket }: Upgrade, refused: Refusable): void {
-    if (gate.events.active && refused.outcome !== 'preflight') {
+    if (gate.events.active && 'code' in refused) {
       const { code, status, detail, principal, rule } = refused
       const path = pathOf(asked.target).slice(0, 256)
       const place = { method: asked.method, path, clientAddress: gate.clientAddressOf(asked) }

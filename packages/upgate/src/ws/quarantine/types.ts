@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { Decision, InBand, Preflight, Refused, Resumption } from '../../core/contract/decision.ts'
+import type { Answered, Decision, InBand, Refused, Resumption } from '../../core/contract/decision.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import type { WebSocketLike, WebSocketServerLike } from '../socket/web-socket-like.ts'
 
@@ -19,7 +19,7 @@ export interface Admission<P extends Principal = Principal> {
   readonly request: IncomingMessage
   readonly socket: Duplex
   readonly head: Buffer
-  readonly decision: Exclude<Decision<P>, Preflight>
+  readonly decision: Exclude<Decision<P>, Answered>
   /** Canonical client address, where it is known; a deferred decision brings its own. Absent: only the limits over all sockets apply. */
   readonly clientAddress?: string | undefined
 }
