@@ -1,10 +1,15 @@
 // What the published client of OpenClaw does after each refusal: by its own decision function, and by its own
 // sockets. Of 13 final refusals, 12 once made it connect again without end, and a temporary one stopped it for good.
 import { createHash, generateKeyPairSync, sign } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { GatewayClient, type GatewayClientOptions } from '@openclaw/gateway-client'
 import { shouldPauseGatewayReconnect } from '@openclaw/gateway-client/browser'
-import type { RefusalCode, Scheme } from 'upgate'
+import { createServices, deviceKey, deviceToken, type RefusalCode, type Scheme } from 'upgate'
 import { adviceFor, type CloseAdvice, refusalCodes } from 'upgate/protocol'
+import { sqliteStore } from 'upgate/sql'
+import { manualClock } from 'upgate/testing'
 import { connectFrame, type HandshakeContext } from 'upgate/ws'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { inBand, isFinal, pass, refusing, type Stage, startStage, takeTimers } from './refusals-stage.ts'
@@ -183,6 +188,111 @@ describe('its real sockets, for a minute and a half of its own clock', () => {
       }
     },
   )
+})
+
+describe('a node whose token was rotated while it was away', () => {
+  afterEach(() => void vi.useRealTimers())
+
+  test('comes back with its old token, gets a new one, and drops a token that is older', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'upgate-node-'))
+    const store = await sqliteStore({ file: join(folder, 'gateway.db') })
+    const clock = manualClock()
+    const services = createServices({ store, clock })
+    const { devices, pairing } = services
+    const gateway = await startStage({
+      clock,
+      schemes: [deviceToken({ devices }), deviceKey({ pairing, devices })],
+      rules: [
+        { path: '/', access: 'deferred', kinds: ['device'], handshake: connectFrame({ deviceKeys: true }) },
+      ],
+    })
+    takeTimers()
+    /** The file in which the node keeps its token. */
+    let kept: string | undefined
+    const node = (options: Partial<GatewayClientOptions> = {}) => {
+      const stored: string[] = []
+      const started = connect(gateway.port, '/', {
+        token: '',
+        hostDeps: {
+          ...hostDeps,
+          loadDeviceAuthToken: () => (kept === undefined ? null : { token: kept, scopes: [] }),
+          storeDeviceAuthToken: ({ token }) => {
+            kept = token
+            stored.push(token)
+          },
+          clearDeviceAuthToken: () => {
+            kept = undefined
+          },
+        },
+        ...options,
+      })
+      return { ...started, stored }
+    }
+    const accepted = () => gateway.accepted.length
+    const rotate = async (id: string): Promise<void> => {
+      expect((await devices.rotate(id)).outcome).toBe('done')
+    }
+
+    // It pairs with a code, and waits by itself for the approval.
+    const operator = { unbounded: 'the test' }
+    const made = await pairing.bootstrap.create({ actor: operator })
+    const first = node({ bootstrapToken: made.outcome === 'done' ? made.code : '' })
+    await pass(gateway, 3)
+    const [request] = await pairing.pending()
+    await pairing.approve(request?.id as string, { actor: operator })
+    await pass(gateway, 10)
+    expect({ accepted: accepted(), paused: first.paused, stored: first.stored.length }).toEqual({
+      accepted: 1,
+      paused: [],
+      stored: 1,
+    })
+    const [device] = await devices.list()
+    const id = device?.id as string
+    first.client.stop()
+    await pass(gateway, 2)
+
+    await rotate(id)
+    const rotated = kept
+    const second = node()
+    await pass(gateway, 3)
+    expect({ accepted: accepted(), stored: second.stored }).toEqual({ accepted: 2, stored: [kept] })
+    expect(kept).not.toBe(rotated)
+
+    // Its live socket is closed by the next rotation: the client comes back by itself, and goes on with a newer token.
+    const before = kept
+    await rotate(id)
+    await pass(gateway, 3)
+    expect({ accepted: accepted(), paused: second.paused }).toEqual({ accepted: 3, paused: [] })
+    expect(kept).not.toBe(before)
+    second.client.stop()
+    await pass(gateway, 2)
+
+    // Two rotations: the token is older than the last one. It is dropped, and the next start needs none.
+    await rotate(id)
+    await rotate(id)
+    const third = node()
+    await pass(gateway, 30)
+    expect({ accepted: accepted(), paused: third.paused, kept }).toEqual({
+      accepted: 3,
+      paused: ['AUTH_DEVICE_TOKEN_MISMATCH'],
+      kept: undefined,
+    })
+    const fourth = node()
+    await pass(gateway, 3)
+    expect({ accepted: accepted(), paused: fourth.paused }).toEqual({ accepted: 4, paused: [] })
+
+    // Revoked: the live socket ends, the client tries once more, and stops.
+    await devices.revoke(id)
+    await pass(gateway, 60)
+    expect({ accepted: accepted(), paused: fourth.paused }).toEqual({
+      accepted: 4,
+      paused: ['AUTH_TOKEN_MISMATCH'],
+    })
+    vi.useRealTimers()
+    await gateway.close()
+    await services.close()
+    await rm(folder, { recursive: true })
+  })
 })
 
 describe('the version of the protocol', () => {

@@ -6,7 +6,7 @@ import { adviceFor, closeCodeFor, refusalCodes } from 'upgate/protocol'
 import { type ManualClock, manualClock } from 'upgate/testing'
 import { guardServer, type Handshake, type QuarantineOptions } from 'upgate/ws'
 import { vi } from 'vitest'
-import { WebSocketServer } from 'ws'
+import { type WebSocket, WebSocketServer } from 'ws'
 
 /** Codes of refusals before the 101: no handshake ever has to word them. */
 const before101: readonly RefusalCode[] = [
@@ -49,6 +49,8 @@ export interface Stage {
   readonly clock: ManualClock
   readonly wss: WebSocketServer
   readonly warnings: readonly string[]
+  /** Sockets that the application got, in order. */
+  readonly accepted: readonly WebSocket[]
   /** Upgrades by path that were answered 101. */
   attempts(path: string): number
   close(): Promise<void>
@@ -77,7 +79,8 @@ export async function startStage(options: {
     const path = request.url?.split('?')[0] ?? ''
     attempts.set(path, (attempts.get(path) ?? 0) + 1)
   })
-  wss.on('connection', () => {})
+  const accepted: WebSocket[] = []
+  wss.on('connection', (ws: WebSocket) => accepted.push(ws))
   const server = createServer()
   const sockets = Object.fromEntries(rules.map(({ path }) => [path, wss]))
   const guarded = guardServer(server, gate, { sockets, ...limits })
@@ -87,6 +90,7 @@ export async function startStage(options: {
     clock,
     wss,
     warnings,
+    accepted,
     attempts: (path) => attempts.get(path) ?? 0,
     async close() {
       const drained = guarded.close()

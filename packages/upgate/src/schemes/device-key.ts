@@ -12,7 +12,7 @@ import type { Devices } from '../services/types.ts'
 import { notOfThisForm } from './bearer.ts'
 
 export interface DeviceKeyOptions {
-  readonly pairing: Pick<Pairing, 'prove' | 'isBootstrapCode' | 'events' | 'revocations'>
+  readonly pairing: Pick<Pairing, 'prove' | 'proveRotated' | 'isBootstrapCode' | 'events' | 'revocations'>
   /** Verifies a device token sent along with a proof: both must belong to one device. */
   readonly devices: Pick<Devices, 'verify' | 'claims'>
   /**
@@ -72,7 +72,7 @@ function proofScheme(
   const names = ['pairing', 'devices', 'introducers', 'name'] as const
   const { pairing, devices, introducers = [], name = standardName } = readOptions(where, options, names)
   checkStrings(where, { name })
-  checkMethods(where, 'pairing', pairing, ['prove', 'isBootstrapCode'], '`services.pairing`')
+  checkMethods(where, 'pairing', pairing, ['prove', 'proveRotated', 'isBootstrapCode'], '`services.pairing`')
   checkMethods(where, 'devices', devices, ['verify', 'claims'], '`services.devices`')
   if (!Array.isArray(introducers)) {
     throw wrongOption(where, 'introducers', 'a list of schemes, such as [sharedToken(...)]', introducers)
@@ -102,13 +102,21 @@ function proofScheme(
     context: VerifyContext,
   ): Promise<Verification> {
     const byToken = await devices.verify(token)
-    if (byToken.outcome !== 'authenticated') return byToken
+    if (byToken.outcome === 'unavailable' || byToken.outcome === 'throttled') return byToken
     // Without effect: an unknown key must not leave a request behind.
     const byProof = await pairing.prove(withoutBeside(proof), withoutEffect(context))
+    if (byToken.outcome === 'rejected') {
+      if (byProof.outcome !== 'authenticated') return byToken
+      // The token was rotated while the device was away. Its key proves the device all the same.
+      const rotated = await pairing.proveRotated(proof, context)
+      return rotated.outcome === 'rejected' ? byToken : rotated
+    }
     if (byProof.outcome === 'unavailable' || byProof.outcome === 'throttled') return byProof
-    return byProof.outcome === 'authenticated' && same(byProof.principal, byToken.principal)
-      ? byProof
-      : foreign
+    if (byProof.outcome !== 'authenticated' || !same(byProof.principal, byToken.principal)) return foreign
+    // In the overlap after a rotation the old token ends before its record does: time for the new one.
+    if (byToken.principal.expiresAt === byProof.principal.expiresAt) return byProof
+    const rotated = await pairing.proveRotated(proof, context)
+    return isNotRotated(rotated) ? byProof : rotated
   }
 
   return {
@@ -137,6 +145,10 @@ const foreign: Verification = Object.freeze({
   code: 'invalid_credential',
   reason: 'the device token is not one of this device',
 })
+
+function isNotRotated(answer: Verification): boolean {
+  return answer.outcome === 'rejected' && answer.code === 'invalid_credential'
+}
 
 function same(a: Principal, b: Principal): boolean {
   return a.kind === b.kind && a.id === b.id && a.credentialId === b.credentialId

@@ -78,13 +78,17 @@ export type AuditEvent = { readonly at: number } & (
   | { readonly type: 'revoked'; readonly revocation: Revocation; readonly closed: number }
   | {
       readonly type: 'pairing'
-      /** `invited`, `window_opened` and `uninvited` concern codes and windows, the others a device's request. */
+      /**
+       * `invited`, `window_opened` and `uninvited` concern codes and windows, `renewed` a device that got a new token
+       * for its rotated one, the others a device's request.
+       */
       readonly step:
         | 'requested'
         | 'approved'
         | 'rejected'
         | 'expired'
         | 'collected'
+        | 'renewed'
         | 'full'
         | 'invited'
         | 'window_opened'

@@ -6,9 +6,16 @@ export interface TokenRecord {
   readonly version: number
   /** SHA-256 of the token, base64url. */
   readonly digest: string
+  /**
+   * SHA-256 of the token that a device got in exchange for the one that the last rotation replaced, base64url. It
+   * counts like the token of `digest`. Absent = none was handed over since the last rotation.
+   */
+  readonly handedDigest?: string | undefined
   /** SHA-256 of the token before the last rotation, base64url. */
   readonly previousDigest?: string | undefined
-  /** Until when that token counts, too. */
+  /** The `handedDigest` from before the last rotation. */
+  readonly previousHandedDigest?: string | undefined
+  /** Until when the tokens before the last rotation count, too. */
   readonly previousUntil?: number | undefined
   readonly name: string
   readonly scopes: readonly string[]

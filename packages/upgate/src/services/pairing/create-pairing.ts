@@ -11,6 +11,7 @@ import { comparisonCode, createBootstrapCode, normaliseBootstrapCode } from './c
 import type { PairingParts } from './parts.ts'
 import { createPower, nameOf, refusal } from './power.ts'
 import { createProver } from './prove.ts'
+import { createRotatedProver } from './rotated.ts'
 import type {
   Invitation,
   NewInvitation,
@@ -189,6 +190,13 @@ export function createPairing(parts: PairingParts): Pairing & { close(): void } 
       return invite(invitation, 'window', duration, undefined)
     },
     prove: createProver({ ...parts, options, report, tidy, tidyLater }),
+    proveRotated: createRotatedProver({
+      ...parts,
+      handedOver({ id: deviceId, name, scopes, roles }, clientAddress) {
+        const granted = { deviceId, name, scopes, role: roles[0] ?? '' }
+        report('renewed', { granted, clientAddress })
+      },
+    }),
     isBootstrapCode: (text) => normaliseBootstrapCode(text) !== undefined,
     events,
     revocations: parts.revocations,

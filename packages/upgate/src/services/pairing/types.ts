@@ -133,6 +133,12 @@ export interface Pairing {
    * @param introducer - principal of another credential that the device sent along
    */
   prove(proof: DeviceProof, context: VerifyContext, introducer?: Principal): Promise<Verification>
+  /**
+   * Verifies a proof by key together with the device token that the last rotation of the device's record replaced,
+   * in `proof.beside`. Both together count as the proof alone, and the device gets a new token, at most once per
+   * rotation. Older tokens are rejected. Meant for schemes. Never rejects.
+   */
+  proveRotated(proof: DeviceProof, context: VerifyContext): Promise<Verification>
   /** Whether a string has the form of a bootstrap code. */
   isBootstrapCode(text: string): boolean
   readonly events: Pick<AuditEvents, 'subscribe'>

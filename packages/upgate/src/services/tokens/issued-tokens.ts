@@ -140,7 +140,13 @@ export function createIssuedTokens<T, N extends Common>(
         refusal = refusalFor(record, now, overlap)
         if (refusal !== undefined) return { change: undefined }
         previousUntil = Math.min(now + overlap, record.expiresAt ?? Number.POSITIVE_INFINITY)
-        const digests = { digest: sha256(token), previousDigest: record.digest, previousUntil }
+        const digests = {
+          digest: sha256(token),
+          handedDigest: undefined,
+          previousDigest: record.digest,
+          previousHandedDigest: record.handedDigest,
+          previousUntil,
+        }
         // Live sockets do not know which of the two tokens they came with, so they have to reconnect.
         return { change: digests, ended: 'rotated' }
       })

@@ -12,7 +12,9 @@ import { rejected, storeFailed, unavailable } from './verdicts.ts'
 /** Fields of a record that a token's secret is compared with. */
 interface Digests {
   readonly digest: string
+  readonly handedDigest?: string | undefined
   readonly previousDigest?: string | undefined
+  readonly previousHandedDigest?: string | undefined
   readonly previousUntil?: number | undefined
 }
 
@@ -77,8 +79,10 @@ export function createTokenVerifier<R extends Digests>(options: TokenVerifierOpt
       const before = window.now()
       const record = await options.find(id)
       if (record === undefined) return invalid
-      const replaced = !equalDigests(record.digest, digest)
-      if (replaced && !equalDigests(record.previousDigest ?? '', digest)) return invalid
+      const isOne = (...digests: readonly (string | undefined)[]): boolean =>
+        digests.some((each) => each !== undefined && equalDigests(each, digest))
+      const replaced = !isOne(record.digest, record.handedDigest)
+      if (replaced && !isOne(record.previousDigest, record.previousHandedDigest)) return invalid
       const judged = await options.judge(record)
       const answer = replaced ? withinOverlap(judged, record.previousUntil ?? 0) : judged
       if (answer.outcome !== 'authenticated') return answer

@@ -167,6 +167,12 @@ const migrations: readonly Migration[] = [
       .addColumn('value', 'text', (column) => column.notNull())
       .execute()
   },
+  async (db) => {
+    for (const table of ['upgate_keys', 'upgate_devices'] as const) {
+      await db.schema.alterTable(table).addColumn('handed_digest', 'text').execute()
+      await db.schema.alterTable(table).addColumn('previous_handed_digest', 'text').execute()
+    }
+  },
 ]
 
 /**

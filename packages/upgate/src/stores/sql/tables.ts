@@ -40,7 +40,9 @@ interface TokenTable {
   id: string
   version: number
   digest: string
+  handed_digest: string | null
   previous_digest: string | null
+  previous_handed_digest: string | null
   previous_until: WideOrNull
   name: string
   scopes: string

@@ -83,7 +83,9 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
     const login = session('s', { label: 'Firefox', clientAddress: '192.0.2.1', ...before })
     assert.deepEqual(await store.sessions.add(login, 5), [])
     assert.deepEqual(defined(await store.sessions.get('s')), defined(login))
-    const key = token('k', { accountId: 'a', createdBy: 'a', expiresAt: at + 1, lastUsedAt: at, ...before })
+    const handed = { handedDigest: 'handed', previousHandedDigest: 'handed before' }
+    const optional = { accountId: 'a', createdBy: 'a', expiresAt: at + 1, lastUsedAt: at }
+    const key = token('k', { ...optional, ...before, ...handed })
     assert.equal(await store.keys.add(key), true)
     assert.deepEqual(defined(await store.keys.get('k')), defined(key))
     assert.equal(await store.devices.get('k'), undefined)
