@@ -1,7 +1,7 @@
 import type { Allow, Defer } from '../../core/contract/decision.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { upgateHandshake } from '../handshakes/upgate.ts'
-import type { AcceptedSocket } from './accepted-socket.ts'
+import type { LiveSocket } from './live-socket.ts'
 
 /**
  * Turns the decision that accepted a socket into a deferred one, for verifying a newer credential. The socket's
@@ -9,7 +9,7 @@ import type { AcceptedSocket } from './accepted-socket.ts'
  */
 export function asDeferred<P extends Principal>(
   { rule, edgePrincipal }: Allow<P>,
-  { principal, path, clientAddress }: AcceptedSocket<P>,
+  { principal, path, clientAddress }: LiveSocket<P>,
   origin: string | undefined,
 ): Defer<P> {
   return {

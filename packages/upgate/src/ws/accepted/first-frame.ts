@@ -1,11 +1,12 @@
 import type { Credential } from '../../core/contract/credential.ts'
 import type { Allow, Defer, Refused, Resumption } from '../../core/contract/decision.ts'
-import type { Handshake, HandshakeStep, OutgoingFrame, Refusal } from '../../core/contract/handshake.ts'
+import type { Handshake, HandshakeStep, Refusal } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import type { Timer } from '../../core/ports/clock.ts'
 import type { Bucket } from '../limits/addresses.ts'
 import { isOpen } from '../socket/attached.ts'
+import { sendAll } from '../socket/send-all.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import { frameOf } from '../talk/answers.ts'
 import { Attempt, type Claimant } from '../talk/attempt.ts'
@@ -13,21 +14,27 @@ import { codeOfRevocation, countsAsFailure } from '../talk/failures.ts'
 import { SocketContext } from '../talk/handshake-context.ts'
 import type { Shared } from '../talk/shared.ts'
 import { isRefusal, type Talker } from '../talk/talk.ts'
-import type { AcceptedSocket } from './accepted-socket.ts'
 import { asDeferred } from './as-deferred.ts'
+import type { LiveSocket } from './live-socket.ts'
 
-/** The first frame has not arrived yet, or is data. */
-const EXPECTED = 0
-/** A challenge, such as a nonce, was sent to the client. */
-const CHALLENGED = 1
-const VERIFYING = 2
-const DONE = 3
+type State<P extends Principal> =
+  /** The first frame has not arrived yet, or is data. */
+  | { readonly at: 'expected' }
+  /** The handshake has answered the first frame, such as with a nonce, and waits for another. */
+  | { readonly at: 'challenged' }
+  /** `timer`: of the deadline. */
+  | { readonly at: 'verifying'; readonly attempt: Attempt<P>; timer: Timer | undefined }
+  /** Refused; `timer`: until the close frame. */
+  | { readonly at: 'held'; readonly timer: Timer }
+  | { readonly at: 'done' }
 
-type State = typeof EXPECTED | typeof CHALLENGED | typeof VERIFYING | typeof DONE
+const expected = { at: 'expected' } as const
+const challenged = { at: 'challenged' } as const
+const done = { at: 'done' } as const
 
 /** Gives a socket its messages back: what follows is data. */
 export interface PassesOn<P extends Principal> {
-  passed(socket: AcceptedSocket<P>, ws: WebSocketLike): void
+  passed(socket: LiveSocket<P>, ws: WebSocketLike): void
 }
 
 /**
@@ -38,22 +45,19 @@ export class FirstFrame<P extends Principal> implements Claimant<P>, Talker {
   readonly acquainted = true
   readonly #shared: Shared<P>
   readonly #list: PassesOn<P>
-  readonly #socket: AcceptedSocket<P>
+  readonly #socket: LiveSocket<P>
   readonly #ws: WebSocketLike
   readonly #deferred: Defer<P>
   readonly handshake: Handshake
   #context: SocketContext<P> | undefined
-  #state: State = EXPECTED
+  #state: State<P> = expected
   #frames = 0
-  #attempt: Attempt<P> | undefined
-  /** Timer of the wait for verification; later of the hold before the close frame. */
-  #timer: Timer | undefined
   #paused = false
 
   constructor(
     shared: Shared<P>,
     list: PassesOn<P>,
-    socket: AcceptedSocket<P>,
+    socket: LiveSocket<P>,
     ws: WebSocketLike,
     decision: Allow<P>,
     origin: string | undefined,
@@ -85,7 +89,7 @@ export class FirstFrame<P extends Principal> implements Claimant<P>, Talker {
   }
 
   get offered(): Credential | undefined {
-    return this.#attempt?.credential
+    return this.#state.at === 'verifying' ? this.#state.attempt.credential : undefined
   }
 
   get bucket(): Bucket {
@@ -101,32 +105,39 @@ export class FirstFrame<P extends Principal> implements Claimant<P>, Talker {
 
   /** Whether the gate took the message; if false, this message and all further ones are application data. */
   takes(data: unknown, isBinary: boolean): boolean {
-    if (this.#state === VERIFYING) {
-      if (this.#attempt?.enqueue(data, isBinary) === false) this.#refuse(this.#refusal('too_many_frames'))
-      return true
+    const state = this.#state
+    switch (state.at) {
+      case 'verifying':
+        if (!state.attempt.enqueue(data, isBinary)) this.#refuse(this.#refusal('too_many_frames'))
+        return true
+      case 'expected':
+        // Longer than any credential that the quarantine would have read.
+        if (!isFrame(data) || lengthOf(data) > this.#shared.limits.maxBytes) return false
+        return this.#reads(data, isBinary, false)
+      case 'challenged':
+        return isFrame(data) && this.#reads(data, isBinary, true)
+      default:
+        return false
     }
-    if (this.#state === DONE || !isFrame(data)) return false
-    const { limits } = this.#shared
-    // Longer than any credential that the quarantine would have read.
-    if (this.#state === EXPECTED && lengthOf(data) > limits.maxBytes) return false
-    const { talk } = this.#shared
+  }
+
+  #reads(data: unknown, isBinary: boolean, claimed: boolean): boolean {
+    const { limits, talk } = this.#shared
     const frame = frameOf(data, isBinary)
-    const claimed = this.#state !== EXPECTED || talk.claims(this, frame)
-    if (claimed === false) return false
-    const step = claimed === true ? talk.receive(this, frame) : claimed
+    const claims = claimed || talk.claims(this, frame)
+    if (claims === false) return false
+    const step = claims === true ? talk.receive(this, frame) : claims
     if (step.step === 'threw') {
       this.#refuse(step.refusal)
-      return true
-    }
-    if (++this.#frames > limits.maxDataFrames) {
+    } else if (++this.#frames > limits.maxDataFrames) {
       this.#refuse(this.#refusal('too_many_frames'))
     } else if (step.step === 'credential') {
       this.#verify(step, data, isBinary)
     } else if (step.step === 'reject') {
       this.#refuse(this.#refusal(step.code, step.detail))
     } else {
-      this.#state = CHALLENGED
-      if (step.step === 'send') this.#send(step.frames)
+      this.#state = challenged
+      if (step.step === 'send') sendAll(this.#ws, step.frames)
     }
     return true
   }
@@ -134,22 +145,22 @@ export class FirstFrame<P extends Principal> implements Claimant<P>, Talker {
   #verify(step: HandshakeStep & { readonly step: 'credential' }, data: unknown, isBinary: boolean): void {
     const { capacity, gate, limits } = this.#shared
     const attempt = new Attempt<P>(this.#shared, this, this.#deferred, step, [data, isBinary])
-    this.#attempt = attempt
-    this.#state = VERIFYING
+    const verifying: State<P> = { at: 'verifying', attempt, timer: undefined }
+    this.#state = verifying
     const wait = attempt.guessable ? capacity.addresses.wait(this.bucket, 'guesses', limits.maxRefusals) : 0
     if (wait > 0) {
       const retryAfter = Math.ceil(wait / 1000)
       this.#refuse(refuse('too_many_failures', { rule: this.#deferred.rule, retryAfter }))
       return
     }
-    this.#timer = gate.clock.setTimer(limits.deadline, () => {
+    verifying.timer = gate.clock.setTimer(limits.deadline, () => {
       this.#refuse(this.#refusal('unavailable', 'The verification was not finished in time.'))
     })
     attempt.start()
   }
 
   settled(answer: Resumption<P>, attempt: Attempt<P>): void {
-    if (this.#state !== VERIFYING || this.#attempt !== attempt) return
+    if (this.#state.at !== 'verifying' || this.#state.attempt !== attempt) return
     if (this.#socket.endReason !== undefined || !isOpen(this.#ws)) {
       this.#stop()
       return
@@ -179,51 +190,47 @@ export class FirstFrame<P extends Principal> implements Claimant<P>, Talker {
     }
     this.#stop()
     this.#list.passed(this.#socket, this.#ws)
-    this.#send(frames)
+    sendAll(this.#ws, frames)
     this.#socket.deliver(attempt.messages, this.#paused)
   }
 
   #refuse(refusal: Refusal | Refused): void {
-    const { capacity, gate, roster } = this.#shared
-    const credential = this.#attempt?.credential
-    const guessable = refusal.code === 'invalid_credential' && this.#attempt?.guessable === true
+    const { capacity, gate, reports, roster, talk } = this.#shared
+    const attempt = this.#state.at === 'verifying' ? this.#state.attempt : undefined
+    const guessable = refusal.code === 'invalid_credential' && attempt?.guessable === true
     if (countsAsFailure(refusal.code)) capacity.addresses.refused(this.bucket, guessable)
     this.#stop()
     if (this.#socket.endReason !== undefined || !isOpen(this.#ws)) return
-    const { frames, closeCode, closeReason } = this.#shared.talk.reject(this, refusal, credential)
+    const { frames, closeCode, closeReason } = talk.reject(this, refusal, attempt?.credential)
     const { path, clientAddress } = this.#socket
-    this.#shared.reports.refused(path, clientAddress, refusal, closeCode)
-    this.#send(frames)
+    reports.refused(path, clientAddress, refusal, closeCode)
+    sendAll(this.#ws, frames)
     // As in the quarantine: a client that is closed at once comes back at once.
-    if (!this.#shared.roster.mayHold()) {
+    if (!roster.mayHold()) {
       this.#socket.end(closeCode, closeReason)
       return
     }
     this.#socket.hush(closeReason)
     this.#ws.pause()
     roster.heldFirst.add(this)
-    this.#timer = gate.clock.setTimer(roster.holdTime(), () => {
+    const timer = gate.clock.setTimer(roster.holdTime(), () => {
       roster.heldFirst.delete(this)
       this.#socket.end(closeCode, closeReason)
     })
+    this.#state = { at: 'held', timer }
   }
 
   #stop(): void {
-    this.#state = DONE
-    this.#timer?.cancel()
-    this.#timer = undefined
-    this.#attempt?.cancel()
-    this.#attempt = undefined
+    const state = this.#state
+    this.#state = done
+    if (state.at === 'verifying') state.attempt.cancel()
+    if (state.at === 'verifying' || state.at === 'held') state.timer?.cancel()
   }
 
   /** The socket has gone. */
   closed(): void {
     this.#stop()
     this.#shared.roster.heldFirst.delete(this)
-  }
-
-  #send(frames: readonly OutgoingFrame[]): void {
-    for (const frame of frames) this.#ws.send(frame)
   }
 
   #refusal(code: Parameters<typeof refuse>[0], detail?: string): ReturnType<typeof refuse> {

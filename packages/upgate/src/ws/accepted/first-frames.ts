@@ -4,8 +4,9 @@ import type { Principal } from '../../core/contract/principal.ts'
 import { type AttachedSocket, attached, emitAsUsual, intercept, release } from '../socket/attached.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import type { Shared } from '../talk/shared.ts'
-import type { AcceptedSocket, FirstReader, Renewal } from './accepted-socket.ts'
 import { FirstFrame, type PassesOn } from './first-frame.ts'
+import type { LiveSocket } from './live-socket.ts'
+import type { FirstReader, RenewalReader } from './shared.ts'
 
 /**
  * Sockets on deferred paths that were accepted by their HTTP credential and have sent no message yet. A client of the
@@ -14,16 +15,16 @@ import { FirstFrame, type PassesOn } from './first-frame.ts'
  */
 export class FirstFrames<P extends Principal> implements FirstReader<P>, PassesOn<P> {
   readonly #shared: Shared<P>
-  readonly #refreshes: Renewal<P>
-  readonly #expected: WeakMap<AcceptedSocket<P>, FirstFrame<P>> = new WeakMap()
+  readonly #renewals: RenewalReader<P>
+  readonly #expected: WeakMap<LiveSocket<P>, FirstFrame<P>> = new WeakMap()
 
-  constructor(shared: Shared<P>, refreshes: Renewal<P>) {
+  constructor(shared: Shared<P>, renewals: RenewalReader<P>) {
     this.#shared = shared
-    this.#refreshes = refreshes
+    this.#renewals = renewals
   }
 
   /** A socket was accepted at the 101. */
-  expect(socket: AcceptedSocket<P>, ws: WebSocketLike, request: IncomingMessage, decision: Allow<P>): void {
+  expect(socket: LiveSocket<P>, ws: WebSocketLike, request: IncomingMessage, decision: Allow<P>): void {
     const { rule } = decision
     if (rule.handshake?.claims === undefined) return
     const { origin } = request.headers
@@ -32,7 +33,7 @@ export class FirstFrames<P extends Principal> implements FirstReader<P>, PassesO
   }
 
   /** Whether a message is a credential or has to wait for one; if false, it and all further messages are data. */
-  takes(socket: AcceptedSocket<P>, ws: WebSocketLike, data: unknown, isBinary: boolean): boolean {
+  takes(socket: LiveSocket<P>, ws: WebSocketLike, data: unknown, isBinary: boolean): boolean {
     const first = this.#expected.get(socket)
     if (first?.takes(data, isBinary) === true) return true
     this.passed(socket, ws)
@@ -40,19 +41,19 @@ export class FirstFrames<P extends Principal> implements FirstReader<P>, PassesO
   }
 
   /** Gives the socket's messages back to the application. */
-  passed(socket: AcceptedSocket<P>, ws: WebSocketLike): void {
+  passed(socket: LiveSocket<P>, ws: WebSocketLike): void {
     this.#expected.delete(socket)
     release(ws)
-    this.#refreshes.released(socket, ws)
+    this.#renewals.released(socket, ws)
   }
 
   /** The socket has gone. */
-  closed(socket: AcceptedSocket<P>): void {
+  closed(socket: LiveSocket<P>): void {
     this.#expected.get(socket)?.closed()
   }
 }
 
-type Owned = AttachedSocket<AcceptedSocket<Principal>>
+type Owned = AttachedSocket<{ takesFirst(data: unknown, isBinary: boolean): boolean }>
 
 /** Stands in for `emit` until the first frame is known to be data, or was a credential that counts. */
 function emitToFirst(this: Owned, event: string | symbol, a?: unknown, b?: unknown): boolean {

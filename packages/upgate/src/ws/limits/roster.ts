@@ -21,7 +21,11 @@ export interface Newcomer extends Leaving, Occupant {
 /** An accepted socket, as the roster sees it. */
 export interface Member extends Leaving {
   end(code: number, reason: string): void
-  giveUpDelivery(): void
+}
+
+/** Messages of an accepted socket that its application does not listen for yet. */
+export interface Unheard extends Waiting {
+  giveUp(): void
 }
 
 /** Every socket of a quarantine, by its stage; each stage that must end has its timer here. */
@@ -41,7 +45,7 @@ export class Roster {
   /** Accepted without a principal. */
   readonly anonymous: Set<Member> = new Set()
   /** Accepted, while the application does not listen yet for what came during verification. */
-  readonly unheard: Deadlines<Member>
+  readonly unheard: Deadlines<Unheard>
   draining = false
   /** Called when the last socket has gone. */
   whenEmpty: (() => void) | undefined
@@ -63,11 +67,11 @@ export class Roster {
         for (const socket of due) socket.terminate()
       },
     )
-    this.unheard = new Deadlines<Member>(
+    this.unheard = new Deadlines<Unheard>(
       clock,
       () => limits.deadline,
       (due) => {
-        for (const socket of due) socket.giveUpDelivery()
+        for (const messages of due) messages.giveUp()
       },
     )
     this.#prefix = Buffer.from(limits.randomBytes(6)).toString('base64url')

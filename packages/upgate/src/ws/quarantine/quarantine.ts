@@ -2,9 +2,10 @@ import type { Allow, Defer, InBand, Refused } from '../../core/contract/decision
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import { assertGate } from '../../core/options/check-gate.ts'
-import { AcceptedSocket, type Endpoint, type SharedByAccepted } from '../accepted/accepted-socket.ts'
+import { AcceptedSocket } from '../accepted/accepted-socket.ts'
 import { FirstFrames } from '../accepted/first-frames.ts'
-import { Refreshes } from '../accepted/refreshes.ts'
+import { Renewals } from '../accepted/renewals.ts'
+import type { Endpoint, SharedByAccepted } from '../accepted/shared.ts'
 import type { Bucket } from '../limits/addresses.ts'
 import { quarantineOptions } from '../limits/limits.ts'
 import type { QuarantineOptions } from '../limits/quarantine-options.ts'
@@ -35,9 +36,9 @@ export function createQuarantine<P extends Principal>(
   assertGate(gate, 'createQuarantine', ['resume', 'remember'])
   const { acquaintances, ...limits } = quarantineOptions.read('createQuarantine', options)
   const common = createShared<P>(gate, limits, acquaintances)
-  const refreshes = new Refreshes<P>(common)
-  const firstFrames = new FirstFrames<P>(common, refreshes)
-  const shared: SharedByAccepted<P> = { ...common, refreshes, firstFrames }
+  const renewals = new Renewals<P>(common)
+  const firstFrames = new FirstFrames<P>(common, renewals)
+  const shared: SharedByAccepted<P> = { ...common, renewals, firstFrames }
 
   function admitAllowed(
     admission: Admission<P>,
@@ -205,7 +206,7 @@ export function createQuarantine<P extends Principal>(
         typeof credential === 'string'
           ? { credential: { type: 'token', source: 'frame', value: credential } }
           : credential
-      return refreshes.renew(socket, request, inBand)
+      return renewals.renew(socket, request, inBand)
     },
 
     acceptedAs(socket) {

@@ -9,12 +9,14 @@ export interface QueueLimits {
 
 /** Messages that have to wait, in order of arrival. */
 export class MessageQueue {
-  readonly messages: Message[] = []
+  readonly messages: Message[]
   readonly #limits: QueueLimits
   #bytes = 0
 
-  constructor(limits: QueueLimits) {
+  /** Starts with messages that wait already; their bytes do not count. */
+  constructor(limits: QueueLimits, messages: readonly Message[] = []) {
     this.#limits = limits
+    this.messages = [...messages]
   }
 
   /** Appends a message; false if the queue is full. */

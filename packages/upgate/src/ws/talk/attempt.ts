@@ -6,7 +6,7 @@ import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import type { Bucket } from '../limits/addresses.ts'
 import type { Verification } from '../limits/verifications.ts'
-import type { Message } from '../socket/message.ts'
+import { type Message, MessageQueue } from '../socket/message.ts'
 import { isGuessable } from './failures.ts'
 import type { Shared } from './shared.ts'
 
@@ -23,14 +23,13 @@ export interface Claimant<P extends Principal> {
 /** The verification of one credential, with the messages that arrive from the socket during it. */
 export class Attempt<P extends Principal> {
   readonly guessable: boolean
-  /** Messages for after the verification, in order: the frame with the credential where the handshake wants it replayed. */
-  readonly messages: Message[]
   readonly #shared: Shared<P>
   readonly #claimant: Claimant<P>
   readonly #deferred: Defer<P>
   readonly #inBand: InBand
-  readonly #replayed: number
-  #queuedBytes = 0
+  /** The frame with the credential, where the handshake wants it handed on. */
+  readonly #replayed: Message | undefined
+  #queue: MessageQueue | undefined
   #cancelTurn: (() => void) | undefined
   #verification: Verification | undefined
 
@@ -43,8 +42,7 @@ export class Attempt<P extends Principal> {
   ) {
     const { credential, declared, replay } = step
     this.guessable = isGuessable(credential)
-    this.messages = replay ? [frame] : []
-    this.#replayed = this.messages.length
+    this.#replayed = replay ? frame : undefined
     this.#shared = shared
     this.#claimant = claimant
     this.#deferred = deferred
@@ -62,17 +60,18 @@ export class Attempt<P extends Principal> {
 
   /** Messages that arrived during the verification. */
   get queued(): readonly Message[] {
-    return this.messages.slice(this.#replayed)
+    return this.#queue?.messages ?? []
+  }
+
+  /** Messages for the application, in order: the replayed frame first. */
+  get messages(): Message[] {
+    return this.#replayed === undefined ? [...this.queued] : [this.#replayed, ...this.queued]
   }
 
   /** Queues a message that arrived during the verification; false if the queue is full. */
   enqueue(data: unknown, isBinary: boolean): boolean {
-    const { maxQueuedMessages, maxQueuedBytes } = this.#shared.limits
-    this.#queuedBytes += (data as { byteLength?: number }).byteLength ?? 0
-    const full = this.messages.length - this.#replayed >= maxQueuedMessages
-    if (full || this.#queuedBytes > maxQueuedBytes) return false
-    this.messages.push([data, isBinary])
-    return true
+    this.#queue ??= new MessageQueue(this.#shared.limits)
+    return this.#queue.add(data, isBinary)
   }
 
   /** Verifies immediately, or once a verification slot is free for this address. */

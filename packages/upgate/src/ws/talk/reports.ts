@@ -5,6 +5,16 @@ import { createFaultLog, type FaultLog } from '../../core/faults/fault-log.ts'
 import type { Secrets } from '../../core/faults/secrets.ts'
 import type { QuarantineGate } from './quarantine-gate.ts'
 
+/** An accepted socket, as events describe it. */
+interface Accepted {
+  readonly id: string
+  readonly acceptedAt: number
+  readonly path: string
+  readonly clientAddress: string | undefined
+  /** The reason with which the gate ended it. */
+  readonly endReason: string | undefined
+}
+
 /** What the operator is told: exceptions in the log, refusals as events. */
 export class Reports<P extends Principal> {
   readonly #gate: QuarantineGate<P>
@@ -42,5 +52,32 @@ export class Reports<P extends Principal> {
     const place = { method: 'GET', path: path.slice(0, 256), clientAddress }
     const { code, detail, scheme, note } = refusal
     events.emit({ at: clock.now(), type: 'socket_refused', place, code, detail, closeCode, scheme, note })
+  }
+
+  accepted({ id: connectionId, acceptedAt: at, path, clientAddress }: Accepted, principal: P): void {
+    const { events } = this.#gate
+    if (!events.active) return
+    const place = { method: 'GET', path: path.slice(0, 256), clientAddress }
+    events.emit({ at, type: 'socket_accepted', place, principal, connectionId })
+  }
+
+  renewed({ id: connectionId }: Pick<Accepted, 'id'>, principal: P): void {
+    const { events, clock } = this.#gate
+    if (!events.active) return
+    events.emit({ at: clock.now(), type: 'socket_refreshed', principal, connectionId })
+  }
+
+  renewalRefused({ id: connectionId }: Pick<Accepted, 'id'>, principal: P, refusal: Refused): void {
+    const { events, clock } = this.#gate
+    if (!events.active) return
+    const { code, detail, scheme, note } = refusal
+    const said = { code, detail, scheme, note }
+    events.emit({ at: clock.now(), type: 'socket_refresh_refused', ...said, principal, connectionId })
+  }
+
+  closed({ id: connectionId, endReason: reason }: Accepted, principal: P): void {
+    const { events, clock } = this.#gate
+    if (!events.active) return
+    events.emit({ at: clock.now(), type: 'socket_closed', principal, connectionId, reason })
   }
 }

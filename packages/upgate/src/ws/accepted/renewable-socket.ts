@@ -5,12 +5,13 @@ import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import type { Bucket } from '../limits/addresses.ts'
 import { isOpen } from '../socket/attached.ts'
+import { sendAll } from '../socket/send-all.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import { Attempt, type Claimant } from '../talk/attempt.ts'
 import { codeOfRevocation, countsAsFailure } from '../talk/failures.ts'
 import type { Shared } from '../talk/shared.ts'
-import type { AcceptedSocket } from './accepted-socket.ts'
 import { asDeferred } from './as-deferred.ts'
+import type { LiveSocket } from './live-socket.ts'
 
 const minute = 60_000
 const anothers = 'The new credential is of another principal than this socket.'
@@ -21,9 +22,9 @@ export type Accepted<P extends Principal> = Resumption<P> & { readonly outcome: 
 /** Receives the result of an attempt: the new principal, or the refusal that leaves the old one in force. */
 export type Renewed<P extends Principal> = (answer: Resumption<P>) => void
 
-/** State for refreshing the credential of one accepted socket; created only for sockets that may refresh. */
-export class Refreshable<P extends Principal> implements Claimant<P> {
-  readonly socket: AcceptedSocket<P>
+/** The renewals of one accepted socket's credential; made only for sockets that may renew it. */
+export class RenewableSocket<P extends Principal> implements Claimant<P> {
+  readonly socket: LiveSocket<P>
   readonly acquainted = true
   readonly #shared: Shared<P>
   readonly #ws: WebSocketLike
@@ -41,7 +42,7 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
 
   constructor(
     shared: Shared<P>,
-    socket: AcceptedSocket<P>,
+    socket: LiveSocket<P>,
     ws: WebSocketLike,
     request: IncomingMessage,
     decision: Allow<P>,
@@ -60,10 +61,6 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
 
   get handshake(): Allow<P>['rule']['handshake'] {
     return this.#decision.rule.handshake
-  }
-
-  get refresh(): NonNullable<Allow<P>['rule']['handshake']>['refresh'] {
-    return this.handshake?.refresh
   }
 
   /** Does nothing: the old credential stays in force while the newer one is verified. */
@@ -185,7 +182,7 @@ export class Refreshable<P extends Principal> implements Claimant<P> {
     const expiresAt = socket.principal?.expiresAt
     if (expiresAt === undefined || socket.endReason !== undefined || !isOpen(this.#ws)) return
     if (handshake === undefined) return
-    for (const frame of this.#shared.talk.expiring(handshake, expiresAt, now)) this.#ws.send(frame)
+    sendAll(this.#ws, this.#shared.talk.expiring(handshake, expiresAt, now))
   }
 
   /** Whether a refusal closes the socket: another principal's credential, too many failures, or too many attempts. */

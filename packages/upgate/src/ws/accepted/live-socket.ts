@@ -1,0 +1,34 @@
+import type { Moment } from '../../core/contract/connections.ts'
+import type { Principal } from '../../core/contract/principal.ts'
+import type { RevocationReason } from '../../core/ports/revocations.ts'
+import type { Message } from '../socket/message.ts'
+
+/** An accepted socket, as the files see it that read its messages before the application does. */
+export interface LiveSocket<P extends Principal> {
+  readonly id: string
+  /** Milliseconds since the epoch. */
+  readonly acceptedAt: number
+  /** The path of its upgrade, without the query. */
+  readonly path: string
+  readonly clientAddress: string | undefined
+  /** Absent on public and optional paths. */
+  readonly principal: P | undefined
+  /** Reason with which the gate is closing the socket. */
+  readonly endReason: string | undefined
+  /** Called once when the socket is gone. */
+  onGone: (() => void) | undefined
+  /**
+   * Replaces the credential by a newer one of the same principal: expiry and revocation follow the newer one.
+   *
+   * @returns the reason, if the newer credential was revoked since its verification; the old one then stays in force
+   */
+  renew(principal: P, decided: Moment): RevocationReason | undefined
+  /** Emits one of the gate's events on the application's socket. */
+  tell(event: string, ...values: unknown[]): void
+  /** Delivers messages that had to wait, before any later message; `resume`: then reads on. */
+  deliver(messages: Message[], resume: boolean): void
+  /** Drops every further message of the peer. */
+  hush(reason: string): void
+  /** Drops further messages and sends the close frame; the socket is terminated after `closeGrace`. */
+  end(code: number, reason: string): void
+}

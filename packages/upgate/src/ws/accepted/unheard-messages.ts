@@ -1,0 +1,87 @@
+import type { Logger } from '../../core/ports/logger.ts'
+import type { Roster, Unheard } from '../limits/roster.ts'
+import { type AttachedSocket, attached, emitAsUsual, intercept, release } from '../socket/attached.ts'
+import { type Message, MessageQueue, type QueueLimits } from '../socket/message.ts'
+import type { WebSocketLike } from '../socket/web-socket-like.ts'
+
+/** The socket whose messages wait. */
+export interface Unhearing {
+  readonly id: string
+  readonly unheard: UnheardMessages | undefined
+  /** The messages do not wait any more: the socket reads them itself, or drops them. */
+  over(messages: readonly Message[] | undefined): void
+  end(code: number, reason: string): void
+}
+
+/** What it needs of what sockets share. */
+interface Shared {
+  readonly limits: QueueLimits
+  readonly roster: Roster
+  readonly gate: { readonly logger: Logger }
+}
+
+/**
+ * Messages of an accepted socket whose application does not listen for messages yet: they wait in order until it does,
+ * for at most the deadline of the quarantine. Made only for sockets that need it.
+ */
+export class UnheardMessages implements Unheard {
+  since = 0
+  readonly #shared: Shared
+  readonly #socket: Unhearing
+  readonly #ws: WebSocketLike
+  readonly #queue: MessageQueue
+
+  constructor(shared: Shared, socket: Unhearing, ws: WebSocketLike, messages: readonly Message[]) {
+    this.#shared = shared
+    this.#socket = socket
+    this.#ws = ws
+    this.#queue = new MessageQueue(shared.limits, messages)
+    shared.roster.unheard.add(this)
+    ws.pause()
+    intercept(ws, emitHeld)
+    ws.on('newListener', onNewListener)
+  }
+
+  /** One more message. */
+  keep(data: unknown, isBinary: boolean): void {
+    if (!this.#queue.add(data, isBinary)) this.#socket.end(4429, 'too_many_frames')
+  }
+
+  /** The application is about to listen. */
+  heard(): void {
+    process.nextTick(() => {
+      if (this.#socket.unheard !== this) return
+      this.stop()
+      release(this.#ws)
+      this.#socket.over(this.#queue.messages)
+    })
+  }
+
+  /** The application did not listen in time: the messages are dropped, and the socket goes on. */
+  giveUp(): void {
+    this.stop()
+    release(this.#ws)
+    this.#shared.gate.logger.warn('No `message` listener was attached in time: early messages are dropped.', {
+      connection: this.#socket.id,
+    })
+    this.#socket.over(undefined)
+  }
+
+  /** Stops waiting; the override of `emit` is left to the caller. */
+  stop(): void {
+    this.#shared.roster.unheard.delete(this)
+    this.#ws.removeListener('newListener', onNewListener)
+  }
+}
+
+type Owned = AttachedSocket<Unhearing>
+
+function onNewListener(this: Owned, event: unknown): void {
+  if (event === 'message') this[attached]?.unheard?.heard()
+}
+
+function emitHeld(this: Owned, event: string | symbol, a?: unknown, b?: unknown): boolean {
+  if (event !== 'message') return emitAsUsual(this, event, a, b)
+  this[attached]?.unheard?.keep(a, b === true)
+  return true
+}
