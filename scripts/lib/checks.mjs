@@ -25,6 +25,10 @@ export const checks = [
     name: 'reference',
     work: () => runNode(join(root, 'scripts', 'reference.mjs'), ['--check'], { cwd: root }),
   },
+  {
+    name: 'diagnosis',
+    work: () => runNode(join(root, 'scripts', 'diagnosis.mjs'), ['--check'], { cwd: root }),
+  },
   { name: 'rooms', work: () => own('rooms.mjs') },
   { name: 'words', work: () => own('words.mjs') },
   { name: 'links', work: () => own('links.mjs') },

@@ -1,0 +1,76 @@
+import { type Row, rowsOf } from '../row.ts'
+
+/** What the client's side decided itself. */
+export const clientRows: readonly Row[] = rowsOf('client', [
+  {
+    code: 'aborted',
+    severity: 'info',
+    title: 'The application stopped the attempt',
+    sees: 'The attempt ends with the reason of an `AbortSignal`, or because `close()` was called.',
+    cause: 'The application gave up before the server answered.',
+    action: 'Nothing, if that was meant. Otherwise look for the code that aborts the signal.',
+    retry: 'never',
+    matches: ({ error }) => error.aborted || error.name === 'AbortError' || error.code === 'ABORT_ERR',
+  },
+  {
+    code: 'offline',
+    title: 'This computer has no network',
+    sees: 'The browser or the system reports that it is offline, or every network is unreachable.',
+    cause: 'No network interface is connected, so no server was asked.',
+    action: 'Connect to a network. The attempt can be repeated as soon as there is one.',
+    retry: 'backoff',
+    confusableWith: [
+      { code: 'tcp_unreachable', probe: 'Open any other site: if none answers, it is the network.' },
+    ],
+    matches: ({ probes, error, answer }) =>
+      answer === undefined && (probes.offline || error.code === 'ENETDOWN'),
+  },
+  {
+    code: 'edge_secret_over_plain',
+    title: 'The service token was not sent, because the URL is not encrypted',
+    sees: 'The client refuses to connect: `ws://` or `http://` to another computer, with a service token.',
+    cause: 'Without TLS, every computer on the way could read the secret of the service token.',
+    action: 'Use `wss://`. Only loopback addresses may be plain.',
+    retry: 'never',
+    matches: ({ error }) => error.code === 'edge_secret_over_plain',
+  },
+  {
+    code: 'tls_pin_mismatch',
+    title: 'The certificate is not the one that this client is pinned to',
+    sees: 'TLS succeeds, and the client refuses the fingerprint of the certificate.',
+    cause: 'The server has a new certificate, or another server answered in its place.',
+    action:
+      'Ask the operator for the new fingerprint over another way, and compare it. Do not copy the fingerprint that the client prints.',
+    retry: 'never',
+    confusableWith: [
+      {
+        code: 'tls_inspected',
+        probe: 'Look at the issuer: the name of a security product means inspection.',
+      },
+    ],
+    matches: ({ error }) =>
+      /^(?:ERR_TLS_)?(?:CERT_)?PIN(?:NED)?_MISMATCH$|^CERT_FINGERPRINT_MISMATCH$|^tls_pin_mismatch$/i.test(
+        error.code,
+      ) || /fingerprint (?:mismatch|does not match)/i.test(error.message),
+  },
+])
+
+/** The client ended an open socket itself. */
+export const silentPeerRows: readonly Row[] = rowsOf('client', [
+  {
+    code: 'silent_peer',
+    title: 'The client closed the connection, because the server was silent for too long',
+    sees: 'Close code 4000 with a reason such as `tick timeout`, sent by the client itself.',
+    cause: 'No heartbeat arrived: the network lost the connection without an end, or the server is blocked.',
+    action:
+      'Let the client connect again. If it happens often, look at the server’s load and at idle limits on the way.',
+    retry: 'backoff',
+    confusableWith: [
+      {
+        code: 'idle_cut',
+        probe: 'Compare the times: an idle limit ends connections after always the same silence.',
+      },
+    ],
+    matches: ({ close }) => close?.code === 4000,
+  },
+])
