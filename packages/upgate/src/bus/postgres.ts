@@ -1,4 +1,11 @@
-import { checkPorts, readOptions } from '../core/options/check-options.ts'
+import {
+  clock as clockKind,
+  logger as loggerKind,
+  optional,
+  text,
+  withDefault,
+} from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 import type { RevocationBus } from '../core/ports/bus.ts'
 import type { Clock } from '../core/ports/clock.ts'
 import type { Logger } from '../core/ports/logger.ts'
@@ -22,6 +29,16 @@ export interface PostgresBusOptions {
   readonly logger?: Logger
 }
 
+const postgresBusOptions = optionTable<PostgresBusOptions>()({
+  connectionString: text('an address that begins with postgres://', /^postgres(ql)?:\/\//),
+  channel: withDefault(
+    text('a name of at most 63 small letters, digits and underscores', /^[a-z_][a-z0-9_]{0,62}$/),
+    'upgate_revocations',
+  ),
+  clock: withDefault(clockKind(), systemClock),
+  logger: optional(loggerKind()),
+})
+
 /**
  * Opens a bus over PostgreSQL's LISTEN and NOTIFY, on a separate connection that it reopens whenever it ends.
  *
@@ -35,21 +52,7 @@ export interface PostgresBusOptions {
  * const services = createServices({ store: await postgresStore({ connectionString }), bus })
  */
 export async function postgresBus(options: PostgresBusOptions): Promise<RevocationBus> {
-  const {
-    connectionString,
-    channel = 'upgate_revocations',
-    clock = systemClock,
-    logger,
-  } = readOptions('postgresBus', options, ['connectionString', 'channel', 'clock', 'logger'])
-  checkPorts('postgresBus', { clock, logger })
-  if (typeof connectionString !== 'string' || !/^postgres(ql)?:\/\//.test(connectionString)) {
-    throw new TypeError('postgresBus: `connectionString` must begin with postgres://')
-  }
-  if (typeof channel !== 'string' || !/^[a-z_][a-z0-9_]{0,62}$/.test(channel)) {
-    throw new TypeError(
-      'postgresBus: `channel` must be a name of at most 63 small letters, digits and underscores',
-    )
-  }
+  const { connectionString, channel, clock, logger } = postgresBusOptions.read('postgresBus', options)
   const { default: pg } = await peer('postgresBus', 'pg', 'pg', () => import('pg'))
 
   return reconnectingBus({

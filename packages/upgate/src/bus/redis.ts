@@ -1,4 +1,11 @@
-import { checkPorts, readOptions } from '../core/options/check-options.ts'
+import {
+  clock as clockKind,
+  logger as loggerKind,
+  optional,
+  text,
+  withDefault,
+} from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 import type { RevocationBus } from '../core/ports/bus.ts'
 import type { Clock } from '../core/ports/clock.ts'
 import type { Logger } from '../core/ports/logger.ts'
@@ -19,6 +26,13 @@ export interface RedisBusOptions {
   readonly logger?: Logger
 }
 
+const redisBusOptions = optionTable<RedisBusOptions>()({
+  url: text('an address that begins with redis:// or rediss://', /^rediss?:\/\//),
+  channel: withDefault(text(), 'upgate:revocations'),
+  clock: withDefault(clockKind(), systemClock),
+  logger: optional(loggerKind()),
+})
+
 /**
  * Opens a bus over Redis' PUBLISH and SUBSCRIBE, on two connections that it reopens whenever they end.
  *
@@ -32,19 +46,7 @@ export interface RedisBusOptions {
  * const services = createServices({ store, bus })
  */
 export async function redisBus(options: RedisBusOptions): Promise<RevocationBus> {
-  const {
-    url,
-    channel = 'upgate:revocations',
-    clock = systemClock,
-    logger,
-  } = readOptions('redisBus', options, ['url', 'channel', 'clock', 'logger'])
-  checkPorts('redisBus', { clock, logger })
-  if (typeof url !== 'string' || !/^rediss?:\/\//.test(url)) {
-    throw new TypeError('redisBus: `url` must begin with redis:// or rediss://')
-  }
-  if (typeof channel !== 'string' || channel === '') {
-    throw new TypeError('redisBus: `channel` must not be empty')
-  }
+  const { url, channel, clock, logger } = redisBusOptions.read('redisBus', options)
   const { createClient } = await peer('redisBus', 'redis', 'redis', () => import('redis'))
 
   return reconnectingBus({

@@ -1,5 +1,6 @@
 import { randomBytes as nodeRandomBytes, scrypt, timingSafeEqual } from 'node:crypto'
-import { assertKnownOptions, checkFunctions, optionsOf } from '../core/options/check-options.ts'
+import { count, fn, withDefault } from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 
 /**
  * Hashes passwords: a port, so that argon2 or a hardware module can replace scrypt.
@@ -63,11 +64,12 @@ function parametersOf(stored: string): (Parameters & { salt: Buffer; key: Buffer
   }
 }
 
-function checkRange(name: string, value: number, least: number, most: number): void {
-  if (!Number.isInteger(value) || value < least || value > most) {
-    throw new TypeError(`scryptHasher: \`${name}\` must be a whole number from ${least} to ${most}`)
-  }
-}
+const scryptOptions = optionTable<ScryptOptions>()({
+  ln: count(16, 14, 20),
+  r: count(8, 8, 32),
+  p: count(2, 1, 16),
+  randomBytes: withDefault(fn(), nodeRandomBytes),
+})
 
 /**
  * Hashes passwords with scrypt in PHC string format, at the strength OWASP recommends.
@@ -79,12 +81,7 @@ function checkRange(name: string, value: number, least: number, most: number): v
  * const services = createServices({ store, passwordHasher: scryptHasher({ ln: 17, p: 1 }) })
  */
 export function scryptHasher(options: ScryptOptions = {}): PasswordHasher {
-  assertKnownOptions('scryptHasher', options, optionsOf<ScryptOptions>()(['ln', 'r', 'p', 'randomBytes']))
-  const { ln = 16, r = 8, p = 2, randomBytes = nodeRandomBytes } = options
-  checkRange('ln', ln, 14, 20)
-  checkRange('r', r, 8, 32)
-  checkRange('p', p, 1, 16)
-  checkFunctions('scryptHasher', { randomBytes })
+  const { ln, r, p, randomBytes } = scryptOptions.read('scryptHasher', options)
   return {
     async hash(password) {
       const salt = randomBytes(saltLength)

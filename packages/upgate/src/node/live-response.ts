@@ -6,7 +6,9 @@ import type { LiveConnection } from '../core/contract/connections.ts'
 import type { Gate } from '../core/contract/gate.ts'
 import type { Principal } from '../core/contract/principal.ts'
 import { assertGate } from '../core/options/check-gate.ts'
-import { assertKnownOptions, checkFunctions, nameOf, optionsOf } from '../core/options/check-options.ts'
+import { nameOf } from '../core/options/check-options.ts'
+import { fn, optional } from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 import type { RevocationReason } from '../core/ports/revocations.ts'
 import { pathOf } from '../core/request/target.ts'
 
@@ -114,6 +116,8 @@ function silence(response: ServerResponse): void {
   response.once('close', () => socket.destroy())
 }
 
+const endWithCredentialOptions = optionTable<EndWithCredentialOptions>()({ onEnd: optional(fn()) })
+
 /**
  * Ends a streamed response (events, a long download, a proxied answer) with the credential of its request: revocation and
  * expiry cut it off, as they close sockets, so that its reader sees it broken and never merely shorter.
@@ -140,8 +144,7 @@ export function endWithCredential(
   options: EndWithCredentialOptions = {},
 ): boolean {
   assertGate(gate, 'endWithCredential', ['decisionOf'])
-  assertKnownOptions('endWithCredential', options, optionsOf<EndWithCredentialOptions>()(['onEnd']))
-  checkFunctions('endWithCredential', { onEnd: options.onEnd })
+  const { onEnd } = endWithCredentialOptions.read('endWithCredential', options)
   const isObject = typeof request === 'object' && request !== null
   const decision = isObject ? gate.decisionOf(request) : undefined
   if (decision?.outcome !== 'allow') {
@@ -157,7 +160,7 @@ export function endWithCredential(
   if (response.destroyed || response.writableFinished) return false
   const { principal, asOf } = decision
   if (principal === undefined) return true
-  const live = new LiveResponse(gate, principal, request, response, options.onEnd)
+  const live = new LiveResponse(gate, principal, request, response, onEnd)
   const registration = gate.connections.register(live, asOf)
   if (registration.outcome === 'refused') live.close(registration.reason)
   else response.once('close', registration.remove)

@@ -3,7 +3,8 @@ import type { Gate } from '../core/contract/gate.ts'
 import type { Principal } from '../core/contract/principal.ts'
 import { refuse } from '../core/contract/refusals.ts'
 import { assertGate } from '../core/options/check-gate.ts'
-import { checkMethods, readOptions } from '../core/options/check-options.ts'
+import { list, methods } from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 import type { RevocationReason } from '../core/ports/revocations.ts'
 import { isStoreUnavailable } from '../core/ports/stores.ts'
 import type { Tickets } from '../services/tokens/tickets.ts'
@@ -16,6 +17,14 @@ export interface TicketEndpointOptions {
   /** Paths of WebSockets that a ticket may be for, exact. */
   readonly paths: readonly string[]
 }
+
+const ticketEndpointOptions = optionTable<TicketEndpointOptions>()({
+  tickets: methods<TicketEndpointOptions['tickets']>(['create'], '`services.tickets`'),
+  paths: list<string>(
+    "a list of the paths of WebSockets, such as ['/ws']",
+    (path) => typeof path === 'string' && /^\/[^?#\s]*$/.test(path),
+  ),
+})
 
 /** Bytes of the request's body. */
 const longestBody = 4096
@@ -37,12 +46,7 @@ export function ticketEndpoint<P extends Principal>(
   options: TicketEndpointOptions,
 ): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
   assertGate(gate, 'ticketEndpoint', ['decisionOf', 'principalOf', 'render'])
-  const { tickets, paths } = readOptions('ticketEndpoint', options, ['tickets', 'paths'])
-  checkMethods('ticketEndpoint', 'tickets', tickets, ['create'], '`services.tickets`')
-  const isPath = (path: unknown): boolean => typeof path === 'string' && /^\/[^?#\s]*$/.test(path)
-  if (!Array.isArray(paths) || paths.length === 0 || !paths.every(isPath)) {
-    throw new TypeError("ticketEndpoint: `paths` must list the paths of WebSockets, such as ['/ws']")
-  }
+  const { tickets, paths } = ticketEndpointOptions.read('ticketEndpoint', options)
 
   let made = 0
   return async (request, response) => {

@@ -9,7 +9,9 @@ import type { Principal } from '../core/contract/principal.ts'
 import { refuse as refusal, refusalCatalogue } from '../core/contract/refusals.ts'
 import type { AuthRequest } from '../core/contract/request.ts'
 import { assertDecider } from '../core/options/check-gate.ts'
-import { assertKnownOptions, nameOf, optionsOf } from '../core/options/check-options.ts'
+import { nameOf } from '../core/options/check-options.ts'
+import { optional, text, value } from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 import { assertRequest } from './assert.ts'
 import { kindOf, NodeRequest, rewrittenForm } from './request.ts'
 import { closeAfter, respondToSocket, respond as write } from './respond.ts'
@@ -102,6 +104,13 @@ export function respond<P extends Principal>(
   answer('respond', gate, request, to, decision)
 }
 
+const refuseOptions = optionTable<RefuseOptions>()({
+  detail: optional(text('a sentence for the client')),
+  retryAfter: optional(
+    value<number>('a number of seconds', (seconds) => typeof seconds === 'number' && seconds >= 0),
+  ),
+})
+
 /**
  * Refuses a request as the gate does: with its status, its marker header, a stable code and a sentence.
  *
@@ -122,14 +131,7 @@ export function refuse<P extends Principal>(
       `refuse: ${typeof code === 'string' ? JSON.stringify(code) : nameOf(code)} is no refusal code; \`refusalCodes\` of upgate lists them.`,
     )
   }
-  assertKnownOptions('refuse', options, optionsOf<RefuseOptions>()(['detail', 'retryAfter']))
-  const { detail, retryAfter } = options
-  if (detail !== undefined && (typeof detail !== 'string' || detail === '')) {
-    throw new TypeError('refuse: `detail` must be a sentence for the client.')
-  }
-  if (retryAfter !== undefined && !(typeof retryAfter === 'number' && retryAfter >= 0)) {
-    throw new TypeError('refuse: `retryAfter` must be a number of seconds.')
-  }
+  const { detail, retryAfter } = refuseOptions.read('refuse', options)
   answer('refuse', gate, request, to, refusal(code, { detail, retryAfter }))
 }
 

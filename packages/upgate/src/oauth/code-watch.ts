@@ -1,4 +1,5 @@
-import { checkPorts, isCallable, readOptions } from '../core/options/check-options.ts'
+import { clock as clockKind, count, fn, milliseconds, withDefault } from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 import type { Clock, Timer } from '../core/ports/clock.ts'
 import { sha256 } from '../crypto/sha256.ts'
 import { systemClock } from '../platform/system-clock.ts'
@@ -25,6 +26,13 @@ export interface CodeWatchOptions {
   readonly clock?: Clock
 }
 
+const codeWatchOptions = optionTable<CodeWatchOptions>()({
+  onNotRedeemed: fn(),
+  within: milliseconds(60_000, 1_000, 600_000),
+  maxEntries: count(10_000, 1),
+  clock: withDefault(clockKind(), systemClock),
+})
+
 /** Learns of codes issued and redeemed. Codes are kept as digests. */
 export interface CodeWatch {
   issued(code: string, clientId: string): void
@@ -50,21 +58,7 @@ const advice =
  * provider.on('authorization_code.consumed', (code) => watch.redeemed(code.jti))
  */
 export function createCodeWatch(options: CodeWatchOptions): CodeWatch {
-  const names = ['onNotRedeemed', 'within', 'maxEntries', 'clock'] as const
-  const {
-    onNotRedeemed,
-    within = 60_000,
-    maxEntries = 10_000,
-    clock = systemClock,
-  } = readOptions('createCodeWatch', options, names)
-  checkPorts('createCodeWatch', { clock })
-  if (!isCallable(onNotRedeemed)) throw new TypeError('createCodeWatch: `onNotRedeemed` must be a function.')
-  if (!Number.isInteger(within) || within < 1_000 || within > 600_000) {
-    throw new TypeError('createCodeWatch: `within` must be 1,000 to 600,000 milliseconds.')
-  }
-  if (!Number.isInteger(maxEntries) || maxEntries < 1) {
-    throw new TypeError('createCodeWatch: `maxEntries` must be a positive integer.')
-  }
+  const { onNotRedeemed, within, maxEntries, clock } = codeWatchOptions.read('createCodeWatch', options)
   // In order of issue, and so in order of their ends: one timer for the first of them serves all.
   const pending = new Map<string, { readonly clientId: string; readonly ends: number }>()
   const missed = new Map<string, number>()

@@ -1,5 +1,6 @@
 import type { RuleOptions } from '../core/contract/rules.ts'
-import { assertKnownOptions, checkBooleans, optionsOf, wrongOption } from '../core/options/check-options.ts'
+import { flag, list, optional, text, unchecked, withDefault } from '../core/options/option-kinds.ts'
+import { type OptionKind, optionTable } from '../core/options/option-table.ts'
 import { type OAuthResource, resourceRules, wellKnownResource } from './resource-rules.ts'
 
 /** Paths of an authorization server that clients must reach without a login. */
@@ -41,6 +42,29 @@ export interface OAuthRulesOptions extends OAuthPaths {
   readonly anyOrigin?: boolean
 }
 
+// A pattern here would make more public than the endpoint.
+const endpoint = (name: string): OptionKind<string, 'required'> =>
+  text(`one path, such as '/oauth/${name}', not a pattern`, /^\/[^*:?#\s]+$/)
+const oauthRulesOptions = optionTable<OAuthRulesOptions>()({
+  authorize: optional(endpoint('authorize')),
+  token: withDefault(endpoint('token'), '/oauth/token'),
+  register: withDefault(endpoint('register'), '/oauth/register'),
+  revoke: withDefault(endpoint('revoke'), '/oauth/revoke'),
+  jwks: withDefault(endpoint('jwks'), '/.well-known/jwks.json'),
+  // Each is checked by `resourceRules`.
+  resources: withDefault(
+    list("a list of paths, such as ['/mcp']", () => true, 0),
+    [],
+  ),
+  origin: optional(
+    text("the public origin of this server, such as 'https://gateway.example.com'", /^https?:\/\/[^/?#\s]+$/),
+  ),
+  // Checked by `resourceRules`.
+  authorizationServers: unchecked(),
+  serveMetadata: flag(true),
+  anyOrigin: flag(false),
+})
+
 /**
  * Makes the rules that an authorization server of your own needs: discovery and machine endpoints are public, protected
  * resources answer 401 with `resource_metadata` (RFC 9728) and the gate serves that document, and nothing is ever
@@ -54,39 +78,10 @@ export interface OAuthRulesOptions extends OAuthPaths {
  * rules: [...oauthRules({ resources: ['/mcp'], origin: 'https://gateway.example.com' }), ...others]
  */
 export function oauthRules(options: OAuthRulesOptions = {}): RuleOptions[] {
-  assertKnownOptions(
-    'oauthRules',
-    options,
-    optionsOf<OAuthRulesOptions>()([
-      'authorize',
-      'token',
-      'register',
-      'revoke',
-      'jwks',
-      'resources',
-      'origin',
-      'authorizationServers',
-      'serveMetadata',
-      'anyOrigin',
-    ]),
-  )
-  const { token = '/oauth/token', register = '/oauth/register', revoke = '/oauth/revoke' } = options
-  const { jwks = '/.well-known/jwks.json', authorize, resources = [], origin } = options
-  const { authorizationServers, serveMetadata = true, anyOrigin = false } = options
-  for (const [name, path] of Object.entries({ token, register, revoke, jwks, authorize })) {
-    // A pattern here would make more public than the endpoint.
-    if (path !== undefined && !(typeof path === 'string' && /^\/[^*:?#\s]+$/.test(path))) {
-      throw new TypeError(
-        `oauthRules: \`${name}\` must be one path, such as '/oauth/${name}', not a pattern.`,
-      )
-    }
-  }
-  checkBooleans('oauthRules', { serveMetadata, anyOrigin })
-  if (!Array.isArray(resources)) {
-    throw wrongOption('oauthRules', 'resources', "a list of paths, such as ['/mcp']", resources)
-  }
-  const wanted = resources.length > 0 || origin !== undefined
-  if (wanted && !(typeof origin === 'string' && /^https?:\/\/[^/?#\s]+$/.test(origin))) {
+  const read = oauthRulesOptions.read('oauthRules', options)
+  const { token, register, revoke, jwks, authorize, resources, origin } = read
+  const { authorizationServers, serveMetadata, anyOrigin } = read
+  if (resources.length > 0 && origin === undefined) {
     throw new TypeError(
       "oauthRules: `origin` must be the public origin of this server, such as 'https://gateway.example.com', because the challenge of a protected resource names an absolute URL.",
     )

@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { checkFunctions, checkMethods, readOptions } from '../core/options/check-options.ts'
+import { checkMethods } from '../core/options/check-options.ts'
+import { fn, text, withDefault } from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 import { pathOf } from '../core/request/target.ts'
 import type { CodeWatch } from './code-watch.ts'
 
@@ -14,6 +16,15 @@ export interface WatchCodesOptions {
   /** Finds the code in a token request once it was answered. Default: `request.body.code`, as body parsers leave it. */
   readonly codeOf?: (request: IncomingMessage) => unknown
 }
+
+const watchCodesOptions = optionTable<WatchCodesOptions>()({
+  authorize: text('a path', /^\//),
+  token: text('a path', /^\//),
+  codeOf: withDefault(
+    fn(),
+    (request: IncomingMessage) => (request as { body?: { code?: unknown } }).body?.code,
+  ),
+})
 
 /**
  * Middleware that tells a {@link CodeWatch} of codes issued and redeemed, by watching two paths from outside.
@@ -30,19 +41,7 @@ export function watchCodes(
   options: WatchCodesOptions,
 ): (request: IncomingMessage, response: ServerResponse, next: () => void) => void {
   checkMethods('watchCodes', 'watch', watch, ['issued', 'redeemed'], 'what createCodeWatch() returns')
-  const {
-    authorize,
-    token,
-    codeOf = (request: IncomingMessage) => (request as { body?: { code?: unknown } }).body?.code,
-  } = readOptions('watchCodes', options, ['authorize', 'token', 'codeOf'])
-  checkFunctions('watchCodes', { codeOf })
-  for (const [name, path] of [
-    ['authorize', authorize],
-    ['token', token],
-  ]) {
-    if (typeof path !== 'string' || !path.startsWith('/'))
-      throw new TypeError(`watchCodes: \`${name}\` must be a path.`)
-  }
+  const { authorize, token, codeOf } = watchCodesOptions.read('watchCodes', options)
   const below = authorize.endsWith('/') ? authorize : `${authorize}/`
   return (request, response, next) => {
     const target = (request as { originalUrl?: string }).originalUrl ?? request.url ?? ''

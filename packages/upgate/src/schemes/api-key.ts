@@ -1,7 +1,8 @@
 import type { Scheme } from '../core/contract/credential.ts'
-import { checkBooleans, checkMethods, checkStrings, readOptions } from '../core/options/check-options.ts'
+import { flag, methods, text, withDefault } from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 import type { Keys } from '../services/types.ts'
-import type { ForeignTokens } from './bearer.ts'
+import { type ForeignTokens, foreignOption, headerOrFalse } from './bearer.ts'
 import { headerToken } from './header-token.ts'
 
 export interface ApiKeyOptions {
@@ -19,6 +20,14 @@ export interface ApiKeyOptions {
   readonly name?: string
 }
 
+const apiKeyOptions = optionTable<ApiKeyOptions>()({
+  keys: methods<ApiKeyOptions['keys']>(['verify', 'claims'], '`services.keys`'),
+  header: withDefault(headerOrFalse, 'x-api-key'),
+  bearer: flag(true),
+  foreign: foreignOption,
+  name: withDefault(text(), 'api-key'),
+})
+
 /**
  * Authenticates by API key: in `x-api-key`, as `Bearer` token, or in band.
  *
@@ -30,17 +39,7 @@ export interface ApiKeyOptions {
  * const gate = createGate({ schemes: [apiKey({ keys: services.keys })] })
  */
 export function apiKey(options: ApiKeyOptions): Scheme {
-  const names = ['keys', 'header', 'bearer', 'foreign', 'name'] as const
-  const {
-    keys,
-    header = 'x-api-key',
-    bearer = true,
-    foreign,
-    name = 'api-key',
-  } = readOptions('apiKey', options, names)
-  checkMethods('apiKey', 'keys', keys, ['verify', 'claims'], '`services.keys`')
-  checkBooleans('apiKey', { bearer })
-  checkStrings('apiKey', { name })
+  const { keys, header, bearer, foreign, name } = apiKeyOptions.read('apiKey', options)
   return headerToken({
     where: 'apiKey',
     name,

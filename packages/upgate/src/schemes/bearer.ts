@@ -1,6 +1,8 @@
 import type { MaybePromise, Verification, VerifyContext } from '../core/contract/credential.ts'
 import type { AuthRequest } from '../core/contract/request.ts'
-import { assertKnownOptions } from '../core/options/check-options.ts'
+import { isCallable, isPlain, wrongOption } from '../core/options/check-options.ts'
+import { isText, optional, text, value } from '../core/options/option-kinds.ts'
+import type { OptionKind } from '../core/options/option-table.ts'
 
 /** The token after `Bearer` in `Authorization` (RFC 6750 section 2.1), or `undefined`. */
 export function bearerOf(request: AuthRequest): string | undefined {
@@ -21,32 +23,46 @@ export type ForeignTokens = Readonly<
 /** Finds the verifier of another system's token. */
 export type ForeignLookup = (token: string) => ForeignTokens[string] | undefined
 
+/** The option `foreign` of a scheme. */
+export const foreignOption: OptionKind<ForeignTokens, 'optional'> = optional(
+  value('an object of functions by prefix, such as { mk_: (token) => ... }', isPlain),
+)
+
 /** Compiles prefixes. Throws a `TypeError` for one that could claim Upgate's own tokens. */
 export function compileForeign(where: string, foreign: ForeignTokens | undefined): ForeignLookup {
-  if (foreign !== undefined) assertKnownOptions(`${where}: \`foreign\``, foreign, Object.keys(foreign ?? {}))
   const entries = Object.entries(foreign ?? {})
   for (const [prefix, verify] of entries) {
     if (prefix.length < 2 || /^ug[a-z]?_?/.test(prefix)) {
       throw new TypeError(
-        `${where}: \`foreign\` has the prefix \`${prefix}\`; it must have two characters at least, and not begin with \`ug\``,
+        `${where}: \`foreign\` has the prefix \`${prefix}\`; it must have two characters at least, and not begin with \`ug\`.`,
       )
     }
-    if (typeof verify !== 'function') {
-      throw new TypeError(`${where}: \`foreign.${prefix}\` must be a function that verifies a token`)
+    if (!isCallable(verify)) {
+      throw wrongOption(where, `foreign.${prefix}`, 'a function that verifies a token', verify)
     }
   }
   if (entries.length === 0) return () => undefined
   return (token) => entries.find(([prefix]) => token.startsWith(prefix))?.[1]
 }
 
-/** Checks the name of a header and returns it in lower case. */
+const headerForm = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+const aHeader = 'the name of a header, such as `x-api-key`'
+
+/** An option that names a header: {@link headerName} then refuses the headers of other schemes. */
+export const headerOption: OptionKind<string, 'required'> = text(aHeader, headerForm)
+
+/** The same, where `false` stands for no header. */
+export const headerOrFalse: OptionKind<string | false, 'required'> = value(
+  `${aHeader}, or false`,
+  (name) => name === false || (typeof name === 'string' && headerForm.test(name)),
+  isText,
+)
+
+/** Returns the name of a header in lower case. Throws a `TypeError` for one that other schemes read. */
 export function headerName(where: string, name: string): string {
-  if (typeof name !== 'string' || !/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
-    throw new TypeError(`${where}: \`header\` must be the name of a header, such as \`x-api-key\``)
-  }
   const lower = name.toLowerCase()
   if (lower === 'authorization' || lower === 'cookie') {
-    throw new TypeError(`${where}: \`header\` cannot be \`${lower}\`; use \`bearer\`, or sessionCookie()`)
+    throw new TypeError(`${where}: \`header\` cannot be \`${lower}\`; use \`bearer\`, or sessionCookie().`)
   }
   return lower
 }

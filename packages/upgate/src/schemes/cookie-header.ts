@@ -1,3 +1,12 @@
+import { text } from '../core/options/option-kinds.ts'
+import type { OptionKind } from '../core/options/option-table.ts'
+
+/** An option that names a cookie, without the prefix that a secure one gets. */
+export const cookieNameOption: OptionKind<string, 'required'> = text(
+  '1 to 64 letters, digits, `_` or `-`, without a `__Host-` prefix',
+  /^(?!__(?:host|secure|http))[a-z0-9_-]{1,64}$/i,
+)
+
 const space = 32
 const semicolon = 59
 const equals = 61

@@ -1,8 +1,9 @@
 import { stringifySetCookie } from 'cookie'
 import type { HeaderRecord } from '../core/contract/request.ts'
-import { assertKnownOptions, checkBooleans, optionsOf } from '../core/options/check-options.ts'
+import { flag, withDefault } from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 import type { IssuedDeviceCookie } from '../services/accounts/device-cookies.ts'
-import { readCookie } from './cookie-header.ts'
+import { cookieNameOption, readCookie } from './cookie-header.ts'
 
 export interface DeviceCookieOptions {
   /** Name without `__Host-`, which is added if the cookie is secure. Default: `upgate_device`. */
@@ -13,6 +14,11 @@ export interface DeviceCookieOptions {
    */
   readonly secure?: boolean
 }
+
+const deviceCookieOptions = optionTable<DeviceCookieOptions>()({
+  name: withDefault(cookieNameOption, 'upgate_device'),
+  secure: flag(true),
+})
 
 /** Reads the device cookie of a login from requests, and writes it to answers. */
 export interface DeviceCookie {
@@ -44,18 +50,7 @@ export interface DeviceCookie {
  * }
  */
 export function deviceCookie(options: DeviceCookieOptions = {}): DeviceCookie {
-  assertKnownOptions('deviceCookie', options, optionsOf<DeviceCookieOptions>()(['name', 'secure']))
-  const { name = 'upgate_device', secure = true } = options
-  checkBooleans('deviceCookie', { secure })
-  if (
-    typeof name !== 'string' ||
-    !/^[A-Za-z0-9_-]{1,64}$/.test(name) ||
-    /^__(host|secure|http)/i.test(name)
-  ) {
-    throw new TypeError(
-      'deviceCookie: `name` must have 1 to 64 letters, digits, `_` or `-`, without a `__Host-` prefix',
-    )
-  }
+  const { name, secure } = deviceCookieOptions.read('deviceCookie', options)
   const cookieName = secure ? `__Host-${name}` : name
   // Strict: only forms of our own pages need the cookie.
   const attributes = { name: cookieName, path: '/', httpOnly: true, secure, sameSite: 'strict' } as const

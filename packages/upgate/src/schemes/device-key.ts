@@ -6,7 +6,8 @@ import {
   deviceProofOf,
 } from '../core/contract/device-proof.ts'
 import type { Principal } from '../core/contract/principal.ts'
-import { checkMethods, checkStrings, readOptions, wrongOption } from '../core/options/check-options.ts'
+import { list, methods, optional, text, withDefault } from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 import type { Pairing } from '../services/pairing/types.ts'
 import type { Devices } from '../services/types.ts'
 import { notOfThisForm } from './bearer.ts'
@@ -27,6 +28,24 @@ export interface DeviceKeyOptions {
    */
   readonly name?: string
 }
+
+const proofOptions = optionTable<DeviceKeyOptions>()({
+  pairing: methods<DeviceKeyOptions['pairing']>(
+    ['prove', 'proveRotated', 'isBootstrapCode'],
+    '`services.pairing`',
+  ),
+  devices: methods<DeviceKeyOptions['devices']>(['verify', 'claims'], '`services.devices`'),
+  introducers: withDefault(
+    list<Scheme>(
+      'a list of schemes that read credentials in band, such as [sharedToken(...)]',
+      (scheme) => typeof (scheme as Partial<Scheme> | null | undefined)?.claims === 'function',
+      0,
+    ),
+    [],
+  ),
+  // The default differs between the two schemes.
+  name: optional(text()),
+})
 
 /**
  * Authenticates devices by their Ed25519 key, over a nonce of the server, and pairs unknown devices.
@@ -69,19 +88,7 @@ function proofScheme(
   credentialName: string,
   options: DeviceKeyOptions,
 ): Scheme {
-  const names = ['pairing', 'devices', 'introducers', 'name'] as const
-  const { pairing, devices, introducers = [], name = standardName } = readOptions(where, options, names)
-  checkStrings(where, { name })
-  checkMethods(where, 'pairing', pairing, ['prove', 'proveRotated', 'isBootstrapCode'], '`services.pairing`')
-  checkMethods(where, 'devices', devices, ['verify', 'claims'], '`services.devices`')
-  if (!Array.isArray(introducers)) {
-    throw wrongOption(where, 'introducers', 'a list of schemes, such as [sharedToken(...)]', introducers)
-  }
-  if (introducers.some((scheme: Partial<Scheme> | undefined) => typeof scheme?.claims !== 'function')) {
-    throw new TypeError(
-      `${where}: \`introducers\` must be schemes that read credentials in band, such as sharedToken()`,
-    )
-  }
+  const { pairing, devices, introducers, name = standardName } = proofOptions.read(where, options)
 
   async function verify(proof: DeviceProof, context: VerifyContext): Promise<Verification> {
     const { beside } = proof

@@ -1,7 +1,8 @@
 import type { Scheme } from '../core/contract/credential.ts'
-import { checkMethods, checkStrings, readOptions } from '../core/options/check-options.ts'
+import { methods, text, withDefault } from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 import type { Devices } from '../services/types.ts'
-import type { ForeignTokens } from './bearer.ts'
+import { type ForeignTokens, foreignOption, headerOrFalse } from './bearer.ts'
 import { headerToken } from './header-token.ts'
 
 export interface DeviceTokenOptions {
@@ -13,6 +14,13 @@ export interface DeviceTokenOptions {
   /** Name in rules and in `explain`; principals keep the scheme `device-token`. Default: `device-token`. */
   readonly name?: string
 }
+
+const deviceTokenOptions = optionTable<DeviceTokenOptions>()({
+  devices: methods<DeviceTokenOptions['devices']>(['verify', 'claims'], '`services.devices`'),
+  header: withDefault(headerOrFalse, false),
+  foreign: foreignOption,
+  name: withDefault(text(), 'device-token'),
+})
 
 /**
  * Authenticates devices by their token: in band, or as `Bearer` token.
@@ -30,14 +38,7 @@ export interface DeviceTokenOptions {
  * })
  */
 export function deviceToken(options: DeviceTokenOptions): Scheme {
-  const {
-    devices,
-    header = false,
-    foreign,
-    name = 'device-token',
-  } = readOptions('deviceToken', options, ['devices', 'header', 'foreign', 'name'])
-  checkMethods('deviceToken', 'devices', devices, ['verify', 'claims'], '`services.devices`')
-  checkStrings('deviceToken', { name })
+  const { devices, header, foreign, name } = deviceTokenOptions.read('deviceToken', options)
   return headerToken({
     where: 'deviceToken',
     name,

@@ -1,5 +1,7 @@
 import type { MaybePromise, Scheme } from '../core/contract/credential.ts'
-import { assertKnownOptions, checkFunctions, isCallable, nameOf } from '../core/options/check-options.ts'
+import { isCallable, wrongArgument } from '../core/options/check-options.ts'
+import { fn, optional } from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 import {
   type Found,
   type FromRequestOptions,
@@ -22,6 +24,11 @@ export interface FromMiddlewareOptions extends FromRequestOptions {
   readonly onSetCookie?: (cookies: readonly string[], request: object) => void
 }
 
+const table = optionTable<FromMiddlewareOptions>()({
+  ...fromRequestOptions.kinds,
+  onSetCookie: optional(fn()),
+})
+
 /**
  * Authenticates with the application's existing middleware, for requests and upgrades alike.
  *
@@ -43,15 +50,11 @@ export function fromMiddleware<Request extends object>(
   map: (request: Request) => MaybePromise<MappedPrincipal | null | undefined>,
   options: FromMiddlewareOptions = {},
 ): Scheme {
-  assertKnownOptions('fromMiddleware', options, [...fromRequestOptions, 'onSetCookie'])
-  const { onSetCookie, ...rest } = options
-  if (!isCallable(middleware) || !isCallable(map)) {
-    const [which, what, value] = isCallable(middleware)
-      ? ['second', 'a function from a request to a principal', map]
-      : ['first', 'middleware, as a function (request, response, next)', middleware]
-    throw new TypeError(`fromMiddleware: the ${which} argument must be ${what}, not ${nameOf(value)}`)
-  }
-  checkFunctions('fromMiddleware', { onSetCookie })
+  const where = 'fromMiddleware'
+  const { onSetCookie, ...given } = table.read(where, options)
+  if (!isCallable(middleware))
+    throw wrongArgument(where, 'first', 'middleware, as a function (request, response, next)', middleware)
+  if (!isCallable(map)) throw wrongArgument(where, 'second', 'a function from a request to a principal', map)
 
   function run(
     request: Request,
@@ -94,5 +97,8 @@ export function fromMiddleware<Request extends object>(
     }
   }
 
-  return requestScheme('fromMiddleware', look, { name: 'middleware', ...rest })
+  return requestScheme(where, look, {
+    ...fromRequestOptions.read(where, given),
+    name: given.name ?? 'middleware',
+  })
 }

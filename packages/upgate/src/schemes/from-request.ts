@@ -2,19 +2,22 @@ import type { IncomingMessage } from 'node:http'
 import type { MaybePromise, Scheme, Verification } from '../core/contract/credential.ts'
 import type { Principal, PrincipalKind } from '../core/contract/principal.ts'
 import type { AuthRequest } from '../core/contract/request.ts'
+import { isCallable, wrongArgument } from '../core/options/check-options.ts'
 import {
-  assertKnownOptions,
-  checkBooleans,
-  checkPorts,
-  checkStrings,
-  isCallable,
-  nameOf,
-  optionsOf,
-} from '../core/options/check-options.ts'
+  clock as clockKind,
+  flag,
+  milliseconds,
+  optional,
+  revocationFeed,
+  text,
+  value,
+  withDefault,
+} from '../core/options/option-kinds.ts'
+import { type OptionTable, optionTable } from '../core/options/option-table.ts'
 import type { Clock } from '../core/ports/clock.ts'
 import type { RevocationFeed } from '../core/ports/revocations.ts'
 import { systemClock } from '../platform/system-clock.ts'
-import { headerName, notOfThisForm } from './bearer.ts'
+import { headerName, headerOption, notOfThisForm } from './bearer.ts'
 import { verifyCandidates } from './candidates.ts'
 import { cookieAlternatives, withCookies } from './cookie-alternatives.ts'
 import { readCookie } from './cookie-header.ts'
@@ -60,16 +63,32 @@ export interface FromRequestOptions {
   readonly revocations?: RevocationFeed
 }
 
-/** The names of {@link FromRequestOptions}. */
-export const fromRequestOptions: readonly string[] = optionsOf<FromRequestOptions>()([
-  'name',
-  'ambient',
-  'cookie',
-  'header',
-  'timeout',
-  'clock',
-  'revocations',
-])
+const cookieForm = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+const isCookieName = (name: unknown): boolean => typeof name === 'string' && cookieForm.test(name)
+
+/** The options after reading. `name` has its default from the scheme. */
+export type ReadFromRequestOptions = Required<Pick<FromRequestOptions, 'ambient' | 'timeout' | 'clock'>> & {
+  readonly [O in 'name' | 'cookie' | 'header' | 'revocations']: FromRequestOptions[O] | undefined
+}
+
+/** The options of {@link fromRequest}, for schemes that take them as well. */
+export const fromRequestOptions: OptionTable<FromRequestOptions, ReadFromRequestOptions> =
+  optionTable<FromRequestOptions>()({
+    // The default differs between the schemes.
+    name: optional(text()),
+    ambient: flag(true),
+    cookie: optional(
+      value<string | readonly string[]>(
+        'the name of a cookie, or several',
+        (cookie) =>
+          isCookieName(cookie) || (Array.isArray(cookie) && cookie.length > 0 && cookie.every(isCookieName)),
+      ),
+    ),
+    header: optional(headerOption),
+    timeout: milliseconds(10_000, 1, 600_000),
+    clock: withDefault(clockKind(), systemClock),
+    revocations: optional(revocationFeed()),
+  })
 
 /**
  * Authenticates with the application's existing sessions, for requests and upgrades alike: `find` gets the
@@ -89,12 +108,9 @@ export function fromRequest<Request extends object = IncomingMessage>(
   find: (request: Request) => MaybePromise<MappedPrincipal | null | undefined>,
   options: FromRequestOptions = {},
 ): Scheme {
-  assertKnownOptions('fromRequest', options, fromRequestOptions)
-  if (!isCallable(find)) {
-    throw new TypeError(
-      `fromRequest: the first argument must be a function from a request to a principal, not ${nameOf(find)}`,
-    )
-  }
+  const read = fromRequestOptions.read('fromRequest', options)
+  if (!isCallable(find))
+    throw wrongArgument('fromRequest', 'first', 'a function from a request to a principal', find)
   const look = async (request: Request): Promise<Found> => {
     try {
       return { mapped: await find(request) }
@@ -102,7 +118,7 @@ export function fromRequest<Request extends object = IncomingMessage>(
       return { problem: 'looking for the session failed', cause }
     }
   }
-  return requestScheme('fromRequest', look, { name: 'request', ...options })
+  return requestScheme('fromRequest', look, { ...read, name: read.name ?? 'request' })
 }
 
 /** A principal, none, or the problem that prevented an answer. */
@@ -115,21 +131,20 @@ export type Found =
 export function requestScheme<Request extends object>(
   where: string,
   look: (request: Request) => Promise<Found>,
-  options: FromRequestOptions & { readonly name: string },
+  options: ReadFromRequestOptions & { readonly name: string },
 ): Scheme {
-  const { name, ambient = true, timeout = 10_000, clock = systemClock, revocations } = options
-  checkStrings(where, { name })
-  checkBooleans(where, { ambient })
-  checkPorts(where, { clock, revocations })
-  if (!Number.isInteger(timeout) || timeout < 1 || timeout > 600_000) {
-    throw new TypeError(`${where}: \`timeout\` must be 1 to 600,000 milliseconds`)
-  }
+  const { name, ambient, timeout, clock, revocations } = options
   if (ambient && options.header !== undefined) {
     throw new TypeError(
-      `${where}: \`header\` is read only by a scheme that is not ambient; say \`ambient: false\``,
+      `${where}: \`header\` is read only by a scheme that is not ambient; say \`ambient: false\`.`,
     )
   }
-  const cookies = cookieNames(where, ambient, options.cookie)
+  if (!ambient && options.cookie !== undefined) {
+    throw new TypeError(
+      `${where}: \`cookie\` is read only by an ambient scheme; leave out \`ambient: false\`.`,
+    )
+  }
+  const cookies = typeof options.cookie === 'string' ? [options.cookie] : options.cookie
   const location = ambient ? 'cookie' : explicitHeader(where, options.header)
 
   function inTime(request: Request): Promise<Found> {
@@ -192,24 +207,7 @@ const undecidable: Verification = Object.freeze({
   reason: 'a cookie came more than once, and they cannot be tried one by one',
 })
 
-function cookieNames(
-  where: string,
-  ambient: boolean,
-  cookie: string | readonly string[] | undefined,
-): readonly string[] | undefined {
-  if (cookie === undefined) return undefined
-  const names: readonly unknown[] = Array.isArray(cookie) ? cookie : [cookie]
-  const sound = names.every((name) => typeof name === 'string' && /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name))
-  if (!ambient || names.length === 0 || !sound) {
-    throw new TypeError(
-      `${where}: \`cookie\` must be the name of a cookie, or several; only an ambient scheme reads cookies`,
-    )
-  }
-  return names as readonly string[]
-}
-
 function explicitHeader(where: string, header = 'authorization'): string {
-  if (typeof header !== 'string') return headerName(where, header)
   return header.toLowerCase() === 'authorization' ? 'authorization' : headerName(where, header)
 }
 

@@ -1,5 +1,6 @@
 import type { Scheme } from '../core/contract/credential.ts'
-import { checkMethods, checkStrings, readOptions } from '../core/options/check-options.ts'
+import { methods, optional, text, withDefault } from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 import type { Accounts, LoginAnswer, LoginContext } from '../services/types.ts'
 import { notOfThisForm } from './bearer.ts'
 
@@ -10,6 +11,12 @@ export interface PasswordOptions {
   /** Name in rules and in `explain`; principals keep the scheme `password`. Default: `password`. */
   readonly name?: string
 }
+
+const passwordOptions = optionTable<PasswordOptions>()({
+  accounts: methods<PasswordOptions['accounts']>(['login'], '`services.accounts`'),
+  account: optional(text()),
+  name: withDefault(text(), 'password'),
+})
 
 /** The scheme, with the function that a login page calls. */
 export interface PasswordScheme extends Scheme {
@@ -34,13 +41,7 @@ export interface PasswordScheme extends Scheme {
  * if (answer.outcome === 'authenticated') await services.sessions.create(answer.principal.id)
  */
 export function password(options: PasswordOptions): PasswordScheme {
-  const {
-    accounts,
-    account,
-    name = 'password',
-  } = readOptions('password', options, ['accounts', 'account', 'name'])
-  checkMethods('password', 'accounts', accounts, ['login'], '`services.accounts`')
-  checkStrings('password', { account, name })
+  const { accounts, account, name } = passwordOptions.read('password', options)
   return {
     name,
     yields: ['user'],

@@ -8,18 +8,21 @@ import type {
 } from '../core/contract/credential.ts'
 import type { HeaderRecord } from '../core/contract/request.ts'
 import {
-  checkBooleans,
-  checkMethods,
-  checkPorts,
-  checkStrings,
-  readOptions,
-} from '../core/options/check-options.ts'
+  flag,
+  logger as loggerKind,
+  methods,
+  oneOf,
+  optional,
+  text,
+  withDefault,
+} from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 import type { Logger } from '../core/ports/logger.ts'
 import type { RevocationFeed } from '../core/ports/revocations.ts'
 import type { IssuedSession } from '../services/types.ts'
 import { notOfThisForm } from './bearer.ts'
 import { verifyCandidates } from './candidates.ts'
-import { readCookie } from './cookie-header.ts'
+import { cookieNameOption, readCookie } from './cookie-header.ts'
 
 export interface SessionCookieOptions {
   readonly sessions: {
@@ -44,6 +47,15 @@ export interface SessionCookieOptions {
   /** Gets a warning when the cookie is not secure. */
   readonly logger?: Logger
 }
+
+const sessionCookieOptions = optionTable<SessionCookieOptions>()({
+  sessions: methods<SessionCookieOptions['sessions']>(['verify'], '`services.sessions`'),
+  cookieName: withDefault(cookieNameOption, 'upgate_session'),
+  name: optional(text()),
+  secure: flag(true),
+  sameSite: withDefault(oneOf('lax', 'strict'), 'lax'),
+  logger: optional(loggerKind()),
+})
 
 /** The scheme, with the headers that a login and a logout write. */
 export interface SessionCookieScheme extends Scheme {
@@ -76,37 +88,13 @@ export interface SessionCookieScheme extends Scheme {
  * response.setHeader('set-cookie', cookie.setCookie(issued))
  */
 export function sessionCookie(options: SessionCookieOptions): SessionCookieScheme {
-  const names = ['sessions', 'cookieName', 'name', 'secure', 'sameSite', 'logger'] as const
-  const given = readOptions('sessionCookie', options, names)
-  if (given.name !== undefined && given.cookieName === undefined) {
+  const given = sessionCookieOptions.read('sessionCookie', options)
+  if (given.name !== undefined && options.cookieName === undefined) {
     throw new TypeError(
       'sessionCookie: `name` alone meant the cookie before; it is the name of the scheme now. Write `cookieName` for the cookie; to name the scheme, give both `cookieName` and `name`.',
     )
   }
-  const {
-    sessions,
-    cookieName: base = 'upgate_session',
-    name = 'session',
-    secure = true,
-    sameSite = 'lax',
-    logger,
-  } = given
-  checkMethods('sessionCookie', 'sessions', sessions, ['verify'], '`services.sessions`')
-  checkBooleans('sessionCookie', { secure })
-  checkStrings('sessionCookie', { name })
-  checkPorts('sessionCookie', { logger })
-  if (
-    typeof base !== 'string' ||
-    !/^[A-Za-z0-9_-]{1,64}$/.test(base) ||
-    /^__(host|secure|http)/i.test(base)
-  ) {
-    throw new TypeError(
-      'sessionCookie: `cookieName` must have 1 to 64 letters, digits, `_` or `-`, without a `__Host-` prefix',
-    )
-  }
-  if (sameSite !== 'lax' && sameSite !== 'strict') {
-    throw new TypeError('sessionCookie: `sameSite` must be `lax` or `strict`')
-  }
+  const { sessions, cookieName: base, name = 'session', secure, sameSite, logger } = given
   if (!secure) {
     logger?.warn(
       'The session cookie is sent without TLS: an attacker on the network can read and replace it.',

@@ -10,17 +10,32 @@ import type {
 } from '../core/contract/credential.ts'
 import type { Principal, PrincipalKind } from '../core/contract/principal.ts'
 import type { AuthRequest } from '../core/contract/request.ts'
+import { isCallable } from '../core/options/check-options.ts'
 import {
-  assertKnownOptions,
-  checkFunctions,
-  checkStrings,
-  isCallable,
-  nameOf,
-  readOptions,
-} from '../core/options/check-options.ts'
+  fn,
+  isText,
+  nested,
+  oneOf,
+  optional,
+  text,
+  unchecked,
+  value,
+  withDefault,
+} from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 import { sha256 } from '../crypto/sha256.ts'
 import { checkNames } from '../services/record-input.ts'
-import { bearerOf, headerName, notOfThisForm } from './bearer.ts'
+import { bearerOf, headerName, headerOption, notOfThisForm } from './bearer.ts'
+
+/** The principal that a shared token stands for. */
+export interface SharedPrincipal {
+  readonly kind: PrincipalKind
+  readonly id: string
+  /** Default: none. */
+  readonly scopes?: readonly string[] | undefined
+  /** Default: none. */
+  readonly roles?: readonly string[] | undefined
+}
 
 export interface SharedTokenOptions {
   /**
@@ -31,12 +46,7 @@ export interface SharedTokenOptions {
   /** Decides whether a token is right, for applications that know only its hash. */
   readonly verify?: (token: string, context: VerifyContext) => MaybePromise<boolean>
   /** Principal that the token stands for. Declarations of a client add nothing to it. */
-  readonly principal: {
-    readonly kind: PrincipalKind
-    readonly id: string
-    readonly scopes?: readonly string[]
-    readonly roles?: readonly string[]
-  }
+  readonly principal: SharedPrincipal
   /** Default: `shared-token`. */
   readonly name?: string
   /** Claims only tokens with this prefix. Default: all tokens but those of Upgate's own form. */
@@ -47,6 +57,28 @@ export interface SharedTokenOptions {
 
 const minLength = 16
 const ownForm = /^ug[kdts]_/
+const sharedTokenOptions = optionTable<SharedTokenOptions>()({
+  token: optional(
+    value<NonNullable<SharedTokenOptions['token']>>(
+      `a secret of at least ${minLength} characters, several, or a function that returns them`,
+      (token) => isCallable(token) || digestsOf(token) !== undefined,
+      (token) => isText(token) || Array.isArray(token),
+    ),
+  ),
+  verify: optional(fn()),
+  principal: nested(
+    optionTable<SharedPrincipal>()({
+      kind: oneOf('user', 'device', 'service'),
+      id: text("a text, as in { kind: 'service', id: 'ci' }"),
+      // Their names are checked like those of records.
+      scopes: unchecked(),
+      roles: unchecked(),
+    }),
+  ),
+  name: withDefault(text(), 'shared-token'),
+  prefix: optional(text("a text that is none of Upgate's own prefixes", /^(?!ug[kdts]_)/)),
+  header: optional(headerOption),
+})
 const wrong: Verification = Object.freeze({
   outcome: 'rejected',
   code: 'invalid_credential',
@@ -65,21 +97,9 @@ const wrong: Verification = Object.freeze({
  * sharedToken({ token: () => readToken(), principal: { kind: 'service', id: 'ci', scopes: ['operator.read'] } })
  */
 export function sharedToken(options: SharedTokenOptions): Scheme {
-  const names = ['token', 'verify', 'principal', 'name', 'prefix', 'header'] as const
-  const {
-    token,
-    verify,
-    principal,
-    name = 'shared-token',
-    prefix,
-    header: own,
-  } = readOptions('sharedToken', options, names)
-  checkStrings('sharedToken', { name, prefix: prefix === '' ? undefined : prefix })
-  checkFunctions('sharedToken', { verify })
-  const header = own === undefined ? undefined : headerName('sharedToken', own)
-  if (prefix !== undefined && (prefix === '' || ownForm.test(prefix))) {
-    throw new TypeError('sharedToken: `prefix` must not be empty, and not one of the prefixes of Upgate')
-  }
+  const given = sharedTokenOptions.read('sharedToken', options)
+  const { token, verify, principal, name, prefix } = given
+  const header = given.header === undefined ? undefined : headerName('sharedToken', given.header)
   const matches = matcherOf(token, verify)
   const answer = answerOf(principal, name)
 
@@ -138,14 +158,11 @@ function matcherOf(token: SharedTokenOptions['token'], verify: SharedTokenOption
         return digests === undefined ? 'unset' : matchesAny(presented, digests)
       })
   }
-  const digests = digestsOf(token as string | readonly string[])
-  if (digests === undefined) {
-    throw new TypeError(`sharedToken: \`token\` must have ${minLength} characters at least, and not be empty`)
-  }
+  const digests = digestsOf(token as string | readonly string[]) ?? []
   return (presented) => matchesAny(presented, digests)
 }
 
-function digestsOf(secrets: string | readonly string[] | undefined): readonly Buffer[] | undefined {
+function digestsOf(secrets: unknown): readonly Buffer[] | undefined {
   const list = typeof secrets === 'string' ? [secrets] : secrets
   if (!Array.isArray(list) || list.length === 0) return undefined
   if (list.some((secret) => typeof secret !== 'string' || secret.trim().length < minLength)) return undefined
@@ -160,14 +177,7 @@ function matchesAny(presented: string, digests: readonly Buffer[]): boolean {
   return matched
 }
 
-function answerOf(principal: SharedTokenOptions['principal'], scheme: string): Verification {
-  const kinds: readonly string[] = ['user', 'device', 'service']
-  if (!kinds.includes(principal?.kind) || typeof principal.id !== 'string' || principal.id === '') {
-    throw new TypeError(
-      `sharedToken: \`principal\` needs a \`kind\` (user, device or service) and an \`id\`, as in { kind: 'service', id: 'ci' }${typeof principal === 'object' ? '' : `; it is ${nameOf(principal)}`}`,
-    )
-  }
-  assertKnownOptions('sharedToken: `principal`', principal, ['kind', 'id', 'scopes', 'roles'])
+function answerOf(principal: SharedPrincipal, scheme: string): Verification {
   const { scopes = [], roles = [] } = principal
   const frozen: Principal = Object.freeze({
     kind: principal.kind,

@@ -1,6 +1,7 @@
 import type { Extraction, Scheme } from '../core/contract/credential.ts'
 import type { AuthRequest } from '../core/contract/request.ts'
-import { checkMethods, checkStrings, readOptions } from '../core/options/check-options.ts'
+import { isText, methods, text, value, withDefault } from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 import { asksForWebSocket } from '../core/request/upgrade-request.ts'
 import type { Tickets } from '../services/tokens/tickets.ts'
 import { notOfThisForm } from './bearer.ts'
@@ -15,6 +16,19 @@ export interface TicketSchemeOptions {
   /** Name in rules and in `explain`; principals keep their own scheme. Default: `ticket`. */
   readonly name?: string
 }
+
+const ticketSchemeOptions = optionTable<TicketSchemeOptions>()({
+  tickets: methods<TicketSchemeOptions['tickets']>(['verify', 'claims'], '`services.tickets`'),
+  query: withDefault(
+    value<string | false>(
+      'the name of a query parameter, such as `ticket`, or false',
+      (query) => query === false || (typeof query === 'string' && /^[A-Za-z0-9_-]{1,64}$/.test(query)),
+      isText,
+    ),
+    false,
+  ),
+  name: withDefault(text(), 'ticket'),
+})
 
 /**
  * The form in which Kubernetes' API server reads bearer tokens from browsers: base64url without padding, as a
@@ -41,16 +55,7 @@ const prefix = 'base64url.bearer.authorization.k8s.io.'
  * })
  */
 export function ticket(options: TicketSchemeOptions): Scheme {
-  const {
-    tickets,
-    query = false,
-    name = 'ticket',
-  } = readOptions('ticket', options, ['tickets', 'query', 'name'])
-  checkMethods('ticket', 'tickets', tickets, ['verify', 'claims'], '`services.tickets`')
-  checkStrings('ticket', { name })
-  if (query !== false && !(typeof query === 'string' && /^[A-Za-z0-9_-]{1,64}$/.test(query))) {
-    throw new TypeError('ticket: `query` must be the name of a query parameter, such as `ticket`')
-  }
+  const { tickets, query, name } = ticketSchemeOptions.read('ticket', options)
 
   function fromSubprotocol(request: AuthRequest): Extraction | undefined {
     const header = request.headers['sec-websocket-protocol']

@@ -1,4 +1,6 @@
-import { checkMethods, readOptions } from '../core/options/check-options.ts'
+import { checkMethods, wrongOption } from '../core/options/check-options.ts'
+import { methods, optional } from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 import type { FailureStore } from '../core/ports/failures.ts'
 import type { RevocationLog, SessionStore, Store } from '../core/ports/stores.ts'
 import type { TicketStore } from '../core/ports/tickets.ts'
@@ -29,9 +31,12 @@ export interface StoreParts {
   readonly failures?: FailurePart | undefined
 }
 
-/** Method that identifies each part. */
-const marks = { sessions: 'over', tickets: 'take', failures: 'begin' } as const
-const makers = { sessions: 'redisSessions', tickets: 'redisTickets', failures: 'redisFailures' } as const
+const partOf = (maker: string): string => `what ${maker}() of upgate/redis resolves to, or a part like it`
+const storeParts = optionTable<StoreParts>()({
+  sessions: optional(methods<SessionPart>(['over'], partOf('redisSessions'))),
+  tickets: optional(methods<TicketPart>(['take'], partOf('redisTickets'))),
+  failures: optional(methods<FailurePart>(['begin'], partOf('redisFailures'))),
+})
 
 /**
  * Combines several stores into one: the records and the log of the first, with sessions, tickets or counts of
@@ -50,25 +55,16 @@ const makers = { sessions: 'redisSessions', tickets: 'redisTickets', failures: '
  * })
  */
 export function composeStores(base: Store, parts: StoreParts): Store {
-  const names = Object.keys(marks) as (keyof StoreParts)[]
   checkMethods('composeStores', 'base', base, ['close'], 'what postgresStore() or sqliteStore() resolves to')
   if (typeof base.revocations !== 'object') {
-    throw new TypeError(
-      'composeStores: `base` must be a store with a log of revocations, such as the one that postgresStore() resolves to.',
-    )
+    const expected = 'a store with a log of revocations, such as the one that postgresStore() resolves to'
+    throw wrongOption('composeStores', 'base', expected, base)
   }
-  const { sessions, tickets, failures } = readOptions('composeStores', parts, names)
-  const made: StoreParts = { sessions, tickets, failures }
-  const given = names.filter((name) => made[name] !== undefined)
-  if (given.length === 0) throw new TypeError(`composeStores: give at least one of ${names.join(', ')}`)
-  for (const name of given) {
-    checkMethods(
-      'composeStores',
-      name,
-      made[name],
-      [marks[name]],
-      `what ${makers[name]}() of upgate/redis resolves to, or a part like it`,
-    )
+  const made = storeParts.read('composeStores', parts)
+  const { sessions, tickets, failures } = made
+  const given = storeParts.names.filter((name) => made[name] !== undefined)
+  if (given.length === 0) {
+    throw new TypeError(`composeStores: give at least one of ${storeParts.names.join(', ')}`)
   }
   return {
     ...base,

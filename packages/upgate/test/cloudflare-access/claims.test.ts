@@ -70,7 +70,7 @@ describe('1. valid tokens and the audience', () => {
 
   it('refuses to start without an AUD', () => {
     expect(() => cloudflareAccess({ team: 'acme', audience: [] })).toThrow(
-      'cloudflareAccess: `audience` must be an array with the AUD tag of at least one Access application.',
+      'cloudflareAccess: `audience` must be an array with the AUD tag of at least one Access application, each without spaces or commas (an unset variable?).',
     )
   })
 })

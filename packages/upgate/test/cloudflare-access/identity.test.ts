@@ -185,6 +185,8 @@ describe('byEmail', () => {
   })
 
   it('throws for a directory without its method', () => {
-    expect(() => byEmail({} as never)).toThrow('byEmail: `accounts` must have a method `byEmail`')
+    expect(() => byEmail({} as never)).toThrow(
+      'byEmail: `accounts` must be `services.accounts`, or an object with the method `byEmail`',
+    )
   })
 })

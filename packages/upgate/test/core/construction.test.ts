@@ -63,7 +63,7 @@ describe('misconfiguration throws at construction, naming the option and what to
     [
       'a setup without a question',
       { schemes: [key], rules: [{ path: '/setup', access: 'public' }], setup: { page: '/setup' } },
-      /`setup\.required` must be a function/,
+      /`setup\.required` is missing; give it a function/,
     ],
   ])('%s', (_, options, message) => {
     expect(make(options)).toThrow(TypeError)

@@ -227,10 +227,10 @@ describe('a login that is done elsewhere', () => {
   })
 
   it.each([
-    [{ ...external, closes: [] }, /`closes` must list the paths/],
-    [{ ...external, logoutUrl: 'javascript:alert(1)' }, /`logoutUrl` must be a URL/],
-    [{ ...external, logoutUrl: '//evil.example' }, /`logoutUrl` must be a URL/],
-    [{ ...external, name: '' }, /`name` must say who/],
+    [{ ...external, closes: [] }, /`externalLogin.closes` must be a list of the paths/],
+    [{ ...external, logoutUrl: 'javascript:alert(1)' }, /`externalLogin.logoutUrl` must be a URL/],
+    [{ ...external, logoutUrl: '//evil.example' }, /`externalLogin.logoutUrl` must be a URL/],
+    [{ ...external, name: '' }, /`externalLogin.name` must be the name of the external login/],
     [{ ...external, url: 'x' }, /unknown option `url`/],
   ])('is checked at construction: %j', (externalLogin, message) => {
     expect(() => makeGate({ rules, externalLogin: externalLogin as never })).toThrow(message)

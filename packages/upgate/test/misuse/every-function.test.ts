@@ -631,7 +631,7 @@ const nested: Record<
   },
   externalLogin: {
     make: (value) => main.createGate({ schemes: [scheme], externalLogin: value as never }),
-    where: 'createGate: `externalLogin`',
+    where: 'createGate: `externalLogin',
     full: { name: 'Access', logoutUrl: '/logout', closes: ['/login'] },
   },
   setup: {
@@ -641,7 +641,7 @@ const nested: Record<
   },
   'the principal of a shared token': {
     make: (value) => main.sharedToken({ token, principal: value as never }),
-    where: 'sharedToken: `principal`',
+    where: 'sharedToken: `principal',
     full: { kind: 'service', id: 'ci', scopes: ['a'], roles: ['a'] },
     also: { scopes: ['list'], roles: ['list'] },
   },

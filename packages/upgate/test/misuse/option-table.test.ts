@@ -76,7 +76,7 @@ describe('a table of options', () => {
     ],
     ['a number as text', { keys, lifetime: '5 minutes' }, 'from 1,000 to 120,000, not a string.'],
     ['another text', { keys, cookie: 'secret' }, "make: `cookie` must be 'lax' or 'strict'."],
-    ['no function', { keys, find: 7 }, 'make: `find` must be a function, not 7.'],
+    ['no function', { keys, find: 7 }, 'make: `find` must be a function, not a number.'],
     [
       'an entry of a list',
       { keys, paths: ['ws'] },
@@ -92,7 +92,7 @@ describe('a table of options', () => {
     [
       'no nested options',
       { keys, cache: 7 },
-      'make: `cache` must be an object of options: entries, label, not 7.',
+      'make: `cache` must be an object of options: entries, label, not a number.',
     ],
   ])('names the option and the remedy for %s', (_, options, message) => {
     expect(() => table.read('make', options as Options)).toThrow(TypeError)

@@ -60,7 +60,7 @@ describe('a usual mistake says which option is meant and what to do', () => {
     [
       'jsonFrame()',
       () => jsonFrame(wrong(undefined)),
-      'jsonFrame: `credential` must be a function that finds the credential in a message',
+      'jsonFrame: `credential` is missing; give it a function that finds the credential in a message',
     ],
     [
       'trustedProxies: true',
@@ -244,7 +244,7 @@ describe('a usual mistake says which option is meant and what to do', () => {
     [
       'foreign: a Map',
       () => apiKey({ keys, foreign: wrong(new Map([['mk_', () => {}]])) }),
-      'apiKey: `foreign`: the options must be an object, not a Map.',
+      'apiKey: `foreign` must be an object of functions by prefix, such as { mk_: (token) => ... }, not a Map.',
     ],
     [
       "secure: 'false'",
@@ -254,7 +254,7 @@ describe('a usual mistake says which option is meant and what to do', () => {
     [
       "sameSite: 'none'",
       () => sessionCookie({ sessions, sameSite: wrong('none') }),
-      'sessionCookie: `sameSite` must be `lax` or `strict`',
+      "sessionCookie: `sameSite` must be 'lax' or 'strict'.",
     ],
     [
       'logger: true',
@@ -269,7 +269,7 @@ describe('a usual mistake says which option is meant and what to do', () => {
     [
       'a principal by its id',
       () => sharedToken({ token: 'x'.repeat(16), principal: wrong('ci') }),
-      "sharedToken: `principal` needs a `kind` (user, device or service) and an `id`, as in { kind: 'service', id: 'ci' }; it is a string",
+      'sharedToken: `principal` must be an object of options: kind, id, scopes, roles, not a string.',
     ],
     [
       'scope: for scopes:',
@@ -289,7 +289,7 @@ describe('a usual mistake says which option is meant and what to do', () => {
     [
       'introducers: one of them',
       () => deviceKey({ pairing, devices, introducers: wrong(scheme) }),
-      'deviceKey: `introducers` must be a list of schemes, such as [sharedToken(...)], not an object.',
+      'deviceKey: `introducers` must be a list of schemes that read credentials in band, such as [sharedToken(...)], not an object.',
     ],
     [
       'fromRequest: the options first',
@@ -309,7 +309,7 @@ describe('a usual mistake says which option is meant and what to do', () => {
     [
       'cloudflareAccess()',
       () => cloudflareAccess(wrong(undefined)),
-      "cloudflareAccess: give either `team` (such as 'acme') or `issuer`",
+      'cloudflareAccess: `audience` is missing; give it an array with the AUD tag of at least one Access application',
     ],
     [
       'audience: a string',
@@ -319,7 +319,7 @@ describe('a usual mistake says which option is meant and what to do', () => {
     [
       'byEmail(services)',
       () => byEmail(wrong(services)),
-      'byEmail: `accounts` must have a method `byEmail`, as `services.accounts` has.',
+      'byEmail: `accounts` must be `services.accounts`, or an object with the method `byEmail`, not an object without `byEmail`.',
     ],
     // Rules.
     [
@@ -506,12 +506,12 @@ describe('a usual mistake says which option is meant and what to do', () => {
       'tickets for a path pattern as text',
       () =>
         ticketEndpoint(createGate({ schemes: [scheme] }), { tickets: services.tickets, paths: wrong('/ws') }),
-      "ticketEndpoint: `paths` must list the paths of WebSockets, such as ['/ws']",
+      "ticketEndpoint: `paths` must be a list of the paths of WebSockets, such as ['/ws']",
     ],
     [
       'protocol: a version',
       () => connectFrame({ protocol: wrong(3) }),
-      'connectFrame: `protocol` must be a range of versions, such as { min: 3, max: 4 }.',
+      'connectFrame: `protocol` must be a range of versions, such as { min: 3, max: 4 }, not a number.',
     ],
     [
       'token: for credential:',
@@ -521,7 +521,7 @@ describe('a usual mistake says which option is meant and what to do', () => {
     [
       'credential: a path',
       () => jsonFrame({ credential: wrong('params.token') }),
-      'jsonFrame: `credential` must be a function that finds the credential in a message, as in (message) => message.token; it is a string.',
+      'jsonFrame: `credential` must be a function that finds the credential in a message, as in (message) => message.token, not a string.',
     ],
     [
       'resources: a string',
@@ -531,7 +531,7 @@ describe('a usual mistake says which option is meant and what to do', () => {
     [
       'accounts where one is meant',
       () => byEmail(wrong(accounts.byEmail)),
-      'byEmail: `accounts` must have a method `byEmail`',
+      'byEmail: `accounts` must be `services.accounts`',
     ],
   ])('%s', (_, call, message) => {
     expect(call).toThrow(TypeError)

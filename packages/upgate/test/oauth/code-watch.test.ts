@@ -76,9 +76,12 @@ describe('a watch over authorization codes', () => {
   })
 
   it.each<[object, RegExp]>([
-    [{}, /`onNotRedeemed` must be a function/],
-    [{ onNotRedeemed() {}, within: 5 }, /`within` must be 1,000 to 600,000/],
-    [{ onNotRedeemed() {}, maxEntries: 0 }, /`maxEntries` must be a positive/],
+    [{}, /`onNotRedeemed` is missing; give it a function/],
+    [
+      { onNotRedeemed() {}, within: 5 },
+      /`within` must be a whole number of milliseconds from 1,000 to 600,000, not 5/,
+    ],
+    [{ onNotRedeemed() {}, maxEntries: 0 }, /`maxEntries` must be a whole number from 1/],
     [{ onNotRedeemed() {}, timeout: 1 }, /unknown option `timeout`/],
   ])('checks its options: %j', (options, message) => {
     expect(() => createCodeWatch(options as never)).toThrow(message)

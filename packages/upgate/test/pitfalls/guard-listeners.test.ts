@@ -257,12 +257,12 @@ describe('what guardServer is given', () => {
     [
       'a wrong limit',
       () => guardServer(createServer(), makeGate(), { decisionTimeout: 0 }),
-      'guardServer: `decisionTimeout` must be a positive number.',
+      'guardServer: `decisionTimeout` must be a whole number of milliseconds from 1 to 2,147,483,647, not 0.',
     ],
     [
       'a wrong limit',
       () => guardServer(createServer(), makeGate(), { maxDeciding: Number.NaN }),
-      'guardServer: `maxDeciding` must be a positive number.',
+      'guardServer: `maxDeciding` must be a whole number from 1, not NaN.',
     ],
     [
       'sockets that are none',

@@ -159,8 +159,10 @@ describe('a shared token', () => {
       expect(await outcomeOf(scheme.verify(inBand(''), context)), JSON.stringify(token)).toBe('unavailable')
     }
     expect(() => sharedToken({ token: secret, verify: () => true, principal })).toThrow(/exactly one/)
-    expect(() => sharedToken({ token: secret } as never)).toThrow(/`principal`/)
-    expect(() => sharedToken({ token: secret, principal: { ...principal, id: '' } })).toThrow(/`id`/)
+    expect(() => sharedToken({ token: secret } as never)).toThrow(/`principal.kind` is missing/)
+    expect(() => sharedToken({ token: secret, principal: { ...principal, id: '' } })).toThrow(
+      /`principal.id`/,
+    )
     expect(() => sharedToken({ token: secret, principal, prefix: '' })).toThrow(/`prefix`/)
   })
 

@@ -504,7 +504,7 @@ describe('the endpoint', () => {
   test('wrong options throw and name the remedy', async () => {
     const { gate, tickets, services, principalOf } = await stage()
     expect(() => ticketEndpoint(gate, { tickets, paths: [] })).toThrow(
-      '`paths` must list the paths of WebSockets',
+      '`paths` must be a list of the paths of WebSockets',
     )
     expect(() => ticket({ tickets, query: '?' })).toThrow('`query` must be the name of a query parameter')
     expect(() => ticket({} as never)).toThrow('ticket: `tickets` is missing')

@@ -149,7 +149,7 @@ describe('jsonFrame', () => {
   })
 
   it('throws for options it does not know or needs', () => {
-    expect(() => jsonFrame({} as never)).toThrow(/`credential` must be a function/)
+    expect(() => jsonFrame({} as never)).toThrow(/`credential` is missing; give it a function/)
     expect(() => jsonFrame({ credential: () => 'x', token: 1 } as never)).toThrow(/unknown option `token`/)
   })
 })

@@ -3,22 +3,27 @@ import { isPromiseLike } from '../async/maybe-promise.ts'
 import type { MaybePromise, PrincipalOf, Scheme } from '../contract/credential.ts'
 import type { Decision } from '../contract/decision.ts'
 import type { EventPlace } from '../contract/events.ts'
-import type { Decider, Gate, GateOptions, RequireOptions } from '../contract/gate.ts'
+import type { Decider, Gate, GateOptions, RequireOptions, SetupOptions } from '../contract/gate.ts'
 import type { Principal, PrincipalKind } from '../contract/principal.ts'
 import { type AuthRequest, assertAuthRequest } from '../contract/request.ts'
 import { createFaultLog } from '../faults/fault-log.ts'
 import { createAuditEvents } from '../live/audit-events.ts'
 import { createConnections } from '../live/connections.ts'
 import { RevocationWindow } from '../live/revocation-window.ts'
+import { nameOf, wrongOption } from '../options/check-options.ts'
 import {
-  assertKnownOptions,
-  checkPorts,
-  isCallable,
-  nameOf,
-  optionsOf,
-  readOptions,
-  wrongOption,
-} from '../options/check-options.ts'
+  clock as clockKind,
+  fn,
+  list,
+  logger as loggerKind,
+  optional,
+  optionalNested,
+  text,
+  unchecked,
+  value,
+  withDefault,
+} from '../options/option-kinds.ts'
+import { optionTable } from '../options/option-table.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { RevocationFeed } from '../ports/revocations.ts'
@@ -26,8 +31,8 @@ import { compileClientAddresses } from '../request/client-address.ts'
 import { compileOriginPolicy } from '../request/origin.ts'
 import { pathOf } from '../request/target.ts'
 import { anonymousRuleFor } from '../rules/anonymous-sockets.ts'
-import { compileExternalLogin } from '../rules/closed-paths.ts'
-import { compileRule, compileRules } from '../rules/compile-rules.ts'
+import { compileExternalLogin, externalLoginOptions } from '../rules/closed-paths.ts'
+import { compileRule, compileRules, ruleOptions } from '../rules/compile-rules.ts'
 import { reachOf } from '../rules/hidden-rules.ts'
 import { Matcher } from '../rules/matcher.ts'
 import { Reaches } from '../rules/reach.ts'
@@ -44,31 +49,47 @@ export interface GateDefaults {
 }
 
 const kindNames: readonly PrincipalKind[] = ['user', 'device', 'service']
-const requireOptionNames = optionsOf<RequireOptions>()([
-  'kinds',
-  'scopes',
-  'roles',
-  'schemes',
-  'challenge',
-  'agreesWithEdge',
-  'resourceMetadata',
-  'anyOrigin',
-  'dangerouslyAllowForeignOrigins',
-])
+const {
+  path: _path,
+  methods: _methods,
+  access: _access,
+  upgrade: _upgrade,
+  handshake: _handshake,
+  document: _document,
+  ...demandKinds
+} = ruleOptions.kinds
+const requireOptions = optionTable<RequireOptions>()(demandKinds)
 
-const optionNames = [
-  'schemes',
-  'rules',
-  'origins',
-  'hosts',
-  'trustedProxies',
-  'login',
-  'setup',
-  'externalLogin',
-  'name',
-  'clock',
-  'logger',
-] as const
+const aPage = 'the path of a page that a public rule lets in'
+const gateOptions = optionTable<GateOptions>()({
+  // Checked scheme by scheme.
+  schemes: unchecked(),
+  rules: withDefault(
+    list('an array of rules', () => true, 0),
+    [],
+  ),
+  origins: optional(list("a list such as ['https://gateway.example.com']", () => true, 0)),
+  hosts: optional(list("a list such as ['localhost:8787']", () => true, 0)),
+  trustedProxies: unchecked(),
+  login: optionalNested(
+    optionTable<NonNullable<GateOptions['login']>>()({ page: text(aPage) }),
+    "{ page: '/login' }",
+  ),
+  setup: optionalNested(
+    optionTable<SetupOptions>()({
+      page: text(aPage),
+      required: fn('a function that says whether there is no account yet'),
+    }),
+    "{ page: '/setup', required: () => false }",
+  ),
+  externalLogin: optionalNested(externalLoginOptions),
+  name: withDefault(
+    text('1 to 64 letters, digits, dots, dashes or underscores', /^[A-Za-z0-9._-]{1,64}$/),
+    'upgate',
+  ),
+  clock: optional(clockKind()),
+  logger: optional(loggerKind()),
+})
 
 /** Creates a gate; see the exported `createGate`, which adds the defaults of the platform. */
 export function createGateWith<const S extends readonly Scheme[]>(
@@ -76,37 +97,18 @@ export function createGateWith<const S extends readonly Scheme[]>(
   defaults: GateDefaults,
 ): Gate<PrincipalOf<S>> {
   type P = PrincipalOf<S>
-  const {
-    rules = [],
-    login,
-    setup,
-    externalLogin,
-    name = 'upgate',
-    clock = defaults.clock,
-    logger = defaults.logger,
-    origins,
-    hosts,
-    trustedProxies,
-    schemes: givenSchemes,
-  } = readOptions('createGate', options, optionNames)
-  const schemes = checkSchemes<P>(givenSchemes as unknown as readonly Scheme<P>[])
-  checkPorts('createGate', { clock, logger })
-  if (typeof name !== 'string' || !/^[A-Za-z0-9._-]{1,64}$/.test(name)) {
-    throw new TypeError('createGate: `name` must be 1 to 64 letters, digits, dots, dashes or underscores.')
-  }
+  const read = gateOptions.read('createGate', options as GateOptions)
+  const { rules, login, setup, externalLogin, name, origins, hosts, trustedProxies } = read
+  const { clock = defaults.clock, logger = defaults.logger } = read
+  const schemes = checkSchemes<P>(read.schemes as unknown as readonly Scheme<P>[])
   const patterns = compileRules(rules, schemes)
-  checkOrigins({ origins, hosts, rules }, schemes)
+  checkOrigins({ origins, rules }, schemes)
   const unmatched = compileRule({ access: 'required' }, -1, '(unmatched)', schemes, 'createGate')
   const reaches = new Reaches(patterns)
   const reached = reachOf(patterns, reaches)
   const matcher = new Matcher(patterns, unmatched)
-  checkPage('login', login, ['page'], matcher)
-  checkPage('setup', setup, ['page', 'required'], matcher)
-  if (setup !== undefined && !isCallable(setup.required)) {
-    throw new TypeError(
-      'createGate: `setup.required` must be a function that says whether there is no account yet.',
-    )
-  }
+  checkPage('login', login?.page, matcher)
+  checkPage('setup', setup?.page, matcher)
 
   const external = externalLogin === undefined ? undefined : compileExternalLogin(externalLogin, schemes)
   const originPolicy = compileOriginPolicy(origins, hosts)
@@ -205,7 +207,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
       return explain(engine, { patterns, clientAddresses }, request)
     },
     require(demands = {}): Decider<P> {
-      assertKnownOptions('gate.require', demands, requireOptionNames)
+      requireOptions.read('gate.require', demands)
       const rule = compileRule({ ...demands, access: 'required' }, -2, '(route)', schemes, 'gate.require')
       return { ...shared, decide: (request) => slowed(request, engine.decideUnder(rule, request)) }
     },
@@ -259,56 +261,43 @@ function checkSchemes<P extends Principal>(schemes: readonly Scheme<P>[]): reado
   return schemes
 }
 
+const isName = (value: unknown): boolean => typeof value === 'string' && value !== ''
+const feed = value('a feed with the method `subscribe`, as those of the services have', (given) => {
+  return typeof (given as RevocationFeed | null)?.subscribe === 'function'
+})
+/** The parts of a scheme that may be absent. */
+const schemeParts = {
+  extract: fn(),
+  claims: fn(),
+  clearCookie: fn(),
+  headers: list('a list of names', isName, 0),
+  yields: list(
+    `a list of kinds: ${kindNames.join(', ')}`,
+    (kind) => kindNames.some((known) => known === kind),
+    0,
+  ),
+  principalSchemes: list('a list of names, such as `session`', isName, 0),
+  revocations: feed,
+  events: feed,
+}
+
 /** Checks a scheme of the application: a missing part would fail at the first request, or never count. */
 function checkScheme<P extends Principal>(scheme: Scheme<P>, index: number): void {
   const where = `createGate: \`schemes[${index}]\` (${scheme.name})`
   if (typeof scheme.ambient !== 'boolean') {
-    throw new TypeError(
-      `${where}: \`ambient\` must be true or false: true if browsers send the credential by themselves, as they do cookies.`,
-    )
+    const expected = 'true or false: true if browsers send the credential by themselves, as they do cookies'
+    throw wrongOption(where, 'ambient', expected, scheme.ambient)
   }
-  for (const method of ['extract', 'claims', 'clearCookie'] as const) {
-    if (scheme[method] !== undefined && typeof scheme[method] !== 'function') {
-      throw new TypeError(`${where}: \`${method}\` must be a function, not ${nameOf(scheme[method])}.`)
-    }
-  }
-  if (scheme.headers !== undefined && !Array.isArray(scheme.headers)) {
-    throw new TypeError(`${where}: \`headers\` must be a list of names, not ${nameOf(scheme.headers)}.`)
-  }
-  for (const [option, of] of [
-    ['yields', kindNames],
-    ['principalSchemes', undefined],
-  ] as const) {
-    const values: unknown = scheme[option]
-    if (values === undefined) continue
-    const isKnown = (value: unknown): boolean =>
-      of === undefined ? typeof value === 'string' && value !== '' : of.some((kind) => kind === value)
-    if (!Array.isArray(values) || !values.every(isKnown)) {
-      const what = of === undefined ? 'names, such as `session`' : `kinds: ${of.join(', ')}`
-      throw new TypeError(
-        `${where}: \`${option}\` must be a list of ${what}${Array.isArray(values) ? '' : `, not ${nameOf(values)}`}.`,
-      )
-    }
-  }
-  for (const feed of ['revocations', 'events'] as const) {
-    if (scheme[feed] !== undefined && typeof scheme[feed]?.subscribe !== 'function') {
-      throw new TypeError(
-        `${where}: \`${feed}\` must have the method \`subscribe\`, as those of the services have.`,
-      )
-    }
+  for (const [part, kind] of Object.entries(schemeParts)) {
+    const value: unknown = scheme[part as keyof typeof schemeParts]
+    if (value !== undefined) kind.read(where, part, value)
   }
 }
 
 function checkOrigins(
-  options: { readonly [O in 'origins' | 'hosts' | 'rules']: GateOptions[O] | undefined },
+  options: Pick<GateOptions, 'rules'> & { readonly origins: GateOptions['origins'] | undefined },
   schemes: readonly Scheme<never>[] | readonly Scheme[],
 ): void {
-  for (const option of ['origins', 'hosts'] as const) {
-    const value = options[option]
-    if (value === undefined || Array.isArray(value)) continue
-    const example = option === 'origins' ? "['https://gateway.example.com']" : "['localhost:8787']"
-    throw wrongOption('createGate', option, `a list such as ${example}`, value)
-  }
   if (options.origins !== undefined && options.origins.length > 0) return
   const ambient = schemes.find((scheme) => scheme.ambient)
   if (ambient !== undefined) {
@@ -324,31 +313,16 @@ function checkOrigins(
 }
 
 /** A login page that itself demands a login would send browsers round in circles. */
-function checkPage(
-  option: 'login' | 'setup',
-  value: { readonly page: string } | undefined,
-  known: readonly string[],
-  matcher: Matcher,
-): void {
-  if (value === undefined) return
-  if (typeof value !== 'object' || value === null) {
-    throw wrongOption('createGate', option, `an object, such as { page: '/${option}' }`, value)
-  }
-  assertKnownOptions(`createGate: \`${option}\``, value, known)
-  const { page } = value
-  const match =
-    typeof page === 'string' && page.startsWith('/')
-      ? matcher.match(page, undefined, 'GET', false)
-      : 'ambiguous'
+function checkPage(option: 'login' | 'setup', page: string | undefined, matcher: Matcher): void {
+  if (page === undefined) return
+  const match = page.startsWith('/') ? matcher.match(page, undefined, 'GET', false) : 'ambiguous'
   if (
     typeof match === 'string' ||
     'malformed' in match ||
     (match.access !== 'public' && match.access !== 'optional')
   ) {
     throw new TypeError(
-      typeof page === 'string'
-        ? `createGate: \`${option}.page\` ${JSON.stringify(page)} must be a path that a public rule lets in, or browsers would be redirected in circles. Add { path: ${JSON.stringify(page)}, access: 'public' } to \`rules\`.`
-        : `createGate: \`${option}.page\` must be the path of a page that a public rule lets in, not ${nameOf(page)}.`,
+      `createGate: \`${option}.page\` ${JSON.stringify(page)} must be a path that a public rule lets in, or browsers would be redirected in circles. Add { path: ${JSON.stringify(page)}, access: 'public' } to \`rules\`.`,
     )
   }
 }

@@ -61,6 +61,11 @@ export function wrongOption(where: string, option: string, expected: string, val
   return new TypeError(`${where}: \`${option}\` must be ${expected}, not ${nameOf(value)}.`)
 }
 
+/** Makes the error for a wrong argument: `fromRequest: the first argument must be a function, not a string.` */
+export function wrongArgument(where: string, which: string, expected: string, value: unknown): TypeError {
+  return new TypeError(`${where}: the ${which} argument must be ${expected}, not ${nameOf(value)}.`)
+}
+
 /** Throws for a value that is given and neither true nor false. `'false'` and 0 are the usual mistakes. */
 export function checkBooleans(where: string, values: Readonly<Record<string, unknown>>): void {
   for (const [option, value] of Object.entries(values)) {

@@ -1,7 +1,7 @@
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { RevocationFeed } from '../ports/revocations.ts'
-import { checkMethods, isCallable, isPlain, nameOf } from './check-options.ts'
+import { checkMethods, isCallable, isPlain, nameOf, wrongOption } from './check-options.ts'
 import type { NestedKind, OptionKind, OptionTable, Presence } from './option-table.ts'
 
 /** How a kind of option recognises its values. */
@@ -9,6 +9,8 @@ interface Form {
   readonly isOne: (value: unknown) => boolean
   /** Whether a wrong value is at least of the right type: a message does not name its type then. */
   readonly isAlmost?: (value: unknown) => boolean
+  /** Whether it takes numbers: a message shows a wrong one. Anywhere else, a number may be a misplaced secret. */
+  readonly isNumber?: boolean
   /** A sentence after the message. */
   readonly remedy?: string | undefined
 }
@@ -27,17 +29,12 @@ function kind<V, P extends Presence>(
     read(where, option, value) {
       if (form.isOne(value)) return value as V
       const remedy = form.remedy === undefined ? '' : ` ${form.remedy}`
-      throw form.isAlmost?.(value) === true
-        ? new TypeError(`${where}: \`${option}\` must be ${expected}.${remedy}`)
-        : new TypeError(`${wrongValue(where, option, expected, value).message}${remedy}`)
+      if (form.isAlmost?.(value) === true)
+        throw new TypeError(`${where}: \`${option}\` must be ${expected}.${remedy}`)
+      const given = form.isNumber === true && typeof value === 'number' ? String(value) : nameOf(value)
+      throw new TypeError(`${where}: \`${option}\` must be ${expected}, not ${given}.${remedy}`)
     },
   }
-}
-
-/** Makes the error for a wrong value: a number is shown, of anything else only its type, for it may be a secret. */
-function wrongValue(where: string, option: string, expected: string, value: unknown): TypeError {
-  const given = typeof value === 'number' ? String(value) : nameOf(value)
-  return new TypeError(`${where}: \`${option}\` must be ${expected}, not ${given}.`)
 }
 
 /** An option that may be absent and has no default. */
@@ -76,14 +73,14 @@ export function bytes(
 function whole(noun: string, standard: number, least: number, most: number): OptionKind<number, 'default'> {
   const isOne = (value: unknown): boolean =>
     Number.isInteger(value) && (value as number) >= least && (value as number) <= most
-  return kind(`${noun}${range(least, most)}`, { isOne }, 'default', standard)
+  return kind(`${noun}${range(least, most)}`, { isOne, isNumber: true }, 'default', standard)
 }
 
 /** A number of seconds, fractions included, with default, least and most. */
 export function seconds(standard: number, least: number, most: number): OptionKind<number, 'default'> {
   return kind(
     `a number of seconds${range(least, most)}`,
-    { isOne: isBetween(least, most) },
+    { isOne: isBetween(least, most), isNumber: true },
     'default',
     standard,
   )
@@ -91,7 +88,7 @@ export function seconds(standard: number, least: number, most: number): OptionKi
 
 /** A share of something: a number from 0 to 1. */
 export function share(standard: number): OptionKind<number, 'default'> {
-  return kind('a number from 0 to 1', { isOne: isBetween(0, 1) }, 'default', standard)
+  return kind('a number from 0 to 1', { isOne: isBetween(0, 1), isNumber: true }, 'default', standard)
 }
 
 function isBetween(least: number, most: number): (value: unknown) => boolean {
@@ -125,9 +122,8 @@ export function text(
   form: RegExp = /^/,
   remedy?: string,
 ): OptionKind<string, 'required'> {
-  const isAlmost = (value: unknown): boolean => typeof value === 'string' && value !== ''
-  const isOne = (value: unknown): boolean => isAlmost(value) && form.test(value as string)
-  return kind(expected, { isOne, isAlmost, remedy }, 'required')
+  const isOne = (value: unknown): boolean => isText(value) && form.test(value as string)
+  return kind(expected, { isOne, isAlmost: isText, remedy }, 'required')
 }
 
 /** One of some texts. */
@@ -170,14 +166,19 @@ export function list<V>(
  * A value that a test recognises, for everything that no other kind is for.
  *
  * @param expected - for messages, after "must be"
- * @param isAlmost - whether a wrong value is at least of the right type. Default: strings are
+ * @param isAlmost - whether a wrong value is at least of the right type. Default: none is
  */
 export function value<V>(
   expected: string,
   isOne: (value: unknown) => boolean,
-  isAlmost: (value: unknown) => boolean = (value) => typeof value === 'string' && value !== '',
+  isAlmost: (value: unknown) => boolean = () => false,
 ): OptionKind<V, 'required'> {
   return kind(expected, { isOne, isAlmost }, 'required')
+}
+
+/** For {@link value}: whether something is a text at all. */
+export function isText(value: unknown): boolean {
+  return typeof value === 'string' && value !== ''
 }
 
 /** A value that is checked elsewhere, together with others. */
@@ -221,22 +222,32 @@ export function revocationFeed(): OptionKind<RevocationFeed, 'required'> {
 }
 
 /** Options within an option, each with its default: none at all is as good as empty ones. */
-export function nested<T extends object, F>(table: OptionTable<T, F>): NestedKind<T, F, 'default'> {
-  return nestedKind(table, 'default')
+export function nested<T extends object, F>(
+  table: OptionTable<T, F>,
+  example?: string,
+): NestedKind<T, F, 'default'> {
+  return nestedKind(table, 'default', example)
 }
 
 /** Options within an option that may be absent. */
-export function optionalNested<T extends object, F>(table: OptionTable<T, F>): NestedKind<T, F, 'optional'> {
-  return nestedKind(table, 'optional')
+export function optionalNested<T extends object, F>(
+  table: OptionTable<T, F>,
+  example?: string,
+): NestedKind<T, F, 'optional'> {
+  return nestedKind(table, 'optional', example)
 }
 
 function nestedKind<T extends object, F, P extends Presence>(
   table: OptionTable<T, F>,
   presence: P,
+  example?: string,
 ): NestedKind<T, F, P> {
-  const expected = `an object of options: ${table.names.join(', ')}`
+  const expected =
+    example === undefined
+      ? `an object of options: ${table.names.join(', ')}`
+      : `an object, such as ${example}`
   const read = (where: string, option: string, given: unknown): T => {
-    if (!isPlain(given)) throw wrongValue(where, option, expected, given)
+    if (!isPlain(given)) throw wrongOption(where, option, expected, given)
     return table.read(where, given as T, option) as unknown as T
   }
   return { expected, presence, standard: undefined, read, table }

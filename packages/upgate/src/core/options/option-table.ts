@@ -23,7 +23,7 @@ export interface NestedKind<T extends object, F, P extends Presence = Presence> 
 export interface OptionTable<T extends object, F> {
   readonly names: readonly (keyof T & string)[]
   /** The descriptions, for a table that takes these options as well. */
-  readonly kinds: OptionKinds<T>
+  readonly kinds: KindsOf<T, F>
   /**
    * Checks options and fills in the defaults.
    *
@@ -33,15 +33,25 @@ export interface OptionTable<T extends object, F> {
    * @throws TypeError for an unknown, missing or wrong option; it names the option and the remedy, never a value that
    * may be a secret
    */
-  read(where: string, options: T | undefined, within?: string): F
+  read(where: string, options: Possibly<T> | undefined, within?: string): F
 }
 
+/** Options in which `undefined` stands for an option that is not given. */
+type Possibly<T> = { readonly [N in keyof T]: T[N] | undefined }
 type KeysOf<T> = T extends unknown ? keyof T & string : never
 type ValueOf<T, N extends string> = T extends unknown ? (N extends keyof T ? T[N] : never) : never
 type Given<T, N extends string> = Exclude<ValueOf<T, N>, undefined>
 
 /** A description for each option of a type. */
 export type OptionKinds<T> = { readonly [N in KeysOf<T>]: OptionKind<Given<T, N>> }
+
+/** The same, as far as the options after reading tell it. */
+type KindsOf<T, F> = {
+  readonly [N in KeysOf<T>]: OptionKind<
+    Given<T, N>,
+    N extends keyof F ? (undefined extends F[N] ? 'optional' : 'default' | 'required') : Presence
+  >
+}
 
 /** Unlike anything where a description belongs to no option of the type. */
 type NoOthers<T, K> = { readonly [N in Exclude<keyof K, KeysOf<T>>]: never }
@@ -52,7 +62,8 @@ export type Filled<T, K> = {
 }
 type FilledOne<V, K> =
   | (K extends { readonly table: { read(where: string, options: never): infer F } } ? F : V)
-  | (K extends { readonly presence: 'optional' } ? undefined : never)
+  // Also where it is not known how the option is given.
+  | (K extends { readonly presence: infer P } ? ('optional' extends P ? undefined : never) : never)
 
 /**
  * Describes the options of a type, so that the list cannot differ from the type: an option without a description, a
@@ -73,7 +84,7 @@ export function optionTable<T extends object>(): <const K extends OptionKinds<T>
     const names = entries.map(([name]) => name)
     return {
       names: names as (keyof T & string)[],
-      kinds,
+      kinds: kinds as never,
       read(where, options, within) {
         const given = (options ?? (options === null ? null : {})) as Record<string, unknown>
         assertKnownOptions(within === undefined ? where : `${where}: \`${within}\``, given, names)

@@ -6,7 +6,13 @@ export type OriginScheme = Pick<Scheme, 'name'> & Partial<Pick<Scheme, 'ambient'
 
 /** Throws where pages of other origins could not use the rule, although it says so. */
 export function checkAnyOrigin(
-  { access, methods, schemes, challenge, dangerouslyAllowForeignOrigins }: Omit<RuleOptions, 'path'>,
+  {
+    access,
+    methods,
+    schemes,
+    challenge,
+    dangerouslyAllowForeignOrigins,
+  }: { readonly [O in keyof RuleOptions]?: RuleOptions[O] | undefined },
   known: readonly OriginScheme[],
   where: string,
 ): void {

@@ -1,5 +1,6 @@
 import type { ExternalLoginOptions, LoginConfiguration } from '../contract/gate.ts'
-import { assertKnownOptions, optionsOf } from '../options/check-options.ts'
+import { list, text } from '../options/option-kinds.ts'
+import { type OptionTable, optionTable } from '../options/option-table.ts'
 import { compileRule, type NamedScheme } from './compile-rules.ts'
 import { Matcher } from './matcher.ts'
 import { parsePattern } from './pattern.ts'
@@ -10,27 +11,26 @@ export interface ClosedPaths {
   has(target: string, rewritten: string | undefined): boolean
 }
 
-/** Checks `externalLogin`; throws a `TypeError` that names the fault. */
+/** The options of an external login. */
+export const externalLoginOptions: OptionTable<ExternalLoginOptions, ExternalLoginOptions> =
+  optionTable<ExternalLoginOptions>()({
+    name: text('the name of the external login, for people'),
+    logoutUrl: text(
+      'a URL, or a path such as /cdn-cgi/access/logout',
+      /^(?:https?:\/\/[^\s"<>]+|\/[^/\s"<>\\][^\s"<>\\]*)$/,
+    ),
+    closes: list<string>(
+      "a list of the paths of the built-in login and setup, such as ['/login', '/setup']",
+      (path) => typeof path === 'string',
+    ),
+  })
+
+/** Compiles `externalLogin`; throws a `TypeError` for a pattern that is none. */
 export function compileExternalLogin(
-  options: ExternalLoginOptions,
+  { name, logoutUrl, closes }: ExternalLoginOptions,
   known: readonly NamedScheme[],
 ): { readonly closed: ClosedPaths; readonly configuration: LoginConfiguration } {
   const where = 'createGate: `externalLogin`'
-  assertKnownOptions(where, options, optionsOf<ExternalLoginOptions>()(['name', 'logoutUrl', 'closes']))
-  const { name, logoutUrl, closes } = options
-  if (typeof name !== 'string' || name === '')
-    throw new TypeError(`${where}: \`name\` must say who does the login.`)
-  if (
-    typeof logoutUrl !== 'string' ||
-    !(/^https?:\/\/[^\s"<>]+$/.test(logoutUrl) || /^\/[^/\s"<>\\][^\s"<>\\]*$/.test(logoutUrl))
-  ) {
-    throw new TypeError(`${where}: \`logoutUrl\` must be a URL, or a path such as /cdn-cgi/access/logout.`)
-  }
-  if (!Array.isArray(closes) || closes.length === 0) {
-    throw new TypeError(
-      `${where}: \`closes\` must list the paths of the built-in login and setup, such as ['/login', '/setup'].`,
-    )
-  }
   const rule = compileRule({ access: 'required' }, 0, '(closed)', known, where)
   const other = compileRule({ access: 'required' }, -1, '(unmatched)', known, where)
   const matcher = new Matcher(

@@ -1,48 +1,73 @@
 import type { Scheme } from '../contract/credential.ts'
+import type { Handshake } from '../contract/handshake.ts'
 import type { PrincipalKind } from '../contract/principal.ts'
 import type { CompiledRule, RuleOptions } from '../contract/rules.ts'
-import { assertKnownOptions, checkBooleans, isCallable, nameOf, optionsOf } from '../options/check-options.ts'
+import { assertKnownOptions, isPlain, wrongOption } from '../options/check-options.ts'
+import { flag, fn, list, oneOf, optional, text, unchecked, value } from '../options/option-kinds.ts'
+import { type OptionKind, type OptionTable, optionTable } from '../options/option-table.ts'
 import { checkAnyOrigin, type OriginScheme } from './any-origin.ts'
 import { checkedHandshake } from './checked-handshake.ts'
 import type { RulePattern } from './matcher.ts'
 import { type Pattern, parsePattern } from './pattern.ts'
 import { documentOf } from './rule-document.ts'
 
-const ruleOptionNames = optionsOf<RuleOptions>()([
-  'path',
-  'methods',
-  'access',
-  'kinds',
-  'scopes',
-  'roles',
-  'schemes',
-  'handshake',
-  'upgrade',
-  'challenge',
-  'agreesWithEdge',
-  'resourceMetadata',
-  'anyOrigin',
-  'document',
-  'dangerouslyAllowForeignOrigins',
-])
 const kinds: readonly PrincipalKind[] = ['user', 'device', 'service']
 const neverDecided: readonly string[] = ['HEAD', 'CONNECT', 'TRACE']
+const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+
+const names = <N extends string>(form?: RegExp): OptionKind<readonly N[], 'required'> =>
+  list(
+    'a non-empty list of names',
+    (name) => typeof name === 'string' && name !== '' && (form?.test(name) ?? true),
+  )
+
+/** The options of a rule after reading. */
+type ReadRuleOptions = { readonly [O in keyof RuleOptions]-?: RuleOptions[O] | undefined } & Required<
+  Pick<RuleOptions, 'access' | 'anyOrigin' | 'dangerouslyAllowForeignOrigins'>
+>
+
+/** The options of a rule; those that depend on others are checked by {@link compileRule}. */
+export const ruleOptions: OptionTable<RuleOptions, ReadRuleOptions> = optionTable<RuleOptions>()({
+  // Patterns say themselves what is wrong with them.
+  path: unchecked(),
+  methods: optional(names(token)),
+  access: oneOf('public', 'optional', 'required', 'deferred'),
+  kinds: optional(names()),
+  scopes: optional(names()),
+  roles: optional(names()),
+  schemes: optional(names()),
+  handshake: optional(
+    value<Handshake>('a handshake, such as upgateHandshake()', (handshake) => isPlain(handshake)),
+  ),
+  upgrade: optional(
+    value<boolean | 'only'>(
+      "true (HTTP and upgrades), false (HTTP alone) or 'only' (upgrades alone)",
+      (upgrade) => typeof upgrade === 'boolean' || upgrade === 'only',
+    ),
+  ),
+  // Default: `api` with `resourceMetadata`, else `auto`.
+  challenge: optional(oneOf('auto', 'api')),
+  agreesWithEdge: optional(fn("a function of the edge's and the own principal")),
+  resourceMetadata: optional(
+    text('an absolute URL, as RFC 9728 wants it', /^https?:\/\/[\x21\x23-\x5b\x5d-\x7e]+$/),
+  ),
+  anyOrigin: flag(false),
+  // Checked with the patterns of the rule.
+  document: unchecked(),
+  dangerouslyAllowForeignOrigins: flag(false),
+})
+
 /** What rules need to know of the schemes of a gate. */
 export type NamedScheme = Pick<Scheme, 'name' | 'yields'> & OriginScheme
 
-const tokenPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-
 /** Checks the application's rules and fills in the defaults; throws a `TypeError` naming rule and option. */
 export function compileRules(rules: readonly RuleOptions[], known: readonly NamedScheme[]): RulePattern[] {
-  if (!Array.isArray(rules)) {
-    throw new TypeError(`createGate: \`rules\` must be an array of rules, not ${nameOf(rules)}.`)
-  }
   return rules.flatMap((options, index) => {
     const where = `createGate: \`rules[${index}]\``
     if (typeof options !== 'object' || options === null) {
       throw new TypeError(`${where} must be an object, such as { path: '/health', access: 'public' }.`)
     }
-    assertKnownOptions(where, options, ruleOptionNames)
+    assertKnownOptions(where, options, ruleOptions.names)
     const sources: readonly unknown[] = Array.isArray(options.path) ? options.path : [options.path]
     if (sources.length === 0)
       throw new TypeError(`${where}: \`path\` is an empty list; the rule can never match.`)
@@ -68,14 +93,11 @@ export function compileRule(
   where: string,
   patterns: readonly Pattern[] = [],
 ): CompiledRule {
-  const { access, methods, handshake, schemes, upgrade, agreesWithEdge, resourceMetadata } = options
-  const { scopes = [], roles = [], dangerouslyAllowForeignOrigins = false, anyOrigin = false } = options
-  const { challenge = resourceMetadata === undefined && !anyOrigin ? 'auto' : 'api' } = options
-  if (!['public', 'optional', 'required', 'deferred'].includes(access)) {
-    throw new TypeError(`${where}: \`access\` must be 'public', 'optional', 'required' or 'deferred'.`)
-  }
+  const read = ruleOptions.read(where, options as RuleOptions)
+  const { access, methods, handshake, schemes, upgrade, agreesWithEdge, resourceMetadata } = read
+  const { scopes = [], roles = [], dangerouslyAllowForeignOrigins, anyOrigin } = read
+  const { challenge = resourceMetadata === undefined && !anyOrigin ? 'auto' : 'api' } = read
   if (methods !== undefined) {
-    assertNames(methods, 'methods', where, tokenPattern)
     const lower = methods.find((method) => method !== method.toUpperCase())
     if (lower !== undefined)
       throw new TypeError(`${where}: \`methods\` has ${JSON.stringify(lower)}; write methods in upper case.`)
@@ -90,18 +112,14 @@ export function compileRule(
       )
     }
   }
-  if (options.kinds !== undefined) {
-    assertNames(options.kinds, 'kinds', where)
-    const strange = options.kinds.find((kind) => !kinds.includes(kind))
+  if (read.kinds !== undefined) {
+    const strange = read.kinds.find((kind) => !kinds.includes(kind))
     if (strange !== undefined)
       throw new TypeError(
         `${where}: \`kinds\` has ${JSON.stringify(strange)}; known kinds: ${kinds.join(', ')}.`,
       )
   }
-  if (options.scopes !== undefined) assertNames(scopes, 'scopes', where)
-  if (options.roles !== undefined) assertNames(roles, 'roles', where)
   if (schemes !== undefined) {
-    assertNames(schemes, 'schemes', where)
     const names = known.map((scheme) => scheme.name)
     const unknown = schemes.find((name) => !names.includes(name))
     if (unknown !== undefined) {
@@ -116,18 +134,13 @@ export function compileRule(
         `${where}: a deferred rule needs a \`handshake\`: how the protocol says who it is, for example \`jsonFrame({ credential })\`.`,
       )
     }
-    if (typeof handshake !== 'object' || handshake === null || 'then' in handshake) {
-      throw new TypeError(
-        `${where}: \`handshake\` must be a handshake, such as upgateHandshake(), not ${nameOf(handshake)}.`,
-      )
-    }
     for (const method of ['receive', 'accept', 'reject'] as const) {
       if (typeof handshake[method] !== 'function')
-        throw new TypeError(`${where}: \`handshake.${method}\` must be a function.`)
+        throw wrongOption(where, `handshake.${method}`, 'a function', handshake[method])
     }
     for (const method of ['open', 'claims', 'closed'] as const) {
       if (handshake[method] !== undefined && typeof handshake[method] !== 'function')
-        throw new TypeError(`${where}: \`handshake.${method}\` must be a function, or left out.`)
+        throw wrongOption(where, `handshake.${method}`, 'a function, or left out', handshake[method])
     }
   } else if (handshake !== undefined) {
     throw new TypeError(`${where}: \`handshake\` belongs to \`access: 'deferred'\` only.`)
@@ -135,43 +148,21 @@ export function compileRule(
   if (upgrade !== undefined && access === 'deferred') {
     throw new TypeError(`${where}: a deferred rule concerns upgrades anyway; leave \`upgrade\` out.`)
   }
-  if (upgrade !== undefined && upgrade !== true && upgrade !== false && upgrade !== 'only') {
-    throw new TypeError(
-      `${where}: \`upgrade\` must be true (HTTP and upgrades), false (HTTP alone) or 'only' (upgrades alone).`,
-    )
-  }
-  if (
-    access === 'public' &&
-    (options.kinds ?? options.scopes ?? options.roles ?? options.schemes) !== undefined
-  ) {
+  if (access === 'public' && (read.kinds ?? read.scopes ?? read.roles ?? read.schemes) !== undefined) {
     throw new TypeError(
       `${where}: a public rule demands nothing; \`kinds\`, \`scopes\`, \`roles\` and \`schemes\` have no meaning there.`,
     )
   }
-  checkBooleans(where, { dangerouslyAllowForeignOrigins, anyOrigin })
-  if (anyOrigin) checkAnyOrigin(options, known, where)
-  if (challenge !== 'auto' && challenge !== 'api')
-    throw new TypeError(`${where}: \`challenge\` must be 'auto' or 'api'.`)
-  if (agreesWithEdge !== undefined && !isCallable(agreesWithEdge)) {
-    throw new TypeError(
-      `${where}: \`agreesWithEdge\` must be a function of the edge's and the own principal.`,
-    )
-  }
+  if (anyOrigin) checkAnyOrigin(read, known, where)
   if (agreesWithEdge !== undefined && (access === 'public' || access === 'optional')) {
     throw new TypeError(`${where}: \`agreesWithEdge\` belongs to required and deferred rules.`)
-  }
-  if (
-    resourceMetadata !== undefined &&
-    !(typeof resourceMetadata === 'string' && /^https?:\/\/[\x21\x23-\x5b\x5d-\x7e]+$/.test(resourceMetadata))
-  ) {
-    throw new TypeError(`${where}: \`resourceMetadata\` must be an absolute URL, as RFC 9728 wants it.`)
   }
   if (resourceMetadata !== undefined && challenge !== 'api') {
     throw new TypeError(
       `${where}: a path with \`resourceMetadata\` answers 401, so \`challenge\` can only be 'api'.`,
     )
   }
-  const admission = admittedKinds(options, known, where)
+  const admission = admittedKinds(read, known, where)
   return Object.freeze({
     index,
     label,
@@ -195,7 +186,7 @@ export function compileRule(
 
 /** The kinds that a rule admits, its default filled in. Throws where none of its schemes has a principal of them. */
 function admittedKinds(
-  { access, kinds: written, schemes }: Omit<RuleOptions, 'path'>,
+  { access, kinds: written, schemes }: Pick<ReadRuleOptions, 'access' | 'kinds' | 'schemes'>,
   known: readonly NamedScheme[],
   where: string,
 ): Pick<CompiledRule, 'kinds' | 'kindsOfSchemes'> {
@@ -219,17 +210,4 @@ function admittedKinds(
     )
   }
   return ofSchemes ? { kinds: admitted, kindsOfSchemes: true } : { kinds: admitted }
-}
-
-function assertNames(values: unknown, option: string, where: string, pattern?: RegExp): void {
-  const good =
-    Array.isArray(values) &&
-    values.length > 0 &&
-    values.every(
-      (value) => typeof value === 'string' && value !== '' && (pattern === undefined || pattern.test(value)),
-    )
-  if (!good)
-    throw new TypeError(
-      `${where}: \`${option}\` must be a non-empty list of names${Array.isArray(values) ? '' : `, not ${nameOf(values)}`}; leave the option out for its default.`,
-    )
 }

@@ -4,7 +4,7 @@ import type { Pattern } from './pattern.ts'
 
 /** The JSON text of a rule's document; throws where the rule could not send it. */
 export function documentOf(
-  { document, access, upgrade, methods }: Omit<RuleOptions, 'path'>,
+  { document, access, upgrade, methods }: { readonly [O in keyof RuleOptions]?: RuleOptions[O] | undefined },
   patterns: readonly Pattern[],
   where: string,
 ): string | undefined {

@@ -1,5 +1,6 @@
 import { andThen } from '../../core/async/maybe-promise.ts'
 import type { MaybePromise } from '../../core/contract/credential.ts'
+import { checkMethods } from '../../core/options/check-options.ts'
 import { lowerAscii } from './claims.ts'
 import type { Identify } from './types.ts'
 
@@ -35,9 +36,13 @@ export interface AccountDirectory {
  * cloudflareAccess({ team: 'acme', audience: [aud], identify: byEmail(services.accounts), revocations: services.revocations })
  */
 export function byEmail(accounts: AccountDirectory): Identify {
-  if (typeof accounts?.byEmail !== 'function') {
-    throw new TypeError('byEmail: `accounts` must have a method `byEmail`, as `services.accounts` has.')
-  }
+  checkMethods(
+    'byEmail',
+    'accounts',
+    accounts,
+    ['byEmail'],
+    '`services.accounts`, or an object with the method `byEmail`',
+  )
   return (identity) => {
     if (identity.kind !== 'user') return null
     const email = lowerAscii(identity.email)

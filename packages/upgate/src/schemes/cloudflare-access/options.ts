@@ -1,16 +1,30 @@
+import { isPlain, wrongOption } from '../../core/options/check-options.ts'
 import {
-  assertKnownOptions,
-  checkPorts,
-  checkStrings,
-  isCallable,
-  isPlain,
-  readOptions,
-  wrongOption,
-} from '../../core/options/check-options.ts'
+  clock as clockKind,
+  count,
+  fn,
+  isText,
+  list,
+  logger as loggerKind,
+  nested,
+  optional,
+  revocationFeed,
+  seconds,
+  text,
+  value,
+  withDefault,
+} from '../../core/options/option-kinds.ts'
+import { optionTable } from '../../core/options/option-table.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import type { Logger } from '../../core/ports/logger.ts'
 import { systemClock } from '../../platform/system-clock.ts'
-import type { AccessServiceGrant, CloudflareAccessOptions, Identify } from './types.ts'
+import type {
+  AccessKeyOptions,
+  AccessOnlineOptions,
+  AccessServiceGrant,
+  CloudflareAccessOptions,
+  Identify,
+} from './types.ts'
 
 const where = 'cloudflareAccess'
 
@@ -48,207 +62,164 @@ export interface KeySettings {
   readonly timeout: number
 }
 
+const day = 86_400
+const week = 7 * day
+
+const keyTable = optionTable<AccessKeyOptions>()({
+  refreshAfter: seconds(600, 1, day),
+  // At least `refreshAfter`.
+  maxAge: optional(seconds(3_600, 1, week)),
+  // At least `maxAge`.
+  maxStale: optional(seconds(day, 1, week)),
+  cooldown: seconds(30, 1, 3_600),
+  maxBackoff: seconds(60, 1, 3_600),
+  timeout: seconds(5, 0.1, 60),
+})
+
+const onlineTable = optionTable<AccessOnlineOptions>()({
+  every: seconds(60, 0, 3_600),
+  timeout: seconds(5, 0.1, 60),
+})
+
+const cacheTable = optionTable<NonNullable<CloudflareAccessOptions['cache']>>()({
+  entries: count(10_000, 2, 1_000_000),
+  ttl: seconds(60, 0, 60),
+})
+
+const names = (noun: string) => list<string>(`a list of names of ${noun}`, isName, 0)
+
+const grantTable = optionTable<AccessServiceGrant>()({
+  id: optional(text()),
+  scopes: names('scopes; [] grants nothing'),
+  roles: withDefault(names('roles'), []),
+  displayName: optional(text()),
+})
+
+const accessTable = optionTable<CloudflareAccessOptions>()({
+  team: optional(
+    text(
+      "the bare team name: 'acme', not a domain or URL; use `issuer` for a URL",
+      /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/,
+    ),
+  ),
+  issuer: optional(
+    value<string>(
+      "the exact `iss` of the tokens: 'https://acme.cloudflareaccess.com', https, lower case, no path and no trailing slash",
+      (issuer) => typeof issuer === 'string' && issuer.startsWith('https://') && originOf(issuer) === issuer,
+      isText,
+    ),
+  ),
+  // A plain string is refused: `includes` on a string would test for a substring.
+  audience: list<string>(
+    'an array with the AUD tag of at least one Access application, each without spaces or commas (an unset variable?)',
+    (tag) => typeof tag === 'string' && /^[\x21-\x2b\x2d-\x7e]{1,256}$/.test(tag),
+  ),
+  clockTolerance: seconds(30, 0, 300),
+  identify: optional(fn()),
+  identifyTimeout: seconds(5, 0.1, 60),
+  services: withDefault(value('an object of client ids', isPlain), {}),
+  notBefore: optional(fn()),
+  revocations: optional(revocationFeed()),
+  online: withDefault(
+    value<boolean | AccessOnlineOptions>(
+      'false, true or an object, such as { every: 60 }',
+      (online) => typeof online === 'boolean' || isPlain(online),
+    ),
+    false,
+  ),
+  cache: nested(cacheTable),
+  verificationsInFlight: count(1_024, 1, 100_000),
+  keys: nested(keyTable),
+  name: withDefault(text(), 'cloudflare-access'),
+  fetch: withDefault(fn(), (url, init) => globalThis.fetch(url, init)),
+  clock: withDefault(clockKind(), systemClock),
+  logger: optional(loggerKind()),
+  dangerouslyTrustSimulatorAt: optional(
+    text(
+      "a loopback origin such as 'http://127.0.0.1:8788'; real keys come from the team domain",
+      /^http:\/\/(?:127\.0\.0\.1|\[::1\]|localhost)(?::\d+)?$/,
+    ),
+  ),
+})
+
 /** Checks the options. Throws a `TypeError` that names the wrong option and the remedy. */
 export function resolveOptions(options: CloudflareAccessOptions): Settings {
-  const given = readOptions(where, options, optionNames)
-  const {
-    audience,
-    clockTolerance = 30, // s
-    identify,
-    identifyTimeout = 5, // s
-    services = {},
-    notBefore,
-    revocations,
-    online = false,
-    cache = {},
-    verificationsInFlight = 1_024,
-    keys = {},
-    name = 'cloudflare-access',
-    fetch = (url, init) => globalThis.fetch(url, init),
-    clock = systemClock,
-    logger,
-    dangerouslyTrustSimulatorAt,
-    team,
-    issuer,
-  } = given
-  for (const [option, value] of Object.entries({ cache, keys })) {
-    if (!isPlain(value)) throw wrongOption(where, option, 'an object', value)
-  }
-  if (typeof online !== 'boolean' && !isPlain(online)) {
-    throw wrongOption(where, 'online', 'false, true or an object, such as { every: 60 }', online)
-  }
-  checkPorts(where, { clock, logger, revocations })
-  const { entries = 10_000, ttl = 60 /* s */, ...unknownCache } = cache
-  const {
-    refreshAfter = 600, // s
-    maxAge = Math.max(3_600, refreshAfter), // s
-    maxStale = Math.max(86_400, maxAge), // s
-    cooldown = 30, // s
-    maxBackoff = 60, // s
-    timeout = 5, // s
-    ...unknownKeys
-  } = keys
-  const {
-    every = 60,
-    timeout: onlineTimeout = 5,
-    ...unknownOnline
-  } = typeof online === 'object' ? online : {} // s
-  assertKnownOptions(`${where} cache`, unknownCache, ['entries', 'ttl'])
-  assertKnownOptions(`${where} keys`, unknownKeys, keyOptionNames)
-  assertKnownOptions(`${where} online`, unknownOnline, ['every', 'timeout'])
-
-  if (typeof name !== 'string' || name === '') throw wrong('name', 'must be a non-empty string')
-  for (const [option, value] of Object.entries({ identify, notBefore, fetch })) {
-    if (value !== undefined && !isCallable(value)) throw wrong(option, 'must be a function')
-  }
-  range('keys.cooldown', cooldown, 1, 3_600)
-  range('keys.maxBackoff', maxBackoff, 1, 3_600)
-  range('keys.timeout', timeout, 0.1, 60)
-  range('keys.refreshAfter', refreshAfter, 1, 86_400)
-  range('keys.maxAge', maxAge, refreshAfter, 7 * 86_400)
-  range('keys.maxStale', maxStale, maxAge, 7 * 86_400)
-  range('clockTolerance', clockTolerance, 0, 300)
-  range('identifyTimeout', identifyTimeout, 0.1, 60)
-  range('cache.ttl', ttl, 0, 60)
-  range('cache.entries', entries, 2, 1_000_000)
-  range('verificationsInFlight', verificationsInFlight, 1, 100_000)
-  range('online.every', every, 0, 3_600)
-  range('online.timeout', onlineTimeout, 0.1, 60)
-
-  const iss = issuerOf(team, issuer)
-  const base = dangerouslyTrustSimulatorAt === undefined ? iss : simulatorOf(dangerouslyTrustSimulatorAt)
+  const given = accessTable.read(where, options)
+  const online =
+    given.online === false
+      ? undefined
+      : onlineTable.read(where, given.online === true ? {} : given.online, 'online')
+  const { cache, keys } = given
+  const { refreshAfter } = keys
+  const { maxAge = Math.max(3_600, refreshAfter) } = keys
+  const { maxStale = Math.max(day, maxAge) } = keys
+  inOrder('keys.maxAge', maxAge, refreshAfter)
+  inOrder('keys.maxStale', maxStale, maxAge)
+  const iss = issuerOf(given.team, given.issuer)
+  const base = given.dangerouslyTrustSimulatorAt ?? iss
   return {
-    name,
+    name: given.name,
     issuer: iss,
-    audience: audienceOf(audience),
-    clockTolerance: clockTolerance * 1_000,
-    identify,
-    identifyTimeout: identifyTimeout * 1_000,
-    services: servicesOf(services),
-    notBefore,
-    revocations,
+    audience: new Set(given.audience),
+    clockTolerance: given.clockTolerance * 1_000,
+    identify: given.identify,
+    identifyTimeout: given.identifyTimeout * 1_000,
+    services: servicesOf(given.services),
+    notBefore: given.notBefore,
+    revocations: given.revocations,
     online:
-      online === false
+      online === undefined
         ? undefined
-        : { url: `${base}/cdn-cgi/access/get-identity`, timeout: onlineTimeout * 1_000 },
-    cacheEntries: entries,
-    cacheTtl: (online === false ? ttl : Math.min(ttl, every)) * 1_000,
-    verificationsInFlight,
+        : { url: `${base}/cdn-cgi/access/get-identity`, timeout: online.timeout * 1_000 },
+    cacheEntries: cache.entries,
+    cacheTtl: Math.min(cache.ttl, online?.every ?? cache.ttl) * 1_000,
+    verificationsInFlight: given.verificationsInFlight,
     keys: {
       url: `${base}/cdn-cgi/access/certs`,
       refreshAfter: refreshAfter * 1_000,
       maxAge: maxAge * 1_000,
       maxStale: maxStale * 1_000,
-      cooldown: cooldown * 1_000,
-      maxBackoff: maxBackoff * 1_000,
-      timeout: timeout * 1_000,
+      cooldown: keys.cooldown * 1_000,
+      maxBackoff: keys.maxBackoff * 1_000,
+      timeout: keys.timeout * 1_000,
     },
     fetchHeaders: base === iss ? {} : { 'edge-sim-host': new URL(iss).host },
-    fetch,
-    clock,
-    logger,
+    fetch: given.fetch,
+    clock: given.clock,
+    logger: given.logger,
   }
 }
 
-const optionNames = [
-  'team',
-  'issuer',
-  'audience',
-  'clockTolerance',
-  'identify',
-  'identifyTimeout',
-  'services',
-  'notBefore',
-  'revocations',
-  'online',
-  'cache',
-  'verificationsInFlight',
-  'keys',
-  'name',
-  'fetch',
-  'clock',
-  'logger',
-  'dangerouslyTrustSimulatorAt',
-] as const
-const keyOptionNames = ['refreshAfter', 'maxAge', 'maxStale', 'cooldown', 'maxBackoff', 'timeout']
-
-function wrong(option: string, what: string): TypeError {
-  return new TypeError(`${where}: \`${option}\` ${what}.`)
+function inOrder(option: string, value: number, least: number): void {
+  if (value >= least) return
+  throw new TypeError(
+    `${where}: \`${option}\` must be a number of seconds from ${least} to ${week}, not ${value}.`,
+  )
 }
 
-function range(option: string, value: unknown, least: number, most: number): void {
-  if (typeof value !== 'number' || !(value >= least && value <= most)) {
-    throw wrong(option, `must be a number from ${least} to ${most}`)
-  }
-}
-
-function issuerOf(team: unknown, issuer: unknown): string {
+function issuerOf(team: string | undefined, issuer: string | undefined): string {
   if ((team === undefined) === (issuer === undefined)) {
     throw new TypeError(
       `${where}: give either \`team\` (such as 'acme') or \`issuer\`, not both and not neither.`,
     )
   }
-  if (team !== undefined) {
-    if (typeof team !== 'string' || !/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(team)) {
-      throw wrong('team', "must be the bare team name: 'acme', not a domain or URL; use `issuer` for a URL")
-    }
-    return `https://${team}.cloudflareaccess.com`
-  }
-  if (typeof issuer !== 'string' || !issuer.startsWith('https://') || originOf(issuer) !== issuer) {
-    throw wrong(
-      'issuer',
-      "must be the exact `iss` of the tokens: 'https://acme.cloudflareaccess.com', https, lower case, no path and no trailing slash",
-    )
-  }
-  return issuer
+  return issuer ?? `https://${team}.cloudflareaccess.com`
 }
 
 function originOf(url: string): string | undefined {
   return URL.canParse(url) ? new URL(url).origin : undefined
 }
 
-function simulatorOf(url: unknown): string {
-  if (typeof url !== 'string' || !/^http:\/\/(?:127\.0\.0\.1|\[::1\]|localhost)(?::\d+)?$/.test(url)) {
-    throw wrong(
-      'dangerouslyTrustSimulatorAt',
-      "must be a loopback origin such as 'http://127.0.0.1:8788'; real keys come from the team domain",
-    )
-  }
-  return url
-}
-
-function audienceOf(audience: unknown): ReadonlySet<string> {
-  // Refuse a plain string: `includes` on a string would test for a substring.
-  if (!Array.isArray(audience) || audience.length === 0) {
-    throw wrong('audience', 'must be an array with the AUD tag of at least one Access application')
-  }
-  for (const tag of audience) {
-    if (typeof tag !== 'string' || !/^[\x21-\x2b\x2d-\x7e]{1,256}$/.test(tag)) {
-      throw wrong(
-        'audience',
-        'must hold AUD tags: non-empty strings without spaces or commas (an unset variable?)',
-      )
-    }
-  }
-  return new Set(audience as string[])
-}
-
-function servicesOf(services: unknown): ReadonlyMap<string, AccessServiceGrant> {
-  if (!isPlain(services)) {
-    throw wrong('services', 'must be an object of client ids')
-  }
+function servicesOf(
+  services: NonNullable<CloudflareAccessOptions['services']>,
+): ReadonlyMap<string, AccessServiceGrant> {
   const grants = new Map<string, AccessServiceGrant>()
-  for (const [commonName, grant] of Object.entries(services as Record<string, AccessServiceGrant>)) {
+  for (const [commonName, grant] of Object.entries(services)) {
+    if (commonName === '')
+      throw new TypeError(`${where}: \`services\` has an empty client id (an unset variable?).`)
     const option = `services[${JSON.stringify(commonName)}]`
-    if (commonName === '') throw wrong('services', 'has an empty client id (an unset variable?)')
-    if (typeof grant !== 'object' || grant === null) throw wrong(option, 'must be an object with `scopes`')
-    const { id = commonName, scopes, roles = [], displayName, ...unknown } = grant
-    assertKnownOptions(`${where} ${option}`, unknown, ['id', 'scopes', 'roles', 'displayName'])
-    if (typeof id !== 'string' || id === '') throw wrong(`${option}.id`, 'must be a non-empty string')
-    checkStrings(`${where}: \`${option}\``, { displayName })
-    if (!isNames(scopes))
-      throw wrong(`${option}.scopes`, 'must be an array of scope names; [] grants nothing')
-    if (!isNames(roles)) throw wrong(`${option}.roles`, 'must be an array of role names')
+    if (!isPlain(grant)) throw wrongOption(where, option, 'an object with `scopes`', grant)
+    const { id = commonName, scopes, roles, displayName } = grantTable.read(where, grant, option)
     grants.set(commonName, {
       id,
       scopes: Object.freeze([...scopes]),
@@ -259,7 +230,11 @@ function servicesOf(services: unknown): ReadonlyMap<string, AccessServiceGrant> 
   return grants
 }
 
+function isName(value: unknown): boolean {
+  return typeof value === 'string' && value !== ''
+}
+
 /** Whether a value is a list of scope or role names. */
 export function isNames(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((name) => typeof name === 'string' && name !== '')
+  return Array.isArray(value) && value.every(isName)
 }

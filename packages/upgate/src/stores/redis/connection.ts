@@ -1,5 +1,6 @@
 import { inTime } from '../../core/async/in-time.ts'
-import { checkPorts } from '../../core/options/check-options.ts'
+import { clock as clockKind, milliseconds, text, withDefault } from '../../core/options/option-kinds.ts'
+import { type OptionTable, optionTable } from '../../core/options/option-table.ts'
 import type { Clock, Timer } from '../../core/ports/clock.ts'
 import { type StoreErrorCode, StoreUnavailable } from '../../core/ports/stores.ts'
 import { peer } from '../../platform/optional-peer.ts'
@@ -16,6 +17,20 @@ export interface RedisPartOptions {
   /** Clock behind the time-outs. Default: the clock of the machine. */
   readonly clock?: Clock
 }
+
+/** The options of every part in Redis. */
+export const redisPartOptions: OptionTable<
+  RedisPartOptions,
+  Required<RedisPartOptions>
+> = optionTable<RedisPartOptions>()({
+  url: text('an address that begins with redis:// or rediss://', /^rediss?:\/\//),
+  prefix: withDefault(
+    text('1 to 64 letters, digits, dots, colons, dashes or underscores', /^[A-Za-z0-9_.:-]{1,64}$/),
+    'upgate',
+  ),
+  timeout: milliseconds(2_000, 10, 60_000),
+  clock: withDefault(clockKind(), systemClock),
+})
 
 /** A connection to Redis as the stores use it: every script is answered in time or rejected. */
 export interface RedisConnection {
@@ -37,21 +52,10 @@ const longestDelay = 2000
  */
 export async function connectRedis(
   who: string,
-  { url, prefix = 'upgate', timeout = 2000, clock = systemClock }: RedisPartOptions,
+  options: RedisPartOptions,
   patient = false,
 ): Promise<RedisConnection> {
-  if (typeof url !== 'string' || !/^rediss?:\/\//.test(url)) {
-    throw new TypeError(`${who}: \`url\` must begin with redis:// or rediss://`)
-  }
-  checkPorts(who, { clock })
-  if (typeof prefix !== 'string' || !/^[A-Za-z0-9_.:-]{1,64}$/.test(prefix)) {
-    throw new TypeError(
-      `${who}: \`prefix\` must be 1 to 64 letters, digits, dots, colons, dashes or underscores`,
-    )
-  }
-  if (!Number.isInteger(timeout) || timeout < 10 || timeout > 60_000) {
-    throw new TypeError(`${who}: \`timeout\` must be 10 to 60,000 milliseconds`)
-  }
+  const { url, prefix, timeout, clock } = redisPartOptions.read(who, options)
   const { createClient } = await peer(who, 'redis', 'redis', () => import('redis'))
   let connected = patient
   /** Whether the connection attempt has taken so long that it counts as hanging. */

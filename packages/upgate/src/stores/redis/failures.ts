@@ -1,9 +1,10 @@
-import { checkMethods, readOptions } from '../../core/options/check-options.ts'
+import { count, methods, optional } from '../../core/options/option-kinds.ts'
+import { optionTable } from '../../core/options/option-table.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import type { FailureCount } from '../../core/ports/failures.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import type { FailurePart } from '../compose.ts'
-import { connectRedis, type RedisPartOptions } from './connection.ts'
+import { connectRedis, type RedisPartOptions, redisPartOptions } from './connection.ts'
 import { beginScript, endScript } from './failure-scripts.ts'
 
 export interface RedisFailuresOptions extends Omit<RedisPartOptions, 'clock'> {
@@ -19,6 +20,14 @@ export interface RedisFailuresOptions extends Omit<RedisPartOptions, 'clock'> {
    */
   readonly clock?: Pick<Clock, 'now'> & Partial<Clock>
 }
+
+const redisFailuresOptions = optionTable<RedisFailuresOptions>()({
+  ...redisPartOptions.kinds,
+  maxEntries: count(100_000, 100, 100_000_000),
+  clock: optional(
+    methods<NonNullable<RedisFailuresOptions['clock']>>(['now'], 'a clock, with the method `now`'),
+  ),
+})
 
 /** Longest key, in characters, that is stored unchanged. */
 const longestKey = 200
@@ -42,13 +51,7 @@ const longestKey = 200
  * })
  */
 export async function redisFailures(options: RedisFailuresOptions): Promise<FailurePart> {
-  const names = ['url', 'prefix', 'timeout', 'maxEntries', 'clock'] as const
-  const { maxEntries = 100_000, clock, ...part } = readOptions('redisFailures', options, names)
-  if (clock !== undefined)
-    checkMethods('redisFailures', 'clock', clock, ['now'], 'a clock, with the method `now`')
-  if (!Number.isInteger(maxEntries) || maxEntries < 100 || maxEntries > 100_000_000) {
-    throw new TypeError('redisFailures: `maxEntries` must be 100 to 100,000,000')
-  }
+  const { maxEntries, clock, ...part } = redisFailuresOptions.read('redisFailures', options)
   const timers = clock?.setTimer === undefined ? {} : { clock: clock as Clock }
   const redis = await connectRedis('redisFailures', { ...part, ...timers }, true)
   const now = (): string => (clock === undefined ? '' : `${clock.now()}`)

@@ -1,4 +1,3 @@
-import { readOptions } from '../../core/options/check-options.ts'
 import type { Revocation } from '../../core/ports/revocations.ts'
 import {
   type RevocationDraft,
@@ -39,10 +38,7 @@ const batch = 500
  * })
  */
 export async function redisSessions(options: RedisSessionsOptions): Promise<SessionPart> {
-  const redis = await connectRedis(
-    'redisSessions',
-    readOptions('redisSessions', options, ['url', 'prefix', 'timeout', 'clock']),
-  )
+  const redis = await connectRedis('redisSessions', options)
   return {
     over: (log) => sessionsOver(redis, log),
     async settle(log) {

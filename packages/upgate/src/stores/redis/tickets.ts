@@ -1,4 +1,3 @@
-import { readOptions } from '../../core/options/check-options.ts'
 import { StoreUnavailable } from '../../core/ports/stores.ts'
 import type { TicketRecord } from '../../core/ports/tickets.ts'
 import { sha256 } from '../../crypto/sha256.ts'
@@ -83,10 +82,7 @@ return { #ids, dropped }`
  * })
  */
 export async function redisTickets(options: RedisPartOptions): Promise<TicketPart> {
-  const redis = await connectRedis(
-    'redisTickets',
-    readOptions('redisTickets', options, ['url', 'prefix', 'timeout', 'clock']),
-  )
+  const redis = await connectRedis('redisTickets', options)
   return {
     async add(record, atMost) {
       const { id, principal, createdAt, expiresAt } = record

@@ -1,6 +1,15 @@
 import type { Kysely, Transaction } from 'kysely'
 import { inTime } from '../../core/async/in-time.ts'
-import { checkMethods, checkPorts, readOptions } from '../../core/options/check-options.ts'
+import {
+  clock as clockKind,
+  count,
+  methods,
+  milliseconds,
+  optional,
+  text,
+  withDefault,
+} from '../../core/options/option-kinds.ts'
+import { optionTable } from '../../core/options/option-table.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import { type RememberingStore, StoreUnavailable } from '../../core/ports/stores.ts'
 import { peer } from '../../platform/optional-peer.ts'
@@ -39,6 +48,17 @@ const install = 'kysely pg'
 /** Number of attempts at a transaction that the database rolled back because of others. */
 const attempts = 5
 
+const postgresStoreOptions = optionTable<PostgresStoreOptions>()({
+  connectionString: optional(text('an address that begins with postgres://', /^postgres(ql)?:\/\//)),
+  pool: optional(methods<PgPool>(['connect', 'on', 'off'], 'a pool of the package `pg`: new Pool(...)')),
+  schema: optional(
+    text('a name of at most 63 letters, digits and underscores', /^[A-Za-z_][A-Za-z0-9_]{0,62}$/),
+  ),
+  timeout: milliseconds(5_000, 10, 60_000),
+  maxConnections: count(10, 1, 1_000),
+  clock: withDefault(clockKind(), systemClock),
+})
+
 /**
  * Opens a store in PostgreSQL (12 or newer): records and the log of revocations, for any number of instances.
  *
@@ -59,44 +79,16 @@ const attempts = 5
  * const store = await postgresStore({ connectionString: process.env.DATABASE_URL })
  */
 export async function postgresStore(options: PostgresStoreOptions): Promise<RememberingStore> {
-  const names = ['connectionString', 'pool', 'schema', 'timeout', 'maxConnections', 'clock'] as const
   const {
     connectionString,
     pool: given,
     schema,
-    timeout = 5000,
-    maxConnections = 10,
-    clock = systemClock,
-  } = readOptions('postgresStore', options, names)
-  checkPorts('postgresStore', { clock })
+    timeout,
+    maxConnections,
+    clock,
+  } = postgresStoreOptions.read('postgresStore', options)
   if ((given === undefined) === (connectionString === undefined)) {
     throw new TypeError('postgresStore: give either `connectionString` or `pool`')
-  }
-  if (given !== undefined) {
-    checkMethods(
-      'postgresStore',
-      'pool',
-      given,
-      ['connect', 'on', 'off'],
-      'a pool of the package `pg`: new Pool(...)',
-    )
-  }
-  if (
-    connectionString !== undefined &&
-    !(typeof connectionString === 'string' && /^postgres(ql)?:\/\//.test(connectionString))
-  ) {
-    throw new TypeError('postgresStore: `connectionString` must begin with postgres://')
-  }
-  if (schema !== undefined && !(typeof schema === 'string' && /^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(schema))) {
-    throw new TypeError(
-      'postgresStore: `schema` must be a name of at most 63 letters, digits and underscores',
-    )
-  }
-  if (!Number.isInteger(timeout) || timeout < 10 || timeout > 60_000) {
-    throw new TypeError('postgresStore: `timeout` must be 10 to 60,000 milliseconds')
-  }
-  if (!Number.isInteger(maxConnections) || maxConnections < 1 || maxConnections > 1000) {
-    throw new TypeError('postgresStore: `maxConnections` must be 1 to 1,000')
   }
   const { Kysely, PostgresDialect, sql } = await peer(
     'postgresStore',

@@ -1,7 +1,8 @@
 import { chmodSync, closeSync, existsSync, lstatSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Dialect, Kysely, SqliteDatabase } from 'kysely'
-import { checkPorts, readOptions } from '../../core/options/check-options.ts'
+import { clock as clockKind, milliseconds, text, withDefault } from '../../core/options/option-kinds.ts'
+import { optionTable } from '../../core/options/option-table.ts'
 import type { Clock, Timer } from '../../core/ports/clock.ts'
 import { type RememberingStore, StoreUnavailable } from '../../core/ports/stores.ts'
 import { peer } from '../../platform/optional-peer.ts'
@@ -35,6 +36,12 @@ const retryDelay = 20
 /** Longest delay that Node's timers accept. */
 const longestInterval = 2 ** 31 - 1
 
+const sqliteStoreOptions = optionTable<SqliteStoreOptions>()({
+  file: text('the path of a file', /^(?!:memory:$)/, 'memoryStore() keeps records in memory.'),
+  busyTimeout: milliseconds(5_000, 0, 60_000),
+  clock: withDefault(clockKind(), systemClock),
+})
+
 /**
  * Opens a store in one SQLite file: records survive the end of the process, and other processes on this
  * machine can share them.
@@ -53,17 +60,7 @@ const longestInterval = 2 ** 31 - 1
  * const store = await sqliteStore({ file: './data/gateway.db' })
  */
 export async function sqliteStore(options: SqliteStoreOptions): Promise<RememberingStore> {
-  const names = ['file', 'busyTimeout', 'clock'] as const
-  const { file, busyTimeout = 5000, clock = systemClock } = readOptions('sqliteStore', options, names)
-  checkPorts('sqliteStore', { clock })
-  if (typeof file !== 'string' || file === '' || file === ':memory:') {
-    throw new TypeError(
-      'sqliteStore: `file` must be the path of a file; memoryStore() keeps records in memory',
-    )
-  }
-  if (!Number.isInteger(busyTimeout) || busyTimeout < 0 || busyTimeout > 60_000) {
-    throw new TypeError('sqliteStore: `busyTimeout` must be 0 to 60,000 milliseconds')
-  }
+  const { file, busyTimeout, clock } = sqliteStoreOptions.read('sqliteStore', options)
   const kysely = await peer('sqliteStore', 'kysely', 'kysely libsql', () => import('kysely'))
   const { default: Libsql } = await peer('sqliteStore', 'libsql', 'kysely libsql', () => import('libsql'))
 

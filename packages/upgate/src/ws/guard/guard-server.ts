@@ -125,6 +125,7 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
     sockets = {},
     decisionTimeout,
     maxDeciding,
+    acquaintances,
     ...limits
   } = guardServerOptions.read('guardServer', options)
   if (typeof gate?.resume !== 'function') {
@@ -140,7 +141,10 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
         `Add the WebSocketServer that serves it: sockets: { '${orphan}': wss }.`,
     )
   }
-  const quarantine = createQuarantine(gate, limits)
+  const quarantine = createQuarantine(gate, {
+    ...limits,
+    ...(acquaintances === undefined ? {} : { acquaintances }),
+  })
   const claim = claimServer(server, gate, owners)
   const listeners = createListeners(gate, owners, quarantine)
   const { clock, logger } = gate

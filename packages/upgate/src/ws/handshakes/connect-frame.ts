@@ -8,12 +8,8 @@ import type {
   HandshakeStep,
   Refusal,
 } from '../../core/contract/handshake.ts'
-import {
-  assertKnownOptions,
-  checkBooleans,
-  checkFunctions,
-  optionsOf,
-} from '../../core/options/check-options.ts'
+import { flag, fn, optional, value, withDefault } from '../../core/options/option-kinds.ts'
+import { optionTable } from '../../core/options/option-table.ts'
 import { connectCredential } from './connect-credential.ts'
 import { type ChallengeState, challengeResponse, connectDevice } from './connect-device.ts'
 import { type ConnectRefusal, connectRefusal, type Offered } from './connect-refusals.ts'
@@ -64,14 +60,22 @@ interface ConnectState extends ChallengeState {
   problem: 'version' | 'nonce' | undefined
 }
 
-const knownOptions = optionsOf<ConnectFrameOptions>()([
-  'protocol',
-  'challenge',
-  'deviceKeys',
-  'dangerouslyAllowNonceOnly',
-  'replay',
-  'hello',
-])
+type Versions = NonNullable<ConnectFrameOptions['protocol']>
+const connectFrameOptions = optionTable<ConnectFrameOptions>()({
+  protocol: withDefault(
+    value<Versions>('a range of versions, such as { min: 3, max: 4 }', (range) => {
+      const { min, max } = (range ?? {}) as Partial<Versions>
+      return Number.isInteger(min) && Number.isInteger(max) && (min as number) <= (max as number)
+    }),
+    { min: 3, max: 4 },
+  ),
+  // Default: as `deviceKeys`.
+  challenge: optional(flag(false)),
+  deviceKeys: flag(false),
+  dangerouslyAllowNonceOnly: flag(false),
+  replay: flag(false),
+  hello: optional(fn()),
+})
 
 /**
  * The `connect` request of moltis and OpenClaw, protocol versions 3 and 4, answered as those gateways answer.
@@ -87,15 +91,9 @@ const knownOptions = optionsOf<ConnectFrameOptions>()([
  * { path: '/ws', access: 'deferred', kinds: ['device'], handshake: connectFrame() }
  */
 export function connectFrame(options: ConnectFrameOptions = {}): Handshake {
-  assertKnownOptions('connectFrame', options, knownOptions)
-  const { protocol = { min: 3, max: 4 }, deviceKeys = false, replay = false, hello } = options
-  const { challenge = deviceKeys, dangerouslyAllowNonceOnly: nonceOnly = false } = options
-  checkBooleans('connectFrame', { deviceKeys, replay, challenge, dangerouslyAllowNonceOnly: nonceOnly })
-  checkFunctions('connectFrame', { hello })
-  const { min, max } = protocol ?? {}
-  if (!Number.isInteger(min) || !Number.isInteger(max) || min > max) {
-    throw new TypeError('connectFrame: `protocol` must be a range of versions, such as { min: 3, max: 4 }.')
-  }
+  const read = connectFrameOptions.read('connectFrame', options)
+  const { protocol, deviceKeys, replay, hello, dangerouslyAllowNonceOnly: nonceOnly } = read
+  const { challenge = deviceKeys } = read
   if (deviceKeys && !challenge) {
     throw new TypeError('connectFrame: `deviceKeys` needs the challenge; leave out `challenge: false`.')
   }

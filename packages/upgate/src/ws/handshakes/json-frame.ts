@@ -6,16 +6,9 @@ import type {
   HandshakeStep,
   Refusal,
 } from '../../core/contract/handshake.ts'
-import {
-  assertKnownOptions,
-  checkBooleans,
-  checkFunctions,
-  checkStrings,
-  isCallable,
-  isLate,
-  nameOf,
-  readOptions,
-} from '../../core/options/check-options.ts'
+import { assertKnownOptions, isLate, nameOf } from '../../core/options/check-options.ts'
+import { flag, fn, optional, text, withDefault } from '../../core/options/option-kinds.ts'
+import { optionTable } from '../../core/options/option-table.ts'
 import { bad, isObject, type JsonObject, missing, readObject } from './read-frame.ts'
 import { upgateHandshake } from './upgate.ts'
 
@@ -56,7 +49,16 @@ export interface JsonFrameOptions<M = JsonMessage> {
   readonly name?: string
 }
 
-const knownOptions = ['credential', 'declared', 'accept', 'reject', 'replay', 'name'] as const
+const jsonFrameOptions = optionTable<JsonFrameOptions>()({
+  credential: fn('a function that finds the credential in a message, as in (message) => message.token'),
+  declared: optional(fn()),
+  accept: optional(fn()),
+  reject: optional(fn()),
+  replay: flag(false),
+  name: withDefault(text(), 'json'),
+})
+
+type ReadJsonFrameOptions<M> = JsonFrameOptions<M> & Required<Pick<JsonFrameOptions<M>, 'replay' | 'name'>>
 
 /**
  * The first frame is a JSON object that holds the credential somewhere.
@@ -71,17 +73,9 @@ export function jsonFrame<M = JsonMessage>(options: JsonFrameOptions<M>): Handsh
     declared: describe,
     accept,
     reject,
-    replay = false,
-    name = 'json',
-  } = readOptions('jsonFrame', options, knownOptions)
-  if (!isCallable(find)) {
-    throw new TypeError(
-      `jsonFrame: \`credential\` must be a function that finds the credential in a message, as in (message) => message.token; it is ${nameOf(find)}.`,
-    )
-  }
-  checkFunctions('jsonFrame', { declared: describe, accept, reject })
-  checkBooleans('jsonFrame', { replay })
-  checkStrings('jsonFrame', { name })
+    replay,
+    name,
+  } = jsonFrameOptions.read('jsonFrame', options as unknown as JsonFrameOptions) as ReadJsonFrameOptions<M>
   const own = upgateHandshake()
 
   return {
@@ -171,13 +165,8 @@ const hints = ['device', 'api-key', 'shared', 'session', 'ticket'] as const
 function checkDeclared(declared: Declared | undefined): Declared | undefined {
   if (declared === undefined || declared === null) return undefined
   const { role, scopes, id } = declared as JsonObject
-  if (role !== undefined && typeof role !== 'string') throw new TypeError('role')
-  if (id !== undefined && typeof id !== 'string') throw new TypeError('id')
-  if (
-    scopes !== undefined &&
-    !(Array.isArray(scopes) && scopes.every((scope) => typeof scope === 'string'))
-  ) {
-    throw new TypeError('scopes')
-  }
-  return { role, scopes: scopes as string[] | undefined, id }
+  const isText = (value: unknown): boolean => value === undefined || typeof value === 'string'
+  const areScopes = scopes === undefined || (Array.isArray(scopes) && scopes.every(isText))
+  if (!isText(role) || !isText(id) || !areScopes) throw new TypeError('a declaration of the wrong type')
+  return { role, scopes, id } as Declared
 }

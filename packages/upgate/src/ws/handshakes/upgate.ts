@@ -1,5 +1,6 @@
 import type { Handshake, HandshakeContext, HandshakeStep } from '../../core/contract/handshake.ts'
-import { assertKnownOptions, checkBooleans, optionsOf } from '../../core/options/check-options.ts'
+import { flag } from '../../core/options/option-kinds.ts'
+import { optionTable } from '../../core/options/option-table.ts'
 import { authChallengeFrame, authErrorFrame, authOkFrame, closeCodeFor } from '../../protocol.ts'
 import { bad, missing, own, readObject } from './read-frame.ts'
 import { accepted, readAuth, refused } from './upgate-auth.ts'
@@ -22,6 +23,12 @@ export interface UpgateHandshakeOptions {
   readonly refresh?: boolean
 }
 
+const upgateHandshakeOptions = optionTable<UpgateHandshakeOptions>()({
+  replay: flag(false),
+  deviceKeys: flag(false),
+  refresh: flag(false),
+})
+
 /**
  * The minimal protocol of our own: `{"type":"auth","token":...}`, answered by `auth_ok` or `auth_error`.
  *
@@ -32,13 +39,7 @@ export interface UpgateHandshakeOptions {
  * { path: '/ws', access: 'deferred', kinds: ['device'], handshake: upgateHandshake() }
  */
 export function upgateHandshake(options: UpgateHandshakeOptions = {}): Handshake {
-  assertKnownOptions(
-    'upgateHandshake',
-    options,
-    optionsOf<UpgateHandshakeOptions>()(['replay', 'deviceKeys', 'refresh']),
-  )
-  const { replay = false, deviceKeys = false, refresh = false } = options
-  checkBooleans('upgateHandshake', { replay, deviceKeys, refresh })
+  const { replay, deviceKeys, refresh } = upgateHandshakeOptions.read('upgateHandshake', options)
   return {
     name: 'upgate',
     ...(deviceKeys && {
