@@ -9,6 +9,7 @@ const principalNames = optionsOf<Principal>()([
   'scheme',
   'credentialId',
   'sessionId',
+  'audiences',
   'scopes',
   'roles',
   'expiresAt',

@@ -148,6 +148,11 @@ export interface Scheme<P extends Principal = Principal> {
   readonly ambient: boolean
   /** True for an identity of the edge (Cloudflare Access): kept apart from the protocol principal, never merged into it. */
   readonly edge?: boolean
+  /**
+   * The audiences that an edge's credentials may be for, as `principal.audiences` of its principals names them: what
+   * `audience` of a rule may choose from. Default: none.
+   */
+  readonly audiences?: readonly string[]
   /** Lower-case names of the headers this scheme reads explicit credentials from, besides `authorization`. */
   readonly headers?: readonly string[]
   /** Challenge for `WWW-Authenticate` without parameters, for example `Bearer` (RFC 9110 section 11.6.1). */

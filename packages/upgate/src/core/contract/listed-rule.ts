@@ -29,6 +29,8 @@ export interface ListedRule {
   readonly scopes?: readonly string[]
   readonly roles?: readonly string[]
   readonly schemes?: readonly string[]
+  /** AUD tags of which an identity of the edge has to carry one. */
+  readonly audience?: readonly string[]
   /** True where pages of every origin may use it, with explicit credentials only. */
   readonly anyOrigin?: boolean
   /** Place of the rule in `rules`; -1 for what no rule matches. */

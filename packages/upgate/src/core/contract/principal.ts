@@ -16,6 +16,11 @@ export interface Principal {
   readonly credentialId?: string
   /** Session the principal came from, when it came from one; what revocation by session acts on. */
   readonly sessionId?: string
+  /**
+   * Applications of the edge that its credential was issued for: AUD tags of Access. A rule with `audience` admits an
+   * identity of the edge by them.
+   */
+  readonly audiences?: readonly string[]
   /** Exact scope names. An empty set grants nothing anywhere. */
   readonly scopes: readonly string[]
   readonly roles: readonly string[]

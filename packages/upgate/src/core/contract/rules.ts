@@ -25,6 +25,12 @@ export interface RuleOptions {
   readonly roles?: readonly string[]
   /** Names of the schemes that count here. Default: all. */
   readonly schemes?: readonly string[]
+  /**
+   * Which applications of the edge an identity may come from, here: AUD tags of Access, of those that the scheme takes.
+   * An identity of another application does not count on this rule, however it arrives. The option demands no identity
+   * of the edge by itself. Default: every application of the scheme.
+   */
+  readonly audience?: readonly string[]
   /** How the protocol proves its peer, in band. Required for `deferred`. */
   readonly handshake?: Handshake
   /**
@@ -77,6 +83,8 @@ export interface CompiledRule {
   /** True where two forms of a target demand different roles: no principal can enter. */
   readonly rolesImpossible?: boolean
   readonly schemes: readonly string[] | undefined
+  /** AUD tags of which an identity of the edge has to carry one; empty where two forms of a target demand different ones. */
+  readonly audience: readonly string[] | undefined
   readonly handshake: Handshake | undefined
   /** Whether it decides HTTP requests. */
   readonly http: boolean

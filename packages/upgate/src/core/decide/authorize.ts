@@ -3,6 +3,7 @@ import type { RefusalCode } from '../contract/codes.ts'
 import type { Declared, Dropped } from '../contract/handshake.ts'
 import type { Principal } from '../contract/principal.ts'
 import type { CompiledRule } from '../contract/rules.ts'
+import { isForAudience, otherApplication } from '../rules/audience.ts'
 import { namesVerifier, schemesOf, type VerifyingScheme } from './named-schemes.ts'
 
 /**
@@ -27,6 +28,11 @@ export function whyNotAuthorized(
   if (!namesVerifier(rule, principal, verifiedBy, schemes)) {
     return { code: 'scheme_not_allowed', note: whyNotNamed(rule, principal, verifiedBy, schemes) }
   }
+  if (rule.audience !== undefined && isOfEdge(principal, verifiedBy, schemes)) {
+    if (!isForAudience(rule, principal)) {
+      return { code: 'invalid_credential', detail: otherApplication, note: whyNotFor(rule, principal) }
+    }
+  }
   if (rule.rolesImpossible === true) return { code: 'role_required' }
   if (rule.roles.length > 0 && !rule.roles.some((role) => principal.roles.includes(role)))
     return { code: 'role_required' }
@@ -42,6 +48,21 @@ export function whyNotAuthorized(
     if (agreed !== true) return { code: 'edge_mismatch' }
   }
   return undefined
+}
+
+/** Whether a principal proved itself to the edge: by its own scheme, or by one that stands for it, as tickets do. */
+function isOfEdge(
+  principal: Principal,
+  verifiedBy: VerifyingScheme,
+  schemes: readonly VerifyingScheme[],
+): boolean {
+  if (principal.audiences !== undefined || verifiedBy.edge === true) return true
+  return schemesOf(principal, schemes).some(({ edge }) => edge === true)
+}
+
+/** For the operator: which application the identity is of, and which ones the rule takes. AUD tags are no secrets. */
+export function whyNotFor(rule: CompiledRule, { audiences = [] }: Principal): string {
+  return `The rule takes identities of the edge's applications ${rule.audience?.join(', ') || 'none'}; this one is of ${audiences.join(', ') || 'none'}.`
 }
 
 /** For the operator: what the rule would have to name. */

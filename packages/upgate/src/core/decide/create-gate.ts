@@ -258,6 +258,7 @@ function checkSchemes<P extends Principal>(schemes: readonly Scheme<P>[]): reado
     }
     names.add(scheme.name)
   }
+  checkEdgeHeaders(schemes)
   return schemes
 }
 
@@ -271,6 +272,7 @@ const schemeParts = {
   claims: fn(),
   clearCookie: fn(),
   headers: list('a list of names', isName, 0),
+  audiences: list('a list of names', isName, 0),
   yields: list(
     `a list of kinds: ${kindNames.join(', ')}`,
     (kind) => kindNames.some((known) => known === kind),
@@ -279,6 +281,23 @@ const schemeParts = {
   principalSchemes: list('a list of names, such as `session`', isName, 0),
   revocations: feed,
   events: feed,
+}
+
+/** Of two edge schemes that read one header, the second would never be asked. */
+function checkEdgeHeaders(schemes: readonly Pick<Scheme, 'name' | 'edge' | 'headers'>[]): void {
+  const readers = new Map<string, string>()
+  for (const { name, edge, headers = [] } of schemes) {
+    if (edge !== true) continue
+    for (const header of headers) {
+      const first = readers.get(header)
+      if (first !== undefined) {
+        throw new TypeError(
+          `createGate: \`schemes\` has two edge schemes that read the header ${header}, ${JSON.stringify(first)} and ${JSON.stringify(name)}; the second would never count. Give one scheme the AUD tags of all applications, cloudflareAccess({ team, audience: [...] }), and name those of a path with \`audience\` in its rule; for another team, create another gate.`,
+        )
+      }
+      readers.set(header, name)
+    }
+  }
 }
 
 /** Checks a scheme of the application: a missing part would fail at the first request, or never count. */

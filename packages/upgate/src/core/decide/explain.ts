@@ -49,10 +49,12 @@ function demands(rule: {
   readonly scopes: readonly string[]
   readonly roles: readonly string[]
   readonly schemes: readonly string[] | undefined
+  readonly audience: readonly string[] | undefined
 }): string {
   const scopes = rule.scopes.length === 0 ? '' : `, scopes ${rule.scopes.join(' ')}`
   const roles = rule.roles.length === 0 ? '' : `, one of the roles ${rule.roles.join(' ')}`
-  return `${scopes}${roles}${rule.schemes === undefined ? '' : `, schemes ${rule.schemes.join(' ')}`}`
+  const audience = rule.audience === undefined ? '' : `, edge applications ${rule.audience.join(' ')}`
+  return `${scopes}${roles}${audience}${rule.schemes === undefined ? '' : `, schemes ${rule.schemes.join(' ')}`}`
 }
 
 function traceTarget(

@@ -3,7 +3,7 @@ import type { Principal } from '../contract/principal.ts'
 import type { CompiledRule } from '../contract/rules.ts'
 
 /** What admission needs to know of a scheme. */
-export type VerifyingScheme = Pick<Scheme, 'name' | 'principalSchemes'>
+export type VerifyingScheme = Pick<Scheme, 'name' | 'principalSchemes' | 'edge'>
 
 /**
  * Whether a rule names what verified a principal.

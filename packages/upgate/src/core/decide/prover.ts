@@ -18,6 +18,8 @@ import type { Secrets } from '../faults/secrets.ts'
 import type { RevocationWindow } from '../live/revocation-window.ts'
 import type { Clock } from '../ports/clock.ts'
 import { createDuplicateFinder } from '../request/duplicate-headers.ts'
+import { isForAudience, otherApplication } from '../rules/audience.ts'
+import { whyNotFor } from './authorize.ts'
 import type { Trace } from './trace.ts'
 
 /** What a request's credentials proved. */
@@ -266,6 +268,16 @@ export class Prover<P extends Principal> {
       // A bad cookie of the edge counts as none, like any other; only its header says what the edge itself asserts.
       const ambientAndBad = answer.outcome !== 'unavailable' && found.credential.source === 'cookie'
       return ambientAndBad ? nothing : proof
+    }
+    // After the scheme, and so after its cache: what a token is good for differs from rule to rule.
+    if (!isForAudience(rule, proof.principal)) {
+      const note = whyNotFor(rule, proof.principal)
+      trace?.add(`scheme ${scheme.name}`, `${found.location} does not count here. ${note}`)
+      if (found.credential.source === 'cookie') return nothing
+      return {
+        ...nothing,
+        failure: refuse('invalid_credential', { detail: otherApplication, note, scheme: scheme.name }),
+      }
     }
     if ((answer.ambient ?? scheme.ambient) && !ambientCounts) {
       trace?.add(`scheme ${scheme.name}`, `identity dropped: it is ambient, and ${whyNotAmbient(rule)}`)

@@ -6,6 +6,7 @@ import { assertKnownOptions, isPlain, wrongOption } from '../options/check-optio
 import { flag, fn, list, oneOf, optional, text, unchecked, value } from '../options/option-kinds.ts'
 import { type OptionKind, type OptionTable, optionTable } from '../options/option-table.ts'
 import { checkAnyOrigin, type OriginScheme } from './any-origin.ts'
+import { audienceOf } from './audience.ts'
 import { checkedHandshake } from './checked-handshake.ts'
 import type { RulePattern } from './matcher.ts'
 import { type Pattern, parsePattern } from './pattern.ts'
@@ -36,6 +37,7 @@ export const ruleOptions: OptionTable<RuleOptions, ReadRuleOptions> = optionTabl
   scopes: optional(names()),
   roles: optional(names()),
   schemes: optional(names()),
+  audience: optional(names()),
   handshake: optional(
     value<Handshake>('a handshake, such as upgateHandshake()', (handshake) => isPlain(handshake)),
   ),
@@ -58,7 +60,7 @@ export const ruleOptions: OptionTable<RuleOptions, ReadRuleOptions> = optionTabl
 })
 
 /** What rules need to know of the schemes of a gate. */
-export type NamedScheme = Pick<Scheme, 'name' | 'yields'> & OriginScheme
+export type NamedScheme = Pick<Scheme, 'name' | 'yields'> & OriginScheme & Partial<Pick<Scheme, 'audiences'>>
 
 /** Checks the application's rules and fills in the defaults; throws a `TypeError` naming rule and option. */
 export function compileRules(rules: readonly RuleOptions[], known: readonly NamedScheme[]): RulePattern[] {
@@ -172,6 +174,7 @@ export function compileRule(
     scopes,
     roles,
     schemes,
+    audience: audienceOf(options, known, where),
     handshake: handshake === undefined ? undefined : checkedHandshake(handshake),
     http: upgrade !== 'only',
     upgrade: upgrade === undefined ? access === 'required' || access === 'deferred' : upgrade !== false,

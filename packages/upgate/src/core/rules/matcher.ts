@@ -245,6 +245,7 @@ export class Matcher {
                 : weak.schemes === undefined
                   ? strong.schemes
                   : strong.schemes.filter((name) => weak.schemes?.includes(name)),
+            audience: bothTake(strong.audience, weak.audience),
             http: strong.http && weak.http,
             upgrade: strong.upgrade && weak.upgrade,
             agreesWithEdge: bothAgree(strong.agreesWithEdge, weak.agreesWithEdge),
@@ -257,6 +258,14 @@ export class Matcher {
     this.#merged.set(key, merged)
     return merged
   }
+}
+
+function bothTake(
+  one: readonly string[] | undefined,
+  other: readonly string[] | undefined,
+): readonly string[] | undefined {
+  if (one === undefined || other === undefined) return one ?? other
+  return one.filter((tag) => other.includes(tag))
 }
 
 function bothAgree(

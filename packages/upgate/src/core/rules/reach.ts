@@ -97,6 +97,7 @@ export function letsInMore(one: CompiledRule, other: CompiledRule): boolean {
   return !(
     within(one.kinds, other.kinds) &&
     within(one.schemes, other.schemes) &&
+    within(one.audience, other.audience) &&
     other.scopes.every((scope) => one.scopes.includes(scope)) &&
     (other.roles.length === 0 || (one.roles.length > 0 && within(one.roles, other.roles))) &&
     (other.agreesWithEdge === undefined || one.agreesWithEdge === other.agreesWithEdge)

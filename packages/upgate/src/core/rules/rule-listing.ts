@@ -39,7 +39,7 @@ export function listRules(
 const transports = ['http', 'upgrade'] as const
 
 function lineOf(rule: CompiledRule, path: string, transport: Transport): ListedRule {
-  const { access, kinds, scopes, roles, schemes, anyOrigin, index } = rule
+  const { access, kinds, scopes, roles, schemes, audience, anyOrigin, index } = rule
   const open = access === 'public' || access === 'optional'
   return {
     path,
@@ -50,6 +50,7 @@ function lineOf(rule: CompiledRule, path: string, transport: Transport): ListedR
     ...(scopes.length > 0 && { scopes }),
     ...(roles.length > 0 && { roles }),
     ...(schemes !== undefined && { schemes }),
+    ...(audience !== undefined && { audience }),
     ...(anyOrigin && { anyOrigin }),
     rule: index,
   }

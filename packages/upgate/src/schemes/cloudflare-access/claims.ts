@@ -78,6 +78,12 @@ export function lowerAscii(value: unknown): string {
   return String(value).replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
 }
 
+/** The AUD tags of a token that are ours, frozen. Call it with an `aud` that {@link faultOf} passed. */
+export function audiencesOf(aud: unknown, ours: ReadonlySet<string>): readonly string[] {
+  const tags: readonly unknown[] = Array.isArray(aud) ? aud : [aud]
+  return Object.freeze(tags.filter((tag): tag is string => typeof tag === 'string' && ours.has(tag)))
+}
+
 function namesUs(aud: unknown, ours: ReadonlySet<string>): boolean {
   // Compare a string as a whole: `includes` would find our tag inside a longer one.
   if (typeof aud === 'string') return ours.has(aud)

@@ -1,6 +1,7 @@
 import { inTime } from '../../core/async/in-time.ts'
 import { andThen, isPromiseLike } from '../../core/async/maybe-promise.ts'
 import type { MaybePromise } from '../../core/contract/credential.ts'
+import { audiencesOf } from './claims.ts'
 import { askOnline } from './online.ts'
 import type { Settings } from './options.ts'
 import { principalOf } from './principal.ts'
@@ -25,6 +26,7 @@ export function identifyPrincipal(
     scheme: settings.name,
     credentialId: `cfa_${digest.slice(0, 16)}`,
     // Sockets end at `exp`; a socket that begins within the tolerance after `exp` ends with the tolerance.
+    audiences: audiencesOf(identity.claims.aud, settings.audience),
     expiresAt: clock.now() < exp ? exp : exp + settings.clockTolerance,
   }
   const known = (): MaybePromise<AccessPrincipal | Refusal> =>

@@ -7,6 +7,8 @@ export interface TokenFacts {
   readonly credentialId: string
   /** Milliseconds since the epoch. */
   readonly expiresAt: number
+  /** Those AUD tags of the token that the scheme takes. */
+  readonly audiences: readonly string[]
 }
 
 /**
@@ -33,6 +35,7 @@ export function principalOf(
     id,
     scheme: facts.scheme,
     credentialId: identity.kind === 'service' ? identity.commonName : facts.credentialId,
+    audiences: facts.audiences,
     scopes: Object.freeze([...scopes]),
     roles: Object.freeze([...roles]),
     expiresAt: expiresAt === undefined ? facts.expiresAt : Math.min(expiresAt, facts.expiresAt),

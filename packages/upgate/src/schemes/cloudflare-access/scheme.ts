@@ -43,6 +43,7 @@ export function cloudflareAccess(options: CloudflareAccessOptions): CloudflareAc
     ambient: true,
     edge: true,
     headers: [assertionHeader],
+    audiences: [...settings.audience],
     ...(revocations === undefined ? {} : { revocations }),
     extract: extractAssertion,
     verify(credential, context) {

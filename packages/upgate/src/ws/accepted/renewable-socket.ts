@@ -30,7 +30,8 @@ export class RenewableSocket<P extends Principal> implements Claimant<P> {
   readonly #ws: WebSocketLike
   /** Weak: while the application asks for the principal of this request, it holds the request itself. */
   readonly #request: WeakRef<IncomingMessage>
-  readonly #decision: Allow<P>
+  /** As it accepted the socket; its edge identity is renewed together with the principal that it is. */
+  #decision: Allow<P>
   readonly #origin: string | undefined
   #attempt: Attempt<P> | undefined
   #done: Renewed<P> | undefined
@@ -165,10 +166,12 @@ export class RenewableSocket<P extends Principal> implements Claimant<P> {
    */
   swap({ principal, asOf }: Accepted<P>): Refused | undefined {
     const { gate } = this.#shared
-    const { rule, edgePrincipal } = this.#decision
+    const { rule } = this.#decision
     const revoked = this.socket.renew(principal, asOf)
     if (revoked !== undefined) return refuse(codeOfRevocation(revoked), { rule })
     this.#shared.capacity.succeeded(this.bucket)
+    const edgePrincipal = renewedEdge(this.#decision.edgePrincipal, principal)
+    if (edgePrincipal !== this.#decision.edgePrincipal) this.#decision = { ...this.#decision, edgePrincipal }
     const request = this.#request.deref()
     if (request !== undefined) {
       gate.remember(request, { outcome: 'allow', principal, edgePrincipal, rule, headers: undefined, asOf })
@@ -192,4 +195,14 @@ export class RenewableSocket<P extends Principal> implements Claimant<P> {
     // The first attempt beyond the limit is only refused; a further one closes the socket.
     return this.#failures >= maxRefreshFailures || this.#attempts > maxRefreshes + 1
   }
+}
+
+/**
+ * The edge's identity after a renewal: where it is the principal itself, as of an Access login that a ticket renewed, it
+ * now ends with the newer login. Its attributes stay, which tickets do not carry.
+ */
+function renewedEdge(edge: Principal | undefined, principal: Principal): Principal | undefined {
+  if (edge === undefined || edge.scheme !== principal.scheme) return edge
+  if (edge.kind !== principal.kind || edge.id !== principal.id) return edge
+  return Object.freeze({ ...principal, attributes: edge.attributes })
 }
