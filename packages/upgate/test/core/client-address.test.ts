@@ -78,4 +78,48 @@ describe('the client address', () => {
       ])
     }
   })
+
+  it.each<[string, string, string | undefined, string[], string]>([
+    // The edge alone, and behind a proxy of ours.
+    ['162.158.1.1', '198.51.100.1', '198.51.100.1', ['cloudflare'], '198.51.100.1'],
+    ['2400:cb00::1', '2001:db8::7', '2001:db8::7', ['cloudflare'], '2001:db8::7'],
+    ['162.158.1.1', 'spoofed, 198.51.100.1', undefined, ['cloudflare'], '198.51.100.1'],
+    ['127.0.0.1', '198.51.100.1, 162.158.1.1', undefined, ['loopback', 'cloudflare'], '198.51.100.1'],
+    ['162.158.1.1', '[2001:db8::7]:4711', undefined, ['cloudflare'], '2001:db8::7'],
+    // Clients of WARP and Workers have addresses of the edge: they must not choose what is counted.
+    ['162.158.1.1', '203.0.113.9, 104.28.3.4', '104.28.3.4', ['cloudflare'], '104.28.3.4'],
+    ['162.158.1.1', '203.0.113.9, 2a06:98c0:3600::103', undefined, ['cloudflare'], '2a06:98c0:3600::103'],
+    ['127.0.0.1', '203.0.113.9, 104.28.3.4', '104.28.3.4', ['loopback', 'cloudflare'], '104.28.3.4'],
+    [
+      '127.0.0.1',
+      '203.0.113.9, 104.28.3.4, 162.158.1.1',
+      undefined,
+      ['loopback', 'cloudflare'],
+      '104.28.3.4',
+    ],
+    // No proxy: what it says of itself changes nothing.
+    ['203.0.113.7', '198.51.100.1', '198.51.100.1', ['cloudflare'], '203.0.113.7'],
+    ['203.0.113.7', '198.51.100.1, 162.158.1.1', '162.158.1.1', ['loopback', 'cloudflare'], '203.0.113.7'],
+    ['127.0.0.1', '198.51.100.1', '198.51.100.1', ['cloudflare'], 'unknown'],
+    ['162.158.1.1', 'garbage', '198.51.100.1', ['cloudflare'], 'unknown'],
+    ['162.158.1.1', '127.0.0.1', undefined, ['cloudflare'], 'unknown'],
+  ])(
+    'of peer %s with X-Forwarded-For %s and CF-Connecting-IP %s behind %j is %s',
+    async (peerAddress, forwarded, connecting, trustedProxies, expected) => {
+      const gate = makeGate({ trustedProxies })
+      const headers = {
+        'x-forwarded-for': forwarded,
+        ...(connecting === undefined ? {} : { 'cf-connecting-ip': connecting }),
+      }
+      expect(gate.clientAddressOf(request('/x', { peerAddress, headers })) ?? 'unknown').toBe(expected)
+    },
+  )
+
+  it('takes a newer list of the ranges of Cloudflare', () => {
+    const gate = makeGate({ trustedProxies: ['cloudflare'], cloudflareRanges: ['198.18.0.0/15'] })
+    const of = (peerAddress: string): string | undefined =>
+      gate.clientAddressOf(request('/x', { peerAddress, headers: { 'x-forwarded-for': '198.51.100.1' } }))
+    expect(of('198.18.4.4')).toBe('198.51.100.1')
+    expect(of('162.158.1.1')).toBe('162.158.1.1')
+  })
 })

@@ -38,6 +38,11 @@ describe('misconfiguration throws at construction, naming the option and what to
     ],
     ['an origin in upper case', { schemes: [key], origins: ['https://A.example'] }, /in lower case/],
     ['a wildcard origin', { schemes: [key], origins: ['*'] }, /`origins` has "\*"/],
+    [
+      'an origin with a wildcard in its host',
+      { schemes: [key], origins: ['https://*.example.com'] },
+      /`origins` has "https:\/\/\*\.example\.com"; .* without a path or a wildcard/,
+    ],
     ['a host with a scheme', { schemes: [key], hosts: ['http://x'] }, /`hosts` has "http:\/\/x"/],
     [
       'a proxy that is no address',

@@ -65,7 +65,7 @@ describe('a usual mistake says which option is meant and what to do', () => {
     [
       'trustedProxies: true',
       gate({ trustedProxies: true }),
-      "createGate: `trustedProxies` must be a list of addresses, CIDR ranges, 'loopback' or 'private', such as ['loopback']",
+      "createGate: `trustedProxies` must be a list of addresses, CIDR ranges, 'loopback', 'private' or 'cloudflare', such as ['loopback']",
     ],
     [
       'store: memoryStore',
@@ -96,6 +96,36 @@ describe('a usual mistake says which option is meant and what to do', () => {
       'halves of the world',
       gate({ trustedProxies: ['0.0.0.0/1', '128.0.0.0/1'] }),
       'createGate: `trustedProxies` trusts 100 % of all IPv4 addresses, so that any client could say what its address is. List the proxies in front of this server, each by its address or network.',
+    ],
+    [
+      'a quarter of the world in pieces, next to a name',
+      gate({ trustedProxies: ['cloudflare', '0.0.0.0/3', '64.0.0.0/4', '80.0.0.0/4'] }),
+      '`trustedProxies` trusts 25 % of all IPv4 addresses',
+    ],
+    [
+      'an address within a network',
+      gate({ trustedProxies: ['10.0.0.1/8'] }),
+      "createGate: `trustedProxies` has \"10.0.0.1/8\", an address within a network. Write '10.0.0.1' for this one address, or '10.0.0.0/8' for the whole network.",
+    ],
+    [
+      'an IPv6 address within a network',
+      gate({ trustedProxies: ['2001:db8::5/64'] }),
+      "Write '2001:db8::5' for this one address, or '2001:db8::/64' for the whole network.",
+    ],
+    [
+      'ranges of Cloudflare that no proxy is named for',
+      gate({ trustedProxies: ['loopback'], cloudflareRanges: ['173.245.48.0/20'] }),
+      "createGate: `cloudflareRanges` says what 'cloudflare' stands for in `trustedProxies`, which does not name it; add it there.",
+    ],
+    [
+      'an empty list of the ranges of Cloudflare',
+      gate({ trustedProxies: ['cloudflare'], cloudflareRanges: [] }),
+      'createGate: `cloudflareRanges` must be the list of all ranges, IPv4 and IPv6, that https://www.cloudflare.com/ips/ publishes',
+    ],
+    [
+      'everything as the ranges of Cloudflare',
+      gate({ trustedProxies: ['cloudflare'], cloudflareRanges: ['0.0.0.0/0'] }),
+      'trusts 100 % of all IPv4 addresses',
     ],
     // Lists and names.
     ['trustedProxies: a string', gate({ trustedProxies: 'loopback' }), '`trustedProxies` must be a list'],

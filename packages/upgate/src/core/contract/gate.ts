@@ -51,8 +51,19 @@ export interface GateOptions<P extends Principal = Principal> {
   readonly origins?: readonly string[]
   /** Further values of `Host` that are ours, besides those of `origins` (DNS rebinding). */
   readonly hosts?: readonly string[]
-  /** Proxies trusted to send `X-Forwarded-For`: addresses, CIDR ranges, `loopback`, `private`. Default: none. */
+  /**
+   * Proxies trusted to send `X-Forwarded-For`: addresses, CIDR ranges, `loopback`, `private`, `cloudflare`. Default: none.
+   *
+   * They are trusted for the client's address alone, which limits and the log count by. `cloudflare` stands for the
+   * published networks of Cloudflare's edge. Any customer of Cloudflare's can send from there: it proves nothing about
+   * a request, and a customer that reaches this server directly can choose the address that is counted.
+   */
   readonly trustedProxies?: readonly string[]
+  /**
+   * The ranges that `cloudflare` in `trustedProxies` stands for: all those of https://www.cloudflare.com/ips/.
+   * Default: the list of the release, which was current in November 2026.
+   */
+  readonly cloudflareRanges?: readonly string[]
   /** Where browsers are sent to log in. Absent: pages get the problem document, too. */
   readonly login?: { readonly page: string }
   /** Setup state: pages go to `page` and APIs get `setup_required` until `required()` answers false once. */

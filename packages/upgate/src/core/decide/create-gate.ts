@@ -71,6 +71,7 @@ const gateOptions = optionTable<GateOptions>()({
   origins: optional(list("a list such as ['https://gateway.example.com']", () => true, 0)),
   hosts: optional(list("a list such as ['localhost:8787']", () => true, 0)),
   trustedProxies: unchecked(),
+  cloudflareRanges: unchecked(),
   login: optionalNested(
     optionTable<NonNullable<GateOptions['login']>>()({ page: text(aPage) }),
     "{ page: '/login' }",
@@ -98,7 +99,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
 ): Gate<PrincipalOf<S>> {
   type P = PrincipalOf<S>
   const read = gateOptions.read('createGate', options as GateOptions)
-  const { rules, login, setup, externalLogin, name, origins, hosts, trustedProxies } = read
+  const { rules, login, setup, externalLogin, name, origins, hosts, trustedProxies, cloudflareRanges } = read
   const { clock = defaults.clock, logger = defaults.logger } = read
   const schemes = checkSchemes<P>(read.schemes as unknown as readonly Scheme<P>[])
   const patterns = compileRules(rules, schemes)
@@ -112,7 +113,9 @@ export function createGateWith<const S extends readonly Scheme[]>(
 
   const external = externalLogin === undefined ? undefined : compileExternalLogin(externalLogin, schemes)
   const originPolicy = compileOriginPolicy(origins, hosts)
-  const clientAddresses = compileClientAddresses(trustedProxies, (message) => logger.warn(message))
+  const clientAddresses = compileClientAddresses({ trustedProxies, cloudflareRanges }, (message) =>
+    logger.warn(message),
+  )
   const window = new RevocationWindow()
   const connections = createConnections({ clock, window })
   const events = createAuditEvents(logger)
