@@ -86,7 +86,7 @@ describe('the client address', () => {
     ['162.158.1.1', 'spoofed, 198.51.100.1', undefined, ['cloudflare'], '198.51.100.1'],
     ['127.0.0.1', '198.51.100.1, 162.158.1.1', undefined, ['loopback', 'cloudflare'], '198.51.100.1'],
     ['162.158.1.1', '[2001:db8::7]:4711', undefined, ['cloudflare'], '2001:db8::7'],
-    // Clients of WARP and Workers have addresses of the edge: they must not choose what is counted.
+    // Clients of WARP and Workers have addresses of the edge: they must not choose the counted address.
     ['162.158.1.1', '203.0.113.9, 104.28.3.4', '104.28.3.4', ['cloudflare'], '104.28.3.4'],
     ['162.158.1.1', '203.0.113.9, 2a06:98c0:3600::103', undefined, ['cloudflare'], '2a06:98c0:3600::103'],
     ['127.0.0.1', '203.0.113.9, 104.28.3.4', '104.28.3.4', ['loopback', 'cloudflare'], '104.28.3.4'],
@@ -97,7 +97,7 @@ describe('the client address', () => {
       ['loopback', 'cloudflare'],
       '104.28.3.4',
     ],
-    // No proxy: what it says of itself changes nothing.
+    // No proxy: its headers change nothing.
     ['203.0.113.7', '198.51.100.1', '198.51.100.1', ['cloudflare'], '203.0.113.7'],
     ['203.0.113.7', '198.51.100.1, 162.158.1.1', '162.158.1.1', ['loopback', 'cloudflare'], '203.0.113.7'],
     ['127.0.0.1', '198.51.100.1', '198.51.100.1', ['cloudflare'], 'unknown'],
