@@ -1,8 +1,9 @@
 // Needs PostgreSQL and Redis.
 import { createClient } from 'redis'
-import { createServices, memoryStore, type RevocationBus, type Services, type Store } from 'upgate'
+import { createServices, memoryStore, type Services, type Store } from 'upgate'
 import { redisBus } from 'upgate/redis'
 import { postgresBus, postgresStore } from 'upgate/sql'
+import type { RevocationBus } from 'upgate/store'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import {
   administer,

@@ -1,8 +1,9 @@
 // Needs PostgreSQL and Redis.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { composeStores, createServices, type RevocationBus, type Services, type Store } from 'upgate'
+import { composeStores, createServices, type Services, type Store } from 'upgate'
 import { redisBus, redisSessions } from 'upgate/redis'
 import { postgresBus, postgresStore } from 'upgate/sql'
+import type { RevocationBus } from 'upgate/store'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { proxyTo, type Way } from './proxy.ts'
 import { dropSchema, postgresAnswers, postgresUrl, redisAnswers, redisUrl, uniqueName } from './services.ts'

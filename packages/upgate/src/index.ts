@@ -16,10 +16,7 @@ export { type RefusalCode, refusalCodes } from './core/contract/codes.ts'
 export type {
   Decision,
   DecisionOf,
-  HeaderList,
-  InBand,
   Refused,
-  Resumption,
 } from './core/contract/decision.ts'
 export type { Explanation } from './core/contract/explanation.ts'
 export type {
@@ -33,9 +30,8 @@ export type {
 } from './core/contract/gate.ts'
 export type { ListedRule, RuleOverlap } from './core/contract/listed-rule.ts'
 export type { Principal, PrincipalKind } from './core/contract/principal.ts'
-export type { RenderedResponse } from './core/contract/rendered-response.ts'
 export type { AuthRequest, HeaderRecord } from './core/contract/request.ts'
-export type { Access, RuleOptions } from './core/contract/rules.ts'
+export type { Access, DecidedRule, RuleOptions } from './core/contract/rules.ts'
 export { createGate } from './create-gate.ts'
 
 // Recognise: one scheme a kind of credential.
@@ -116,7 +112,6 @@ export type {
 // Store: in memory, and several stores as one. upgate/sql and upgate/redis have others, upgate/store the ports.
 
 export { memoryBus } from './bus/memory.ts'
-export type { RevocationBus } from './core/ports/bus.ts'
 export { isStoreUnavailable, type Store } from './core/ports/stores.ts'
 export { composeStores } from './stores/compose.ts'
 export { memoryStore } from './stores/memory/memory.ts'
@@ -125,26 +120,20 @@ export { memoryStore } from './stores/memory/memory.ts'
 
 export type {
   Credential,
-  CredentialSource,
   Extraction,
-  IssuedCredential,
   MaybePromise,
-  OpaqueCredential,
-  PasswordCredential,
   PrincipalOf,
   RefusalFacts,
   RejectionCode,
   Scheme,
-  TokenCredential,
   Verification,
   VerifyContext,
 } from './core/contract/credential.ts'
 
-// Watch and inject: audit events, live connections, revocations, clock and logger.
+// Watch and inject: audit events, revocations, clock and logger.
 
-export type { Connections, LiveConnection, Moment, Registration } from './core/contract/connections.ts'
 export type { AuditEvent, AuditEvents, EventPlace } from './core/contract/events.ts'
-export type { Clock, Timer } from './core/ports/clock.ts'
+export type { Clock } from './core/ports/clock.ts'
 export type { Logger } from './core/ports/logger.ts'
 export type {
   Revocation,

@@ -3,6 +3,9 @@
  *
  * @module
  */
+export type { Connections, LiveConnection, Moment, Registration } from './core/contract/connections.ts'
+export type { HeaderList } from './core/contract/decision.ts'
+export type { RenderedResponse } from './core/contract/rendered-response.ts'
 export { clientAddressOf } from './node/client-address-of.ts'
 export { httpGate, type RequestListener } from './node/http-gate.ts'
 export {

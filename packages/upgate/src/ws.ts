@@ -3,7 +3,15 @@
  *
  * @module
  */
-export type { Refused } from './core/contract/decision.ts'
+export type {
+  Credential,
+  CredentialSource,
+  IssuedCredential,
+  OpaqueCredential,
+  PasswordCredential,
+  TokenCredential,
+} from './core/contract/credential.ts'
+export type { InBand, Refused, Resumption } from './core/contract/decision.ts'
 export { type DeviceProof, type DeviceWish, deviceCredential } from './core/contract/device-proof.ts'
 export type {
   Acceptance,

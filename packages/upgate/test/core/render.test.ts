@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { type RenderedResponse, refusalCodes } from 'upgate'
+import { refusalCodes } from 'upgate'
+import type { RenderedResponse } from 'upgate/node'
 import { describe, expect, it } from 'vitest'
 import { refusalCatalogue } from '../../src/core/contract/refusals.ts'
 import { handshake, makeGate, origin, request, upgrade } from './fixtures.ts'

@@ -1,4 +1,5 @@
 import type { Refused } from '../contract/decision.ts'
+import { compiledRuleOf } from '../contract/rules.ts'
 
 /**
  * The value of `WWW-Authenticate` for a 401, which always carries one (RFC 6750 section 3, RFC 9110 section 11.6.1).
@@ -10,7 +11,7 @@ import type { Refused } from '../contract/decision.ts'
  */
 export function challengeFor(decision: Refused, name: string, challenges: readonly string[]): string {
   const realm = `realm="${name}"`
-  const rule = decision.rule
+  const rule = compiledRuleOf(decision.rule)
   const resource = rule?.resourceMetadata === undefined ? '' : resourceParameters(decision, rule.scopes)
   // The parameter goes with any scheme; OAuth clients look at Bearer.
   if (resource !== '' && !challenges.includes('Bearer')) return `Bearer ${realm}${resource}`
@@ -36,7 +37,8 @@ export function scopeChallenge(
   name: string,
   challenges: readonly string[],
 ): string | undefined {
-  const { rule, principal } = decision
+  const { principal } = decision
+  const rule = compiledRuleOf(decision.rule)
   const demanded = rule?.scopes ?? []
   const start = `Bearer realm="${name}", error="insufficient_scope"`
   if (rule?.resourceMetadata === undefined) {
@@ -51,7 +53,7 @@ export function scopeChallenge(
 const longestScope = 4096
 
 function resourceParameters({ rule }: Refused, scopes: readonly string[]): string {
-  const metadata = `, resource_metadata="${rule?.resourceMetadata}"`
+  const metadata = `, resource_metadata="${compiledRuleOf(rule)?.resourceMetadata}"`
   const scope = scopeList(scopes)
   return scope === '' ? metadata : `${metadata}, scope="${scope}"`
 }

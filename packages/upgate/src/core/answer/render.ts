@@ -3,6 +3,7 @@ import type { Decision, DocumentAnswer, Refused } from '../contract/decision.ts'
 import type { LoginConfiguration } from '../contract/gate.ts'
 import type { RenderedResponse } from '../contract/rendered-response.ts'
 import { type AuthRequest, headerOf } from '../contract/request.ts'
+import { compiledRuleOf } from '../contract/rules.ts'
 import { corsHeaders, judgeOrigin, type OriginPolicy } from '../request/origin.ts'
 import { asksForWebSocket } from '../request/upgrade-request.ts'
 import { challengeFor, scopeChallenge } from './challenge.ts'
@@ -52,12 +53,14 @@ export function createRenderer(
     const headers: [string, string][] = [
       ['Cache-Control', 'no-store'],
       [refusalHeader, `${decision.code}; ${marker}`],
-      ...corsHeaders(request, judgeOrigin(originPolicy, request, upgrade), decision.rule?.anyOrigin).map(
-        ([name, value]) => [name, value] as [string, string],
-      ),
+      ...corsHeaders(
+        request,
+        judgeOrigin(originPolicy, request, upgrade),
+        compiledRuleOf(decision.rule)?.anyOrigin,
+      ).map(([name, value]) => [name, value] as [string, string]),
       ...(decision.headers ?? []).map(([name, value]) => [name, value] as [string, string]),
     ]
-    const page = isNavigation(request) && !upgrade && decision.rule?.challenge !== 'api'
+    const page = isNavigation(request) && !upgrade && compiledRuleOf(decision.rule)?.challenge !== 'api'
     const place = page ? pageFor(decision, loginPage, setupPage) : undefined
     if (place !== undefined) {
       const next =

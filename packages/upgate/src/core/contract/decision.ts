@@ -3,7 +3,7 @@ import type { Moment } from './connections.ts'
 import type { Credential, IssuedCredential, VerifyContext } from './credential.ts'
 import type { Declared, Dropped, Handshake, Refusal } from './handshake.ts'
 import type { Principal } from './principal.ts'
-import type { CompiledRule } from './rules.ts'
+import type { DecidedRule } from './rules.ts'
 
 /** Header lines to add to an answer, in order. */
 export type HeaderList = readonly (readonly [name: string, value: string])[]
@@ -15,7 +15,7 @@ export interface Allow<P extends Principal = Principal> {
   readonly principal: P | undefined
   /** The identity that passed the edge, kept apart; never a source of scopes or roles. */
   readonly edgePrincipal: Principal | undefined
-  readonly rule: CompiledRule
+  readonly rule: DecidedRule
   /** To be added to whatever the application answers: CORS, a removed cookie. */
   readonly headers: HeaderList | undefined
   /** From before anything was verified: `connections.register` takes it. */
@@ -25,7 +25,7 @@ export interface Allow<P extends Principal = Principal> {
 /** Let a WebSocket through, unauthenticated, into the quarantine: its first frames prove its principal. */
 export interface Defer<P extends Principal = Principal> {
   readonly outcome: 'defer'
-  readonly rule: CompiledRule
+  readonly rule: DecidedRule
   readonly handshake: Handshake
   /** The principal that HTTP proved, where that did not satisfy the rule by itself. */
   readonly httpPrincipal: P | undefined
@@ -40,7 +40,7 @@ export interface Defer<P extends Principal = Principal> {
 interface RefusalBase extends Refusal {
   /** HTTP status. */
   readonly status: number
-  readonly rule: CompiledRule | undefined
+  readonly rule: DecidedRule | undefined
   /** Extra header lines this refusal carries. */
   readonly headers: HeaderList | undefined
   /** The refused principal, where it is known (403). */
@@ -74,14 +74,14 @@ export interface Invalid extends RefusalBase {
 /** A CORS preflight, answered by the gate. */
 export interface Preflight {
   readonly outcome: 'preflight'
-  readonly rule: CompiledRule
+  readonly rule: DecidedRule
   readonly headers: HeaderList
 }
 
 /** A public document that the rule holds: the gate answers with it, and the application is not asked. */
 export interface DocumentAnswer {
   readonly outcome: 'document'
-  readonly rule: CompiledRule
+  readonly rule: DecidedRule
   readonly headers: HeaderList
   /** JSON text. */
   readonly body: string

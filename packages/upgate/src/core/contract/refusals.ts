@@ -2,7 +2,7 @@ import type { RefusalCode } from './codes.ts'
 import type { RefusalFacts } from './credential.ts'
 import type { HeaderList, Refused } from './decision.ts'
 import type { Principal } from './principal.ts'
-import type { CompiledRule } from './rules.ts'
+import type { DecidedRule } from './rules.ts'
 
 interface CatalogueEntry {
   readonly status: number
@@ -202,7 +202,7 @@ export const refusalCatalogue: Readonly<Record<RefusalCode, CatalogueEntry>> = {
 export interface RefusalDetails {
   readonly detail?: string | undefined
   readonly action?: string | undefined
-  readonly rule?: CompiledRule | undefined
+  readonly rule?: DecidedRule | undefined
   readonly principal?: Principal | undefined
   readonly scheme?: string | undefined
   /** For the operator alone. */

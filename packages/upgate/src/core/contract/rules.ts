@@ -67,22 +67,33 @@ export interface RuleOptions {
   readonly dangerouslyAllowForeignOrigins?: boolean
 }
 
-/** A rule as compiled: defaults filled in, frozen, with its place in the order. */
-export interface CompiledRule {
-  /** Place in the order, from 0; -1 for the rule of unmatched paths, -2 for one made by `gate.require`. */
-  readonly index: number
-  /** For people: the pattern, `(unmatched)`, or two patterns joined where two forms of a target met different rules. */
+/** The rule that decided a request, as the decision shows it. */
+export interface DecidedRule {
+  /**
+   * For people: the pattern, `(unmatched)`, `(route)` for demands of `gate.require`, or two patterns joined where two
+   * forms of a target met different rules.
+   */
   readonly label: string
   readonly access: Access
-  readonly methods: ReadonlySet<string> | undefined
+  /** Kinds of principal that it admits. */
   readonly kinds: readonly PrincipalKind[]
+  /** Scopes that it demands, every one of them. */
+  readonly scopes: readonly string[]
+  /** Roles of which it demands at least one; none: no role is demanded. */
+  readonly roles: readonly string[]
+  /** Names of the schemes that count; `undefined`: all of them. */
+  readonly schemes: readonly string[] | undefined
+}
+
+/** A rule as compiled: defaults filled in, frozen, with its place in the order. */
+export interface CompiledRule extends DecidedRule {
+  /** Place in the order, from 0; -1 for the rule of unmatched paths, -2 for one made by `gate.require`. */
+  readonly index: number
+  readonly methods: ReadonlySet<string> | undefined
   /** True where `kinds` was left out and is that of the schemes named. */
   readonly kindsOfSchemes?: boolean
-  readonly scopes: readonly string[]
-  readonly roles: readonly string[]
   /** True where two forms of a target demand different roles: no principal can enter. */
   readonly rolesImpossible?: boolean
-  readonly schemes: readonly string[] | undefined
   /** AUD tags of which an identity of the edge has to carry one; empty where two forms of a target demand different ones. */
   readonly audience: readonly string[] | undefined
   readonly handshake: Handshake | undefined
@@ -98,4 +109,15 @@ export interface CompiledRule {
   readonly anyOrigin: boolean
   /** The JSON text with which the gate answers GET and HEAD. */
   readonly document: string | undefined
+}
+
+/**
+ * The rule of a decision with all that the gate knows of it.
+ *
+ * Decisions come from the engine alone, which puts compiled rules into them; their type shows less of it.
+ */
+export function compiledRuleOf(rule: DecidedRule): CompiledRule
+export function compiledRuleOf(rule: DecidedRule | undefined): CompiledRule | undefined
+export function compiledRuleOf(rule: DecidedRule | undefined): CompiledRule | undefined {
+  return rule as CompiledRule | undefined
 }

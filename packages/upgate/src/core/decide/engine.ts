@@ -16,7 +16,7 @@ import type { SetupOptions } from '../contract/gate.ts'
 import type { Principal } from '../contract/principal.ts'
 import { type RefusalDetails, refuse } from '../contract/refusals.ts'
 import { type AuthRequest, assertAuthRequest, headerOf } from '../contract/request.ts'
-import type { CompiledRule } from '../contract/rules.ts'
+import { type CompiledRule, compiledRuleOf } from '../contract/rules.ts'
 import type { FaultLog } from '../faults/fault-log.ts'
 import { whyNotCanonical } from '../request/canonical-form.ts'
 import type { ClientAddresses } from '../request/client-address.ts'
@@ -383,7 +383,8 @@ export class Engine<P extends Principal> {
   }
 
   #resume(deferred: Defer<P>, inBand: InBand): MaybePromise<Resumption<P>> {
-    const { rule, circumstances } = deferred
+    const { circumstances } = deferred
+    const rule = compiledRuleOf(deferred.rule)
     const { prover, schemes } = this.#parts
     const asOf = prover.now()
     const { credential } = inBand
@@ -407,7 +408,8 @@ export class Engine<P extends Principal> {
     inBand: InBand,
     asOf: Moment,
   ): MaybePromise<Resumption<P>> {
-    const { rule, httpPrincipal, circumstances } = deferred
+    const { httpPrincipal, circumstances } = deferred
+    const rule = compiledRuleOf(deferred.rule)
     const { prover } = this.#parts
     const refused = prover.refusalOf(verification, rule, scheme)
     if (refused !== undefined || verification.outcome !== 'authenticated')

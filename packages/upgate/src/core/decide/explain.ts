@@ -1,6 +1,7 @@
 import type { Explanation } from '../contract/explanation.ts'
 import type { Principal } from '../contract/principal.ts'
 import type { AuthRequest } from '../contract/request.ts'
+import { compiledRuleOf } from '../contract/rules.ts'
 import type { ClientAddresses } from '../request/client-address.ts'
 import { analyseTarget } from '../request/target.ts'
 import { asksForWebSocket } from '../request/upgrade-request.ts'
@@ -31,7 +32,7 @@ export async function explain<P extends Principal>(
     if (target !== undefined) traceTarget(trace, parts.patterns, target, request.method, upgrade)
   }
   const decision = await engine.decide(request, trace)
-  const rule = 'rule' in decision ? decision.rule : undefined
+  const rule = 'rule' in decision ? compiledRuleOf(decision.rule) : undefined
   if (rule !== undefined)
     trace.add(
       'rule',

@@ -1,5 +1,6 @@
 import type { Allow, Defer } from '../../core/contract/decision.ts'
 import type { Principal } from '../../core/contract/principal.ts'
+import { compiledRuleOf } from '../../core/contract/rules.ts'
 import { upgateHandshake } from '../handshakes/upgate.ts'
 import type { LiveSocket } from './live-socket.ts'
 
@@ -15,7 +16,7 @@ export function asDeferred<P extends Principal>(
   return {
     outcome: 'defer',
     rule,
-    handshake: rule.handshake ?? upgateHandshake(),
+    handshake: compiledRuleOf(rule).handshake ?? upgateHandshake(),
     httpPrincipal: principal,
     edgePrincipal,
     httpFailure: undefined,

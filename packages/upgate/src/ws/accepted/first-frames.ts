@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Allow } from '../../core/contract/decision.ts'
 import type { Principal } from '../../core/contract/principal.ts'
+import { compiledRuleOf } from '../../core/contract/rules.ts'
 import { type AttachedSocket, attached, emitAsUsual, intercept, release } from '../socket/attached.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import type { Shared } from '../talk/shared.ts'
@@ -25,8 +26,7 @@ export class FirstFrames<P extends Principal> implements FirstReader<P>, PassesO
 
   /** A socket was accepted at the 101. */
   expect(socket: LiveSocket<P>, ws: WebSocketLike, request: IncomingMessage, decision: Allow<P>): void {
-    const { rule } = decision
-    if (rule.handshake?.claims === undefined) return
+    if (compiledRuleOf(decision.rule).handshake?.claims === undefined) return
     const { origin } = request.headers
     this.#expected.set(socket, new FirstFrame(this.#shared, this, socket, ws, decision, origin))
     intercept(ws, emitToFirst)

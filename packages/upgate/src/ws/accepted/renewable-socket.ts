@@ -1,8 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import type { Allow, InBand, Refused, Resumption } from '../../core/contract/decision.ts'
-import type { Refusal } from '../../core/contract/handshake.ts'
+import type { Handshake, Refusal } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
+import { compiledRuleOf } from '../../core/contract/rules.ts'
 import type { Bucket } from '../limits/addresses.ts'
 import { isOpen } from '../socket/attached.ts'
 import { sendAll } from '../socket/send-all.ts'
@@ -60,8 +61,8 @@ export class RenewableSocket<P extends Principal> implements Claimant<P> {
     return this.#shared.capacity.addresses.of(this.socket.clientAddress)
   }
 
-  get handshake(): Allow<P>['rule']['handshake'] {
-    return this.#decision.rule.handshake
+  get handshake(): Handshake | undefined {
+    return compiledRuleOf(this.#decision.rule).handshake
   }
 
   /** Does nothing: the old credential stays in force while the newer one is verified. */
@@ -120,7 +121,7 @@ export class RenewableSocket<P extends Principal> implements Claimant<P> {
     if (this.#attempt !== undefined) {
       return refuse('too_many_frames', { rule, detail: 'The credential before is still being verified.' })
     }
-    const edgeEnds = rule.agreesWithEdge === undefined ? undefined : edgePrincipal?.expiresAt
+    const edgeEnds = compiledRuleOf(rule).agreesWithEdge === undefined ? undefined : edgePrincipal?.expiresAt
     if (edgeEnds !== undefined && edgeEnds <= now) {
       const detail = 'The identity that passed the edge has expired: open a new socket.'
       return refuse('edge_mismatch', { rule, detail })

@@ -3,6 +3,7 @@ import type { InBand, Refused, Resumption } from '../../core/contract/decision.t
 import type { Handshake, OutgoingFrame } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
+import { compiledRuleOf } from '../../core/contract/rules.ts'
 import { type AttachedSocket, attached, emitAsUsual, intercept, isOpen } from '../socket/attached.ts'
 import { sendAll } from '../socket/send-all.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
@@ -30,7 +31,8 @@ export class Renewals<P extends Principal> implements RenewalReader<P> {
   /** Registers an accepted socket for renewals, where its protocol has them. */
   accepted(socket: LiveSocket<P>, ws: WebSocketLike, request: IncomingMessage): void {
     const decision = this.#shared.gate.decisionOf(request)
-    if (decision?.outcome !== 'allow' || decision.rule.handshake?.refresh === undefined) return
+    if (decision?.outcome !== 'allow' || compiledRuleOf(decision.rule).handshake?.refresh === undefined)
+      return
     const renewable = new RenewableSocket(this.#shared, socket, ws, request, decision)
     this.#sockets.set(socket, renewable)
     intercept(ws, emitRenewable)

@@ -7,6 +7,7 @@ import type { Defer, Refused, Resumption } from '../../core/contract/decision.ts
 import type { Handshake, HandshakeStep, OutgoingFrame, Refusal } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
+import { compiledRuleOf } from '../../core/contract/rules.ts'
 import type { Timer } from '../../core/ports/clock.ts'
 import { AcceptedSocket } from '../accepted/accepted-socket.ts'
 import type { Endpoint, SharedByAccepted } from '../accepted/shared.ts'
@@ -109,7 +110,7 @@ export class WaitingSocket<P extends Principal> implements Newcomer, Claimant<P>
   get handshake(): Handshake {
     const decision = this.#decision
     if (decision.outcome === 'defer') return decision.handshake
-    return decision.rule?.handshake ?? upgateHandshake()
+    return compiledRuleOf(decision.rule)?.handshake ?? upgateHandshake()
   }
 
   get checking(): boolean {
