@@ -1,5 +1,6 @@
 import { type IncomingMessage, METHODS } from 'node:http'
 import type { AuthRequest, HeaderRecord } from '../core/contract/request.ts'
+import { withoutRaw } from '../core/request/hidden-headers.ts'
 import { pathOf } from '../core/request/target.ts'
 
 const knownMethods: ReadonlySet<string> = new Set(METHODS)
@@ -46,6 +47,22 @@ export class NodeRequest implements AuthRequest {
 
   get encrypted(): boolean {
     return (this.native.socket as { encrypted?: boolean } | undefined)?.encrypted === true
+  }
+
+  without(isHidden: (name: string) => boolean): NodeRequest {
+    const { native } = this
+    const shown = (headers: object): PropertyDescriptor => ({
+      value: Object.fromEntries(Object.entries(headers).filter(([name]) => !isHidden(name))),
+      writable: true,
+      configurable: true,
+      enumerable: true,
+    })
+    const copy = Object.create(native, {
+      headers: shown(native.headers),
+      headersDistinct: shown(native.headersDistinct ?? {}),
+      rawHeaders: { ...shown({}), value: withoutRaw(native.rawHeaders, isHidden) },
+    }) as IncomingMessage
+    return new NodeRequest(this.kind, copy, this.target, this.rewrittenTarget)
   }
 }
 

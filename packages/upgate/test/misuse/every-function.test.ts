@@ -122,6 +122,7 @@ const samples: Record<string, Sample> = {
       hosts: ['localhost:8787'],
       trustedProxies: ['loopback', 'cloudflare'],
       cloudflareRanges: ['173.245.48.0/20'],
+      ignoreAuthorization: ['Basic'],
       login: { page: '/login' },
       setup: { page: '/login', required: () => false },
       externalLogin: { name: 'Access', logoutUrl: '/logout', closes: ['/login'] },

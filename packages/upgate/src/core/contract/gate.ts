@@ -64,6 +64,12 @@ export interface GateOptions<P extends Principal = Principal> {
    * Default: the list of the release, which was current in November 2026.
    */
   readonly cloudflareRanges?: readonly string[]
+  /**
+   * Scheme words of `Authorization` that a login in front of this server uses, such as `['Basic']`. A header with such a
+   * word counts as absent: it is no credential, and schemes, middleware included, do not see it. Sent twice, it is
+   * still 400. Never `Bearer`, nor a word that a scheme of this gate reads. Default: none.
+   */
+  readonly ignoreAuthorization?: readonly string[]
   /** Where browsers are sent to log in. Absent: pages get the problem document, too. */
   readonly login?: { readonly page: string }
   /** Setup state: pages go to `page` and APIs get `setup_required` until `required()` answers false once. */

@@ -26,6 +26,11 @@ export interface AuthRequest {
   readonly encrypted: boolean
   /** The host's own request object, opaque to the engine. */
   readonly native?: object | undefined
+  /**
+   * The same request without some headers, in its {@link AuthRequest.native} as well, which itself does not change.
+   * Absent where the adapter cannot: schemes then get no `native` for a request that has such a header.
+   */
+  without?(isHidden: (name: string) => boolean): AuthRequest
 }
 
 /** A header's single value, or `undefined` when it is absent or empty or came as a list. */

@@ -39,6 +39,7 @@ import { Reaches } from '../rules/reach.ts'
 import { listRules } from '../rules/rule-listing.ts'
 import { Engine } from './engine.ts'
 import { explain } from './explain.ts'
+import { compileIgnoredAuthorization } from './ignored-authorization.ts'
 import { Prover } from './prover.ts'
 import { SlowDown } from './slow-down.ts'
 
@@ -72,6 +73,8 @@ const gateOptions = optionTable<GateOptions>()({
   hosts: optional(list("a list such as ['localhost:8787']", () => true, 0)),
   trustedProxies: unchecked(),
   cloudflareRanges: unchecked(),
+  // Checked together with the schemes.
+  ignoreAuthorization: unchecked(),
   login: optionalNested(
     optionTable<NonNullable<GateOptions['login']>>()({ page: text(aPage) }),
     "{ page: '/login' }",
@@ -120,8 +123,9 @@ export function createGateWith<const S extends readonly Scheme[]>(
   const connections = createConnections({ clock, window })
   const events = createAuditEvents(logger)
   const slowDown = new SlowDown<P>(clock)
+  const ignored = compileIgnoredAuthorization(read.ignoreAuthorization, schemes)
   const faults = createFaultLog({ clock, logger })
-  const prover = new Prover<P>(schemes, window, clock, faults)
+  const prover = new Prover<P>(schemes, window, clock, faults, ignored)
   const engine = new Engine<P>({
     matcher,
     closed: external?.closed,

@@ -20,6 +20,7 @@ import type { Clock } from '../ports/clock.ts'
 import { createDuplicateFinder } from '../request/duplicate-headers.ts'
 import { isForAudience, otherApplication } from '../rules/audience.ts'
 import { whyNotFor } from './authorize.ts'
+import type { IgnoredAuthorization } from './ignored-authorization.ts'
 import type { Trace } from './trace.ts'
 
 /** What a request's credentials proved. */
@@ -57,8 +58,15 @@ export class Prover<P extends Principal> {
   readonly #window: RevocationWindow
   readonly #clock: Clock
   readonly #faults: FaultLog
+  readonly #ignored: IgnoredAuthorization | undefined
 
-  constructor(schemes: readonly Scheme<P>[], window: RevocationWindow, clock: Clock, faults: FaultLog) {
+  constructor(
+    schemes: readonly Scheme<P>[],
+    window: RevocationWindow,
+    clock: Clock,
+    faults: FaultLog,
+    ignored: IgnoredAuthorization | undefined,
+  ) {
     this.#schemes = schemes.filter((scheme) => scheme.edge !== true)
     this.#edgeSchemes = schemes.filter((scheme) => scheme.edge === true)
     this.#explicitHeaders = [
@@ -73,6 +81,7 @@ export class Prover<P extends Principal> {
     this.#window = window
     this.#clock = clock
     this.#faults = faults
+    this.#ignored = ignored
   }
 
   /** The moment before something is proved. */
@@ -96,17 +105,28 @@ export class Prover<P extends Principal> {
    * @param ambientCounts - whether cookies and the like may count, by the Origin
    */
   prove(
-    request: AuthRequest,
+    received: AuthRequest,
     rule: CompiledRule,
     ambientCounts: boolean,
     context: VerifyContext,
     trace: Trace | undefined,
   ): MaybePromise<Proof<P>> {
+    const request = this.#withoutIgnored(received, trace)
     const own = this.#proveOwn(request, rule, ambientCounts, context, trace)
     if (this.#edgeSchemes.length === 0) return own
     const edge = this.#proveEdge(request, rule, ambientCounts, context, trace)
     if (!isPromiseLike(own) && !isPromiseLike(edge)) return beside(own, edge)
     return andThen(own, (o) => andThen(edge, (e) => beside(o, e)))
+  }
+
+  /** What a login in front of this server sent counts as absent, and no function of a scheme sees it. */
+  #withoutIgnored(request: AuthRequest, trace: Trace | undefined): AuthRequest {
+    const ignored = this.#ignored
+    if (ignored === undefined || request.headers.authorization === undefined) return request
+    const word = ignored.wordOf(request)
+    if (word === undefined) return request
+    trace?.add('credentials', `authorization ignored: ${word} is in \`ignoreAuthorization\``)
+    return ignored.hide(request)
   }
 
   #proveOwn(
