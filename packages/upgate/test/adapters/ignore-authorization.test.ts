@@ -59,7 +59,7 @@ describe('ignoreAuthorization', () => {
     },
   )
 
-  it('never lets anyone in by what is ignored, and shows it to no function', async () => {
+  it('never lets anyone in by an ignored header, and shows it to no function', async () => {
     seen.length = 0
     for (const lines of [[`Authorization: ${basic}`], [`Authorization: ${basic}`, 'Cookie: app=2']]) {
       const { status, body } = await ask(lines)
