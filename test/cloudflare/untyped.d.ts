@@ -22,14 +22,33 @@ declare module 'oidc-provider' {
     interactionDetails(
       request: IncomingMessage,
       response: ServerResponse,
-    ): Promise<{ readonly params: { readonly client_id: string } }>
+    ): Promise<{
+      readonly params: { readonly client_id: string; readonly scope?: string }
+      readonly grantId?: string
+      readonly prompt: {
+        readonly name: string
+        readonly details: {
+          readonly missingOIDCScope?: readonly string[]
+          readonly missingResourceScopes?: Readonly<Record<string, readonly string[]>>
+        }
+      }
+    }>
     interactionFinished(request: IncomingMessage, response: ServerResponse, result: object): Promise<void>
-    readonly Grant: new (options: {
-      readonly accountId: string
-      readonly clientId: string
-    }) => Grant
+    readonly Grant: {
+      new (options: { readonly accountId: string; readonly clientId: string }): Grant
+      find(id: string): Promise<Grant | undefined>
+    }
     readonly AccessToken: {
-      find(value: string): Promise<{ readonly accountId: string; readonly exp: number } | undefined>
+      find(value: string): Promise<
+        | {
+            readonly accountId: string
+            readonly exp: number
+            readonly jti: string
+            readonly aud?: string | readonly string[]
+            readonly scope?: string
+          }
+        | undefined
+      >
     }
   }
 }

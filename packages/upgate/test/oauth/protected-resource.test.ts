@@ -1,6 +1,6 @@
 /*
- * An OAuth client follows what the refusals say, and nothing else. The challenge of a 401 named no scopes, and that of a
- * 403 the missing ones alone: clients replace what they had, so the real one lost a scope with each that it got, and
+ * An OAuth client follows the refusals, and nothing else. The challenge of a 401 named no scopes, and that of a
+ * 403 the missing ones alone: clients replace their scopes, so the real one lost a scope with each that it got, and
  * asked its user for consent without end.
  */
 import { once } from 'node:events'
@@ -117,7 +117,7 @@ describe('the challenges of a protected resource', () => {
     expect(challengeOf((await ask('/plain')).headers)).not.toHaveProperty('scope')
   })
 
-  it('name what is granted together with what is missing in a 403', async () => {
+  it('name the granted scopes together with the missing ones in a 403', async () => {
     const { ask } = await start(rules)
     const { status, headers, text } = await ask('/mcp', bearer('k_reader'))
     expect(status).toBe(403)
@@ -138,6 +138,24 @@ describe('the challenges of a protected resource', () => {
     expect(challengeOf((await ask('/mcp', bearer('k_odd'))).headers).scope).toBe('files.read files.write')
     const { headers } = await ask('/mcp', bearer('k_many'))
     expect(challengeOf(headers).scope).toBe('files.read files.write')
+  })
+
+  it('put Bearer first on a resource, because MCP clients read the first challenge alone', async () => {
+    const other = keyScheme({}, { name: 'other', challenge: 'Signature', extract: () => undefined })
+    const gate = createGate({ schemes: [other, keys], rules })
+    const asked = {
+      kind: 'http',
+      method: 'GET',
+      target: '/mcp',
+      headers: {},
+      rawHeaders: [],
+      encrypted: true,
+    } as const
+    const decision = await gate.decide(asked)
+    if (decision.outcome !== 'challenge') throw new Error(decision.outcome)
+    const line = gate.render(decision, asked).headers.find(([name]) => name === 'WWW-Authenticate')?.[1]
+    expect(line).toMatch(/^Bearer .*scope="files\.read files\.write", Signature realm="upgate"$/)
+    gate.close()
   })
 
   it('name nothing of a principal that is refused for another reason', async () => {
@@ -242,7 +260,7 @@ describe('the metadata that oauthRules serves', () => {
       preflight.headers.get('access-control-allow-headers'),
     ]).toEqual([204, '*', 'mcp-protocol-version'])
     expect((await ask(place, { method: 'POST' })).status).toBe(401)
-    // What is no metadata of ours is still the application's to answer.
+    // The application still answers for other metadata.
     expect((await ask('/.well-known/oauth-protected-resource/other')).status).toBe(200)
     expect((await ask('/.well-known/openid-configuration/tenant')).status).toBe(200)
     expect(reached).toEqual([

@@ -18,7 +18,9 @@ export function challengeFor(decision: Refused, name: string, challenges: readon
   if (challenges.length === 0) return `Upgate ${realm}`
   // Nothing was sent: no error code then (RFC 6750 section 3.1).
   const none = decision.code === 'auth_required' || decision.code === 'setup_required'
-  return challenges
+  // MCP clients read the first challenge alone.
+  const ordered = resource === '' ? challenges : ['Bearer', ...challenges.filter((each) => each !== 'Bearer')]
+  return ordered
     .map(
       (challenge) =>
         `${challenge} ${realm}${challenge !== 'Bearer' ? '' : none ? resource : `, error="invalid_token"${resource}`}`,
