@@ -33,13 +33,16 @@ export type FailureAttempt =
 /**
  * Counts failures to prove what can be guessed: passwords and codes.
  *
- * A count that reaches its limit within a minute is locked: a minute, then twice as long each time, at most an hour;
+ * A count in which as many attempts failed within a minute as its limit says is locked: a minute, then twice as long each time, at most an hour;
  * a day without a lock is forgotten. It is bounded, and rejects with `StoreUnavailable` when it cannot answer in time.
  */
 export interface FailureStore {
   /**
    * Reserves an attempt in every count, or in none, in one atomic step: however many attempts are made at once,
    * wherever, no more than the limit are allowed.
+   *
+   * An attempt that has not ended takes a place in the count and locks nothing: where such attempts alone fill it, a
+   * further one is told to come back in a second.
    *
    * @param dryRun - answers and changes nothing
    */

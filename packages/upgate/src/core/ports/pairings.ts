@@ -97,10 +97,10 @@ export interface PairingStore {
    */
   collect(record: PairingRecord, device: TokenRecord, keyId: string | undefined): Promise<boolean>
   /**
-   * Marks overdue requests as expired and answers them: of concurrent callers one gets each. Forgets those that have been over
-   * since `forgetBefore`, and invitations that are over.
+   * Marks overdue requests as expired and answers them: of concurrent callers one gets each. Forgets those
+   * that are over and whose `expiresAt` is `forgetBy` or earlier, and invitations that are over.
    */
-  expire(now: number, forgetBefore: number): Promise<readonly PairingRecord[]>
+  expire(now: number, forgetBy: number): Promise<readonly PairingRecord[]>
   /** Id of the device that a key belongs to. */
   deviceOfKey(keyId: string): Promise<string | undefined>
   /** Adds if neither id nor digest is taken. */

@@ -124,8 +124,8 @@ export interface SessionStore {
   /** Of one account, newest first. */
   list(accountId: string): Promise<readonly SessionRecord[]>
   /**
-   * Adds a session and removes the account's oldest ones beyond `atMost`, with a log entry each (`revoked`).
-   * Answers the entries, or `undefined` if the id was taken.
+   * Adds a session and removes the account's oldest ones beyond `atMost`, with a log entry each: at the new session's
+   * `createdAt`, with the selector `{ sessionId }` and the reason `revoked`. Answers the entries, or `undefined` if the id was taken.
    */
   add(record: SessionRecord, atMost: number): Promise<readonly Revocation[] | undefined>
   /**
@@ -142,8 +142,11 @@ export interface SessionStore {
   remove(id: string, revocation: RevocationDraft): Promise<Revocation | undefined>
   /** Tidies up after the account's generation moved on; the log entry was written with the account. */
   removeOf(accountId: string, generation: number): Promise<number>
-  /** Forgets sessions that ended by themselves: absolute end, or not seen since. Answers how many. */
-  purge(expiredAt: number, lastSeenBefore: number): Promise<number>
+  /**
+   * Forgets sessions that ended by themselves: `expiresAt` is `expiredBy` or earlier, or they were last seen before
+   * `lastSeenBefore`. Answers how many.
+   */
+  purge(expiredBy: number, lastSeenBefore: number): Promise<number>
   touch(touches: readonly Touch[]): Promise<void>
 }
 

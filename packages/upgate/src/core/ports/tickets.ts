@@ -25,6 +25,6 @@ export interface TicketStore {
   get(id: string): Promise<TicketRecord | undefined>
   /** Consumes: of concurrent callers one gets the record, the others `undefined`. */
   take(id: string): Promise<TicketRecord | undefined>
-  /** Forgets tickets that expired before. Answers how many. */
-  purge(expiredBefore: number): Promise<number>
+  /** Forgets tickets whose `expiresAt` is this time or earlier. Answers how many. */
+  purge(expiredBy: number): Promise<number>
 }

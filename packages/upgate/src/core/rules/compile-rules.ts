@@ -29,7 +29,7 @@ type ReadRuleOptions = { readonly [O in keyof RuleOptions]-?: RuleOptions[O] | u
 
 /** The options of a rule; those that depend on others are checked by {@link compileRule}. */
 export const ruleOptions: OptionTable<RuleOptions, ReadRuleOptions> = optionTable<RuleOptions>()({
-  // Patterns say themselves what is wrong with them.
+  // Checked by `parsePattern`.
   path: unchecked(),
   methods: optional(names(token)),
   access: oneOf('public', 'optional', 'required', 'deferred'),
