@@ -24,6 +24,8 @@ export interface Record {
   registrations: number
   /** Method and path of every request. */
   readonly requests: string[]
+  /** Method, path and status of every request that came with the cookie of the login. */
+  readonly withCookie: string[]
 }
 
 /** Tools and the scopes that they need. */
@@ -74,7 +76,7 @@ const cookie: Scheme = {
  * @param anyOrigin - whether pages of other origins may use it
  */
 export async function startMcpGateway({ anyOrigin }: { readonly anyOrigin: boolean }) {
-  const record: Record = { consents: [], authorizations: [], registrations: 0, requests: [] }
+  const record: Record = { consents: [], authorizations: [], registrations: 0, requests: [], withCookie: [] }
   const app = express()
   const server = createServer(app).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -170,8 +172,12 @@ export async function startMcpGateway({ anyOrigin }: { readonly anyOrigin: boole
     ]),
   )
 
-  app.use((request, _response, next) => {
-    record.requests.push(`${request.method} ${request.path}`)
+  app.use((request, response, next) => {
+    const line = `${request.method} ${request.path}`
+    record.requests.push(line)
+    if (request.headers.cookie?.includes(`${login.name}=`)) {
+      response.on('finish', () => record.withCookie.push(`${line} ${response.statusCode}`))
+    }
     if (request.path === '/oauth/authorize') record.authorizations.push(String(request.query.scope))
     next()
   })
