@@ -9,7 +9,10 @@ import type { AddressInfo } from 'node:net'
 import { createGate, type RuleOptions } from 'upgate'
 import { httpGate } from 'upgate/node'
 import { oauthRules } from 'upgate/oauth'
+import { manualClock } from 'upgate/testing'
+import { guardServer, upgateHandshake } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
+import { WebSocket, WebSocketServer } from 'ws'
 import { cookieScheme, keyScheme, person } from '../core/fixtures.ts'
 
 const site = 'https://gateway.example.com'
@@ -423,6 +426,48 @@ describe('a rule for pages of every origin', () => {
       encrypted: true,
     })
     expect(decision).toMatchObject({ outcome: 'forbid', code: 'host_refused' })
+  })
+
+  it('counts no cookie on an upgrade either, from whatever page', async () => {
+    const clock = manualClock()
+    const rules = [
+      { path: '/live', access: 'required', anyOrigin: true },
+      { path: '/frames', access: 'deferred', handshake: upgateHandshake(), anyOrigin: true },
+    ] satisfies RuleOptions[]
+    const gate = createGate({ origins: [site], schemes: [keys, cookies], rules, clock })
+    const server = createServer()
+    const wss = new WebSocketServer({ noServer: true })
+    wss.on('connection', (socket, request) => socket.send(gate.principalOf(request)?.id ?? 'anonymous'))
+    const guard = guardServer(server, gate, { sockets: { '/live': wss, '/frames': wss } })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    closing.push(() => {
+      void guard.close()
+      gate.close()
+      server.close()
+      server.closeAllConnections()
+    })
+    const { port } = server.address() as AddressInfo
+    const open = (path: string, headers: Readonly<Record<string, string>>) =>
+      new WebSocket(`ws://127.0.0.1:${port}${path}`, { headers })
+    for (const origin of [foreign, site]) {
+      // A refused page gets a 101, so that it can read the close code.
+      const refused = open('/live', { origin, cookie: 'sid=good' })
+      await once(refused, 'open')
+      clock.advance(5_000)
+      expect((await once(refused, 'close')).map(String), origin).toEqual(['4401', 'auth_required'])
+
+      const waiting = open('/frames', { origin, cookie: 'sid=good' })
+      await once(waiting, 'open')
+      waiting.send(JSON.stringify({ type: 'auth' }))
+      const [first] = await once(waiting, 'message')
+      expect(JSON.parse(String(first)).type, origin).toBe('auth_error')
+      waiting.terminate()
+
+      const allowed = open('/live', { origin, cookie: 'sid=good', authorization: 'Bearer k_reader' })
+      expect(String((await once(allowed, 'message'))[0]), origin).toBe('ada')
+      allowed.terminate()
+    }
   })
 
   it('is listed, and refuses what could not work', () => {

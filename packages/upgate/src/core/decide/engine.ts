@@ -509,8 +509,8 @@ function documentOf(
   request: AuthRequest,
   verdict: OriginVerdict,
 ): DocumentAnswer {
-  const cors = rule.anyOrigin ? readableByAll.slice(0, 2) : allowHeaders(rule, request, verdict, undefined)
-  return { outcome: 'document', rule, headers: cors ?? [], body }
+  const headers = rule.anyOrigin ? readableByAll.slice(0, 2) : corsHeaders(request, verdict)
+  return { outcome: 'document', rule, headers, body }
 }
 
 function allowHeaders(

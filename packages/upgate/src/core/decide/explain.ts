@@ -51,11 +51,13 @@ function demands(rule: {
   readonly roles: readonly string[]
   readonly schemes: readonly string[] | undefined
   readonly audience: readonly string[] | undefined
+  readonly anyOrigin: boolean
 }): string {
   const scopes = rule.scopes.length === 0 ? '' : `, scopes ${rule.scopes.join(' ')}`
   const roles = rule.roles.length === 0 ? '' : `, one of the roles ${rule.roles.join(' ')}`
   const audience = rule.audience === undefined ? '' : `, edge applications ${rule.audience.join(' ')}`
-  return `${scopes}${roles}${audience}${rule.schemes === undefined ? '' : `, schemes ${rule.schemes.join(' ')}`}`
+  const pages = rule.anyOrigin ? ', pages of every origin, nothing ambient' : ''
+  return `${scopes}${roles}${audience}${pages}${rule.schemes === undefined ? '' : `, schemes ${rule.schemes.join(' ')}`}`
 }
 
 function traceTarget(
