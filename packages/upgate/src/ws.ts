@@ -36,6 +36,7 @@ export {
 } from './ws/handshakes/json-frame.ts'
 export { type UpgateHandshakeOptions, upgateHandshake } from './ws/handshakes/upgate.ts'
 export type { AcquaintanceOptions } from './ws/limits/acquaintances.ts'
+export type { QuarantineCounts } from './ws/limits/roster.ts'
 export type { QuarantineOptions } from './ws/limits/quarantine-options.ts'
 export { createQuarantine } from './ws/quarantine/quarantine.ts'
 export type {
@@ -43,7 +44,6 @@ export type {
   Admission,
   DrainOptions,
   Quarantine,
-  QuarantineCounts,
 } from './ws/quarantine/types.ts'
 export type {
   SocketOf,

@@ -1,6 +1,6 @@
 import type { Credential } from '../../core/contract/credential.ts'
 import type { Allow, Defer, Refused, Resumption } from '../../core/contract/decision.ts'
-import type { Handshake, HandshakeStep, Refusal } from '../../core/contract/handshake.ts'
+import type { Handshake, Refusal } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import type { Timer } from '../../core/ports/clock.ts'
@@ -9,7 +9,7 @@ import { isOpen } from '../socket/attached.ts'
 import { sendAll } from '../socket/send-all.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import { frameOf } from '../talk/answers.ts'
-import { Attempt, type Claimant } from '../talk/attempt.ts'
+import { Attempt, type Claimant, type Found } from '../talk/attempt.ts'
 import { codeOfRevocation, countsAsFailure } from '../talk/failures.ts'
 import { SocketContext } from '../talk/handshake-context.ts'
 import type { Shared } from '../talk/shared.ts'
@@ -142,7 +142,7 @@ export class FirstFrame<P extends Principal> implements Claimant<P>, Talker {
     return true
   }
 
-  #verify(step: HandshakeStep & { readonly step: 'credential' }, data: unknown, isBinary: boolean): void {
+  #verify(step: Found, data: unknown, isBinary: boolean): void {
     const { capacity, gate, limits } = this.#shared
     const attempt = new Attempt<P>(this.#shared, this, this.#deferred, step, [data, isBinary])
     const verifying: State<P> = { at: 'verifying', attempt, timer: undefined }

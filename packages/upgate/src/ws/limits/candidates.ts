@@ -9,53 +9,62 @@ export interface Candidate {
  * Sockets that may have to make room for others, by the widest network they are of.
  *
  * The oldest one of the network that has most is found without a look at the others: during a flood every upgrade
- * asks for it.
+ * asks for it. A network with one socket, as most have, needs no list.
  */
 export class Candidates<T extends Candidate> {
-  readonly #byNetwork: Map<Bucket, Set<T>> = new Map()
+  readonly #byNetwork: Map<Bucket, T | Set<T>> = new Map()
   /** At index n: the networks that have n, in the order in which they came to have as many. */
-  readonly #bySize: Set<Set<T>>[] = []
+  readonly #bySize: Set<Bucket>[] = []
   #most = 0
 
   add(item: T): void {
     const network = widest(item.bucket)
-    let items = this.#byNetwork.get(network)
+    const items = this.#byNetwork.get(network)
     if (items === undefined) {
-      items = new Set()
-      this.#byNetwork.set(network, items)
+      this.#byNetwork.set(network, item)
+      this.#moved(network, 0, 1)
+    } else if (!(items instanceof Set)) {
+      if (items === item) return
+      this.#byNetwork.set(network, new Set([items, item]))
+      this.#moved(network, 1, 2)
+    } else if (!items.has(item)) {
+      items.add(item)
+      this.#moved(network, items.size - 1, items.size)
     }
-    if (items.has(item)) return
-    this.#bySize[items.size]?.delete(items)
-    items.add(item)
-    this.#put(items)
-    if (items.size > this.#most) this.#most = items.size
   }
 
   delete(item: T): void {
     const network = widest(item.bucket)
     const items = this.#byNetwork.get(network)
-    if (items === undefined || !items.has(item)) return
-    const size = this.#bySize[items.size]
-    size?.delete(items)
-    items.delete(item)
-    if (items.size === 0) this.#byNetwork.delete(network)
-    else this.#put(items)
-    // One less is the most that any other network has.
-    if (size?.size === 0 && items.size === this.#most - 1) this.#most--
+    if (items === item) {
+      this.#byNetwork.delete(network)
+      this.#moved(network, 1, 0)
+    } else if (items instanceof Set && items.delete(item)) {
+      if (items.size === 1) this.#byNetwork.set(network, firstOf(items) as T)
+      this.#moved(network, items.size + 1, items.size)
+    }
   }
 
   /** The oldest one of a network that has most. */
   get first(): T | undefined {
-    for (const items of this.#bySize[this.#most] ?? []) for (const item of items) return item
-    return undefined
+    const network = firstOf(this.#bySize[this.#most])
+    const items = network && this.#byNetwork.get(network)
+    return items instanceof Set ? firstOf(items) : items
   }
 
-  #put(items: Set<T>): void {
-    let size = this.#bySize[items.size]
-    if (size === undefined) {
-      size = new Set()
-      this.#bySize[items.size] = size
+  #moved(network: Bucket, before: number, now: number): void {
+    const size = this.#bySize[before]
+    size?.delete(network)
+    if (now > 0) {
+      this.#bySize[now] ??= new Set()
+      this.#bySize[now].add(network)
     }
-    size.add(items)
+    // One less is the most that any other network has.
+    if (now > this.#most || (before === this.#most && size?.size === 0)) this.#most = now
   }
+}
+
+function firstOf<T>(items: Iterable<T> | undefined): T | undefined {
+  for (const item of items ?? []) return item
+  return undefined
 }

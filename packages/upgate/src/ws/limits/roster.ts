@@ -28,6 +28,20 @@ export interface Unheard extends Waiting {
   giveUp(): void
 }
 
+/** Numbers of sockets by state. */
+export interface QuarantineCounts {
+  /** Waiting for their credential, or for its verification. */
+  readonly quarantined: number
+  /** Of these, how many are being verified or wait for their turn. */
+  readonly verifying: number
+  /** Refused, and not yet gone. */
+  readonly refused: number
+  /** Accepted with a principal. */
+  readonly accepted: number
+  /** Accepted without one, on public and optional paths. */
+  readonly anonymous: number
+}
+
 /** Every socket of a quarantine, by its stage; each stage that must end has its timer here. */
 export class Roster {
   /** Waiting sockets of addresses without a recent success, in order of arrival. */
@@ -48,7 +62,7 @@ export class Roster {
   readonly unheard: Deadlines<Unheard>
   draining = false
   /** Called when the last socket has gone. */
-  whenEmpty: (() => void) | undefined
+  #whenEmpty: (() => void)[] = []
   readonly #limits: Limits
   readonly #watched: WeakSet<WebSocketServerLike> = new WeakSet()
   readonly #prefix: string
@@ -121,11 +135,31 @@ export class Roster {
 
   gone(): void {
     this.#live--
-    if (this.#live === 0) this.whenEmpty?.()
+    if (this.#live === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve()
   }
 
-  get isEmpty(): boolean {
-    return this.#live === 0
+  /** Numbers of sockets by stage; `slots`: those of all sockets that are not accepted. */
+  counts(slots: number): QuarantineCounts {
+    const waiting = [...this.strangers, ...this.acquainted, ...this.overdue]
+    return {
+      quarantined: waiting.length,
+      verifying: waiting.filter((socket) => socket.verifying).length,
+      refused: slots - waiting.length,
+      accepted: this.accepted.size,
+      anonymous: this.anonymous.size,
+    }
+  }
+
+  /** Closes every socket, and resolves when the last one has gone. From now on no socket is accepted. */
+  async drain(code: number, reason: string): Promise<void> {
+    this.draining = true
+    for (const list of [this.strangers, this.acquainted, this.overdue, this.held]) {
+      for (const socket of [...list]) socket.leave(code, reason)
+    }
+    for (const list of [this.accepted, this.anonymous]) {
+      for (const socket of [...list]) socket.end(code, reason)
+    }
+    if (this.#live > 0) await new Promise<void>((resolve) => this.#whenEmpty.push(resolve))
   }
 
   /**

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Answered, Decision, InBand, Refused, Resumption } from '../../core/contract/decision.ts'
 import type { Principal } from '../../core/contract/principal.ts'
+import type { QuarantineCounts } from '../limits/roster.ts'
 import type { WebSocketLike, WebSocketServerLike } from '../socket/web-socket-like.ts'
 
 /** The principal and path of an accepted socket. */
@@ -22,20 +23,6 @@ export interface Admission<P extends Principal = Principal> {
   readonly decision: Exclude<Decision<P>, Answered>
   /** Canonical client address, where it is known; a deferred decision brings its own. Absent: only the limits over all sockets apply. */
   readonly clientAddress?: string | undefined
-}
-
-/** Numbers of sockets by state. */
-export interface QuarantineCounts {
-  /** Waiting for their credential, or for its verification. */
-  readonly quarantined: number
-  /** Of these, how many are being verified or wait for their turn. */
-  readonly verifying: number
-  /** Refused, and not yet gone. */
-  readonly refused: number
-  /** Accepted with a principal. */
-  readonly accepted: number
-  /** Accepted without one, on public and optional paths. */
-  readonly anonymous: number
 }
 
 /** What {@link Quarantine.close} sends. */

@@ -10,6 +10,9 @@ import { type Message, MessageQueue } from '../socket/message.ts'
 import { isGuessable } from './failures.ts'
 import type { Shared } from './shared.ts'
 
+/** A handshake's step that carries a credential. */
+export type Found = HandshakeStep & { readonly step: 'credential' }
+
 /** The socket that offered the credential. */
 export interface Claimant<P extends Principal> {
   readonly bucket: Bucket
@@ -33,14 +36,8 @@ export class Attempt<P extends Principal> {
   #cancelTurn: (() => void) | undefined
   #verification: Verification | undefined
 
-  constructor(
-    shared: Shared<P>,
-    claimant: Claimant<P>,
-    deferred: Defer<P>,
-    step: HandshakeStep & { readonly step: 'credential' },
-    frame: Message,
-  ) {
-    const { credential, declared, replay } = step
+  constructor(shared: Shared<P>, claimant: Claimant<P>, deferred: Defer<P>, found: Found, frame: Message) {
+    const { credential, declared, replay } = found
     this.guessable = isGuessable(credential)
     this.#replayed = replay ? frame : undefined
     this.#shared = shared

@@ -1,0 +1,65 @@
+import type { Refused } from '../../core/contract/decision.ts'
+import type { Principal } from '../../core/contract/principal.ts'
+import type { SharedByAccepted } from '../accepted/shared.ts'
+import type { Bucket } from '../limits/addresses.ts'
+import type { Occupant } from '../limits/room.ts'
+import type { Newcomer } from '../limits/roster.ts'
+import type { WebSocketServerLike } from '../socket/web-socket-like.ts'
+import type { Arrival } from './arrival.ts'
+
+/**
+ * The slot of a waiting socket, counted in all and for its address, and its entry in the roster. It is released once:
+ * at the latest when the socket is gone.
+ */
+export abstract class SlotHolder<P extends Principal> implements Newcomer {
+  /** When it began to wait, by the time of the list it is on. */
+  since = 0
+  protected readonly shared: SharedByAccepted<P>
+  protected readonly arrival: Arrival<P>
+  #released = false
+
+  constructor(shared: SharedByAccepted<P>, arrival: Arrival<P>) {
+    this.shared = shared
+    this.arrival = arrival
+  }
+
+  get bucket(): Bucket {
+    return this.arrival.bucket
+  }
+
+  get acquainted(): boolean {
+    return this.arrival.acquainted
+  }
+
+  isOf(wss: WebSocketServerLike): boolean {
+    return this.arrival.wss === wss
+  }
+
+  abstract readonly verifying: boolean
+  abstract readonly underWay: boolean
+  abstract overdue(wasVerifying: boolean): void
+  abstract evict(): void
+  abstract dismiss(): void
+  abstract leave(code: number, reason: string): void
+  abstract terminate(): void
+
+  /** Takes the slot; the deadline begins. */
+  protected takeSlot(): void {
+    const { capacity, roster } = this.shared
+    roster.born()
+    roster.waits(this, capacity.take(this))
+  }
+
+  /** Reports a refusal that the client is not told. Returns its close frame. */
+  protected reported(refusal: Refused, closeCode: number): readonly [code: number, reason: string] {
+    const { path, clientAddress } = this.arrival.endpoint
+    this.shared.reports.refused(path, clientAddress, refusal, closeCode)
+    return [closeCode, refusal.code]
+  }
+
+  protected releaseSlot(): void {
+    if (this.#released) return
+    this.#released = true
+    this.shared.capacity.release(this satisfies Occupant)
+  }
+}
