@@ -36,8 +36,8 @@ export {
 } from './ws/handshakes/json-frame.ts'
 export { type UpgateHandshakeOptions, upgateHandshake } from './ws/handshakes/upgate.ts'
 export type { AcquaintanceOptions } from './ws/limits/acquaintances.ts'
-export type { QuarantineCounts } from './ws/limits/roster.ts'
 export type { QuarantineOptions } from './ws/limits/quarantine-options.ts'
+export type { QuarantineCounts } from './ws/limits/roster.ts'
 export { createQuarantine } from './ws/quarantine/quarantine.ts'
 export type {
   AcceptedAs,

@@ -253,7 +253,7 @@ describe('14. GHSA-mfg5-7q5g-f37j: sockets before authentication', () => {
     await new Promise((resolve) => setImmediate(resolve))
     gateway.clock.advance(10_000)
     // Those that are overdue are looked at once more, in case that they have spoken.
-    expect(new Set((await closed).map(([code]) => code))).toEqual(new Set([1008]))
+    expect(new Set((await closed).map(([code]) => code))).toEqual(new Set([1013]))
     expect(gateway.guarded.counts.quarantined).toBe(0)
   })
 })
