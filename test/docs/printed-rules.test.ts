@@ -64,7 +64,8 @@ const anything: unknown = new Proxy(() => anything, {
   apply: () => anything,
 })
 const handshake = ws.upgateHandshake()
-const known: Record<string, unknown> = { ...upgate, ...cloudflareAccess, ...oauth, ...ws, handshake }
+const made = { handshake, mine: handshake, FILES_AUD: 'files', ADMIN_AUD: 'admin' }
+const known: Record<string, unknown> = { ...upgate, ...cloudflareAccess, ...oauth, ...ws, ...made }
 
 function evaluate(rules: string): upgate.RuleOptions[] {
   const scope = new Proxy(
@@ -87,6 +88,7 @@ describe('the rules that the documentation prints', () => {
     const schemes = [...new Set(rules.flatMap((rule) => rule.schemes ?? ['any']))].map((name) => ({
       name,
       ambient: false,
+      audiences: rules.flatMap((rule) => rule.audience ?? []),
       verify: () => ({ outcome: 'rejected', code: 'invalid_credential', reason: 'none' }) as const,
     }))
     expect(() =>
