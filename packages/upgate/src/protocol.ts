@@ -6,6 +6,12 @@
 
 import { type RefusalCode, refusalCodes } from './core/contract/codes.ts'
 
+export {
+  type ClientFamily,
+  type CloseCodes,
+  closeCodesOf,
+  type EndReason,
+} from './core/contract/client-families.ts'
 export { type RefusalCode, refusalCodes }
 
 /**

@@ -3,6 +3,8 @@
  *
  * @module
  */
+
+export type { ClientFamily, EndReason } from './core/contract/client-families.ts'
 export type {
   Credential,
   CredentialSource,
@@ -27,7 +29,9 @@ export type {
   RefusalFrames,
 } from './core/contract/handshake.ts'
 export { type GuardedServer, type GuardServerOptions, guardServer } from './ws/guard/guard-server.ts'
+export { type CentrifugeOptions, centrifuge } from './ws/handshakes/centrifuge.ts'
 export { type ConnectFrameOptions, connectFrame } from './ws/handshakes/connect-frame.ts'
+export { type GraphqlWsOptions, graphqlWs } from './ws/handshakes/graphql-ws.ts'
 export {
   type JsonFrameOptions,
   type JsonMessage,

@@ -333,6 +333,7 @@ const samples: Record<string, Sample> = {
     full: { authorize: '/authorize', token: '/token', codeOf: run },
   },
   // The documentation says how each of these treats unknown values.
+  closeCodesOf: { good: () => ['centrifuge'] },
   adviceFor: { good: () => [1000], also: { 0: ['anything'] } },
   closeCodeFor: { good: () => ['auth_required'], also: { 0: ['anything'] } },
   parseServerFrame: { good: () => ['{}'], also: { 0: ['anything'] } },
@@ -413,7 +414,26 @@ const samples: Record<string, Sample> = {
   jsonFrame: {
     good: () => [{ credential: run }],
     options: 0,
-    full: { credential: run, declared: run, accept: run, reject: run, replay: false, name: 'json' },
+    full: {
+      credential: run,
+      declared: run,
+      accept: run,
+      reject: run,
+      replay: false,
+      closeCodes: 'centrifuge',
+      name: 'json',
+    },
+  },
+  graphqlWs: {
+    good: () => [{ credential: run }],
+    options: 0,
+    full: { credential: run, declared: run, name: 'graphql' },
+  },
+  centrifuge: {
+    good: () => [{}],
+    options: 0,
+    full: { credential: run, declared: run, name: 'centrifuge' },
+    also: { 0: ['undefined'] },
   },
   upgateHandshake: {
     good: () => [{}],

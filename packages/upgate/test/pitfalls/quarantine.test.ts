@@ -224,7 +224,7 @@ describe('the upgrade path, behind the quarantine', () => {
     const waiting = t.connect()
     const verifying = t.connect()
     const page = t.connect({ origin }, '/strict')
-    await Promise.all([waiting.opened(), page.message()])
+    await Promise.all([waiting.opened(), page.opened()])
     await verifying.send(auth())
     await eventually(() => t.quarantine.counts.verifying === 1)
     expect(t.wss.clients.size).toBe(1)

@@ -5,7 +5,7 @@ import { createGate } from 'upgate'
 import { guardServer, type Handshake, jsonFrame, upgateHandshake } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import { closeAll, device, goodToken, start, table, wrongToken } from './harness.ts'
+import { closeAll, device, eventually, goodToken, start, table, wrongToken } from './harness.ts'
 
 afterEach(closeAll)
 
@@ -128,8 +128,10 @@ describe('what a handshake answers', () => {
     const t = await start({ rules: [{ path: '/ws', access: 'deferred', kinds: ['device'], handshake }] })
     const client = t.connect()
     await client.send(auth(token))
-    await client.message()
+    await eventually(() => t.errors.join().includes('TypeError'))
     expect(t.errors.join('\n')).toContain(`TypeError: ${message}`)
+    t.clock.advance(1500)
+    expect((await client.closed()).code).toBeGreaterThan(1012)
     expect(t.connections).toEqual([])
   })
 

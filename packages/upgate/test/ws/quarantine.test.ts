@@ -311,9 +311,11 @@ describe('refusal', () => {
   it('refuses a page in band, since it cannot read a status, and a program with a status', async () => {
     const t = await start()
     const page = t.connect({ origin }, '/strict')
-    expect(await page.message()).toMatchObject({ type: 'auth_error', code: 'auth_required' })
+    await eventually(() => t.quarantine.counts.refused === 1)
     t.clock.advance(1500)
     expect(await page.closed()).toEqual({ code: 4401, reason: 'auth_required' })
+    // The path has no handshake: its clients speak the application's protocol, and a frame of ours could crash them.
+    expect(page.messages).toEqual([])
     expect(await t.connect({}, '/strict').refused()).toBe(401)
     expect(t.connections).toHaveLength(0)
   })
@@ -337,7 +339,8 @@ describe('refusal', () => {
       })
       const client = t.connect()
       await client.send({ type: 'auth', token: method === 'reject' ? wrongToken : goodToken })
-      expect(await client.message()).toMatchObject({ type: 'auth_error' })
+      if (method === 'reject') await eventually(() => t.errors.join().includes('bug in the handshake'))
+      else expect(await client.message()).toMatchObject({ type: 'auth_error' })
       t.clock.advance(1500)
       expect((await client.closed()).code).toBeGreaterThan(1000)
       expect(t.connections).toHaveLength(0)

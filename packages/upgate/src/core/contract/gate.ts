@@ -85,7 +85,7 @@ export interface GateOptions<P extends Principal = Principal> {
 /** What a single route demands; see {@link Gate.require}. */
 export type RequireOptions = Omit<
   RuleOptions,
-  'path' | 'methods' | 'access' | 'upgrade' | 'handshake' | 'document'
+  'path' | 'methods' | 'access' | 'upgrade' | 'handshake' | 'closeCodes' | 'document'
 >
 
 /** What an adapter needs: a decision, and its rendering. */

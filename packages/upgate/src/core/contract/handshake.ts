@@ -1,3 +1,4 @@
+import type { EndReason } from './client-families.ts'
 import type { RefusalCode } from './codes.ts'
 import type { Credential, IssuedCredential, MaybePromise, RefusalFacts } from './credential.ts'
 import type { Principal } from './principal.ts'
@@ -128,6 +129,12 @@ export interface Handshake {
   claims?(frame: Frame): boolean
   accept(acceptance: Acceptance, context: HandshakeContext): readonly OutgoingFrame[]
   reject(refusal: Refusal, context: HandshakeContext): RefusalFrames
+  /**
+   * The close code of an accepted socket that the gate ends: 1001, 1008, 1012, 1013, or 3000 to 4999. `undefined`, or
+   * absent: the code of the quarantine. The close reason is the same in every protocol. `closeCodesOf` of
+   * `upgate/protocol` knows the codes of some client libraries.
+   */
+  ended?(reason: EndReason): number | undefined
   /**
    * Called once for each socket that any other method got the context of, when that socket is gone, accepted or not,
    * for every reason: the place to release what `open` or `receive` acquired. An exception, or a rejected promise, is

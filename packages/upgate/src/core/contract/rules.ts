@@ -1,3 +1,4 @@
+import type { ClientFamily, CloseCodes } from './client-families.ts'
 import type { Handshake } from './handshake.ts'
 import type { Principal, PrincipalKind } from './principal.ts'
 
@@ -33,6 +34,11 @@ export interface RuleOptions {
   readonly audience?: readonly string[]
   /** How the protocol proves its peer, in band. Required for `deferred`. */
   readonly handshake?: Handshake
+  /**
+   * The client library of the sockets on this path: they are closed with the codes that stop its clients, or bring them
+   * back. Deferred rules do not take it: their handshake chooses the codes. Default: the standard codes.
+   */
+  readonly closeCodes?: ClientFamily
   /**
    * Whether the rule is about WebSocket upgrades besides HTTP: `true` both, `false` HTTP alone, `'only'` upgrades alone.
    * Public sockets keep their caps. Deferred rules are about upgrades anyway and do not take it.
@@ -97,6 +103,8 @@ export interface CompiledRule extends DecidedRule {
   /** AUD tags of which an identity of the edge has to carry one; empty where two forms of a target demand different ones. */
   readonly audience: readonly string[] | undefined
   readonly handshake: Handshake | undefined
+  /** The codes of the rule's clients; absent where they are the standard ones, or those of the handshake. */
+  readonly closeCodes?: CloseCodes | undefined
   /** Whether it decides HTTP requests. */
   readonly http: boolean
   /** Whether it decides upgrades. */

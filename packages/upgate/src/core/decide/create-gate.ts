@@ -56,6 +56,7 @@ const {
   access: _access,
   upgrade: _upgrade,
   handshake: _handshake,
+  closeCodes: _closeCodes,
   document: _document,
   ...demandKinds
 } = ruleOptions.kinds

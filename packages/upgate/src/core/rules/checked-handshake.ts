@@ -24,7 +24,7 @@ const stepKeys: Readonly<Record<HandshakeStep['step'], readonly string[]>> = {
  */
 export function checkedHandshake(handshake: Handshake): Handshake {
   const where = `The handshake ${JSON.stringify(handshake.name)}`
-  const { open, claims, closed, refresh } = handshake
+  const { open, claims, ended, closed, refresh } = handshake
   // Every method by its name, so that one that is added to the contract cannot be forgotten here.
   const checked: { readonly [Part in keyof Required<Handshake>]: Handshake[Part] | undefined } = {
     name: handshake.name,
@@ -33,6 +33,7 @@ export function checkedHandshake(handshake: Handshake): Handshake {
     claims: claims && ((frame) => yesOrNo(`${where}: \`claims\``, claims.call(handshake, frame))),
     accept: (acceptance, context) => frames(`${where}: \`accept\``, handshake.accept(acceptance, context)),
     reject: (refusal, context) => refusalFrames(`${where}: \`reject\``, handshake.reject(refusal, context)),
+    ended: ended && ((reason) => ended.call(handshake, reason)),
     closed: closed && ((context) => closed.call(handshake, context)),
     refresh: refresh && checkedRefresh(`${where}: \`refresh.`, refresh),
   }

@@ -1,3 +1,4 @@
+import { clientFamilies, closeCodesOf } from '../contract/client-families.ts'
 import type { Scheme } from '../contract/credential.ts'
 import type { Handshake } from '../contract/handshake.ts'
 import type { PrincipalKind } from '../contract/principal.ts'
@@ -41,6 +42,7 @@ export const ruleOptions: OptionTable<RuleOptions, ReadRuleOptions> = optionTabl
   handshake: optional(
     value<Handshake>('a handshake, such as upgateHandshake()', (handshake) => isPlain(handshake)),
   ),
+  closeCodes: optional(oneOf(...clientFamilies)),
   upgrade: optional(
     value<boolean | 'only'>(
       "true (HTTP and upgrades), false (HTTP alone) or 'only' (upgrades alone)",
@@ -96,7 +98,7 @@ export function compileRule(
   patterns: readonly Pattern[] = [],
 ): CompiledRule {
   const read = ruleOptions.read(where, options as RuleOptions)
-  const { access, methods, handshake, schemes, upgrade, agreesWithEdge, resourceMetadata } = read
+  const { access, methods, handshake, closeCodes, schemes, upgrade, agreesWithEdge, resourceMetadata } = read
   const { scopes = [], roles = [], dangerouslyAllowForeignOrigins, anyOrigin } = read
   const { challenge = resourceMetadata === undefined && !anyOrigin ? 'auto' : 'api' } = read
   if (methods !== undefined) {
@@ -140,12 +142,17 @@ export function compileRule(
       if (typeof handshake[method] !== 'function')
         throw wrongOption(where, `handshake.${method}`, 'a function', handshake[method])
     }
-    for (const method of ['open', 'claims', 'closed'] as const) {
+    for (const method of ['open', 'claims', 'ended', 'closed'] as const) {
       if (handshake[method] !== undefined && typeof handshake[method] !== 'function')
         throw wrongOption(where, `handshake.${method}`, 'a function, or left out', handshake[method])
     }
   } else if (handshake !== undefined) {
     throw new TypeError(`${where}: \`handshake\` belongs to \`access: 'deferred'\` only.`)
+  }
+  if (closeCodes !== undefined && access === 'deferred') {
+    throw new TypeError(
+      `${where}: a deferred rule has the close codes of its handshake, for example graphqlWs(); leave \`closeCodes\` out.`,
+    )
   }
   if (upgrade !== undefined && access === 'deferred') {
     throw new TypeError(`${where}: a deferred rule concerns upgrades anyway; leave \`upgrade\` out.`)
@@ -176,6 +183,7 @@ export function compileRule(
     schemes,
     audience: audienceOf(options, known, where),
     handshake: handshake === undefined ? undefined : checkedHandshake(handshake),
+    ...(closeCodes !== undefined && { closeCodes: closeCodesOf(closeCodes) }),
     http: upgrade !== 'only',
     upgrade: upgrade === undefined ? access === 'required' || access === 'deferred' : upgrade !== false,
     challenge,

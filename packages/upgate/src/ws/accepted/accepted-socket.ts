@@ -1,10 +1,13 @@
 import type { IncomingMessage } from 'node:http'
+import type { EndReason } from '../../core/contract/client-families.ts'
 import type { LiveConnection, Moment } from '../../core/contract/connections.ts'
 import type { Allow } from '../../core/contract/decision.ts'
 import type { OutgoingFrame } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
+import type { DecidedRule } from '../../core/contract/rules.ts'
 import { describeFault } from '../../core/faults/fault-log.ts'
 import type { RevocationReason } from '../../core/ports/revocations.ts'
+import { handshakeOf } from '../handshakes/close-only.ts'
 import type { Member } from '../limits/roster.ts'
 import { type AttachedSocket, attached, emitAsUsual, intercept, isOpen } from '../socket/attached.ts'
 import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
@@ -34,13 +37,15 @@ export class AcceptedSocket<P extends Principal> implements Member, LiveSocket<P
   /** Messages that wait for the application to listen. */
   unheard: UnheardMessages | undefined
   readonly #shared: SharedByAccepted<P>
+  readonly #rule: DecidedRule
   /** Absent while the server has not answered 101 yet. */
   #ws: WebSocketLike | undefined
   #ended = false
   #remove: (() => void) | undefined
 
-  constructor(shared: SharedByAccepted<P>, principal: P | undefined, endpoint: Endpoint) {
+  constructor(shared: SharedByAccepted<P>, principal: P | undefined, endpoint: Endpoint, rule: DecidedRule) {
     this.#shared = shared
+    this.#rule = rule
     this.principal = principal
     this.path = endpoint.path
     this.clientAddress = endpoint.clientAddress
@@ -151,7 +156,7 @@ export class AcceptedSocket<P extends Principal> implements Member, LiveSocket<P
 
   /** Closes the socket because its credential expired or was revoked. */
   close(reason: RevocationReason): void {
-    this.end(closeCodeOf(reason, this.#shared.limits), endReasonOf(reason))
+    this.endAs(reason, closeCodeOf(reason, this.#shared.limits), endReasonOf(reason))
   }
 
   hush(reason: string): void {
@@ -160,6 +165,11 @@ export class AcceptedSocket<P extends Principal> implements Member, LiveSocket<P
     this.#forgetUnheard()
     // Messages arrive even after `close()`: a revoked peer must not be heard any more.
     if (this.#ws !== undefined) intercept(this.#ws, emitMuted)
+  }
+
+  endAs(reason: EndReason, standardCode: number, text: string = reason): void {
+    if (this.#ended) return
+    this.end(this.#shared.talk.ended(handshakeOf(this.#rule), reason) ?? standardCode, text)
   }
 
   end(code: number, reason: string): void {
@@ -220,7 +230,7 @@ export class AcceptedSocket<P extends Principal> implements Member, LiveSocket<P
         connection: this.id,
         ...described,
       })
-      this.end(1011, 'internal_error')
+      this.endAs('internal_error', 1011)
       return false
     }
   }

@@ -1,7 +1,6 @@
 import type { Allow, Defer } from '../../core/contract/decision.ts'
 import type { Principal } from '../../core/contract/principal.ts'
-import { compiledRuleOf } from '../../core/contract/rules.ts'
-import { upgateHandshake } from '../handshakes/upgate.ts'
+import { handshakeOf } from '../handshakes/close-only.ts'
 import type { LiveSocket } from './live-socket.ts'
 
 /**
@@ -16,7 +15,7 @@ export function asDeferred<P extends Principal>(
   return {
     outcome: 'defer',
     rule,
-    handshake: compiledRuleOf(rule).handshake ?? upgateHandshake(),
+    handshake: handshakeOf(rule),
     httpPrincipal: principal,
     edgePrincipal,
     httpFailure: undefined,

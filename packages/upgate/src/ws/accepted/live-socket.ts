@@ -1,3 +1,4 @@
+import type { EndReason } from '../../core/contract/client-families.ts'
 import type { Moment } from '../../core/contract/connections.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import type { RevocationReason } from '../../core/ports/revocations.ts'
@@ -31,4 +32,6 @@ export interface LiveSocket<P extends Principal> {
   hush(reason: string): void
   /** Drops further messages and sends the close frame; the socket is terminated after `closeGrace`. */
   end(code: number, reason: string): void
+  /** The same, with the close code that its protocol or its rule has for the reason; else with the standard one. */
+  endAs(reason: EndReason, standardCode: number, text?: string): void
 }

@@ -131,8 +131,8 @@ export class Renewals<P extends Principal> implements RenewalReader<P> {
     sendAll(ws, frames)
     if (socket.principal !== undefined) reports.renewalRefused(socket, socket.principal, refusal)
     if (!renewable.isLast(refusal)) return
-    if (refusal.code === 'principal_mismatch') socket.end(limits.revokedCode, refusal.code)
-    else socket.end(4429, 'too_many_failures')
+    if (refusal.code === 'principal_mismatch') socket.endAs(refusal.code, limits.revokedCode)
+    else socket.endAs('too_many_failures', 4429)
   }
 
   /**

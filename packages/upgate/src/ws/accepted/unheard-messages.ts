@@ -1,3 +1,4 @@
+import type { EndReason } from '../../core/contract/client-families.ts'
 import type { Logger } from '../../core/ports/logger.ts'
 import type { Roster, Unheard } from '../limits/roster.ts'
 import { type AttachedSocket, attached, emitAsUsual, intercept, release } from '../socket/attached.ts'
@@ -10,7 +11,7 @@ export interface Unhearing {
   readonly unheard: UnheardMessages | undefined
   /** The messages do not wait any more: the socket reads them itself, or drops them. */
   over(messages: readonly Message[] | undefined): void
-  end(code: number, reason: string): void
+  endAs(reason: EndReason, standardCode: number): void
 }
 
 /** What it needs of what sockets share. */
@@ -44,7 +45,7 @@ export class UnheardMessages implements Unheard {
 
   /** One more message. */
   keep(data: unknown, isBinary: boolean): void {
-    if (!this.#queue.add(data, isBinary)) this.#socket.end(4429, 'too_many_frames')
+    if (!this.#queue.add(data, isBinary)) this.#socket.endAs('too_many_frames', 4429)
   }
 
   /** The application is about to listen. */

@@ -1,3 +1,4 @@
+import { type ClientFamily, clientFamilies, closeCodesOf } from '../../core/contract/client-families.ts'
 import type { Credential } from '../../core/contract/credential.ts'
 import type {
   Acceptance,
@@ -7,8 +8,9 @@ import type {
   Refusal,
 } from '../../core/contract/handshake.ts'
 import { assertKnownOptions, isLate, nameOf } from '../../core/options/check-options.ts'
-import { flag, fn, optional, text, withDefault } from '../../core/options/option-kinds.ts'
+import { flag, fn, oneOf, optional, text, withDefault } from '../../core/options/option-kinds.ts'
 import { optionTable } from '../../core/options/option-table.ts'
+import { closeOnly } from './close-only.ts'
 import { bad, isObject, type JsonObject, missing, readObject } from './read-frame.ts'
 import { upgateHandshake } from './upgate.ts'
 
@@ -23,7 +25,7 @@ export interface JsonMessage {
 
 /** A refusal in the terms of the application's protocol. Absent fields default to those of the built-in protocol. */
 export interface JsonRefusal {
-  /** Sent as JSON before the close frame; `null`: nothing is sent. */
+  /** Sent as JSON before the close frame; `null`: nothing is sent. With `replay`, absent is the same as `null`. */
   readonly frame?: unknown
   readonly closeCode?: number
   /** A stable token of at most 123 UTF-8 bytes. */
@@ -39,12 +41,23 @@ export interface JsonFrameOptions<M = JsonMessage> {
   readonly credential: (message: M) => JsonMessage | Credential | string | null | undefined
   /** What the client says about itself; it only narrows what the credential's record grants. */
   readonly declared?: (message: M) => Declared | undefined
-  /** Message sent on acceptance, as JSON; `undefined` sends none. Default: `auth_ok` of the built-in protocol. */
+  /**
+   * Message sent on acceptance, as JSON; `undefined` sends none. Default: `auth_ok` of the built-in protocol; with
+   * `replay` none, because the application answers the frame.
+   */
   readonly accept?: (acceptance: Acceptance) => unknown
-  /** Frame and close code of a refusal. Default: `auth_error` of the built-in protocol and its close codes. */
+  /**
+   * Frame and close code of a refusal. Default: `auth_error` of the built-in protocol, with `replay` no frame; and the
+   * codes of `closeCodes`.
+   */
   readonly reject?: (refusal: Refusal) => JsonRefusal
-  /** Hands the frame to the application after acceptance, as its first message. Default: false. */
+  /**
+   * Hands the frame to the application after acceptance, as its first message. The gate then sends no frame of its own
+   * protocol: only what `accept` and `reject` return. Default: false.
+   */
   readonly replay?: boolean
+  /** The client library that speaks this protocol: it gets the close codes that it understands. Default: the standard codes. */
+  readonly closeCodes?: ClientFamily
   /** Name in `explain`. Default: `json`. */
   readonly name?: string
 }
@@ -55,6 +68,7 @@ const jsonFrameOptions = optionTable<JsonFrameOptions>()({
   accept: optional(fn()),
   reject: optional(fn()),
   replay: flag(false),
+  closeCodes: optional(oneOf(...clientFamilies)),
   name: withDefault(text(), 'json'),
 })
 
@@ -68,15 +82,22 @@ type ReadJsonFrameOptions<M> = JsonFrameOptions<M> & Required<Pick<JsonFrameOpti
  * jsonFrame({ credential: (message) => message.params.auth.device_token })
  */
 export function jsonFrame<M = JsonMessage>(options: JsonFrameOptions<M>): Handshake {
+  return makeJsonFrame('jsonFrame', options)
+}
+
+/** Makes the handshake for {@link jsonFrame}, and for the protocols that are built on it: `where` names them in messages. */
+export function makeJsonFrame<M>(where: string, options: JsonFrameOptions<M>): Handshake {
   const {
     credential: find,
     declared: describe,
     accept,
     reject,
     replay,
+    closeCodes,
     name,
-  } = jsonFrameOptions.read('jsonFrame', options as unknown as JsonFrameOptions) as ReadJsonFrameOptions<M>
+  } = jsonFrameOptions.read(where, options as unknown as JsonFrameOptions) as ReadJsonFrameOptions<M>
   const own = upgateHandshake()
+  const codes = closeCodes === undefined ? undefined : closeCodesOf(closeCodes)
 
   return {
     name,
@@ -96,7 +117,7 @@ export function jsonFrame<M = JsonMessage>(options: JsonFrameOptions<M>): Handsh
       }
       for (const [option, value] of Object.entries({ credential: found, declared: described })) {
         if (isLate(value))
-          throw new TypeError(`jsonFrame: \`${option}\` must return what it finds at once, not a promise.`)
+          throw new TypeError(`${where}: \`${option}\` must return what it finds at once, not a promise.`)
       }
       if (isAbsent(found)) return missing('The message carries no credential.')
       const credential = checkCredential(found)
@@ -114,12 +135,13 @@ export function jsonFrame<M = JsonMessage>(options: JsonFrameOptions<M>): Handsh
       }
     },
     accept(acceptance, context) {
-      if (accept === undefined) return own.accept(acceptance, context)
+      if (accept === undefined) return replay ? [] : own.accept(acceptance, context)
       const answer = accept(acceptance)
       return answer === undefined ? [] : [textOf('accept', answer)]
     },
     reject(refusal, context) {
-      const standard = own.reject(refusal, context)
+      const silent = closeOnly(refusal.code, codes)
+      const standard = replay ? silent : { ...silent, frames: own.reject(refusal, context).frames }
       if (reject === undefined) return standard
       const answer = reject(refusal)
       isLate(answer)
@@ -128,6 +150,7 @@ export function jsonFrame<M = JsonMessage>(options: JsonFrameOptions<M>): Handsh
       const frames = frame === undefined ? standard.frames : frame === null ? [] : [textOf('reject', frame)]
       return { frames, closeCode, closeReason }
     },
+    ...(codes && { ended: codes.ended }),
   }
 }
 

@@ -1,3 +1,4 @@
+import type { EndReason } from '../../core/contract/client-families.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import type { WebSocketServerLike } from '../socket/web-socket-like.ts'
 import type { Capacity } from './capacity.ts'
@@ -20,7 +21,7 @@ export interface Newcomer extends Leaving, Occupant {
 
 /** An accepted socket, as the roster sees it. */
 export interface Member extends Leaving {
-  end(code: number, reason: string): void
+  endAs(reason: EndReason, standardCode: number, text: string): void
 }
 
 /** Messages of an accepted socket that its application does not listen for yet. */
@@ -157,7 +158,7 @@ export class Roster {
       for (const socket of [...list]) socket.leave(code, reason)
     }
     for (const list of [this.accepted, this.anonymous]) {
-      for (const socket of [...list]) socket.end(code, reason)
+      for (const socket of [...list]) socket.endAs(code === 1012 ? 'restart' : 'shutdown', code, reason)
     }
     if (this.#live > 0) await new Promise<void>((resolve) => this.#whenEmpty.push(resolve))
   }

@@ -30,7 +30,7 @@ export function admitAllowed<P extends Principal>(
       !capacity.addresses.fits(bucket(), 'anonymous', limits.maxSocketsPerAddress))
   if (over()) return refuse('too_many_sockets', { rule })
 
-  const accepted = new AcceptedSocket(shared, principal, endpoint)
+  const accepted = new AcceptedSocket(shared, principal, endpoint, rule)
   const revoked = accepted.register(decision.asOf)
   if (revoked !== undefined) return refuse(codeOfRevocation(revoked), { rule })
 

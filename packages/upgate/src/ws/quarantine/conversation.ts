@@ -4,8 +4,7 @@ import type { Refused } from '../../core/contract/decision.ts'
 import type { Acceptance, Handshake, OutgoingFrame, Refusal } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
-import { compiledRuleOf } from '../../core/contract/rules.ts'
-import { upgateHandshake } from '../handshakes/upgate.ts'
+import { handshakeOf } from '../handshakes/close-only.ts'
 import { type Message, MessageQueue } from '../socket/message.ts'
 import { sendAll } from '../socket/send-all.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
@@ -53,7 +52,7 @@ export class Conversation<P extends Principal> implements Talker {
   get handshake(): Handshake {
     const { decision } = this.#arrival
     if (decision.outcome === 'defer') return decision.handshake
-    return compiledRuleOf(decision.rule)?.handshake ?? upgateHandshake()
+    return handshakeOf(decision.rule)
   }
 
   get rule(): Refused['rule'] {

@@ -35,7 +35,12 @@ export function makeReady<P extends Principal>(
 ): Ready<P> | Refused {
   const frames = talk.accept({ principal, dropped, issued })
   if (isRefusal(frames)) return frames
-  const accepted = new AcceptedSocket(shared, principal, arrival.endpoint)
+  const accepted = new AcceptedSocket(
+    shared,
+    principal,
+    arrival.endpoint,
+    (arrival.decision as Defer<P>).rule,
+  )
   const revoked = accepted.register(asOf)
   if (revoked !== undefined) return refuse(codeOfRevocation(revoked), { rule: talk.rule })
   if (talk.handshake.closed !== undefined) accepted.onGone = () => talk.gone()

@@ -1,4 +1,5 @@
 import { isPromiseLike } from '../../core/async/maybe-promise.ts'
+import type { EndReason } from '../../core/contract/client-families.ts'
 import type { Credential, IssuedCredential, MaybePromise } from '../../core/contract/credential.ts'
 import type { Refused } from '../../core/contract/decision.ts'
 import type {
@@ -13,7 +14,7 @@ import type {
 } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
-import { upgateHandshake } from '../handshakes/upgate.ts'
+import { closeOnly } from '../handshakes/close-only.ts'
 import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
 import { withCredential } from './answers.ts'
 import type { Reports } from './reports.ts'
@@ -97,17 +98,27 @@ export class Talk<P extends Principal> {
     }
   }
 
-  /** The words and the close frame of a refusal; those of Upgate's own protocol if the handshake throws. */
+  /** The words and the close frame of a refusal; no words if the handshake throws: its clients speak no other protocol. */
   reject(talker: Talker, refusal: Refusal, offered: Credential | undefined = talker.offered): RefusalFrames {
     let rejection: RefusalFrames
     try {
       rejection = talker.handshake.reject(refusal, talker.context)
     } catch (error) {
       this.#log(talker, 'reject', error, undefined, offered)
-      rejection = upgateHandshake().reject(refusal, talker.context)
+      rejection = closeOnly(refusal.code)
     }
     const { frames, closeCode, closeReason } = rejection
     return { frames, closeCode: validCloseCode(closeCode), closeReason: validCloseReason(closeReason) }
+  }
+
+  /** The close code of an accepted socket that the gate ends, where its protocol has one. Never throws. */
+  ended(handshake: Handshake, reason: EndReason): number | undefined {
+    try {
+      return handshake.ended?.(reason)
+    } catch (error) {
+      this.#reports.handshakeThrew(handshake, 'ended', error, () => {})
+      return undefined
+    }
   }
 
   /** Tells the handshake that a socket is gone, of which it got the context. */
