@@ -170,7 +170,7 @@ describe.each(families)('the client of %s', (family, run, handshake) => {
   })
 })
 
-/** A scheme whose tokens expire, and whose principal can be ended for any reason. */
+/** A scheme with tokens that expire, and a principal that can be ended for any reason. */
 function issuing(clock: { now(): number }) {
   const tokens = new Map<string, number | undefined>([['a-token', undefined]])
   const listeners = new Set<(revocation: never) => void>()

@@ -1,5 +1,5 @@
-// A device was away while its token was rotated. Its client sends the old token with every proof, and was refused
-// with each, until somebody deleted its state by hand.
+// The token of a device was rotated while the device was away. Its client sends the old token with every proof, and was refused
+// with each, until an operator deleted its state by hand.
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

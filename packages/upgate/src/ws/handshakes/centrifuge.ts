@@ -50,7 +50,7 @@ export function centrifuge<M = JsonMessage>(options: CentrifugeOptions<M> = {}):
     },
     claims(frame) {
       const command = connectIn(frame)
-      // Every client begins so. One whose cookie let it in may carry no credential.
+      // Every client begins so. If a cookie let the client in, this message may carry no credential.
       return command.value !== undefined && frames.claims?.(asFrame(command.value.connect)) === true
     },
     reject({ code }, context) {

@@ -111,11 +111,11 @@ const clockIsWrong: ConnectRefusal = {
 }
 const brokenProof: ConnectRefusal = { ...noToken, details: 'DEVICE_IDENTITY_REQUIRED' }
 
-/** What is wrong with a credential that does not count: the one sent decides what the client has to replace. */
+/** Words for a credential that does not count, by the credential: the client has to replace it. */
 const byProof: Readonly<Record<Offered, ConnectRefusal>> = {
   nothing: wrongToken,
   token: wrongToken,
-  // The only words by which the clients drop a token that they stored. A token that is kept is sent for ever.
+  // The only words by which the clients drop a token that they stored. They send a token that they keep without limit.
   'device-token': {
     ...wrongToken,
     details: 'AUTH_DEVICE_TOKEN_MISMATCH',

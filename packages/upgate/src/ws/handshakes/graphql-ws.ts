@@ -62,7 +62,7 @@ export function graphqlWs<M = JsonMessage>(options: GraphqlWsOptions<M>): Handsh
       const message = readObject(frame)
       if (message.rejection || own(message.value, 'type') !== 'connection_init') return false
       const payload = own(message.value, 'payload')
-      // Every client begins so. One whose cookie let it in may carry no credential.
+      // Every client begins so. If a cookie let the client in, this message may carry no credential.
       return isObject(payload) && frames.claims?.({ binary: false, text: JSON.stringify(payload) }) === true
     },
     reject: ({ code }) => closeOnly(code, codes),
