@@ -1,18 +1,8 @@
 import type { PrincipalOf, Scheme } from './core/contract/credential.ts'
 import type { Gate, GateOptions } from './core/contract/gate.ts'
 import { createGateWith } from './core/decide/create-gate.ts'
-import type { Logger } from './core/ports/logger.ts'
+import { processWarnings } from './platform/process-warnings.ts'
 import { systemClock } from './platform/system-clock.ts'
-
-/** Warnings go where Node's own go: `process.on('warning')` sees them, `--no-warnings` silences them. */
-const processWarnings: Logger = {
-  warn: (message) => process.emitWarning(message, { type: 'UpgateWarning' }),
-  error: (message, fields) =>
-    process.emitWarning(message, {
-      type: 'UpgateWarning',
-      detail: fields === undefined ? '' : JSON.stringify(fields),
-    }),
-}
 
 /**
  * Creates a gate: one engine that decides HTTP requests, WebSocket upgrades and in-band credentials alike.

@@ -1,15 +1,10 @@
-import {
-  clock as clockKind,
-  logger as loggerKind,
-  optional,
-  text,
-  withDefault,
-} from '../core/options/option-kinds.ts'
+import { clock as clockKind, logger as loggerKind, text, withDefault } from '../core/options/option-kinds.ts'
 import { optionTable } from '../core/options/option-table.ts'
 import type { RevocationBus } from '../core/ports/bus.ts'
 import type { Clock } from '../core/ports/clock.ts'
 import type { Logger } from '../core/ports/logger.ts'
 import { peer } from '../platform/optional-peer.ts'
+import { processWarnings } from '../platform/process-warnings.ts'
 import { systemClock } from '../platform/system-clock.ts'
 import { reconnectingBus } from './reconnecting.ts'
 
@@ -25,7 +20,7 @@ export interface PostgresBusOptions {
    */
   readonly channel?: string
   readonly clock?: Clock
-  /** Default: silent. */
+  /** Default: Node's warnings, as `process.on('warning')` sees them. */
   readonly logger?: Logger
 }
 
@@ -36,7 +31,7 @@ const postgresBusOptions = optionTable<PostgresBusOptions>()({
     'upgate_revocations',
   ),
   clock: withDefault(clockKind(), systemClock),
-  logger: optional(loggerKind()),
+  logger: withDefault(loggerKind(), processWarnings),
 })
 
 /**

@@ -14,7 +14,7 @@ export interface ReconnectingBusOptions {
   /** For the log: `The bus over Redis`. */
   readonly name: string
   readonly clock: Clock
-  readonly logger: Logger | undefined
+  readonly logger: Logger
   /**
    * Connects and listens. `ended` may be called more than once; `abandoned` cancels an attempt in progress.
    */
@@ -85,7 +85,7 @@ export async function reconnectingBus(options: ReconnectingBusOptions): Promise<
   function drop(mine: number, error: unknown): void {
     if (closed || mine !== generation) return
     generation++
-    logger?.warn(`${name} is not connected; it is tried again.`, { error: String(error), delay })
+    logger.warn(`${name} is not connected; it is tried again.`, { error: String(error), delay })
     release()
     waiting = clock.setTimer(delay, () => void open())
     delay = Math.min(2 * delay, longestDelay)

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { MaybePromise, Scheme, Verification } from '../core/contract/credential.ts'
-import type { Principal, PrincipalKind } from '../core/contract/principal.ts'
+import { createPrincipal, type PrincipalKind } from '../core/contract/principal.ts'
 import type { AuthRequest } from '../core/contract/request.ts'
 import { isCallable, wrongArgument } from '../core/options/check-options.ts'
 import {
@@ -232,16 +232,6 @@ function principalOf(mapped: MappedPrincipal, scheme: string): Verification {
       reason: 'the mapping from request to principal gave no proper `expiresAt`',
     }
   }
-  const principal: Principal = Object.freeze({
-    kind,
-    id,
-    scheme,
-    scopes: Object.freeze([...scopes]),
-    roles: Object.freeze([...roles]),
-    attributes: Object.freeze({ ...attributes }),
-    ...(sessionId === undefined ? {} : { sessionId }),
-    ...(expiresAt === undefined ? {} : { expiresAt }),
-    ...(displayName === undefined ? {} : { displayName }),
-  })
-  return { outcome: 'authenticated', principal }
+  const facts = { kind, id, scheme, scopes, roles, attributes, sessionId, expiresAt, displayName }
+  return { outcome: 'authenticated', principal: createPrincipal(facts) }
 }

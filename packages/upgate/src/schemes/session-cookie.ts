@@ -19,6 +19,7 @@ import {
 import { optionTable } from '../core/options/option-table.ts'
 import type { Logger } from '../core/ports/logger.ts'
 import type { RevocationFeed } from '../core/ports/revocations.ts'
+import { processWarnings } from '../platform/process-warnings.ts'
 import type { IssuedSession } from '../services/types.ts'
 import { notOfThisForm } from './bearer.ts'
 import { verifyCandidates } from './candidates.ts'
@@ -54,7 +55,7 @@ const sessionCookieOptions = optionTable<SessionCookieOptions>()({
   name: optional(text()),
   secure: flag(true),
   sameSite: withDefault(oneOf('lax', 'strict'), 'lax'),
-  logger: optional(loggerKind()),
+  logger: withDefault(loggerKind(), processWarnings),
 })
 
 /** The scheme, with the headers that a login and a logout write. */
@@ -96,7 +97,7 @@ export function sessionCookie(options: SessionCookieOptions): SessionCookieSchem
   }
   const { sessions, cookieName: base, name = 'session', secure, sameSite, logger } = given
   if (!secure) {
-    logger?.warn(
+    logger.warn(
       'The session cookie is sent without TLS: an attacker on the network can read and replace it.',
       {
         remedy: 'Serve the application over https: and leave out `secure: false`.',

@@ -8,7 +8,7 @@ import type {
   Verification,
   VerifyContext,
 } from '../core/contract/credential.ts'
-import type { Principal, PrincipalKind } from '../core/contract/principal.ts'
+import { createPrincipal, type PrincipalKind } from '../core/contract/principal.ts'
 import type { AuthRequest } from '../core/contract/request.ts'
 import { isCallable } from '../core/options/check-options.ts'
 import {
@@ -179,13 +179,12 @@ function matchesAny(presented: string, digests: readonly Buffer[]): boolean {
 
 function answerOf(principal: SharedPrincipal, scheme: string): Verification {
   const { scopes = [], roles = [] } = principal
-  const frozen: Principal = Object.freeze({
+  const frozen = createPrincipal({
     kind: principal.kind,
     id: principal.id,
     scheme,
-    scopes: Object.freeze(checkNames('scopes', scopes, 'sharedToken: `principal`')),
-    roles: Object.freeze(checkNames('roles', roles, 'sharedToken: `principal`')),
-    attributes: Object.freeze({}),
+    scopes: checkNames('scopes', scopes, 'sharedToken: `principal`'),
+    roles: checkNames('roles', roles, 'sharedToken: `principal`'),
   })
   return Object.freeze({ outcome: 'authenticated', principal: frozen })
 }

@@ -13,6 +13,7 @@ import {
 import { optionTable } from '../core/options/option-table.ts'
 import type { RevocationSelector } from '../core/ports/revocations.ts'
 import { scryptHasher } from '../crypto/password.ts'
+import { processWarnings } from '../platform/process-warnings.ts'
 import { systemClock } from '../platform/system-clock.ts'
 import { createAccounts } from './accounts/accounts.ts'
 import { createDeviceCookies } from './accounts/device-cookies.ts'
@@ -40,7 +41,7 @@ const servicesOptions = optionTable<ServicesOptions>()({
   bus: optional(methods(['announce', 'subscribe'], 'what postgresBus() or redisBus() resolves to')),
   dangerouslyKeepSocketsWhenCutOff: flag(false),
   clock: withDefault(clockKind(), systemClock),
-  logger: optional(loggerKind()),
+  logger: withDefault(loggerKind(), processWarnings),
   randomBytes: withDefault(fn(), nodeRandomBytes),
   passwordHasher: optional(methods(['hash', 'verify', 'needsRehash'], 'a hasher, such as scryptHasher()')),
   deviceCookieSecret: optional(

@@ -385,7 +385,7 @@ export interface ServicesOptions {
    */
   readonly dangerouslyKeepSocketsWhenCutOff?: boolean
   readonly clock?: Clock
-  /** Default: silent. */
+  /** Default: Node's warnings, as `process.on('warning')` sees them. */
   readonly logger?: Logger
   /** Cryptographically random bytes. Default: node:crypto. */
   readonly randomBytes?: (size: number) => Uint8Array

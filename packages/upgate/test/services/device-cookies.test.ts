@@ -454,7 +454,7 @@ describe('the cookie itself', () => {
 
   test('has a valid cookie name', () => {
     for (const name of ['', 'a b', '__Host-x', 'x'.repeat(65)]) {
-      expect(() => deviceCookie({ name })).toThrow(/deviceCookie: `name` must have 1 to 64 letters/)
+      expect(() => deviceCookie({ name })).toThrow(/deviceCookie: `name` must be 1 to 64 letters/)
     }
     expect(() => deviceCookie({ names: 'x' } as never)).toThrow(/deviceCookie: unknown option `names`/)
   })

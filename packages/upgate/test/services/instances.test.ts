@@ -405,7 +405,7 @@ describe('a bus over a connection', () => {
     return {
       clock,
       connections,
-      open: () => reconnectingBus({ name: 'The bus', clock, logger: undefined, connect }),
+      open: () => reconnectingBus({ name: 'The bus', clock, logger: { warn() {}, error() {} }, connect }),
       set(is: { reachable?: boolean; echoes?: boolean }) {
         reachable = is.reachable ?? reachable
         echoes = is.echoes ?? echoes
@@ -450,7 +450,7 @@ describe('a bus over a connection', () => {
     const opening = reconnectingBus({
       name: 'The bus',
       clock,
-      logger: undefined,
+      logger: { warn() {}, error() {} },
       connect: (_hear, _ended, abandoned) => {
         attempts++
         return new Promise((_, reject) => {

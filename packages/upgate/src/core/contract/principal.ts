@@ -30,3 +30,30 @@ export interface Principal {
   readonly displayName?: string
   readonly attributes: Readonly<Record<string, unknown>>
 }
+
+/** The facts of a principal; `undefined` stands for a fact that is absent. */
+export type PrincipalFacts = Pick<Principal, 'kind' | 'id' | 'scheme'> & {
+  readonly [F in keyof Principal]?: Principal[F] | undefined
+}
+
+/**
+ * Builds a principal from copies of its facts, frozen to the last list.
+ *
+ * @param facts - without `scopes` or `roles` it holds none
+ */
+export function createPrincipal<const F extends PrincipalFacts>(facts: F): Principal & Pick<F, 'kind'> {
+  const { kind, id, scheme, credentialId, sessionId, audiences, expiresAt, displayName } = facts
+  return Object.freeze({
+    kind: kind as F['kind'],
+    id,
+    scheme,
+    ...(credentialId === undefined ? {} : { credentialId }),
+    ...(sessionId === undefined ? {} : { sessionId }),
+    ...(audiences === undefined ? {} : { audiences: Object.freeze([...audiences]) }),
+    scopes: Object.freeze([...(facts.scopes ?? [])]),
+    roles: Object.freeze([...(facts.roles ?? [])]),
+    ...(expiresAt === undefined ? {} : { expiresAt }),
+    ...(displayName === undefined ? {} : { displayName }),
+    attributes: Object.freeze({ ...facts.attributes }),
+  })
+}

@@ -1,5 +1,5 @@
 import { createRenderer } from '../answer/render.ts'
-import { isPromiseLike } from '../async/maybe-promise.ts'
+import { andThen } from '../async/maybe-promise.ts'
 import type { MaybePromise, PrincipalOf, Scheme } from '../contract/credential.ts'
 import type { Decision } from '../contract/decision.ts'
 import type { EventPlace } from '../contract/events.ts'
@@ -187,9 +187,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
     return decision
   }
   const reported = (request: AuthRequest, decision: MaybePromise<Decision<P>>): MaybePromise<Decision<P>> => {
-    return isPromiseLike(decision)
-      ? decision.then((settled) => report(request, settled))
-      : report(request, decision)
+    return andThen(decision, (settled) => report(request, settled))
   }
   const slowed = (request: AuthRequest, decision: MaybePromise<Decision<P>>): MaybePromise<Decision<P>> => {
     const told = events.active ? reported(request, decision) : decision

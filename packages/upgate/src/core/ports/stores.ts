@@ -140,7 +140,10 @@ export interface SessionStore {
   ): Promise<Revocation | undefined>
   /** Consumes: of concurrent callers one gets the log entry, the others `undefined`. */
   remove(id: string, revocation: RevocationDraft): Promise<Revocation | undefined>
-  /** Tidies up after the account's generation moved on; the log entry was written with the account. */
+  /**
+   * Removes the account's sessions of generations before this one, after the account's generation moved on; the log
+   * entry was written with the account. Sessions of later generations stay. Answers how many.
+   */
   removeOf(accountId: string, generation: number): Promise<number>
   /**
    * Forgets sessions that ended by themselves: `expiresAt` is `expiredBy` or earlier, or they were last seen before

@@ -1,5 +1,6 @@
 import type { Extraction, TokenCredential } from '../../core/contract/credential.ts'
 import type { AuthRequest } from '../../core/contract/request.ts'
+import { cookieAt, nextCookie } from '../cookie-header.ts'
 
 /** The header in which Access sends the assertion. */
 export const assertionHeader = 'cf-access-jwt-assertion'
@@ -70,31 +71,16 @@ function joined(header: string | readonly string[] | undefined): string | undefi
   return typeof header === 'object' ? header.join(', ') : header
 }
 
-const prefix = `${assertionCookie}=`
-
-/**
- * Non-empty values of the cookie. Only SP and HTAB count as white space; otherwise other names could pass for
- * it.
- */
+/** Non-empty values of the cookie, in order. */
 function cookieValues(header: string | readonly string[] | undefined): readonly string[] | undefined {
   const text = typeof header === 'object' ? header.join('; ') : header
   if (text === undefined) return undefined
   let values: string[] | undefined
-  for (let at = text.indexOf(prefix); at >= 0; at = text.indexOf(prefix, at + prefix.length)) {
-    let before = at - 1
-    while (before >= 0 && isSpace(text.charCodeAt(before))) before--
-    if (before >= 0 && text[before] !== ';') continue
-    let end = text.indexOf(';', at)
-    if (end < 0) end = text.length
-    while (isSpace(text.charCodeAt(end - 1))) end--
-    const value = text.slice(at + prefix.length, end)
+  for (let at = nextCookie(text, assertionCookie, 0); at !== -1; at = nextCookie(text, assertionCookie, at)) {
+    const value = cookieAt(text, at)
     if (value === '') continue
     values ??= []
     values.push(value)
   }
   return values
-}
-
-function isSpace(code: number): boolean {
-  return code === 0x20 || code === 0x09
 }

@@ -159,7 +159,7 @@ export class SigningKeys {
       const pause = Math.min(1_000 * 2 ** Math.min(this.#failures - 1, 20), limits.maxBackoff)
       this.#retryAt = clock.now() + pause
       this.#quietUntil = Math.min(this.#retryAt, this.#fetchedAt + limits.maxStale)
-      logger?.warn('The signing keys of Cloudflare Access could not be fetched.', {
+      logger.warn('The signing keys of Cloudflare Access could not be fetched.', {
         issuer,
         reason: keys,
         failures: this.#failures,

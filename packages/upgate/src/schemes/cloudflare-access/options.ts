@@ -17,6 +17,7 @@ import {
 import { optionTable } from '../../core/options/option-table.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import type { Logger } from '../../core/ports/logger.ts'
+import { processWarnings } from '../../platform/process-warnings.ts'
 import { systemClock } from '../../platform/system-clock.ts'
 import type {
   AccessKeyOptions,
@@ -48,7 +49,7 @@ export interface Settings {
   readonly fetchHeaders: Readonly<Record<string, string>>
   readonly fetch: NonNullable<CloudflareAccessOptions['fetch']>
   readonly clock: Clock
-  readonly logger: Logger | undefined
+  readonly logger: Logger
 }
 
 /** Settings of the signing keys. Times in milliseconds. */
@@ -133,7 +134,7 @@ const accessTable = optionTable<CloudflareAccessOptions>()({
   name: withDefault(text(), 'cloudflare-access'),
   fetch: withDefault(fn(), (url, init) => globalThis.fetch(url, init)),
   clock: withDefault(clockKind(), systemClock),
-  logger: optional(loggerKind()),
+  logger: withDefault(loggerKind(), processWarnings),
   dangerouslyTrustSimulatorAt: optional(
     text(
       "a loopback origin such as 'http://127.0.0.1:8788'; real keys come from the team domain",

@@ -1,3 +1,4 @@
+import { createPrincipal } from '../../core/contract/principal.ts'
 import { isNames } from './options.ts'
 import type { AccessIdentity, AccessPrincipal, IdentifiedPrincipal } from './types.ts'
 
@@ -30,22 +31,22 @@ export function principalOf(
     throw new TypeError('identify gave an `expiresAt` that is no number of milliseconds')
   }
   const country = identity.claims.country
-  return Object.freeze({
+  return createPrincipal({
     kind: identity.kind,
     id,
     scheme: facts.scheme,
     credentialId: identity.kind === 'service' ? identity.commonName : facts.credentialId,
     audiences: facts.audiences,
-    scopes: Object.freeze([...scopes]),
-    roles: Object.freeze([...roles]),
+    scopes,
+    roles,
     expiresAt: expiresAt === undefined ? facts.expiresAt : Math.min(expiresAt, facts.expiresAt),
     displayName: displayName ?? identity.email ?? id,
     // Attributes from Access come last: an attribute of the application must not override them.
-    attributes: Object.freeze({
+    attributes: {
       ...known.attributes,
       subject: identity.subject,
       ...(identity.kind === 'user' ? { email: identity.email } : { commonName: identity.commonName }),
       ...(typeof country === 'string' ? { country } : {}),
-    }),
+    },
   })
 }

@@ -37,7 +37,7 @@ export interface AccountsOptions {
   readonly accounts: AccountStore
   readonly sessions: SessionStore
   readonly clock: Clock
-  readonly logger: Logger | undefined
+  readonly logger: Logger
   readonly revocations: OwnRevocations
   readonly hasher: PasswordHasher
   readonly pool: HashPool
@@ -130,7 +130,7 @@ export function createAccounts(options: AccountsOptions): OwnAccounts {
       const record = await accounts.get(id)
       if (record !== undefined) await sessions.removeOf(id, record.sessionGeneration)
     } catch (error) {
-      logger?.warn('Records of ended sessions could not be removed.', { error: String(error) })
+      logger.warn('Records of ended sessions could not be removed.', { error: String(error) })
     }
   }
 

@@ -92,7 +92,7 @@ export function createDeviceCookies(options: {
   readonly secrets: SecretStore | undefined
   /** Key of the signature; without it the store keeps one. */
   readonly secret: string | undefined
-  readonly logger: Logger | undefined
+  readonly logger: Logger
   readonly randomBytes: (size: number) => Uint8Array
   /** Largest number of cookies with remembered failures. */
   readonly maxEntries: number
@@ -117,7 +117,7 @@ export function createDeviceCookies(options: {
     if (options.secret !== undefined) return options.secret
     const made = Buffer.from(randomBytes(32)).toString('base64url')
     if (secrets !== undefined) return secrets.keep('device-cookies', made)
-    logger?.warn('The store keeps no keys: device cookies end with this process.', {
+    logger.warn('The store keeps no keys: device cookies end with this process.', {
       remedy: 'Give createServices the option `deviceCookieSecret`.',
     })
     return made
@@ -182,14 +182,14 @@ export function createDeviceCookies(options: {
   }
 
   function distrust(email: string, id: string): void {
-    logger?.warn('A device cookie does not count any more: too many wrong passwords came with it.', { id })
+    logger.warn('A device cookie does not count any more: too many wrong passwords came with it.', { id })
     change(
       () => accounts.byEmail(email),
       (record) =>
         record.deviceCookies?.includes(id) ? record.deviceCookies.filter((other) => other !== id) : undefined,
     ).catch((error: unknown) => {
       // This process remembers it; another one, or this one after a restart, allows ten more failures.
-      logger?.warn('That a device cookie does not count any more could not be written down.', {
+      logger.warn('That a device cookie does not count any more could not be written down.', {
         id,
         error: String(error),
       })

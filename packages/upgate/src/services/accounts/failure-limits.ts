@@ -22,7 +22,7 @@ const quiet = 60_000
 export function createFailures(options: {
   readonly shared: FailureStore | undefined
   readonly clock: Clock
-  readonly logger: Logger | undefined
+  readonly logger: Logger
   readonly maxEntries: number
   /** Attempts that may wait for the shared store. */
   readonly waiting: number
@@ -41,13 +41,13 @@ export function createFailures(options: {
     saidAt = clock.now()
     const message =
       'The shared counts of failed attempts cannot be reached: this instance counts by itself until they can.'
-    logger?.warn(message, { error: String(error) })
+    logger.warn(message, { error: String(error) })
   }
 
   function isTogether(): void {
     if (!saidAlone) return
     saidAlone = false
-    logger?.warn('The counts of failed attempts are shared with other instances again.')
+    logger.warn('The counts of failed attempts are shared with other instances again.')
   }
 
   return {

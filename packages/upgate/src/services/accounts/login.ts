@@ -1,5 +1,5 @@
 import type { Verification } from '../../core/contract/credential.ts'
-import type { Principal } from '../../core/contract/principal.ts'
+import { createPrincipal, type Principal } from '../../core/contract/principal.ts'
 import type { FailureCount } from '../../core/ports/failures.ts'
 import type { Logger } from '../../core/ports/logger.ts'
 import type { AccountRecord, AccountStore } from '../../core/ports/stores.ts'
@@ -47,7 +47,7 @@ export function createLogin(options: {
   readonly accounts: AccountStore
   readonly recognise: OwnDeviceCookies['recognise']
   readonly failures: Failures
-  readonly logger: Logger | undefined
+  readonly logger: Logger
   readonly hasher: PasswordHasher
   readonly pool: HashPool
   readonly randomBytes: (size: number) => Uint8Array
@@ -90,7 +90,7 @@ export function createLogin(options: {
     if (record.disabledAt !== undefined) return rejected('account_disabled', 'the account is disabled')
     if (!dryRun && hasher.needsRehash(stored)) {
       rehash(record, password).catch((error: unknown) => {
-        logger?.warn('A password hash could not be renewed.', { error: String(error) })
+        logger.warn('A password hash could not be renewed.', { error: String(error) })
       })
     }
     return Object.freeze({ outcome: 'authenticated', principal: principalOf(record) })
@@ -152,7 +152,7 @@ export function createLogin(options: {
       const { dryRun = false } = context
       return answered((await pool.run(party, () => check(normalised, text, dryRun))) ?? crowded)
     } catch (error) {
-      logger?.warn('A password could not be checked.', { error: String(error) })
+      logger.warn('A password could not be checked.', { error: String(error) })
       return answered(unavailable('the account store or the password hasher cannot answer', 5))
     }
   }
@@ -209,13 +209,6 @@ function accountShare(email: string): Network {
 }
 
 function principalOf(record: AccountRecord): Principal {
-  return Object.freeze({
-    kind: 'user',
-    id: record.id,
-    scheme: 'password',
-    scopes: Object.freeze([...record.scopes]),
-    roles: Object.freeze([...record.roles]),
-    displayName: record.email,
-    attributes: Object.freeze({}),
-  })
+  const { id, scopes, roles, email: displayName } = record
+  return createPrincipal({ kind: 'user', id, scheme: 'password', scopes, roles, displayName })
 }

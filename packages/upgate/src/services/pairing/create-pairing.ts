@@ -1,7 +1,6 @@
 import type { AuditEvent } from '../../core/contract/events.ts'
 import { createAuditEvents } from '../../core/live/audit-events.ts'
 import type { Timer } from '../../core/ports/clock.ts'
-import type { Logger } from '../../core/ports/logger.ts'
 import type { InvitationRecord, PairingRecord } from '../../core/ports/pairings.ts'
 import { StoreUnavailable } from '../../core/ports/stores.ts'
 import { sha256 } from '../../crypto/sha256.ts'
@@ -28,11 +27,10 @@ type Step = Extract<AuditEvent, { type: 'pairing' }>['step']
 const remembered = 600_000
 const longestWindow = 600_000
 const maxAttempts = 5
-const silent: Logger = { warn: () => {}, error: () => {} }
 
 /** Creates the pairing service. */
 export function createPairing(parts: PairingParts): Pairing & { close(): void } {
-  const { store, clock, logger = silent, randomBytes, options } = parts
+  const { store, clock, logger, randomBytes, options } = parts
   const power = createPower(options.roles, options.actorScope)
   const events = createAuditEvents(logger)
   let timer: Timer | undefined

@@ -12,7 +12,7 @@ export interface PairingParts {
   readonly store: PairingStore
   readonly devices: TokenStore
   readonly clock: Clock
-  readonly logger: Logger | undefined
+  readonly logger: Logger
   readonly revocations: OwnRevocations
   readonly randomBytes: (size: number) => Uint8Array
   readonly failures: Failures

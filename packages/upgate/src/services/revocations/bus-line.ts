@@ -16,7 +16,7 @@ export interface BusLine {
 export function createBusLine(options: {
   readonly bus: RevocationBus
   readonly clock: Clock
-  readonly logger: Logger | undefined
+  readonly logger: Logger
   known(): number | undefined
   /** An instance, possibly this one, says that the log reaches this number. */
   onHeard(sequence: number): void
@@ -33,12 +33,12 @@ export function createBusLine(options: {
     listening = clock.setTimer(silence, () => {
       listening = undefined
       silent = true
-      logger?.warn('The bus is silent: revocations elsewhere take effect when the log is read.')
+      logger.warn('The bus is silent: revocations elsewhere take effect when the log is read.')
       onSilence()
     })
     if (silent) {
       silent = false
-      logger?.warn('The bus is heard again.')
+      logger.warn('The bus is heard again.')
     }
   }
 

@@ -36,7 +36,7 @@ export interface RevocationsOptions {
   readonly log: RevocationLog
   readonly bus: RevocationBus | undefined
   readonly clock: Clock
-  readonly logger: Logger | undefined
+  readonly logger: Logger
   /** Milliseconds between readings of the log; 0 = only on request or on a message of the bus. */
   readonly interval: number
   /** Milliseconds that a reading may take. */
@@ -68,12 +68,12 @@ export function createRevocations(options: RevocationsOptions): OwnRevocations {
     log,
     onEntry: announce,
     onLost(sequence) {
-      logger?.warn('Part of the log of revocations is gone unread: every client has to prove itself again.')
+      logger.warn('Part of the log of revocations is gone unread: every client has to prove itself again.')
       newest = sequence
       announceToAll(sequence)
     },
     onReplaced(from, head) {
-      logger?.error(
+      logger.error(
         `The log of revocations was read up to ${from}, and ends at ${head}: an old copy of the database was put back, or it is another one. Every client has to prove itself again; what was revoked after the copy was made counts again until it is revoked again.`,
       )
       newest = head
@@ -83,10 +83,10 @@ export function createRevocations(options: RevocationsOptions): OwnRevocations {
   const freshness = createFreshness({
     clock,
     revalidate: () => sync().catch(() => {}),
-    onCutOff: () => logger?.warn('Cut off: neither the log of revocations nor the bus can be heard.'),
-    onBack: () => logger?.warn('The log of revocations can be followed again.'),
+    onCutOff: () => logger.warn('Cut off: neither the log of revocations nor the bus can be heard.'),
+    onBack: () => logger.warn('The log of revocations can be followed again.'),
     onLost() {
-      logger?.error('Cut off for a minute: revocations of the last minute are unknown.', {
+      logger.error('Cut off for a minute: revocations of the last minute are unknown.', {
         sockets: options.keepSocketsWhenLost ? 'kept' : 'closed',
       })
       if (!options.keepSocketsWhenLost) announceToAll(newest)
@@ -133,7 +133,7 @@ export function createRevocations(options: RevocationsOptions): OwnRevocations {
   function compare(sequence: number): void {
     if (closed || sequence <= (reader.known ?? 0) || Math.abs(clock.now() - saidBeyondAt) < quiet) return
     saidBeyondAt = clock.now()
-    logger?.warn(
+    logger.warn(
       `Another instance has read the log of revocations up to ${sequence}, and here it ends at ${reader.known ?? 0}: an old copy of the database was put back, or the instances use different ones.`,
     )
   }
@@ -145,7 +145,7 @@ export function createRevocations(options: RevocationsOptions): OwnRevocations {
         listener(revocation)
       } catch (error) {
         // A listener that fails must not keep the revocation from the other listeners.
-        logger?.error('A listener for revocations failed.', { error: String(error) })
+        logger.error('A listener for revocations failed.', { error: String(error) })
       }
     }
   }
@@ -223,7 +223,7 @@ export function createRevocations(options: RevocationsOptions): OwnRevocations {
       () => {
         sync()
           .catch((error: unknown) => {
-            if (!closed) logger?.warn('The log of revocations cannot be read.', { error: String(error) })
+            if (!closed) logger.warn('The log of revocations cannot be read.', { error: String(error) })
           })
           .finally(poll)
       },

@@ -1,5 +1,4 @@
 import type { Verification } from '../../core/contract/credential.ts'
-import type { Principal } from '../../core/contract/principal.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import type { RevocationReason } from '../../core/ports/revocations.ts'
 import { type AccountStore, StoreUnavailable, type TokenStore } from '../../core/ports/stores.ts'
@@ -7,6 +6,7 @@ import type { TokenRecord } from '../../core/ports/token-record.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import { createId, createToken, type TokenPrefix } from '../../crypto/tokens.ts'
 import { maxAttempts } from '../accounts/accounts.ts'
+import { accountFault, tokenFault } from '../accounts/standing.ts'
 import { checkExpiry, checkName, checkNames, narrows } from '../record-input.ts'
 import type { OwnRevocations } from '../revocations/revocations.ts'
 import type {
@@ -21,7 +21,7 @@ import type {
 import { checkOverlap, refused, rotationPending } from './rotation.ts'
 import type { TokenVerifier } from './token-verifier.ts'
 import type { Touches } from './touches.ts'
-import { rejected } from './verdicts.ts'
+import { authenticated, rejected } from './verdicts.ts'
 
 type Change = Partial<Omit<TokenRecord, 'id' | 'version'>>
 
@@ -179,37 +179,42 @@ export function createTokenJudge(options: {
   return async (record) => {
     const account = record.accountId === undefined ? undefined : await accounts.get(record.accountId)
     const now = clock.now()
-    if (record.revokedAt !== undefined) return rejected('revoked_credential', 'it was revoked')
-    if (record.expiresAt !== undefined && now >= record.expiresAt) {
-      return rejected('expired_credential', 'it expired')
-    }
+    const fault = tokenFault(record, now)
+    if (fault !== undefined) return faults[fault]
     let { scopes, roles } = record
     if (record.accountId !== undefined) {
-      if (account === undefined) return rejected('revoked_credential', 'its account is gone')
-      if (account.disabledAt !== undefined) return rejected('account_disabled', 'its account is disabled')
+      const accountsFault = accountFault(account)
+      if (account === undefined || accountsFault !== undefined) {
+        return accountsFault === 'disabled' ? faults.disabled : faults.gone
+      }
       // A key never has more rights than its account has now.
       scopes = scopes.filter((scope) => account.scopes.includes(scope))
       roles = roles.filter((role) => account.roles.includes(role))
     }
     if (now - (record.lastUsedAt ?? 0) >= touchAge) touches.note(record.id, now)
-    const principal: Principal = {
+    return authenticated({
       kind: account === undefined ? kind : 'user',
       id: account?.id ?? record.id,
       scheme,
       credentialId: record.id,
-      scopes: Object.freeze([...scopes]),
-      roles: Object.freeze([...roles]),
+      scopes,
+      roles,
       displayName: record.name,
-      attributes: Object.freeze({}),
-      ...(record.expiresAt === undefined ? {} : { expiresAt: record.expiresAt }),
-    }
-    return Object.freeze({ outcome: 'authenticated', principal: Object.freeze(principal) })
+      expiresAt: record.expiresAt,
+    })
   }
 }
 
+const faults = {
+  revoked: rejected('revoked_credential', 'it was revoked'),
+  expired: rejected('expired_credential', 'it expired'),
+  gone: rejected('revoked_credential', 'its account is gone'),
+  disabled: rejected('account_disabled', 'its account is disabled'),
+}
+
 function refusalFor(record: TokenRecord, now: number, overlap: number): RotationRefusal | undefined {
-  if (record.revokedAt !== undefined) return refused.revoked_credential
-  if (record.expiresAt !== undefined && now >= record.expiresAt) return refused.expired_credential
+  const fault = tokenFault(record, now)
+  if (fault !== undefined) return refused[`${fault}_credential`]
   return rotationPending(record, now, overlap) ? refused.rotation_pending : undefined
 }
 

@@ -10,13 +10,14 @@ import { equalDigests } from '../../crypto/equal.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import { createId, createToken, parseToken } from '../../crypto/tokens.ts'
 import type { OwnAccounts } from '../accounts/accounts.ts'
+import { accountFault } from '../accounts/standing.ts'
 import { inOneLine } from '../record-input.ts'
 import type { OwnRevocations } from '../revocations/revocations.ts'
 import type { SessionInfo, Sessions } from '../types.ts'
 import { checkOverlap, refused, rotationPending } from './rotation.ts'
 import type { TokenVerifier } from './token-verifier.ts'
 import type { Touches } from './touches.ts'
-import { rejected } from './verdicts.ts'
+import { authenticated, rejected } from './verdicts.ts'
 
 const purgeInterval = 60_000
 const maxLabel = 200
@@ -121,10 +122,10 @@ export function createSessions(options: SessionsOptions): Sessions {
       if (record === undefined) return refused.unknown_credential
       const account = await accounts.get(record.accountId)
       const now = clock.now()
-      if (account === undefined || account.sessionGeneration !== record.generation) {
-        return refused.revoked_credential
+      const fault = accountFault(account, record.generation)
+      if (fault !== undefined) {
+        return fault === 'disabled' ? refused.account_disabled : refused.revoked_credential
       }
-      if (account.disabledAt !== undefined) return refused.account_disabled
       if (now >= Math.min(record.expiresAt, record.lastSeenAt + idle)) return refused.expired_credential
       if (rotationPending(record, now, grace)) return refused.rotation_pending
       const digests = { digest: sha256(token), previousDigest: record.digest, previousUntil: now + grace }
@@ -156,30 +157,29 @@ export function createSessionJudge(options: {
   return async (record) => {
     const account = await accounts.get(record.accountId)
     const now = clock.now()
-    if (account === undefined) return rejected('revoked_credential', 'the account is gone')
-    if (account.disabledAt !== undefined) return rejected('account_disabled', 'the account is disabled')
-    if (account.sessionGeneration !== record.generation) {
-      return rejected('revoked_credential', 'the session was ended with all others of the account')
-    }
+    const fault = accountFault(account, record.generation)
+    if (account === undefined || fault !== undefined) return faults[fault ?? 'gone']
     if (now >= record.expiresAt) return rejected('expired_credential', 'the session reached its end')
     if (now >= record.lastSeenAt + lifetimes.idle) {
       return rejected('expired_credential', 'the session was not used for too long')
     }
     if (now - record.lastSeenAt >= touchAge) touches.note(record.id, now)
-    return Object.freeze({
-      outcome: 'authenticated',
-      principal: Object.freeze({
-        kind: 'user',
-        id: account.id,
-        scheme: 'session',
-        credentialId: record.id,
-        sessionId: record.id,
-        scopes: Object.freeze([...account.scopes]),
-        roles: Object.freeze([...account.roles]),
-        expiresAt: Math.min(record.expiresAt, now + lifetimes.idle),
-        displayName: account.email,
-        attributes: Object.freeze({}),
-      }),
+    return authenticated({
+      kind: 'user',
+      id: account.id,
+      scheme: 'session',
+      credentialId: record.id,
+      sessionId: record.id,
+      scopes: account.scopes,
+      roles: account.roles,
+      expiresAt: Math.min(record.expiresAt, now + lifetimes.idle),
+      displayName: account.email,
     })
   }
+}
+
+const faults = {
+  gone: rejected('revoked_credential', 'the account is gone'),
+  disabled: rejected('account_disabled', 'the account is disabled'),
+  ended: rejected('revoked_credential', 'the session was ended with all others of the account'),
 }

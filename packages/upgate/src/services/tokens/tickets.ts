@@ -9,8 +9,9 @@ import type { TicketRecord } from '../../core/ports/tickets.ts'
 import { equalDigests } from '../../crypto/equal.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import { createId, createToken, parseToken } from '../../crypto/tokens.ts'
+import { accountFault, tokenFault } from '../accounts/standing.ts'
 import type { OwnRevocations } from '../revocations/revocations.ts'
-import { rejected, storeFailed, unavailable } from './verdicts.ts'
+import { authenticated, rejected, storeFailed, unavailable } from './verdicts.ts'
 
 /** Bounds of a ticket. */
 export interface NewTicket {
@@ -122,16 +123,13 @@ export function createTickets(parts: TicketParts): Tickets {
         : ((await store.sessions.get(principal.sessionId)) ?? null)
     if (session === null) return ended
     const account = principal.kind === 'user' ? await store.accounts.get(principal.id) : undefined
-    if (account?.disabledAt !== undefined) return rejected('account_disabled', 'the account is disabled')
-    if (
-      session !== undefined &&
-      (account === undefined || session.generation !== account.sessionGeneration)
-    ) {
-      return ended
-    }
+    // Principals of other session systems have no account here.
+    const isOurs = session !== undefined || account !== undefined
+    const fault = isOurs ? accountFault(account, session?.generation) : undefined
+    if (fault !== undefined) return fault === 'disabled' ? disabled : ended
     const token = await tokenOf(principal)
     const now = clock.now()
-    if (token?.revokedAt !== undefined || (token?.expiresAt ?? Number.POSITIVE_INFINITY) <= now) return ended
+    if (token !== undefined && tokenFault(token, now) !== undefined) return ended
     // The current records bound the ticket, also if the principal was read before they were narrowed.
     let { scopes, roles } = principal
     for (const holder of [account, token]) {
@@ -139,15 +137,7 @@ export function createTickets(parts: TicketParts): Tickets {
       scopes = scopes.filter((scope) => holder.scopes.includes(scope))
       roles = roles.filter((role) => holder.roles.includes(role))
     }
-    return Object.freeze({
-      outcome: 'authenticated',
-      principal: Object.freeze({
-        ...principal,
-        scopes: Object.freeze([...scopes]),
-        roles: Object.freeze([...roles]),
-        attributes: Object.freeze({}),
-      }),
-    })
+    return authenticated({ ...principal, scopes, roles })
   }
 
   async function tokenOf({ scheme, credentialId }: TicketRecord['principal']) {
@@ -215,6 +205,7 @@ const goneBack = rejected(
   'revoked_credential',
   'the log of revocations does not reach back to the ticket, or was restored from before it',
 )
+const disabled = rejected('account_disabled', 'the account is disabled')
 const ended = rejected(
   'revoked_credential',
   'the credential or account behind the ticket does not count any more',

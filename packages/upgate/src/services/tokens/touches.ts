@@ -14,7 +14,7 @@ const chunk = 100
 
 export function createTouches(options: {
   readonly clock: Clock
-  readonly logger: Logger | undefined
+  readonly logger: Logger
   /** Milliseconds from the first use collected to the write. */
   readonly delay: number
   write(touches: readonly Touch[]): Promise<void>
@@ -36,7 +36,7 @@ export function createTouches(options: {
         await write(touches.slice(from, from + chunk))
       }
     } catch (error) {
-      logger?.warn('When credentials were last used could not be written.', { error: String(error) })
+      logger.warn('When credentials were last used could not be written.', { error: String(error) })
     }
   }
 

@@ -1,5 +1,11 @@
 import type { Verification } from '../../core/contract/credential.ts'
+import { createPrincipal, type PrincipalFacts } from '../../core/contract/principal.ts'
 import { isStoreUnavailable } from '../../core/ports/stores.ts'
+
+/** Creates the answer that a credential is a principal's, frozen to the last list because answers are shared. */
+export function authenticated(facts: PrincipalFacts): Verification {
+  return Object.freeze({ outcome: 'authenticated', principal: createPrincipal(facts) })
+}
 
 /** Creates a rejection, frozen because answers are shared. */
 export function rejected(

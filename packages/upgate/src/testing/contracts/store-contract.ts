@@ -269,6 +269,9 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
     await store.sessions.add(session('new', { generation: 2 }), 9)
     assert.equal(await store.sessions.removeOf('a', 2), 1)
     assert.deepEqual(ids(await store.sessions.list('a')), ['new'])
+    // A caller that is late must not remove the sessions of a generation that it has not heard of.
+    assert.equal(await store.sessions.removeOf('a', 1), 0)
+    assert.deepEqual(ids(await store.sessions.list('a')), ['new'])
     await store.sessions.add(session('ended', { expiresAt: at }), 9)
     await store.sessions.add(session('idle', { lastSeenAt: at - 1 }), 9)
     assert.equal(await store.sessions.purge(at, at), 2)

@@ -126,7 +126,7 @@ export function jsonFileStore(file: string): RememberingStore {
       removeOf: (accountId, generation) =>
         use((content) => {
           const kept = content.sessions.filter(
-            (each) => each.accountId !== accountId || each.generation === generation,
+            (each) => each.accountId !== accountId || each.generation >= generation,
           )
           const removed = content.sessions.length - kept.length
           content.sessions = kept
