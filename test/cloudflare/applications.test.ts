@@ -51,6 +51,8 @@ const rules: readonly RuleOptions[] = [
       edge.id === principal.id && edge.attributes.email === 'ada@example.com',
   },
   { path: '/admin/note', access: 'optional', audience: [admin] },
+  // A protocol of the application's own, without a handshake.
+  { path: '/admin/live', access: 'required', schemes: login, kinds: ['user'], audience: [admin] },
   { path: '/admin/*', access: 'required', kinds: ['user', 'service'], audience: [admin] },
   { path: '/files/ws', access: 'deferred', schemes: login, audience: [files], handshake },
   { path: '/both', access: 'required', audience: [files, admin] },
@@ -84,7 +86,7 @@ beforeAll(async () => {
   // Lax on purpose: the rules have to hold what the endpoint does not.
   const tickets = ticketEndpoint(gate, {
     tickets: services.tickets,
-    paths: ['/admin/ws', '/admin/agreed', '/files/ws'],
+    paths: ['/admin/ws', '/admin/agreed', '/admin/live', '/files/ws'],
   })
   app.post(['/tickets', '/admin/tickets'], tickets)
   app.get(
@@ -94,9 +96,16 @@ beforeAll(async () => {
   app.use((request, response) => void response.json({ id: gate.principalOf(request)?.displayName ?? null }))
   const server = createServer(app)
   const wss = new WebSocketServer({ noServer: true })
-  wss.on('connection', (socket) => socket.on('message', (data) => socket.send(String(data))))
+  wss.on('connection', (socket, request) => {
+    socket.on('message', async (data) => {
+      const { renew } = JSON.parse(String(data)) as { renew?: string }
+      if (renew === undefined) return socket.send(String(data))
+      const answer = await guarded.refresh(socket, request, renew)
+      socket.send(JSON.stringify(answer.outcome === 'allow' ? 'allow' : answer.code))
+    })
+  })
   const guarded = guardServer(server, gate, {
-    sockets: { '/admin/ws': wss, '/admin/agreed': wss, '/files/ws': wss },
+    sockets: { '/admin/ws': wss, '/admin/agreed': wss, '/admin/live': wss, '/files/ws': wss },
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -369,6 +378,27 @@ describe('an Access login on a live socket', () => {
       expect(await socket.closed).toMatchObject({ code: 4401, reason: 'auth_expired' })
     },
   )
+
+  it('is renewed by the application, too, where the protocol is its own', async () => {
+    const { socket, ends } = await start('/admin/live')
+    const renew = async (ticket: string) => {
+      socket.send(JSON.stringify({ renew: ticket }))
+      return socket.message()
+    }
+    clock.advance(60_000)
+    expect(await renew(await ticketFor('/admin/live', '/tickets', await tokenOf('files')))).toBe(
+      'invalid_credential',
+    )
+    const later = clock.now() + lifetime
+    expect(await renew(await ticketFor('/admin/live', '/admin/tickets', await tokenOf('admin')))).toBe(
+      'allow',
+    )
+    clock.advance(ends + 30_000 - clock.now())
+    socket.send('"past the first login"')
+    expect(await socket.message()).toBe('past the first login')
+    clock.advance(later - clock.now())
+    expect(await socket.closed).toMatchObject({ code: 4401, reason: 'auth_expired' })
+  })
 
   it('is not renewed by a ticket of another application, or by a used one', async () => {
     const { socket } = await start('/admin/ws')

@@ -61,8 +61,8 @@ export function resourceRules(
       ...(schemes !== undefined && { schemes }),
       ...(anyOrigin && { anyOrigin }),
     })
-    if (!serveMetadata || documents.has(place)) continue
-    documents.set(place, {
+    if (!serveMetadata) continue
+    const document: RuleOptions = {
       path: place,
       methods: ['GET', 'OPTIONS'],
       access: 'public',
@@ -75,7 +75,14 @@ export function resourceRules(
         bearer_methods_supported: ['header'],
         ...metadata,
       },
-    })
+    }
+    const other = documents.get(place)
+    if (other !== undefined && JSON.stringify(other) !== JSON.stringify(document)) {
+      throw new TypeError(
+        `oauthRules: \`resources[${index}]\` is the same resource as an earlier one, ${origin}${suffix}, and describes it differently; give both the same \`scopesSupported\` and \`metadata\`.`,
+      )
+    }
+    documents.set(place, document)
   }
   return { documents: [...documents.values()], resources: rules }
 }

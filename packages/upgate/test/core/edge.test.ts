@@ -159,6 +159,93 @@ describe('the edge principal', () => {
   })
 })
 
+/** The edge above, whose values end in their applications: `user:ada:a+b`. In band, too. */
+const applications: Scheme = {
+  ...edge,
+  audiences: ['a', 'b'],
+  claims: (credential) => credential.type === 'token' && /^(?:user|service):/.test(credential.value),
+  verify(credential): Verification {
+    const [kind, id = '', of] = credential.type === 'token' ? credential.value.split(':') : []
+    const principal = person(id, {
+      kind: kind === 'service' ? 'service' : 'user',
+      scheme: 'edge',
+      // An edge that names no application at all is of none.
+      ...(of !== undefined && { audiences: of.split('+') }),
+    })
+    return { outcome: 'authenticated', principal, ambient: kind === 'user' }
+  },
+}
+
+describe('a rule with an audience', () => {
+  const rules = [
+    { path: '/a/*', access: 'required', audience: ['a'] },
+    { path: '/b/*', access: 'required', audience: ['b'] },
+    { path: '/either', access: 'required', audience: ['a', 'b'] },
+    { path: '/ws', access: 'deferred', audience: ['b'], handshake },
+  ] as const
+  const gate = makeGate({ schemes: [applications, key], rules })
+
+  it.each([
+    ['/a/x', 'user:ada:a', 'allow'],
+    ['/a/x', 'user:ada:b', 'challenge invalid_credential'],
+    ['/a/x', 'user:ada:b+a', 'allow'],
+    ['/a/x', 'user:ada', 'challenge invalid_credential'],
+    ['/a/x', 'user:ada:', 'challenge invalid_credential'],
+    ['/either', 'user:ada:b', 'allow'],
+    ['/elsewhere', 'user:ada:b', 'allow'],
+  ])('%s with %s: %s', async (path, value, expected) => {
+    expect(await verdict(gate, request(path, { headers: asserted(value) }))).toBe(expected)
+  })
+
+  it('takes what both forms of a rewritten path take, and nothing where they take different ones', async () => {
+    for (const [target, rewrittenTarget, value, expected] of [
+      ['/a/x', '/b/x', 'user:ada:a', 'challenge invalid_credential'],
+      ['/a/x', '/b/x', 'user:ada:b', 'challenge invalid_credential'],
+      ['/a/x', '/b/x', 'user:ada:a+b', 'challenge invalid_credential'],
+      ['/elsewhere', '/a/x', 'user:ada:b', 'challenge invalid_credential'],
+      ['/either', '/a/x', 'user:ada:a', 'allow'],
+      ['/either', '/a/x', 'user:ada:b', 'challenge invalid_credential'],
+    ] as const) {
+      const asked = request(target, { rewrittenTarget, headers: asserted(value) })
+      expect(await verdict(gate, asked), `${target} ${rewrittenTarget} ${value}`).toBe(expected)
+    }
+  })
+
+  it('concerns no credential of the application, which needs no edge', async () => {
+    expect(await verdict(gate, request('/a/x', { headers: bearer('k_u') }))).toBe('allow')
+    const both = { ...bearer('k_u'), ...asserted('user:u:b') }
+    expect(await verdict(gate, request('/a/x', { headers: both }))).toBe('challenge invalid_credential')
+  })
+
+  it('holds for what an edge says in band, and for single routes', async () => {
+    const decision = await gate.decide(upgrade('/ws', { origin }))
+    if (decision.outcome !== 'defer') throw new Error(decision.outcome)
+    for (const [value, expected] of [
+      ['user:ada:a', 'invalid_credential'],
+      ['user:ada', 'invalid_credential'],
+      ['user:ada:b', 'allow'],
+    ] as const) {
+      const answer = await gate.resume(decision, { credential: { type: 'token', source: 'frame', value } })
+      expect(answer.outcome === 'allow' ? 'allow' : answer.code, value).toBe(expected)
+    }
+    const route = gate.require({ audience: ['a'] })
+    expect((await route.decide(request('/x', { headers: asserted('user:ada:b') }))).outcome).toBe('challenge')
+    expect((await route.decide(request('/x', { headers: asserted('user:ada:a') }))).outcome).toBe('allow')
+  })
+
+  it('lists it, and an earlier rule for more applications is an overlap', () => {
+    expect(gate.rules()[0]).toMatchObject({ path: '/a/*', audience: ['a'] })
+    const crossed = makeGate({
+      schemes: [applications, key],
+      rules: [
+        { path: '/:team/x', access: 'required' },
+        { path: '/a/:file', access: 'required', audience: ['a'] },
+      ],
+    })
+    expect(crossed.rules().find(({ path }) => path === '/a/:file')?.overlaps).toMatchObject([{ at: '/a/x' }])
+  })
+})
+
 describe('a login that is done elsewhere', () => {
   const rules = [
     { path: ['/login', '/setup', '/api/auth/*'], access: 'public' },

@@ -67,6 +67,10 @@ describe("the preset for an authorization server of one's own", () => {
     expect(() => oauthRules({ origin, resources: [{ path: '/mcp', scope: ['a'] } as never] })).toThrow(
       /`resources\[0\]`: unknown option `scope`. Did you mean `scopes`/,
     )
+    expect(() => oauthRules({ origin, resources: ['/mcp', '/mcp/*'] })).not.toThrow()
+    expect(() => oauthRules({ origin, resources: ['/mcp', { path: '/mcp/*', scopes: ['a'] }] })).toThrow(
+      /`resources\[1\]` is the same resource as an earlier one, https:\/\/gateway\.example\.com\/mcp, and describes it differently/,
+    )
     for (const issuer of ['login.example.com', 'https://x/?a', 'https://x#a', 7]) {
       expect(() => oauthRules({ authorizationServers: [issuer as string] }), String(issuer)).toThrow(
         /`authorizationServers` must list issuers/,
