@@ -5,6 +5,7 @@
 export const diagnosisCodes = [
   'aborted',
   'offline',
+  'credential_unavailable',
   'edge_secret_over_plain',
   'tls_pin_mismatch',
   'silent_peer',

@@ -131,7 +131,7 @@ describe('withoutSecrets', () => {
   })
 })
 
-test('what is endless is cut, and takes no time', () => {
+test('endless data is cut, and takes no time', () => {
   const long = 'a'.repeat(2_000_000)
   const headers = Object.fromEntries(
     Array.from({ length: 20_000 }, (_, index) => [`x-${index}`, long.slice(0, 1000)]),

@@ -705,6 +705,15 @@ export const samples: readonly Sample[] = [
       frames: [connectError({ code: 'DEVICE_AUTH_SIGNATURE_EXPIRED' })],
     }),
   ),
+  sample(
+    'proof of another time',
+    'clock_skew',
+    closed(4401, 'expired_credential', {
+      frames: [
+        '{"type":"auth_error","code":"expired_credential","message":"x","action":"y","facts":{"serverTime":1796000000000}}',
+      ],
+    }),
+  ),
   sample('expired right after issue', 'clock_skew', {
     ...answered(401, { 'upgate-refusal': 'expired_credential; gate="g"' }),
     times: { credentialAge: 4000 },
@@ -757,6 +766,10 @@ export const samples: readonly Sample[] = [
   }),
   sample('aborted', 'aborted', { url, error: { name: 'AbortError', message: 'This operation was aborted' } }),
   sample('offline', 'offline', { url, probes: { offline: true }, error: { message: 'Failed to fetch' } }),
+  sample('no credential to send', 'credential_unavailable', {
+    url,
+    error: { code: 'credential_unavailable' },
+  }),
   sample('secret over plain', 'edge_secret_over_plain', { url, error: { code: 'edge_secret_over_plain' } }),
   sample('page: hidden', 'cross_origin_hidden', {
     url: wss,

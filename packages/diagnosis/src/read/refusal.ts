@@ -12,6 +12,8 @@ export interface Said {
   readonly retryAfter: number | undefined
   readonly requestId: string | undefined
   readonly comparisonCode: string | undefined
+  /** Whether the server named its time: the proof was too old or too new for it. */
+  readonly serverTime: boolean
 }
 
 /** A frame in which a server announces its end. */
@@ -130,6 +132,7 @@ function said(code: string, { refusal, message, action, retryAfter, facts }: Par
     refusal,
     message: textOf(message),
     action: textOf(action),
+    serverTime: numberOf(own(facts, 'serverTime')) !== undefined,
     retryAfter: numberOf(retryAfter),
     requestId:
       requestId !== undefined && /^[A-Za-z\d][\w.:-]{0,127}$/.test(requestId) ? requestId : undefined,

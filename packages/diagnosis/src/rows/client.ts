@@ -26,6 +26,17 @@ export const clientRows: readonly Row[] = rowsOf('client', [
       answer === undefined && (probes.offline || error.code === 'ENETDOWN'),
   },
   {
+    code: 'credential_unavailable',
+    title: 'The client has no credential to send',
+    sees: 'No attempt is made: the function of the application that fetches the credential failed.',
+    cause:
+      'The function threw or rejected: a login that is over, a file that is missing, a server of tokens that is away.',
+    action:
+      'Look at the exception of that function; the client does not show it, because it may hold a secret.',
+    retry: 'backoff',
+    matches: ({ error }) => error.code === 'credential_unavailable',
+  },
+  {
     code: 'edge_secret_over_plain',
     title: 'The service token was not sent, because the URL is not encrypted',
     sees: 'The client refuses to connect: `ws://` or `http://` to another computer, with a service token.',

@@ -134,8 +134,7 @@ export const browserRows: readonly Row[] = rowsOf('net', [
     confusableWith: [
       { code: 'cross_origin_hidden', probe: 'Send one credentialed `fetch` to the same path.' },
       { code: 'page_login_expired', probe: 'Send it with `redirect: "manual"`.' },
-      { code: 'page_login_expired', probe: 'Send it with `redirect: "manual"`.' },
     ],
-    matches: ({ close, error }) => close?.code === 1006 || error.any,
+    matches: ({ browser, close, error }) => (browser && error.any) || close?.code === 1006,
   },
 ])

@@ -1,5 +1,5 @@
 import { type Row, rowsOf } from '../row.ts'
-import type { Seen } from '../seen.ts'
+import { reached, type Seen } from '../seen.ts'
 
 const error = ({ error: { code, message } }: Seen, codes: RegExp, words?: RegExp): boolean =>
   codes.test(code) || words?.test(message) === true
@@ -201,6 +201,8 @@ export const badAnswerRows: readonly Row[] = rowsOf('protocol', [
     retry: 'never',
     matches: (seen) =>
       says(seen, /invalid upgrade header|unexpected-response 101/i) ||
-      (seen.upgraded !== undefined && seen.error.any && !/websocket/i.test(seen.upgraded.header('upgrade'))),
+      (seen.upgraded !== undefined &&
+        !reached(seen, 'open') &&
+        !/websocket/i.test(seen.upgraded.header('upgrade'))),
   },
 ])

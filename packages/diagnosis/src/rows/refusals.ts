@@ -337,7 +337,7 @@ export const clockRows: readonly Row[] = rowsOf('client', [
   {
     code: 'clock_skew',
     title: 'The clocks of client and server differ',
-    sees: '`DEVICE_AUTH_SIGNATURE_EXPIRED`, or `expired_credential` for a credential that was just issued.',
+    sees: '`DEVICE_AUTH_SIGNATURE_EXPIRED`, `expired_credential` with the server’s time, or for a credential that was just issued.',
     cause: 'A proof or a fresh credential looks expired, because one clock is wrong by minutes.',
     action: 'Set both clocks (NTP). A virtual machine that was asleep is often behind.',
     retry: 'backoff',
@@ -349,6 +349,7 @@ export const clockRows: readonly Row[] = rowsOf('client', [
     ],
     matches: ({ said, refusal, times }) =>
       said?.code === 'DEVICE_AUTH_SIGNATURE_EXPIRED' ||
+      (refusal === 'expired_credential' && said?.serverTime === true) ||
       ((refusal === 'expired_credential' || refusal === 'auth_expired') &&
         times.credentialAge !== undefined &&
         times.credentialAge < 300_000),

@@ -1,0 +1,65 @@
+import type { Observation, Probes, Reached } from '@upgate/diagnosis'
+
+/** How sockets are opened: over `ws`, the global WebSocket, a Worker's `fetch`, or a test's memory. */
+export interface Transport {
+  /** Whether it can send headers with the upgrade. Browsers cannot. */
+  readonly sendsHeaders: boolean
+  /** Opens a socket. It must not follow redirects, and it must not throw: failures are events. */
+  open(request: TransportRequest, events: TransportEvents): TransportSocket
+  /**
+   * Second looks at a failure, if they are cheap: results for `probes`. Called at most once for each kind of failure
+   * in a row. It sends `headers` to the same origin only, and never the credential of the protocol.
+   */
+  probe?(request: ProbeRequest): Promise<Probes | undefined>
+  /** Whether there is a network, if the platform knows. */
+  readonly network?: Network
+}
+
+/** The platform's knowledge of the network. */
+export interface Network {
+  isOnline(): boolean
+  /** Calls back at every change, until the returned function is called. */
+  onChange(callback: () => void): () => void
+}
+
+/** A socket to open. */
+export interface TransportRequest {
+  readonly url: string
+  readonly protocols: readonly string[]
+  readonly headers: Readonly<Record<string, string>>
+  /** Milliseconds for everything up to the opening; the caller has a time limit of its own as well. */
+  readonly timeout: number
+}
+
+/** A failure to look at again. */
+export interface ProbeRequest {
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  /** The code of the first verdict. */
+  readonly code: string
+  readonly timeout: number
+}
+
+/** What a transport reports. `closed` comes exactly once, and last. */
+export interface TransportEvents {
+  reached(step: Reached): void
+  /** Facts for the diagnosis; later ones win. */
+  observed(facts: Pick<Observation, 'error' | 'tls' | 'bytes' | 'response'>): void
+  /** Bytes have arrived. */
+  active(): void
+  opened(protocol: string): void
+  message(data: string | Uint8Array): void
+  /** The answer to `ping`. */
+  pong(): void
+  closed(code: number, reason: string): void
+}
+
+/** A socket of a transport. */
+export interface TransportSocket {
+  send(data: string | Uint8Array): void
+  close(code: number, reason: string): void
+  /** Ends without a close frame. */
+  terminate(): void
+  /** Sends a ping frame, where the platform can. */
+  ping?(): void
+}
