@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Gate } from '../core/contract/gate.ts'
 import { assertGate } from '../core/options/check-gate.ts'
-import { nameOf } from '../core/options/check-options.ts'
+import { wrongArgument } from '../core/options/check-options.ts'
 import { NodeRequest } from './request.ts'
 
 /**
@@ -21,9 +21,7 @@ export function clientAddressOf(
 ): string | undefined {
   assertGate(gate, 'clientAddressOf', ['clientAddressOf'])
   if (typeof request?.headers !== 'object') {
-    throw new TypeError(
-      `clientAddressOf: the second argument must be Node's own request (of Koa \`ctx.req\`), not ${nameOf(request)}.`,
-    )
+    throw wrongArgument('clientAddressOf', 'second', "Node's own request (of Koa `ctx.req`)", request)
   }
   return gate.clientAddressOf(new NodeRequest('http', request))
 }

@@ -3,7 +3,7 @@ import { isPromiseLike } from '../core/async/maybe-promise.ts'
 import type { Decider } from '../core/contract/gate.ts'
 import type { Principal } from '../core/contract/principal.ts'
 import { assertDecider } from '../core/options/check-gate.ts'
-import { isCallable } from '../core/options/check-options.ts'
+import { isCallable, wrongArgument } from '../core/options/check-options.ts'
 import { isAllowed, judge, type Verdict } from './judge.ts'
 import { kindOf, NodeRequest } from './request.ts'
 import { addHeaders, closeAfter, respond } from './respond.ts'
@@ -28,7 +28,7 @@ export function httpGate<P extends Principal>(
 ): RequestListener {
   assertDecider(decider, 'httpGate')
   if (!isCallable(listener)) {
-    throw new TypeError('httpGate: the second argument must be the request listener to be guarded.')
+    throw wrongArgument('httpGate', 'second', 'the request listener to be guarded', listener)
   }
   return (request, response) => {
     const verdict = judge(decider, new NodeRequest(kindOf(request), request))

@@ -6,7 +6,7 @@ import type { LiveConnection } from '../core/contract/connections.ts'
 import type { Gate } from '../core/contract/gate.ts'
 import type { Principal } from '../core/contract/principal.ts'
 import { assertGate } from '../core/options/check-gate.ts'
-import { nameOf } from '../core/options/check-options.ts'
+import { wrongArgument } from '../core/options/check-options.ts'
 import { fn, optional } from '../core/options/option-kinds.ts'
 import { optionTable } from '../core/options/option-table.ts'
 import type { RevocationReason } from '../core/ports/revocations.ts'
@@ -153,9 +153,7 @@ export function endWithCredential(
     )
   }
   if (typeof response?.once !== 'function') {
-    throw new TypeError(
-      `endWithCredential: the third argument must be Node's own response (of Koa \`ctx.res\`), not ${nameOf(response)}.`,
-    )
+    throw wrongArgument('endWithCredential', 'third', "Node's own response (of Koa `ctx.res`)", response)
   }
   if (response.destroyed || response.writableFinished) return false
   const { principal, asOf } = decision
@@ -178,7 +176,7 @@ export function endWithCredential(
  */
 export function endStreams(gate: Pick<Gate, 'connections'>): number {
   if (typeof gate?.connections?.list !== 'function') {
-    throw new TypeError(`endStreams: the argument must be a gate (createGate), not ${nameOf(gate)}.`)
+    throw wrongArgument('endStreams', 'first', 'a gate (createGate)', gate)
   }
   const live = [...gate.connections.list()].filter((connection) => streams in connection) as LiveResponse[]
   for (const response of live) response.close('shutdown')

@@ -1,6 +1,8 @@
 import type { PrincipalKind } from '../core/contract/principal.ts'
 import type { RuleOptions } from '../core/contract/rules.ts'
-import { assertKnownOptions, isPlain, nameOf, optionsOf, wrongOption } from '../core/options/check-options.ts'
+import { assertKnownOptions, isPlain, nameOf, wrongOption } from '../core/options/check-options.ts'
+import { text, unchecked } from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 
 /** One protected resource: a path, and what its rule demands and its metadata says. */
 export interface OAuthResource {
@@ -27,6 +29,16 @@ interface Surroundings {
   readonly serveMetadata: boolean
   readonly anyOrigin: boolean
 }
+
+// The rules check what becomes of them.
+const resourceTable = optionTable<OAuthResource>()({
+  path: text(),
+  scopes: unchecked(),
+  scopesSupported: unchecked(),
+  kinds: unchecked(),
+  schemes: unchecked(),
+  metadata: unchecked(),
+})
 
 /** Where the metadata of resources is (RFC 9728 section 3). */
 export const wellKnownResource = '/.well-known/oauth-protected-resource'
@@ -95,11 +107,7 @@ function checked(given: unknown, index: number): OAuthResource {
       `oauthRules: \`resources\` must list paths, such as '/mcp', or objects, such as { path: '/mcp', scopes: ['mcp'] }, not ${nameOf(given)}.`,
     )
   }
-  assertKnownOptions(
-    where,
-    resource,
-    optionsOf<OAuthResource>()(['path', 'scopes', 'scopesSupported', 'kinds', 'schemes', 'metadata']),
-  )
+  assertKnownOptions(where, resource, resourceTable.names)
   const { path, scopesSupported, metadata = {} } = resource as OAuthResource
   if (typeof path !== 'string' || !path.startsWith('/')) {
     const what = typeof path === 'string' ? JSON.stringify(path) : nameOf(path)

@@ -1,21 +1,23 @@
 import { randomBytes } from 'node:crypto'
 import type { Scheme } from '../core/contract/credential.ts'
 import type { Principal } from '../core/contract/principal.ts'
-import { assertKnownOptions, optionsOf } from '../core/options/check-options.ts'
+import { assertKnownOptions } from '../core/options/check-options.ts'
+import { unchecked } from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 
-const principalNames = optionsOf<Principal>()([
-  'kind',
-  'id',
-  'scheme',
-  'credentialId',
-  'sessionId',
-  'audiences',
-  'scopes',
-  'roles',
-  'expiresAt',
-  'displayName',
-  'attributes',
-])
+const principalTable = optionTable<Partial<Principal>>()({
+  kind: unchecked(),
+  id: unchecked(),
+  scheme: unchecked(),
+  credentialId: unchecked(),
+  sessionId: unchecked(),
+  audiences: unchecked(),
+  scopes: unchecked(),
+  roles: unchecked(),
+  expiresAt: unchecked(),
+  displayName: unchecked(),
+  attributes: unchecked(),
+})
 
 /** A principal for tests, and how to be it. */
 export interface TestPrincipal {
@@ -45,7 +47,7 @@ export function asPrincipal(who: Partial<Principal> & { readonly id: string }): 
       "asPrincipal: the principal needs an `id`, as in { id: 'alice', scopes: ['operator.admin'] }.",
     )
   }
-  assertKnownOptions('asPrincipal', who, principalNames)
+  assertKnownOptions('asPrincipal', who, principalTable.names)
   const token = `test_${randomBytes(24).toString('base64url')}`
   const name = `test-${token.slice(5, 13)}`
   const principal: Principal = Object.freeze({

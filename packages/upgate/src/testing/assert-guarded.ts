@@ -1,6 +1,8 @@
 import type { Gate } from '../core/contract/gate.ts'
 import type { ListedRule } from '../core/contract/listed-rule.ts'
-import { assertKnownOptions, optionsOf } from '../core/options/check-options.ts'
+import { wrongArgument } from '../core/options/check-options.ts'
+import { list, optional } from '../core/options/option-kinds.ts'
+import { optionTable } from '../core/options/option-table.ts'
 import { guardingGates } from '../ws/guard/claim-server.ts'
 
 /** Options of {@link assertGuarded}. */
@@ -11,6 +13,12 @@ export interface AssertGuardedOptions {
    */
   readonly open?: readonly string[]
 }
+
+const assertGuardedOptions = optionTable<AssertGuardedOptions>()({
+  open: optional(
+    list("a list of path patterns, such as ['/health', '/assets/*']", (path) => typeof path === 'string', 0),
+  ),
+})
 
 /**
  * Throws unless a gate guards this server: for the test that fails when `guardServer` is taken out again, or opens
@@ -23,15 +31,9 @@ export interface AssertGuardedOptions {
  */
 export function assertGuarded(server: object, options: AssertGuardedOptions = {}): void {
   if (typeof (server as { listen?: unknown } | null | undefined)?.listen !== 'function') {
-    throw new TypeError('assertGuarded: the first argument must be an http or https server.')
+    throw wrongArgument('assertGuarded', 'first', 'an http or https server', server)
   }
-  assertKnownOptions('assertGuarded', options, optionsOf<AssertGuardedOptions>()(['open']))
-  const { open } = options
-  if (open !== undefined && !(Array.isArray(open) && open.every((path) => typeof path === 'string'))) {
-    throw new TypeError(
-      "assertGuarded: `open` must be a list of path patterns, such as ['/health', '/assets/*'].",
-    )
-  }
+  const { open } = assertGuardedOptions.read('assertGuarded', options)
   const gates = guardingGates(server) as readonly Gate[]
   if (gates.length === 0) {
     throw new Error(

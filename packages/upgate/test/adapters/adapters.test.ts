@@ -55,7 +55,9 @@ describe('misuse', () => {
       }
     }
     expect(() => httpGate(open, undefined as never)).toThrow(
-      new TypeError('httpGate: the second argument must be the request listener to be guarded.'),
+      new TypeError(
+        'httpGate: the second argument must be the request listener to be guarded, not undefined.',
+      ),
     )
   })
 })

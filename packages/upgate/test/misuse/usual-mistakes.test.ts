@@ -530,7 +530,7 @@ describe('a usual mistake says which option is meant and what to do', () => {
     [
       'httpGate without a listener',
       () => httpGate(createGate({ schemes: [scheme] }), wrong(undefined)),
-      'httpGate: the second argument must be the request listener to be guarded.',
+      'httpGate: the second argument must be the request listener to be guarded, not undefined.',
     ],
     [
       'tickets for a path pattern as text',

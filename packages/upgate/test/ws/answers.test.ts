@@ -122,7 +122,7 @@ describe('what a handshake answers', () => {
       'its own: a promise of a step',
       own({ receive: wrong(async () => Promise.reject(new Error('x'))) }),
       goodToken,
-      'The handshake "own": `receive` must return a step at once, not a promise.',
+      'The handshake "own": `receive` must return a step at once, not a promise (await it first).',
     ],
   ])('%s is named at the first one, and the socket refused', async (_, handshake, token, message) => {
     const t = await start({ rules: [{ path: '/ws', access: 'deferred', kinds: ['device'], handshake }] })

@@ -1,12 +1,10 @@
 import type { Decider, Gate } from '../contract/gate.ts'
-import { nameOf } from './check-options.ts'
+import { wrongArgument } from './check-options.ts'
 
 /** Throws where something that is no gate is handed to an adapter. */
 export function assertDecider(decider: unknown, where: string): void {
   if (typeof (decider as Partial<Decider> | null | undefined)?.decide !== 'function') {
-    throw new TypeError(
-      `${where}: the first argument must be a gate (createGate) or the result of gate.require(...), not ${nameOf(decider)}.`,
-    )
+    throw wrongArgument(where, 'first', 'a gate (createGate) or the result of gate.require(...)', decider)
   }
 }
 
@@ -14,5 +12,5 @@ export function assertDecider(decider: unknown, where: string): void {
 export function assertGate(gate: unknown, where: string, methods: readonly (keyof Gate)[]): void {
   const given = gate as Partial<Gate> | null | undefined
   if (methods.every((method) => typeof given?.[method] === 'function')) return
-  throw new TypeError(`${where}: the first argument must be a gate (createGate), not ${nameOf(gate)}.`)
+  throw wrongArgument(where, 'first', 'a gate (createGate)', gate)
 }

@@ -17,39 +17,6 @@ export function assertKnownOptions(where: string, options: unknown, known: reado
   }
 }
 
-/**
- * The same for functions that need some of their options: none at all are as good as empty ones, so that the message is
- * about the first option that is missing.
- */
-export function readOptions<T extends object, const K extends readonly KeysOf<T>[]>(
-  where: string,
-  options: T,
-  known: K & Complete<T, K>,
-): T {
-  if (options === undefined) return {} as T
-  assertKnownOptions(where, options, known)
-  return options
-}
-
-/**
- * Lists the options of a type, for {@link assertKnownOptions}: a name too many or too few does not compile.
- *
- * @example
- * const names = optionsOf<RuleOptions>()(['path', 'access', ...])
- */
-export function optionsOf<T extends object>(): <const K extends readonly KeysOf<T>[]>(
-  names: K & Complete<T, K>,
-) => readonly KeysOf<T>[] {
-  return (names) => names
-}
-
-type KeysOf<T> = T extends unknown ? keyof T & string : never
-
-/** Unlike anything where a name of the type is not in the list: the compiler then shows which. */
-type Complete<T, K extends readonly unknown[]> = [Exclude<KeysOf<T>, K[number]>] extends [never]
-  ? unknown
-  : { readonly missing: Exclude<KeysOf<T>, K[number]> }
-
 /** Whether something is an object of named values: no list, no promise, no map or other instance of a built-in. */
 export function isPlain(value: unknown): value is object {
   if (typeof value !== 'object' || value === null || Array.isArray(value) || isPromise(value)) return false
@@ -61,17 +28,20 @@ export function wrongOption(where: string, option: string, expected: string, val
   return new TypeError(`${where}: \`${option}\` must be ${expected}, not ${nameOf(value)}.`)
 }
 
+/** Makes the error for a wrong entry of a list: `origins` has "x"; write ... */
+export function wrongEntry(where: string, option: string, entry: unknown, remedy: string): TypeError {
+  const shown = typeof entry === 'string' ? JSON.stringify(entry) : nameOf(entry)
+  return new TypeError(`${where}: \`${option}\` has ${shown}; ${remedy}.`)
+}
+
+/** Makes the error for a function of the application that returned a wrong value. */
+export function wrongReturn(where: string, expected: string, value: unknown): TypeError {
+  return new TypeError(`${where} must return ${expected}, not ${nameOf(value)}.`)
+}
+
 /** Makes the error for a wrong argument: `fromRequest: the first argument must be a function, not a string.` */
 export function wrongArgument(where: string, which: string, expected: string, value: unknown): TypeError {
   return new TypeError(`${where}: the ${which} argument must be ${expected}, not ${nameOf(value)}.`)
-}
-
-/** Throws for a value that is given and neither true nor false. `'false'` and 0 are the usual mistakes. */
-export function checkBooleans(where: string, values: Readonly<Record<string, unknown>>): void {
-  for (const [option, value] of Object.entries(values)) {
-    if (value !== undefined && typeof value !== 'boolean')
-      throw wrongOption(where, option, 'true or false', value)
-  }
 }
 
 /** Whether something can be called: a class only makes instances. */
@@ -81,22 +51,6 @@ export function isCallable(value: unknown): boolean {
 
 function isClass(value: object): boolean {
   return /^class\b/.test(Function.prototype.toString.call(value))
-}
-
-/** Throws for a value that is given and no function. */
-export function checkFunctions(where: string, values: Readonly<Record<string, unknown>>): void {
-  for (const [option, value] of Object.entries(values)) {
-    if (value !== undefined && !isCallable(value)) throw wrongOption(where, option, 'a function', value)
-  }
-}
-
-/** Throws for a value that is given and no string with something in it. */
-export function checkStrings(where: string, values: Readonly<Record<string, unknown>>): void {
-  for (const [option, value] of Object.entries(values)) {
-    if (value !== undefined && (typeof value !== 'string' || value === '')) {
-      throw wrongOption(where, option, 'a non-empty string', value)
-    }
-  }
 }
 
 /** Throws for a value without one of the methods; `expected` names the right value, as in `services.keys`. */
@@ -115,20 +69,6 @@ export function checkMethods(
   throw new TypeError(
     `${where}: \`${option}\` must be ${expected}, not ${what}${what.startsWith('an object') ? ` without \`${missing}\`` : ''}.`,
   )
-}
-
-const ports = {
-  clock: [['now', 'setTimer'], 'a clock, with the methods `now` and `setTimer`'],
-  logger: [['warn', 'error'], 'a logger, with the methods `warn` and `error`'],
-  revocations: [['subscribe'], '`services.revocations`'],
-} as const
-
-/** Throws for a port that is given and lacks one of its methods. */
-export function checkPorts(where: string, values: { readonly [Port in keyof typeof ports]?: unknown }): void {
-  for (const [port, value] of Object.entries(values)) {
-    const [methods, expected] = ports[port as keyof typeof ports]
-    if (value !== undefined) checkMethods(where, port, value, methods, expected)
-  }
 }
 
 /** For messages: which kind of value stands where another was expected; never the value, which may be a secret. */

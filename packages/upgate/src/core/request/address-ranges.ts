@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js'
-import { nameOf } from '../options/check-options.ts'
+import { nameOf, wrongEntry } from '../options/check-options.ts'
 import { cloudflareNetworks } from './cloudflare-networks.ts'
 
 export type Address = ipaddr.IPv4 | ipaddr.IPv6
@@ -24,8 +24,11 @@ export function parseRanges(where: string, option: string, entry: unknown): read
 export function parseRange(where: string, option: string, entry: unknown): Range {
   const shown = typeof entry === 'string' ? JSON.stringify(entry) : nameOf(entry)
   const fail = (): never => {
-    throw new TypeError(
-      `${where}: \`${option}\` has ${shown}; write addresses, CIDR ranges, 'loopback', 'private' or 'cloudflare'.`,
+    throw wrongEntry(
+      where,
+      option,
+      entry,
+      "write addresses, CIDR ranges, 'loopback', 'private' or 'cloudflare'",
     )
   }
   if (typeof entry !== 'string') return fail()

@@ -1,6 +1,6 @@
 import type { HeaderList } from '../contract/decision.ts'
 import { type AuthRequest, headerOf } from '../contract/request.ts'
-import { nameOf } from '../options/check-options.ts'
+import { wrongEntry } from '../options/check-options.ts'
 
 /** The pages and hosts a gate calls its own. */
 export interface OriginPolicy {
@@ -31,16 +31,22 @@ export function compileOriginPolicy(
   for (const origin of origins ?? []) {
     const parts = typeof origin === 'string' ? originForm.exec(origin) : null
     if (parts === null || origin !== origin.toLowerCase()) {
-      throw new TypeError(
-        `createGate: \`origins\` has ${shown(origin)}; write scheme, host and port as a browser sends them, in lower case, without a path or a wildcard, and names in other scripts as punycode: 'https://gateway.example.com' or 'http://localhost:8787'.`,
+      throw wrongEntry(
+        'createGate',
+        'origins',
+        origin,
+        "write scheme, host and port as a browser sends them, in lower case, without a path or a wildcard, and names in other scripts as punycode: 'https://gateway.example.com' or 'http://localhost:8787'",
       )
     }
     if (
       (parts[1] === 'https' && origin.endsWith(':443')) ||
       (parts[1] === 'http' && origin.endsWith(':80'))
     ) {
-      throw new TypeError(
-        `createGate: \`origins\` has ${JSON.stringify(origin)}; browsers leave the default port out, so it would never match.`,
+      throw wrongEntry(
+        'createGate',
+        'origins',
+        origin,
+        'browsers leave the default port out, so it would never match',
       )
     }
     allowed.add(origin)
@@ -48,18 +54,17 @@ export function compileOriginPolicy(
   }
   for (const host of hosts ?? []) {
     if (typeof host !== 'string' || !hostForm.test(host)) {
-      throw new TypeError(
-        `createGate: \`hosts\` has ${shown(host)}; write a host with its port where it is not the default, without a wildcard: 'localhost:8787'.`,
+      throw wrongEntry(
+        'createGate',
+        'hosts',
+        host,
+        "write a host with its port where it is not the default, without a wildcard: 'localhost:8787'",
       )
     }
     // As it is compared: clients leave the default port out.
     known.add(host.toLowerCase().replace(/:(?:80|443)$/, ''))
   }
   return { origins: allowed, hosts: known.size === 0 ? undefined : [...known] }
-}
-
-function shown(entry: unknown): string {
-  return typeof entry === 'string' ? JSON.stringify(entry) : nameOf(entry)
 }
 
 /** Whether the `Host` header names us. True where nothing is configured. */

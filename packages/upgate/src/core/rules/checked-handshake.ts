@@ -7,7 +7,7 @@ import type {
   OutgoingFrame,
   RefusalFrames,
 } from '../contract/handshake.ts'
-import { assertKnownOptions, isLate, nameOf } from '../options/check-options.ts'
+import { assertKnownOptions, isLate, wrongReturn } from '../options/check-options.ts'
 
 const stepKeys: Readonly<Record<HandshakeStep['step'], readonly string[]>> = {
   credential: ['step', 'credential', 'declared', 'replay'],
@@ -44,7 +44,7 @@ export function checkedHandshake(handshake: Handshake): Handshake {
 function yesOrNo(where: string, value: unknown): boolean {
   if (typeof value === 'boolean') return value
   isLate(value)
-  throw new TypeError(`${where} must return true or false, not ${nameOf(value)}.`)
+  throw wrongReturn(where, 'true or false', value)
 }
 
 function checkedRefresh(where: string, refresh: HandshakeRefresh): HandshakeRefresh {
@@ -69,13 +69,11 @@ function soonFrames(where: string, value: unknown): MaybePromise<readonly Outgoi
 }
 
 function frames(where: string, value: unknown): readonly OutgoingFrame[] {
-  if (isLate(value) || !Array.isArray(value))
-    throw new TypeError(`${where} must return a list of frames, not ${nameOf(value)}.`)
+  if (isLate(value) || !Array.isArray(value)) throw wrongReturn(where, 'a list of frames', value)
   const strange = value.findIndex((frame) => typeof frame !== 'string' && !isBytes(frame))
   if (strange !== -1) {
-    throw new TypeError(
-      `${where} must return frames as strings (JSON.stringify() them) or bytes (Uint8Array), not ${nameOf(value[strange])}.`,
-    )
+    const expected = 'frames as strings (JSON.stringify() them) or bytes (Uint8Array)'
+    throw wrongReturn(where, expected, value[strange])
   }
   return value as readonly OutgoingFrame[]
 }
@@ -86,7 +84,7 @@ function isBytes(value: unknown): value is Uint8Array {
 }
 
 function step<S extends HandshakeStep>(where: string, value: S): S {
-  if (isLate(value)) throw new TypeError(`${where} must return a step at once, not a promise.`)
+  if (isLate(value)) throw wrongReturn(where, 'a step at once', value)
   const keys = Object.hasOwn(stepKeys, String(value?.step)) ? stepKeys[value.step] : undefined
   if (keys === undefined) {
     throw new TypeError(
@@ -102,7 +100,7 @@ function step<S extends HandshakeStep>(where: string, value: S): S {
 
 function refusalFrames(where: string, value: RefusalFrames): RefusalFrames {
   if (isLate(value) || typeof value !== 'object' || value === null) {
-    throw new TypeError(`${where} must return { frames, closeCode, closeReason }, not ${nameOf(value)}.`)
+    throw wrongReturn(where, '{ frames, closeCode, closeReason }', value)
   }
   assertKnownOptions(`${where} returned`, value, ['frames', 'closeCode', 'closeReason'])
   frames(`${where}: \`frames\``, value.frames)

@@ -3,7 +3,7 @@ import type { Scheme } from '../contract/credential.ts'
 import type { Handshake } from '../contract/handshake.ts'
 import type { PrincipalKind } from '../contract/principal.ts'
 import type { CompiledRule, RuleOptions } from '../contract/rules.ts'
-import { assertKnownOptions, isPlain, wrongOption } from '../options/check-options.ts'
+import { assertKnownOptions, isPlain, wrongEntry, wrongOption } from '../options/check-options.ts'
 import { flag, fn, list, oneOf, optional, text, unchecked, value } from '../options/option-kinds.ts'
 import { type OptionKind, type OptionTable, optionTable } from '../options/option-table.ts'
 import { checkAnyOrigin, type OriginScheme } from './any-origin.ts'
@@ -103,8 +103,7 @@ export function compileRule(
   const { challenge = resourceMetadata === undefined && !anyOrigin ? 'auto' : 'api' } = read
   if (methods !== undefined) {
     const lower = methods.find((method) => method !== method.toUpperCase())
-    if (lower !== undefined)
-      throw new TypeError(`${where}: \`methods\` has ${JSON.stringify(lower)}; write methods in upper case.`)
+    if (lower !== undefined) throw wrongEntry(where, 'methods', lower, 'write methods in upper case')
     if ((access === 'deferred' || upgrade === 'only') && !methods.includes('GET')) {
       throw new TypeError(
         `${where}: a ${access} rule for upgrades without the method GET can never match, because upgrades are GET requests.`,
@@ -118,10 +117,7 @@ export function compileRule(
   }
   if (read.kinds !== undefined) {
     const strange = read.kinds.find((kind) => !kinds.includes(kind))
-    if (strange !== undefined)
-      throw new TypeError(
-        `${where}: \`kinds\` has ${JSON.stringify(strange)}; known kinds: ${kinds.join(', ')}.`,
-      )
+    if (strange !== undefined) throw wrongEntry(where, 'kinds', strange, `known kinds: ${kinds.join(', ')}`)
   }
   if (schemes !== undefined) {
     const names = known.map((scheme) => scheme.name)

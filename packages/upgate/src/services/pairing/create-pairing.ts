@@ -1,5 +1,6 @@
 import type { AuditEvent } from '../../core/contract/events.ts'
 import { createAuditEvents } from '../../core/live/audit-events.ts'
+import { milliseconds } from '../../core/options/option-kinds.ts'
 import type { Timer } from '../../core/ports/clock.ts'
 import type { InvitationRecord, PairingRecord } from '../../core/ports/pairings.ts'
 import { StoreUnavailable } from '../../core/ports/stores.ts'
@@ -25,7 +26,7 @@ type Step = Extract<AuditEvent, { type: 'pairing' }>['step']
 
 /** Milliseconds for which ended requests are kept, so that a late decision is told how the request ended. */
 const remembered = 600_000
-const longestWindow = 600_000
+const windowLength = milliseconds(120_000, 1_000, 600_000)
 const maxAttempts = 5
 
 /** Creates the pairing service. */
@@ -181,11 +182,8 @@ export function createPairing(parts: PairingParts): Pairing & { close(): void } 
         return true
       },
     },
-    async openWindow({ for: duration = 120_000, ...invitation }) {
-      if (!Number.isInteger(duration) || duration < 1000 || duration > longestWindow) {
-        throw new TypeError(`openWindow: \`for\` must be 1,000 to ${longestWindow} milliseconds`)
-      }
-      return invite(invitation, 'window', duration, undefined)
+    async openWindow({ for: duration = windowLength.standard, ...invitation }) {
+      return invite(invitation, 'window', windowLength.read('openWindow', 'for', duration), undefined)
     },
     prove: createProver({ ...parts, options, report, tidy, tidyLater }),
     proveRotated: createRotatedProver({

@@ -1,3 +1,4 @@
+import { wrongOption } from '../../core/options/check-options.ts'
 import type { RevocationReason, RevocationSelector } from '../../core/ports/revocations.ts'
 import type { RevocationDraft } from '../../core/ports/stores.ts'
 
@@ -19,13 +20,16 @@ export function checkDraft(
   at: number,
 ): RevocationDraft {
   if (!reasons.includes(reason)) {
-    throw new TypeError(`revocations.revoke: \`reason\` must be one of ${reasons.join(', ')}`)
+    throw wrongOption('revocations.revoke', 'reason', `one of ${reasons.join(', ')}`, reason)
   }
   const given = Object.entries(selector ?? {})
   for (const [name, value] of given) {
     if (!(fields as readonly string[]).includes(name) || typeof value !== 'string' || value === '') {
-      throw new TypeError(
-        `revocations.revoke: \`${name}\` must be a text that is not empty, and one of ${fields.join(', ')}`,
+      throw wrongOption(
+        'revocations.revoke',
+        name,
+        `a text that is not empty, and one of ${fields.join(', ')}`,
+        value,
       )
     }
   }

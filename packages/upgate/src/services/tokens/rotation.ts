@@ -1,4 +1,5 @@
 import { assertKnownOptions } from '../../core/options/check-options.ts'
+import { milliseconds } from '../../core/options/option-kinds.ts'
 import type { RotationRefusal, RotationRefusalCode } from '../types.ts'
 
 const reasons: Readonly<Record<RotationRefusalCode, string>> = {
@@ -35,9 +36,6 @@ export function checkOverlap<N extends string>(
   most: number,
 ): number {
   assertKnownOptions('rotate', options, [name])
-  const value: number = options[name] ?? standard
-  if (!Number.isInteger(value) || value < 0 || value > most) {
-    throw new TypeError(`rotate: \`${name}\` must be 0 to ${most} milliseconds`)
-  }
-  return value
+  const kind = milliseconds(standard, 0, most)
+  return kind.read('rotate', name, options[name] ?? standard)
 }

@@ -1,6 +1,6 @@
 import type { Verification, VerifyContext } from '../../core/contract/credential.ts'
 import type { Principal } from '../../core/contract/principal.ts'
-import { count, milliseconds } from '../../core/options/option-kinds.ts'
+import { count, milliseconds, text } from '../../core/options/option-kinds.ts'
 import { type OptionTable, optionTable } from '../../core/options/option-table.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import { type RevocationFeed, selects } from '../../core/ports/revocations.ts'
@@ -81,7 +81,11 @@ interface TicketParts {
 /** Largest number of revocations during a ticket's life that are still searched. */
 const mostRevocations = 10_000
 /** Form of a path that an upgrade can request: absolute, visible ASCII, no query. */
-const pathForm = /^\/[\x21\x22\x24-\x3e\x40-\x7e]{0,511}$/
+const place = text(
+  'the path of a WebSocket, such as /ws, without a query',
+  /^\/[\x21\x22\x24-\x3e\x40-\x7e]{0,511}$/,
+)
+const page = text('the Origin header of the page, or undefined', /^.{1,512}$/s)
 
 /** Creates the tickets service. */
 export function createTickets(parts: TicketParts): Tickets {
@@ -149,14 +153,8 @@ export function createTickets(parts: TicketParts): Tickets {
 
   return {
     async create(principal, { path, origin }) {
-      if (typeof path !== 'string' || !pathForm.test(path)) {
-        throw new TypeError(
-          'tickets.create: `path` must be the path of a WebSocket, such as /ws, without a query',
-        )
-      }
-      if (origin !== undefined && (typeof origin !== 'string' || origin.length > 512)) {
-        throw new TypeError('tickets.create: `origin` must be the Origin header of the page, or undefined')
-      }
+      place.read('tickets.create', 'path', path)
+      if (origin !== undefined) page.read('tickets.create', 'origin', origin)
       const now = clock.now()
       const expiresAt = Math.min(now + lifetime, principal.expiresAt ?? Number.POSITIVE_INFINITY)
       if (expiresAt <= now) throw new TypeError('tickets.create: the principal has expired')

@@ -7,7 +7,7 @@ import type {
   HandshakeStep,
   Refusal,
 } from '../../core/contract/handshake.ts'
-import { assertKnownOptions, isLate, nameOf } from '../../core/options/check-options.ts'
+import { assertKnownOptions, isLate, wrongReturn } from '../../core/options/check-options.ts'
 import { flag, fn, oneOf, optional, text, withDefault } from '../../core/options/option-kinds.ts'
 import { optionTable } from '../../core/options/option-table.ts'
 import { closeOnly } from './close-only.ts'
@@ -162,7 +162,7 @@ function isAbsent(found: unknown): boolean {
 function textOf(option: 'accept' | 'reject', answer: unknown): string {
   const text: string | undefined = isLate(answer) ? undefined : JSON.stringify(answer)
   if (text === undefined) {
-    throw new TypeError(`jsonFrame: \`${option}\` must return what is sent as JSON, not ${nameOf(answer)}.`)
+    throw wrongReturn(`jsonFrame: \`${option}\``, 'what is sent as JSON', answer)
   }
   return text
 }
