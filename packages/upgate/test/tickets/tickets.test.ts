@@ -173,7 +173,7 @@ describe('transports of a ticket', () => {
     const answer = await outcome(connect(protocols(token), { cookie }, '/strict'))
     // A client that offered only secrets closes the socket itself, because none of its subprotocols was
     // selected.
-    expect(answer).toBe(protocols(token).length === 1 ? 'closed 1006 ' : 'invalid_credential')
+    expect(answer).toBe(protocols(token).length === 1 ? 'closed 1006 ' : 'closed 4401 invalid_credential')
     expect(events.flatMap((event) => ('code' in event ? event.code : []))).toContain('invalid_credential')
     expect(accepted).toEqual([])
   })
@@ -181,16 +181,16 @@ describe('transports of a ticket', () => {
   test('in the query only if configured, and it is logged nowhere', async () => {
     const without = await stage()
     const refused = without.connect([], {}, `/strict?ticket=${await without.make({ path: '/strict' })}`)
-    expect(await outcome(refused)).toBe('auth_required')
+    expect(await outcome(refused)).toBe('closed 4401 auth_required')
 
     const { make, connect, gate, events, accepted } = await stage({ query: 'ticket' })
     const token = await make({ path: '/strict' })
     const ws = connect([], {}, `/strict?ticket=${token}`)
     await once(ws, 'open')
     expect(accepted).toHaveLength(1)
-    expect(await outcome(connect([], {}, `/strict?ticket=${token}`))).toBe('invalid_credential')
+    expect(await outcome(connect([], {}, `/strict?ticket=${token}`))).toBe('closed 4401 invalid_credential')
     const twice = `/strict?ticket=${await make({ path: '/strict' })}&ticket=x`
-    expect(await outcome(connect([], {}, twice))).toBe('invalid_credential')
+    expect(await outcome(connect([], {}, twice))).toBe('closed 4401 invalid_credential')
     const explained = await gate.explain(upgradeRequest(`/strict?ticket=${token}`))
     expect(JSON.stringify([events, explained.steps])).not.toContain(token.slice(0, 20))
     ws.terminate()
