@@ -264,6 +264,39 @@ describe('a handshake is told once that a socket is gone which', () => {
     expect(t.gone).toEqual(['first', 'first'])
   })
 
+  it('its server let in only later, by an asynchronous `verifyClient`', async () => {
+    const answers: (() => void)[] = []
+    const verifyClient = (_: unknown, answer: (ok: boolean) => void): void => {
+      answers.push(() => answer(true))
+    }
+    const t = await watching({ server: { verifyClient } })
+    const [waits, enters] = [t.connect(), t.connect()]
+    await eventually(() => answers.length === 2)
+    for (const answer of answers) answer()
+    await waits.opened()
+    await enters.send(auth())
+    await enters.message()
+    waits.destroy()
+    enters.destroy()
+    await eventually(() => t.gone.length === 2)
+    await settled()
+    expect([...t.gone].sort()).toEqual([1, 2])
+    expect(t.quarantine.counts).toEqual(empty)
+    // Each counted once: a drain still waits for the one that ignores its close frame.
+    const peer = await t.raw()
+    await eventually(() => answers.length === 3)
+    answers[2]?.()
+    await peer.upgraded()
+    let drained = false
+    const drain = t.quarantine.close().then(() => {
+      drained = true
+    })
+    await settled()
+    expect(drained).toBe(false)
+    t.clock.advance(1000)
+    await drain
+  })
+
   it('not for a socket that the handshake knows nothing of', async () => {
     const t = await watching({}, { open: undefined as never })
     const silent = t.connect()

@@ -222,6 +222,22 @@ describe('an opening that takes its time', () => {
     expect(t.errors.filter((line) => line.startsWith('error'))).toEqual([])
   })
 
+  it('pauses a client that does not wait for it, and reads on afterwards', async () => {
+    const t = await slow(
+      { limits: { maxQueuedMessages: 1 } },
+      { receive: (frame, context) => (frame.binary ? { step: 'ignore' } : good.receive(frame, context)) },
+    )
+    const client = await connected(t)
+    await client.send(Buffer.from('early') as never)
+    await settled()
+    // In a packet of its own: it stays unread, and would not fit into the queue.
+    await client.send(auth())
+    await settled()
+    expect(client.messages).toEqual([])
+    t.openings[0]?.resolve([])
+    expect(await client.message()).toMatchObject({ type: 'auth_ok' })
+  })
+
   it('gives up its place under pressure like any other that waits', async () => {
     const t = await slow({ limits: { maxSockets: 2, reservedShare: 0 } })
     const first = await connected(t)

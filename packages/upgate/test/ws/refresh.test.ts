@@ -340,6 +340,27 @@ describe('while a newer credential is being verified', () => {
     expect(await t.client.closed()).toMatchObject({ code: 4403 })
   })
 
+  it('a handshake that cannot refuse it ends nothing: the old one goes on, and the bug is logged', async () => {
+    const held = deferredPromise<Verification>()
+    const standard = upgateHandshake({ refresh: true })
+    const refresh = {
+      ...(standard.refresh as NonNullable<typeof standard.refresh>),
+      reject(): never {
+        throw new Error('a bug')
+      },
+    }
+    const u = await accepted({}, { handshake: { ...standard, refresh }, verifyMore: () => held.promise })
+    await u.client.send(again(long('newer')))
+    await settled()
+    u.revoke({ credentialId: 'k2' })
+    held.resolve({ outcome: 'authenticated', principal: device('node-1', { credentialId: 'k2' }) })
+    await eventually(() => u.logged.length === 1)
+    expect(JSON.parse(u.logged[0] as string)).toMatchObject({ hook: 'refresh.reject', error: 'Error: a bug' })
+    await settled()
+    expect(u.client.ws.readyState).toBe(1)
+    expect(u.events.at(-1)).toMatchObject({ type: 'socket_refresh_refused', code: 'revoked_credential' })
+  })
+
   it('the old one may expire: nothing is waited for', async () => {
     const t = await verifying()
     t.clock.advance(hour)
