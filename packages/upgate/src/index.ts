@@ -61,6 +61,15 @@ export type {
   DeviceCookieValue,
   IssuedDeviceCookie,
 } from './services/accounts/device-cookies.ts'
+export type {
+  Account,
+  AccountRefusalCode,
+  AccountResult,
+  Accounts,
+  LoginAnswer,
+  LoginContext,
+  NewAccount,
+} from './services/accounts/types.ts'
 export { createServices } from './services/create-services.ts'
 export type {
   Approval,
@@ -78,19 +87,12 @@ export type {
 export type { Revocations, RevocationsHealth } from './services/revocations/types.ts'
 export type { IssuedTicket, NewTicket, TicketOptions, Tickets } from './services/tokens/tickets.ts'
 export type {
-  Account,
-  AccountRefusalCode,
-  AccountResult,
-  Accounts,
   ApiKey,
   Device,
   Devices,
   Issued,
   IssuedSession,
   Keys,
-  LoginAnswer,
-  LoginContext,
-  NewAccount,
   NewApiKey,
   NewDevice,
   NewSession,
@@ -98,16 +100,14 @@ export type {
   RotateToken,
   RotationRefusal,
   RotationRefusalCode,
-  ServiceLimits,
-  Services,
-  ServicesOptions,
   SessionInfo,
   SessionRotation,
   Sessions,
   TokenInfo,
   TokenRotation,
   TokenService,
-} from './services/types.ts'
+} from './services/tokens/types.ts'
+export type { ServiceLimits, Services, ServicesOptions } from './services/types.ts'
 
 // Store: in memory, and several stores as one. upgate/sql and upgate/redis have others, upgate/store the ports.
 

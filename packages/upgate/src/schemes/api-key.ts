@@ -1,7 +1,7 @@
 import type { Scheme } from '../core/contract/credential.ts'
 import { flag, methods, text, withDefault } from '../core/options/option-kinds.ts'
 import { optionTable } from '../core/options/option-table.ts'
-import type { Keys } from '../services/types.ts'
+import type { Keys } from '../services/tokens/types.ts'
 import { type ForeignTokens, foreignOption, headerOrFalse } from './bearer.ts'
 import { headerToken } from './header-token.ts'
 

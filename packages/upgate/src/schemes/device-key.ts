@@ -9,7 +9,7 @@ import type { Principal } from '../core/contract/principal.ts'
 import { list, methods, optional, text, withDefault } from '../core/options/option-kinds.ts'
 import { optionTable } from '../core/options/option-table.ts'
 import type { Pairing } from '../services/pairing/types.ts'
-import type { Devices } from '../services/types.ts'
+import type { Devices } from '../services/tokens/types.ts'
 import { notOfThisForm } from './bearer.ts'
 
 export interface DeviceKeyOptions {

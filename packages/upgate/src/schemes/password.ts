@@ -1,7 +1,7 @@
 import type { Scheme } from '../core/contract/credential.ts'
 import { methods, optional, text, withDefault } from '../core/options/option-kinds.ts'
 import { optionTable } from '../core/options/option-table.ts'
-import type { Accounts, LoginAnswer, LoginContext } from '../services/types.ts'
+import type { Accounts, LoginAnswer, LoginContext } from '../services/accounts/types.ts'
 import { notOfThisForm } from './bearer.ts'
 
 export interface PasswordOptions {

@@ -29,7 +29,8 @@ import { createSessionJudge, createSessions } from './tokens/sessions.ts'
 import { createTickets, ticketOptions } from './tokens/tickets.ts'
 import { createTokenVerifier } from './tokens/token-verifier.ts'
 import { createTouches } from './tokens/touches.ts'
-import type { ApiKey, Device, NewApiKey, NewDevice, Services, ServicesOptions } from './types.ts'
+import type { ApiKey, Device, NewApiKey, NewDevice } from './tokens/types.ts'
+import type { Services, ServicesOptions } from './types.ts'
 
 const where = 'createServices'
 const parts = ['accounts', 'sessions', 'keys', 'devices', 'pairings', 'tickets', 'revocations'] as const

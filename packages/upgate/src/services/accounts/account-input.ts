@@ -1,4 +1,4 @@
-import type { AccountResult } from '../types.ts'
+import type { AccountResult } from './types.ts'
 
 /** Reason for which a password or an address was refused. */
 export type InputProblem = Omit<Extract<AccountResult, { outcome: 'refused' }>, 'outcome'>

@@ -12,9 +12,9 @@ import type { PasswordHasher } from '../../crypto/password.ts'
 import { createId } from '../../crypto/tokens.ts'
 import { checkNames, narrows } from '../record-input.ts'
 import type { OwnRevocations } from '../revocations/revocations.ts'
-import type { Account, AccountResult, Accounts, NewAccount } from '../types.ts'
 import { normaliseEmail, normalisePassword, passwordProblem } from './account-input.ts'
 import type { HashPool, Party } from './hash-pool.ts'
+import type { Account, AccountResult, Accounts, NewAccount } from './types.ts'
 
 /** Concurrent writers of one record that may win before the store counts as busy. */
 export const maxAttempts = 32

@@ -7,11 +7,11 @@ import { type Network, networksOf, sharesOf } from '../../core/request/networks.
 import type { PasswordHasher } from '../../crypto/password.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import { rejected, unavailable } from '../tokens/verdicts.ts'
-import type { Accounts, LoginAnswer, LoginContext } from '../types.ts'
 import { normaliseEmail, normalisePassword, passwordProblem } from './account-input.ts'
 import type { OwnDeviceCookies } from './device-cookies.ts'
 import type { Failures } from './failure-limits.ts'
 import type { HashPool, Party } from './hash-pool.ts'
+import type { Accounts, LoginAnswer, LoginContext } from './types.ts'
 
 /**
  * Failures within a minute that lock: a pair of account and address, an address, an account for strangers.

@@ -9,6 +9,9 @@ import { maxAttempts } from '../accounts/accounts.ts'
 import { accountFault, tokenFault } from '../accounts/standing.ts'
 import { checkExpiry, checkName, checkNames, narrows } from '../record-input.ts'
 import type { OwnRevocations } from '../revocations/revocations.ts'
+import { checkOverlap, refused, rotationPending } from './rotation.ts'
+import type { TokenVerifier } from './token-verifier.ts'
+import type { Touches } from './touches.ts'
 import type {
   ApiKey,
   Device,
@@ -17,10 +20,7 @@ import type {
   RotationRefusal,
   TokenInfo,
   TokenService,
-} from '../types.ts'
-import { checkOverlap, refused, rotationPending } from './rotation.ts'
-import type { TokenVerifier } from './token-verifier.ts'
-import type { Touches } from './touches.ts'
+} from './types.ts'
 import { authenticated, rejected } from './verdicts.ts'
 
 type Change = Partial<Omit<TokenRecord, 'id' | 'version'>>

@@ -1,6 +1,6 @@
 import { assertKnownOptions } from '../../core/options/check-options.ts'
 import { milliseconds } from '../../core/options/option-kinds.ts'
-import type { RotationRefusal, RotationRefusalCode } from '../types.ts'
+import type { RotationRefusal, RotationRefusalCode } from './types.ts'
 
 const reasons: Readonly<Record<RotationRefusalCode, string>> = {
   unknown_credential: 'There is none of that id.',

@@ -13,10 +13,10 @@ import type { OwnAccounts } from '../accounts/accounts.ts'
 import { accountFault } from '../accounts/standing.ts'
 import { inOneLine } from '../record-input.ts'
 import type { OwnRevocations } from '../revocations/revocations.ts'
-import type { SessionInfo, Sessions } from '../types.ts'
 import { checkOverlap, refused, rotationPending } from './rotation.ts'
 import type { TokenVerifier } from './token-verifier.ts'
 import type { Touches } from './touches.ts'
+import type { SessionInfo, Sessions } from './types.ts'
 import { authenticated, rejected } from './verdicts.ts'
 
 const purgeInterval = 60_000

@@ -1,0 +1,122 @@
+import type { Verification } from '../../core/contract/credential.ts'
+import type { RevocationFeed } from '../../core/ports/revocations.ts'
+import type { DeviceCookies, DeviceCookieValue } from './device-cookies.ts'
+
+/** An account as the services show it: without the password hash. */
+export interface Account {
+  readonly id: string
+  readonly email: string
+  readonly scopes: readonly string[]
+  readonly roles: readonly string[]
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number
+  readonly disabledAt: number | undefined
+  /**
+   * Identities that an edge issued before this time, in milliseconds since the epoch, do not count; see
+   * {@link Accounts.endAccess}.
+   */
+  readonly notBefore: number | undefined
+  readonly hasPassword: boolean
+}
+
+/** Reasons for which an account was not created or changed. */
+export type AccountRefusalCode =
+  | 'invalid_email'
+  | 'email_taken'
+  | 'accounts_exist'
+  | 'password_too_short'
+  | 'password_too_long'
+  | 'unknown_account'
+  /** Too many passwords are being hashed; try again after a second. */
+  | 'over_capacity'
+
+/** The answer to creating or changing an account. */
+export type AccountResult =
+  | { readonly outcome: 'done'; readonly account: Account }
+  /** `reason` is a sentence for people. */
+  | { readonly outcome: 'refused'; readonly code: AccountRefusalCode; readonly reason: string }
+
+export interface NewAccount {
+  readonly email: string
+  /** 12 characters to 1,024 UTF-8 bytes; absent = no login by password (an identity of the edge only). */
+  readonly password?: string | undefined
+  readonly scopes?: readonly string[]
+  readonly roles?: readonly string[]
+}
+
+/** Origin of a login: address, device cookie and page. */
+export interface LoginContext {
+  /** Canonical; absent when unknown or not trustworthy: such logins share one failure count per account. */
+  readonly clientAddress?: string | undefined
+  /** The device cookie of the request, unchanged, or several with its name; see {@link DeviceCookies}. */
+  readonly deviceCookie?: DeviceCookieValue
+  /**
+   * The `Origin` of the page, once the gate let it through. It distinguishes pages where the address is
+   * unknown, as on localhost.
+   */
+  readonly origin?: string | undefined
+  /** Verify, but count no failure and rehash nothing. Default: false. */
+  readonly dryRun?: boolean | undefined
+}
+
+/**
+ * Answer to a login, with facts for the operator. Tell the client the outcome alone: the other fields reveal
+ * whether an account exists, and whether it is locked.
+ */
+export type LoginAnswer = Verification & {
+  /** Whether the client logged in to this account before: by its device cookie, or from its address. */
+  readonly known: boolean
+  /**
+   * `none`: no cookie came. `good`: it counts. `void`: it is forged, of another account, or ended. `spent`:
+   * this wrong password was its tenth, and it no longer counts.
+   */
+  readonly deviceCookie: 'none' | 'good' | 'void' | 'spent'
+  /**
+   * The lock behind the outcome `throttled`: this account from this address, this address, or this account
+   * for strangers.
+   */
+  readonly locked?: 'pair' | 'address' | 'account' | undefined
+}
+
+/** Accounts of people that may log in. Rejects with `StoreUnavailable` when the store cannot answer. */
+export interface Accounts {
+  create(account: NewAccount): Promise<AccountResult>
+  /** Creates an account only if there is none at all: one of several concurrent set-ups succeeds. */
+  createFirst(account: NewAccount): Promise<AccountResult>
+  /** Whether any account exists. A store that cannot answer rejects; it never says false. */
+  any(): Promise<boolean>
+  get(id: string): Promise<Account | undefined>
+  /** Finds an account by its address, in any spelling (case, Unicode form, white space around it). */
+  byEmail(email: string): Promise<Account | undefined>
+  list(): Promise<readonly Account[]>
+  /** Sets a password and ends the account's sessions and the sockets that were proved by password. */
+  setPassword(id: string, password: string): Promise<AccountResult>
+  /**
+   * Replaces scopes and, if given, roles. Removing any of them ends the account's sessions and live sockets.
+   */
+  setScopes(id: string, scopes: readonly string[], roles?: readonly string[]): Promise<AccountResult>
+  /** Shuts the account out at once: sessions, keys that act for it, live sockets. */
+  disable(id: string): Promise<AccountResult>
+  enable(id: string): Promise<AccountResult>
+  /**
+   * Ends every login of the account, and leaves the account open: sessions, live sockets, and identities that
+   * an edge issued until now, which would otherwise return until they expire. Keys stay. The person has to
+   * log in again, at the edge as well.
+   */
+  endAccess(id: string): Promise<AccountResult>
+  /**
+   * Verifies a password and answers with its account's principal. Never rejects.
+   *
+   * Ten failures in a minute lock a pair of account and address (`throttled`). An unknown account costs as
+   * much time as a known one. At most 2 passwords are hashed at a time, and 16 wait (`unavailable`). Clients
+   * that logged in to the account before, recognised by device cookie or address, have separate places and a
+   * separate queue; strangers take turns by network. Failures of others do not lock out a client with a
+   * device cookie.
+   *
+   * @param email - in any spelling
+   * @param password - as typed; it is normalised (NFKC)
+   * @param context - facts of the request; default: all unknown
+   */
+  login(email: string, password: string, context?: LoginContext): Promise<LoginAnswer>
+  readonly revocations: RevocationFeed
+}
