@@ -154,7 +154,7 @@ export function describeSockets(s: ContractStage): void {
         'Upgrade: h2c',
         'HTTP2-Settings: AAMAAABk',
       ])
-      expectUpgradeRefusal(await (await open(port, h2c)).ended(), 426, 'unsupported_upgrade')
+      expectUpgradeRefusal(await (await open(port, h2c)).ended(), 426, 'upgrade_required')
       const withBody = handshake('/ws', ['Content-Length: 5'])
       expectUpgradeRefusal(await (await open(port, `${withBody}hello`)).ended(), 400, 'malformed_upgrade')
       const chunked = handshake('/ws', ['Transfer-Encoding: chunked'])

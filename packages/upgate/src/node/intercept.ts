@@ -10,6 +10,8 @@ export interface Interceptor {
   request(event: RequestEvent, request: IncomingMessage, response: ServerResponse): void
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void
   connect(request: IncomingMessage, socket: Duplex, head: Buffer): void
+  /** Told of every connection on which requests come, before the server's listeners get it. */
+  connection(socket: object): void
 }
 
 /** A server with intercepted events. */
@@ -56,6 +58,10 @@ export function intercept(server: Server | TlsServer, interceptor: Interceptor):
         case 'connect':
           interceptor.connect(call[1] as IncomingMessage, call[2] as Duplex, call[3] as Buffer)
           return true
+        case 'connection':
+        case 'secureConnection':
+          interceptor.connection(call[1] as object)
+          break
       }
     }
     return Reflect.apply(underneath(), server, call)

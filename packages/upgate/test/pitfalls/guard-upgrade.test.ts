@@ -195,12 +195,21 @@ describe('the upgrade path, in front of the quarantine', () => {
     expect(guard.counts).toMatchObject({ quarantined: 0, accepted: 0 })
   })
 
-  it('pitfall 15: `Upgrade: h2c` is refused', async () => {
+  it('pitfall 15: `Upgrade: h2c` is an ordinary request, and 426 next to an offer of WebSocket', async () => {
     const { port } = await stage()
-    for (const target of ['/ws', '/health', '/open']) {
-      const lines = ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABk']
-      const answer = await raw(port, request(`GET ${target} HTTP/1.1`, lines)).ended()
-      expect(answer).toMatch(/^HTTP\/1\.1 426 .*\r\nUpgrade: websocket\r\n/s)
+    const lines = ['Connection: Upgrade, HTTP2-Settings', 'HTTP2-Settings: AAMAAABk']
+    for (const [target, offer, status] of [
+      ['/ws', 'h2c', 426],
+      ['/health', 'h2c', 200],
+      ['/open', 'h2c', 200],
+      ['/closed', 'h2c', 401],
+      ['/health', 'websocket, h2c', 426],
+    ] as const) {
+      const answer = await raw(
+        port,
+        request(`GET ${target} HTTP/1.1`, [...lines, `Upgrade: ${offer}`]),
+      ).ended()
+      expect([target, answer]).toEqual([target, expect.stringMatching(new RegExp(`^HTTP/1\\.1 ${status} `))])
     }
   })
 

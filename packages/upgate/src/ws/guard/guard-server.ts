@@ -23,6 +23,7 @@ import type { DrainOptions, Quarantine } from '../quarantine/types.ts'
 import type { SocketOf, SocketRequestOf, SocketServers } from '../socket/web-socket-like.ts'
 import { claimServer } from './claim-server.ts'
 import { createListeners } from './listeners.ts'
+import { answerOn, handBack, isHandedBack, isLastOfConnection, noteConnection } from './offered-h2c.ts'
 import { createOwners } from './owners.ts'
 import { passUpgradeOn } from './pass-upgrade-on.ts'
 
@@ -153,9 +154,15 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
   let warned = false
   let closing: Promise<void> | undefined
 
-  const interception = intercept(server, { request: onRequest, upgrade: onUpgrade, connect: onConnect })
+  const interception = intercept(server, {
+    request: onRequest,
+    upgrade: onUpgrade,
+    connect: onConnect,
+    connection: (socket) => noteConnection(socket, clock),
+  })
 
   function onRequest(event: RequestEvent, request: IncomingMessage, response: ServerResponse): void {
+    if (!isLastOfConnection(request, response)) return
     const asked = new NodeRequest('http', request)
     const proceed = (): void => {
       markDecided(request, gate, asked.target)
@@ -167,9 +174,15 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
   }
 
   function onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    // First of all: without it, a reset while the decision is awaited would end the process.
+    if (closing === undefined && handBack(server, request, socket, head, clock)) return
+    // Before anything is awaited: without it, a reset would end the process.
     socket.on('error', ignore)
-    if (hasUnfinishedAnswer(socket)) {
+    if (isHandedBack(socket)) {
+      // The answer that is under way ends this connection; what follows is not read.
+      socket.resume()
+      return
+    }
+    if (answerOn(socket) !== undefined) {
       // An upgrade pipelined behind a request still being answered: whatever is written now lands inside that answer.
       socket.destroy()
       return
@@ -264,7 +277,11 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
 
   function onConnect(request: IncomingMessage, socket: Duplex): void {
     socket.on('error', ignore)
-    if (hasUnfinishedAnswer(socket)) {
+    if (isHandedBack(socket)) {
+      socket.resume()
+      return
+    }
+    if (answerOn(socket) !== undefined) {
       socket.destroy()
       return
     }
@@ -311,8 +328,3 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
 }
 
 function ignore(): void {}
-
-/** Node keeps the response being written on its socket until it has been handed over completely. */
-function hasUnfinishedAnswer(socket: Duplex): boolean {
-  return (socket as { _httpMessage?: unknown })._httpMessage != null
-}

@@ -1,0 +1,172 @@
+import { type IncomingMessage, Server, type ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { Clock } from '../../core/ports/clock.ts'
+import { closeAfter } from '../../node/respond.ts'
+
+interface HandedBack {
+  /** The one request of the connection that is still answered, once Node has read it again. */
+  request?: IncomingMessage
+}
+
+/** On the socket and shared by all copies of the library, because guards may be nested. */
+const handedBack: unique symbol = Symbol.for('upgate.handedBack') as never
+
+/** When the connection was accepted, by the gate's clock. */
+const acceptedAt: unique symbol = Symbol('upgate.acceptedAt')
+
+interface Connection {
+  [handedBack]?: HandedBack
+  [acceptedAt]?: number
+}
+
+/** Notes the time of a new connection, so that {@link handBack} gives a slow client no more time than Node does. */
+export function noteConnection(socket: object, clock: Clock): void {
+  ;(socket as Connection)[acceptedAt] = clock.now()
+}
+
+/**
+ * Gives a request that offers HTTP/2 without TLS (`Upgrade: h2c`) back to Node's parser, as the HTTP request that it is
+ * without the offer: a server may ignore offers (RFC 9110 section 7.8). The JDK's HttpClient and `curl --http2` make one
+ * with each request.
+ *
+ * Only a request that every reader frames alike is handed back. Its body and the bytes behind it are not touched, and
+ * follow in their order. It happens once per connection, which ends with the answer: see {@link isLastOfConnection}.
+ *
+ * @returns false for every other request; nothing was done then
+ */
+export function handBack(
+  server: Server,
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  clock: Clock,
+): boolean {
+  // Newer releases of Node may hand out another stream than the connection itself.
+  if (!(socket instanceof Socket) || socket !== request.socket || isHandedBack(socket)) return false
+  const plain = withoutOffer(request, server.maxHeadersCount)
+  if (plain === undefined) return false
+  const state: HandedBack = {}
+  ;(socket as Connection)[handedBack] = state
+  const bytes = Buffer.concat([Buffer.from(plain, 'latin1'), head])
+  // Node took its listeners off the socket with the event: a reset before they are back must not end the process.
+  socket.on('error', ignore)
+  whenAnswered(socket, () => {
+    socket.removeListener('error', ignore)
+    if (socket.destroyed || !socket.writable) return
+    keepDeadline(server, socket, state, clock)
+    socket.unshift(bytes)
+    // Node's listener alone, and no event: the application's listeners would count a second connection.
+    Reflect.apply(nodesListener(), server, [socket])
+  })
+  return true
+}
+
+function ignore(): void {}
+
+/** Waits for the answers to requests in front of this one, which were pipelined and are still being written. */
+function whenAnswered(socket: Socket, proceed: () => void): void {
+  const answer = answerOn(socket)
+  if (answer === undefined) proceed()
+  // Node's own listener came first and has put the next answer on the socket by then.
+  else answer.once('finish', () => whenAnswered(socket, proceed))
+}
+
+/** The response being written; Node keeps it on its socket until it has been handed over completely. */
+export function answerOn(socket: Duplex): ServerResponse | undefined {
+  return (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? undefined
+}
+
+/** Whether a request of this connection was handed back before. */
+export function isHandedBack(socket: object): boolean {
+  return (socket as Connection)[handedBack] !== undefined
+}
+
+/**
+ * Ends the connection with the answer to a request that was handed back. The next request of such a client makes the
+ * same offer, and each offer costs a second reading.
+ *
+ * @returns false for a request behind that one: it will not be answered, and no listener may see it
+ */
+export function isLastOfConnection(request: IncomingMessage, response: ServerResponse): boolean {
+  const state = (request.socket as Connection)[handedBack]
+  if (state === undefined || state.request === request) return true
+  if (state.request !== undefined) return false
+  state.request = request
+  response.shouldKeepAlive = false
+  closeAfter(response)
+  return true
+}
+
+const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+/** Without the octets that end a line, and those that some parsers take for such. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const lineText = /^[^\x00-\x08\x0a-\x1f\x7f]*$/
+/** Node keeps no more entries (names and values) of a head without `maxHeadersCount`, and says nothing. */
+const entriesKept = 2_000
+/** Headers of which a second line could be read in place of the first. */
+const single = ['upgrade', 'http2-settings', 'content-length', 'transfer-encoding', 'host', 'expect']
+
+/** The head without the offer, or `undefined` where there is none, or where not all readers would frame it alike. */
+function withoutOffer(request: IncomingMessage, maxHeadersCount: number | null): string | undefined {
+  const { method = '', url = '', httpVersion, rawHeaders } = request
+  if (!token.test(method) || method === 'CONNECT' || httpVersion !== '1.1') return undefined
+  if (!/^[\x21-\x7e\x80-\xff]+$/.test(url)) return undefined
+  const kept = typeof maxHeadersCount === 'number' ? maxHeadersCount * 2 : entriesKept
+  // The lines beyond are lost, and one of them may say how long the body is.
+  if (kept > 0 && rawHeaders.length >= kept) return undefined
+  const seen = new Map<string, string>()
+  let lines = ''
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string
+    const value = rawHeaders[i + 1] as string
+    const lower = name.toLowerCase()
+    if (!token.test(name) || !lineText.test(value) || lower.startsWith('sec-websocket-')) return undefined
+    if (single.includes(lower)) {
+      if (seen.has(lower)) return undefined
+      seen.set(lower, value)
+    }
+    // No blank behind the colon: the head never grows beyond Node's limit.
+    if (lower === 'connection') {
+      const left = withoutTokens(value)
+      if (left !== '') lines += `${name}:${left}\r\n`
+    } else if (lower !== 'upgrade' && lower !== 'http2-settings') lines += `${name}:${value}\r\n`
+  }
+  // Without a Host Node answers by itself, and reads on.
+  if (seen.get('upgrade')?.toLowerCase() !== 'h2c' || !seen.has('host')) return undefined
+  const length = seen.get('content-length')
+  const coding = seen.get('transfer-encoding')
+  if (length !== undefined && (coding !== undefined || !/^\d+$/.test(length))) return undefined
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked') return undefined
+  return `${method} ${url} HTTP/1.1\r\n${lines}\r\n`
+}
+
+function withoutTokens(connection: string): string {
+  return connection
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== '' && !/^(upgrade|http2-settings)$/i.test(word))
+    .join(', ')
+}
+
+/**
+ * The second parser starts Node's clock for the request again. This one goes on from the connection's beginning, or at
+ * most from as long ago as a head may take.
+ */
+function keepDeadline(server: Server, socket: Socket, state: HandedBack, clock: Clock): void {
+  const { requestTimeout, headersTimeout } = server
+  if (requestTimeout === 0) return
+  const since = clock.now() - ((socket as Connection)[acceptedAt] ?? 0)
+  const left = Math.max(requestTimeout - Math.min(since, headersTimeout), 1)
+  const timer = clock.setTimer(left, () => {
+    socket.removeListener('close', stop)
+    if (state.request?.complete !== true) socket.destroy()
+  })
+  const stop = (): void => timer.cancel()
+  socket.once('close', stop)
+}
+
+/** Node's own listener for connections: every server has the same one, and it is the first. */
+function nodesListener(): (socket: Socket) => void {
+  return new Server().listeners('connection')[0] as (socket: Socket) => void
+}
