@@ -78,7 +78,7 @@ export function startAttempt(setup: AttemptSetup, events: AttemptEvents): Attemp
   const frames: string[] = []
   const secrets = [...setup.secrets]
   let observation: Observation = { url, sent: setup.sent }
-  let reached: Reached = 'nothing'
+  let reached: Reached | undefined
   let stage: 'opening' | 'authenticating' | 'accepted' | 'ended' = 'opening'
   let socket: TransportSocket | undefined
   let conversation: Conversation | undefined

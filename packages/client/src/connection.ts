@@ -253,7 +253,7 @@ export function createConnection(
     attempt = undefined
     const wanted =
       transport.probe !== undefined &&
-      confusableWith.length > 0 &&
+      (confusableWith.length > 0 || !transport.sendsHeaders) &&
       severity === 'error' &&
       !probed.has(code) &&
       !stopped.signal.aborted &&

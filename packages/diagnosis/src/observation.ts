@@ -130,6 +130,8 @@ export interface Probes {
    * (CORS), or `redirected`, without knowing where to.
    */
   readonly http?: ObservedResponse | 'failed' | 'hidden' | 'redirected' | undefined
+  /** The error of that GET, in runtimes that name it. */
+  readonly error?: ObservedError | undefined
   /** Whether the browser or the system says that there is no network. */
   readonly offline?: boolean | undefined
   /** The same request with a browser's `User-Agent`. */

@@ -85,10 +85,11 @@ export function see(observation: Observation): Seen {
     .filter((frame): frame is string => typeof frame === 'string')
   const at = number(times?.at)
   const end = readClose(observation.close)
-  const response = readAnswer(observation.response ?? statusIn(text(error?.message, 4096)), at)
+  const whole = readAnswer(observation.response, at)
+  const response = whole ?? readAnswer(statusIn(text(error?.message, 4096)), at)
   const plain = typeof probes?.http === 'string' ? probes.http : readAnswer(probes?.http, at)
-  const fromPage = sent?.client === 'browser' && response === undefined && typeof plain === 'object'
   // What a page learned by its own request stands for the answer that the browser hides.
+  const fromPage = sent?.client === 'browser' && whole === undefined && typeof plain === 'object'
   const answer = fromPage ? plain : response?.status === 101 ? undefined : response
   const said = refusalIn(frames)
   return {
@@ -102,8 +103,8 @@ export function see(observation: Observation): Seen {
     reached: observation.reached,
     error: {
       name: text(error?.name, 256),
-      code: text(error?.code, 256),
-      message: text(error?.message, 4096),
+      code: text(error?.code, 256) || text(probes?.error?.code, 256),
+      message: `${text(error?.message, 4096)} ${text(probes?.error?.message, 4096)}`.trim(),
       syscall: text(error?.syscall, 64),
       timedOut: error?.timedOut === true,
       aborted: error?.aborted === true,

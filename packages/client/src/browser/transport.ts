@@ -77,11 +77,23 @@ function open(request: TransportRequest, events: TransportEvents, Socket: PageSo
   }
 }
 
+/** Verdicts that come from too little: nothing at all, or the status alone. */
+const hidden: ReadonlySet<string> = new Set([
+  'browser_hides',
+  'redirected',
+  'other_server_auth',
+  'other_server',
+  'edge_error',
+  'proxy_over_capacity',
+  'proxy_bad_gateway',
+  'unknown',
+])
+
 /** One credentialed request of the same path: the only way for a page to learn why its socket was refused. */
 async function probe({ url, timeout, code }: ProbeRequest, send: typeof fetch): Promise<Probes | undefined> {
   const offline = pageNetwork()?.isOnline() === false
   if (offline) return { offline }
-  if (code !== 'browser_hides') return undefined
+  if (!hidden.has(code)) return undefined
   const target = new URL(url)
   target.protocol = target.protocol === 'wss:' ? 'https:' : 'http:'
   const abort = new AbortController()
@@ -97,8 +109,16 @@ async function probe({ url, timeout, code }: ProbeRequest, send: typeof fetch): 
     if (response.status === 0) return { http: 'hidden' }
     const headers = Object.fromEntries(response.headers)
     return { http: { status: response.status, headers, body: await beginningOf(response) } }
-  } catch {
-    return { http: 'hidden' }
+  } catch (error) {
+    // Browsers say no more than that; Node, Bun and Deno name the cause.
+    const { code, message } = ((error as { cause?: unknown }).cause ?? error) as {
+      code?: unknown
+      message?: unknown
+    }
+    return {
+      http: 'hidden',
+      ...(typeof code === 'string' && { error: { code, ...(typeof message === 'string' && { message }) } }),
+    }
   } finally {
     clearTimeout(timer)
   }

@@ -49,6 +49,7 @@ function open(request: TransportRequest, events: TransportEvents, options: Clien
     if (!failed) events.observed({ error: errorOf(error) })
     failed = true
   }
+  events.reached('nothing')
   try {
     socket = new WebSocket(request.url, [...request.protocols], {
       ...options,

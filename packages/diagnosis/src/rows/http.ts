@@ -15,6 +15,8 @@ const notParsed = ({ error }: Seen): boolean =>
 
 const gaveUp = (seen: Seen): boolean =>
   noAnswer(seen) &&
+  // A page does not know how far its socket came.
+  !seen.browser &&
   (seen.error.timedOut || /opening handshake has timed out/i.test(seen.error.message)) &&
   !stoppedAt(seen, 'nothing', 'dns') &&
   !reached(seen, 'open')

@@ -2,7 +2,9 @@ import { type Row, rowsOf } from '../row.ts'
 import { reached, type Seen, stoppedAt } from '../seen.ts'
 
 const refused = ({ error }: Seen): boolean =>
-  error.code === 'ECONNREFUSED' || /\bECONNREFUSED\b|connection refused/i.test(error.message)
+  error.code === 'ECONNREFUSED' ||
+  error.code === 'ConnectionRefused' ||
+  /\bECONNREFUSED\b|connection refused/i.test(error.message)
 
 const timedOut = (seen: Seen): boolean =>
   seen.answer === undefined &&
