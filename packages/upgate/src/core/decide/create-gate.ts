@@ -3,27 +3,12 @@ import { andThen } from '../async/maybe-promise.ts'
 import type { MaybePromise, PrincipalOf, Scheme } from '../contract/credential.ts'
 import type { Decision } from '../contract/decision.ts'
 import type { EventPlace } from '../contract/events.ts'
-import type { Decider, Gate, GateOptions, RequireOptions, SetupOptions } from '../contract/gate.ts'
-import type { Principal, PrincipalKind } from '../contract/principal.ts'
+import type { Decider, Gate, GateOptions } from '../contract/gate.ts'
 import { type AuthRequest, assertAuthRequest } from '../contract/request.ts'
 import { createFaultLog } from '../faults/fault-log.ts'
 import { createAuditEvents } from '../live/audit-events.ts'
 import { createConnections } from '../live/connections.ts'
 import { RevocationWindow } from '../live/revocation-window.ts'
-import { nameOf, wrongOption } from '../options/check-options.ts'
-import {
-  clock as clockKind,
-  fn,
-  list,
-  logger as loggerKind,
-  optional,
-  optionalNested,
-  text,
-  unchecked,
-  value,
-  withDefault,
-} from '../options/option-kinds.ts'
-import { optionTable } from '../options/option-table.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { RevocationFeed } from '../ports/revocations.ts'
@@ -31,14 +16,16 @@ import { compileClientAddresses } from '../request/client-address.ts'
 import { compileOriginPolicy } from '../request/origin.ts'
 import { pathOf } from '../request/target.ts'
 import { anonymousRuleFor } from '../rules/anonymous-sockets.ts'
-import { compileExternalLogin, externalLoginOptions } from '../rules/closed-paths.ts'
-import { compileRule, compileRules, ruleOptions } from '../rules/compile-rules.ts'
+import { compileExternalLogin } from '../rules/closed-paths.ts'
+import { compileRule, compileRules } from '../rules/compile-rules.ts'
 import { reachOf } from '../rules/hidden-rules.ts'
 import { Matcher } from '../rules/matcher.ts'
 import { Reaches } from '../rules/reach.ts'
 import { listRules } from '../rules/rule-listing.ts'
+import { checkSchemes } from './check-schemes.ts'
 import { Engine } from './engine.ts'
 import { explain } from './explain.ts'
+import { checkOrigins, checkPage, gateOptions, requireOptions } from './gate-options.ts'
 import { compileIgnoredAuthorization } from './ignored-authorization.ts'
 import { Prover } from './prover.ts'
 import { SlowDown } from './slow-down.ts'
@@ -48,53 +35,6 @@ export interface GateDefaults {
   readonly clock: Clock
   readonly logger: Logger
 }
-
-const kindNames: readonly PrincipalKind[] = ['user', 'device', 'service']
-const {
-  path: _path,
-  methods: _methods,
-  access: _access,
-  upgrade: _upgrade,
-  handshake: _handshake,
-  closeCodes: _closeCodes,
-  document: _document,
-  ...demandKinds
-} = ruleOptions.kinds
-const requireOptions = optionTable<RequireOptions>()(demandKinds)
-
-const aPage = 'the path of a page that a public rule lets in'
-const gateOptions = optionTable<GateOptions>()({
-  // Checked scheme by scheme.
-  schemes: unchecked(),
-  rules: withDefault(
-    list('an array of rules', () => true, 0),
-    [],
-  ),
-  origins: optional(list("a list such as ['https://gateway.example.com']", () => true, 0)),
-  hosts: optional(list("a list such as ['localhost:8787']", () => true, 0)),
-  trustedProxies: unchecked(),
-  cloudflareRanges: unchecked(),
-  // Checked together with the schemes.
-  ignoreAuthorization: unchecked(),
-  login: optionalNested(
-    optionTable<NonNullable<GateOptions['login']>>()({ page: text(aPage) }),
-    "{ page: '/login' }",
-  ),
-  setup: optionalNested(
-    optionTable<SetupOptions>()({
-      page: text(aPage),
-      required: fn('a function that says whether there is no account yet'),
-    }),
-    "{ page: '/setup', required: () => false }",
-  ),
-  externalLogin: optionalNested(externalLoginOptions),
-  name: withDefault(
-    text('1 to 64 letters, digits, dots, dashes or underscores', /^[A-Za-z0-9._-]{1,64}$/),
-    'upgate',
-  ),
-  clock: optional(clockKind()),
-  logger: optional(loggerKind()),
-})
 
 /** Creates a gate; see the exported `createGate`, which adds the defaults of the platform. */
 export function createGateWith<const S extends readonly Scheme[]>(
@@ -239,115 +179,5 @@ export function createGateWith<const S extends readonly Scheme[]>(
       for (const remove of unsubscribe) remove()
       faults.close()
     },
-  }
-}
-
-function checkSchemes<P extends Principal>(schemes: readonly Scheme<P>[]): readonly Scheme<P>[] {
-  if (!Array.isArray(schemes) || schemes.length === 0) {
-    const given = schemes === undefined || Array.isArray(schemes) ? '' : `, not ${nameOf(schemes)}`
-    throw new TypeError(
-      `createGate: \`schemes\` must hold at least one scheme, for example [apiKey({ keys })]${given}; without one nobody could ever enter.`,
-    )
-  }
-  const names = new Set<string>()
-  for (const [index, scheme] of schemes.entries()) {
-    if (typeof scheme?.name !== 'string' || scheme.name === '' || typeof scheme.verify !== 'function') {
-      throw new TypeError(
-        `createGate: \`schemes[${index}]\` is not a scheme but ${nameOf(scheme)}: it needs a \`name\` and a \`verify\` function.`,
-      )
-    }
-    checkScheme(scheme, index)
-    if (names.has(scheme.name)) {
-      throw new TypeError(
-        `createGate: \`schemes\` holds two schemes named ${JSON.stringify(scheme.name)}; give one another \`name\`.`,
-      )
-    }
-    names.add(scheme.name)
-  }
-  checkEdgeHeaders(schemes)
-  return schemes
-}
-
-const isName = (value: unknown): boolean => typeof value === 'string' && value !== ''
-const feed = value('a feed with the method `subscribe`, as those of the services have', (given) => {
-  return typeof (given as RevocationFeed | null)?.subscribe === 'function'
-})
-/** The parts of a scheme that may be absent. */
-const schemeParts = {
-  extract: fn(),
-  claims: fn(),
-  clearCookie: fn(),
-  headers: list('a list of names', isName, 0),
-  audiences: list('a list of names', isName, 0),
-  yields: list(
-    `a list of kinds: ${kindNames.join(', ')}`,
-    (kind) => kindNames.some((known) => known === kind),
-    0,
-  ),
-  principalSchemes: list('a list of names, such as `session`', isName, 0),
-  revocations: feed,
-  events: feed,
-}
-
-/** Of two edge schemes that read one header, the second would never be asked. */
-function checkEdgeHeaders(schemes: readonly Pick<Scheme, 'name' | 'edge' | 'headers'>[]): void {
-  const readers = new Map<string, string>()
-  for (const { name, edge, headers = [] } of schemes) {
-    if (edge !== true) continue
-    for (const header of headers) {
-      const first = readers.get(header)
-      if (first !== undefined) {
-        throw new TypeError(
-          `createGate: \`schemes\` has two edge schemes that read the header ${header}, ${JSON.stringify(first)} and ${JSON.stringify(name)}; the second would never count. Give one scheme the AUD tags of all applications, cloudflareAccess({ team, audience: [...] }), and name those of a path with \`audience\` in its rule; for another team, create another gate.`,
-        )
-      }
-      readers.set(header, name)
-    }
-  }
-}
-
-/** Checks a scheme of the application: a missing part would fail at the first request, or never count. */
-function checkScheme<P extends Principal>(scheme: Scheme<P>, index: number): void {
-  const where = `createGate: \`schemes[${index}]\` (${scheme.name})`
-  if (typeof scheme.ambient !== 'boolean') {
-    const expected = 'true or false: true if browsers send the credential by themselves, as they do cookies'
-    throw wrongOption(where, 'ambient', expected, scheme.ambient)
-  }
-  for (const [part, kind] of Object.entries(schemeParts)) {
-    const value: unknown = scheme[part as keyof typeof schemeParts]
-    if (value !== undefined) kind.read(where, part, value)
-  }
-}
-
-function checkOrigins(
-  options: Pick<GateOptions, 'rules'> & { readonly origins: GateOptions['origins'] | undefined },
-  schemes: readonly Scheme<never>[] | readonly Scheme[],
-): void {
-  if (options.origins !== undefined && options.origins.length > 0) return
-  const ambient = schemes.find((scheme) => scheme.ambient)
-  if (ambient !== undefined) {
-    throw new TypeError(
-      `createGate: \`origins\` is required, because the scheme ${JSON.stringify(ambient.name)} is sent by browsers on their own. List the origins of your pages, for example ['https://gateway.example.com'].`,
-    )
-  }
-  if (options.rules?.some((rule) => rule.access === 'deferred') === true) {
-    throw new TypeError(
-      "createGate: `origins` is required, because a rule is deferred and any web page can open a WebSocket. List the origins of your pages, for example ['https://gateway.example.com'].",
-    )
-  }
-}
-
-/** A login page that itself demands a login would send browsers round in circles. */
-function checkPage(option: 'login' | 'setup', page: string | undefined, matcher: Matcher): void {
-  if (page === undefined) return
-  const match = page.startsWith('/') ? matcher.match(page, undefined, 'GET', false) : 'ambiguous'
-  if (
-    typeof match === 'string' ||
-    'malformed' in match ||
-    (match.access !== 'public' && match.access !== 'optional')
-  ) {
-    throw new TypeError(
-      `createGate: \`${option}.page\` ${JSON.stringify(page)} must be a path that a public rule lets in, or browsers would be redirected in circles. Add { path: ${JSON.stringify(page)}, access: 'public' } to \`rules\`.`,
-    )
   }
 }
