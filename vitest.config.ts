@@ -7,6 +7,7 @@ const everywhere = ['**/node_modules/**', '**/dist/**']
 const apart = [
   'packages/upgate/test/{pitfalls,stores}/**/*.test.ts',
   'packages/upgate/test/ws/hostile.test.ts',
+  'packages/upgate/test/services/default-logger.test.ts',
 ]
 
 // `@upgate/source` makes tests run on the sources, without a build in between.
