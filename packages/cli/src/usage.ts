@@ -1,0 +1,55 @@
+/** What `upgate --help` prints. */
+export const usage = `Usage: upgate <command> [options]
+
+Commands
+  doctor <url>          Look at every layer between here and a WebSocket, and name the one at fault
+  doctor oauth <url>    Look at an OAuth-protected resource, or at an authorization server, as a client does
+  explain <code>        Explain a code of a diagnosis or a refusal
+
+Options
+  -h, --help            Print this, or the help of a command
+      --version         Print the version
+
+Exit status: 0 fine, 1 problem, 2 wrong usage, 3 authentication, 4 unreachable, 130 interrupted.
+NO_COLOR switches colours off.
+`
+
+/** What `upgate doctor --help` prints. */
+export const doctorUsage = `Usage: upgate doctor <url> [options]
+
+Climbs from the URL to an idle connection: URL, proxy of this computer, name, TCP, TLS, HTTP, the server that answered,
+admission at the edge, bot filter, upgrade, first words in band, credential, authorisation, silence. A check below a
+failed one is skipped. It creates no device and no pairing request, consumes no ticket, and follows no redirect.
+
+  --token-file <file>        Token of the gate: API key, device token, session or shared token; - reads standard input.
+                             Else UPGATE_TOKEN. It is sent once, and counts as any other login attempt
+  --cookie-file <file>       Cookie header, such as __Host-session=...; - reads standard input. Else UPGATE_COOKIE
+  --edge-id <id>             Client id of a service token of Cloudflare Access. Else CF_ACCESS_CLIENT_ID
+  --edge-secret-file <file>  Its client secret; - reads standard input. Else CF_ACCESS_CLIENT_SECRET
+  --handshake <name>         auto (default), upgate, connect (OpenClaw), or header (Authorization: Bearer)
+  --origin <origin>          Origin to send with the upgrade, such as https://gateway.example.com
+  --expect-edge              Fail if Cloudflare Access does not protect the path
+  --idle [seconds]           After the acceptance, stay silent this long (default 120) and see who ends the connection
+  --timeout <seconds>        For all checks but --idle (default 30)
+  --json                     Print one JSON object on standard output, and nothing else
+  -q, --quiet                No progress
+  -h, --help                 Print this
+
+Exit status: 0 fine, 1 problem, 2 wrong usage, 3 authentication, 4 unreachable, 130 interrupted.
+Secrets never come from arguments: other users of the computer can read those.
+`
+
+/** What `upgate doctor oauth --help` prints. */
+export const oauthUsage = `Usage: upgate doctor oauth <resource or issuer> [options]
+
+Finds the protected resource's metadata (RFC 9728) and the authorization server's (RFC 8414, OpenID Connect) as a client
+does, compares what they say, and asks the token endpoint for nothing, once as a library and once as a browser. It
+registers no client, and sends no credential.
+
+  --timeout <seconds>   For all checks (default 30)
+  --json                Print one JSON object on standard output, and nothing else
+  -q, --quiet           No progress
+  -h, --help            Print this
+
+Exit status: 0 fine, 1 problem, 2 wrong usage, 3 authentication, 4 unreachable, 130 interrupted.
+`

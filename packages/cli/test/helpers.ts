@@ -1,0 +1,145 @@
+import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { PassThrough } from 'node:stream'
+import { type Report, run } from '@upgate/cli'
+import { createGate, createServices, deviceToken, memoryStore } from 'upgate'
+import { guardServer, upgateHandshake } from 'upgate/ws'
+import { afterEach } from 'vitest'
+import { WebSocketServer } from 'ws'
+
+const cleanups: (() => unknown)[] = []
+
+/** Ends, after each test, what the helpers started, the newest first. */
+export function cleanUp(): void {
+  afterEach(async () => {
+    for (const close of cleanups.splice(0).reverse()) await close()
+  })
+}
+
+/** Something to end after the test. */
+export function later(close: () => unknown): void {
+  cleanups.push(close)
+}
+
+/** Everything that a run of the command printed, and its exit status. */
+export interface Ran {
+  readonly status: number
+  readonly out: string
+  readonly err: string
+}
+
+export interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>
+  readonly input?: string
+  readonly tty?: boolean
+  readonly signal?: AbortSignal
+}
+
+/** Runs the command inside this process. */
+export async function upgate(argv: readonly string[], options: RunOptions = {}): Promise<Ran> {
+  const printed = { out: '', err: '' }
+  const output = (name: 'out' | 'err') => ({
+    isTTY: options.tty ?? false,
+    write: (text: string) => {
+      printed[name] += text
+    },
+  })
+  const stdin = new PassThrough()
+  stdin.end(options.input ?? '')
+  const status = await run({
+    argv,
+    env: options.env ?? {},
+    stdin,
+    stdout: output('out'),
+    stderr: output('err'),
+    signal: options.signal ?? new AbortController().signal,
+  })
+  return { status, ...printed }
+}
+
+/** Runs the command with `--json`. */
+export async function report(
+  argv: readonly string[],
+  options?: RunOptions,
+): Promise<Report & { readonly status: number; readonly ids: Readonly<Record<string, string>> }> {
+  const { status, out } = await upgate([...argv, '--json'], options)
+  const read = JSON.parse(out) as Report
+  return { ...read, status, ids: Object.fromEntries(read.checks.map((check) => [check.id, check.status])) }
+}
+
+/** A TCP server that does this with every connection; answers its port. */
+export async function tcpServer(onSocket: (socket: Socket) => void): Promise<number> {
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => {})
+    socket.on('close', () => sockets.delete(socket))
+    onSocket(socket)
+  })
+  later(async () => {
+    for (const socket of sockets) socket.destroy()
+    await new Promise((resolve) => server.close(resolve))
+  })
+  return listen(server as Server)
+}
+
+/** An HTTP server; answers its origin. */
+export async function httpServer(listener: RequestListener): Promise<string> {
+  const server = createHttpServer(listener)
+  later(async () => {
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+  })
+  return `http://127.0.0.1:${await listen(server)}`
+}
+
+async function listen(server: Pick<Server, 'listen' | 'address'>): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return (server.address() as AddressInfo).port
+}
+
+/** A gate on a real server: devices on `/ws`, users with a session on `/chat`. */
+export async function startGate(): Promise<{
+  readonly origin: string
+  readonly port: number
+  readonly services: ReturnType<typeof createServices>
+}> {
+  const services = createServices({ store: memoryStore() })
+  const gate = createGate({
+    origins: ['https://gateway.example.com'],
+    schemes: [deviceToken({ devices: services.devices })],
+    rules: [
+      { path: '/ws', access: 'deferred', kinds: ['device'], handshake: upgateHandshake() },
+      {
+        path: '/admin',
+        access: 'deferred',
+        kinds: ['device'],
+        scopes: ['operator.admin'],
+        handshake: upgateHandshake(),
+      },
+      { path: '/chat', access: 'required', kinds: ['device'] },
+    ],
+  })
+  const server = createHttpServer((_request, response) => response.end('application'))
+  const guard = guardServer(server, gate, {
+    sockets: {
+      '/ws': accepting(),
+      '/admin': accepting(),
+      '/chat': accepting(),
+    },
+  })
+  later(async () => {
+    server.close()
+    server.closeAllConnections()
+    await guard.close()
+    await services.close()
+  })
+  const port = await listen(server)
+  return { origin: `ws://127.0.0.1:${port}`, port, services }
+}
+
+function accepting(): WebSocketServer {
+  const sockets = new WebSocketServer({ noServer: true })
+  sockets.on('connection', () => {})
+  return sockets
+}
