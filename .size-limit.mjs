@@ -36,7 +36,12 @@ export default Object.entries({ 'packages/upgate': budgets, ...others }).flatMap
         name: name + entry.slice(1),
         path: `${folder}/${target.default}`,
         limit,
-        modifyEsbuildConfig: (config) => ({ ...config, platform: 'node', format: 'esm', packages: 'external' }),
+        modifyEsbuildConfig: (config) => ({
+          ...config,
+          platform: 'node',
+          format: 'esm',
+          packages: 'external',
+        }),
       }
     })
 })
