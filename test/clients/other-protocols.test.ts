@@ -1,5 +1,6 @@
 // Clients whose protocol the gate does not speak: a frame of ours on their sockets ended their programs (Hocuspocus
 // throws, graphql-ws closes with 4004), and Phoenix' clients cannot read an object.
+import { readFileSync } from 'node:fs'
 import { HocuspocusProvider, HocuspocusProviderWebsocket } from '@hocuspocus/provider'
 import { createClient } from 'graphql-ws'
 import { Socket as PhoenixSocket } from 'phoenix'
@@ -9,6 +10,7 @@ import { manualClock } from 'upgate/testing'
 import { type Handshake, jsonFrame } from 'upgate/ws'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
+import { stripTypes } from '../docs/strip-types.ts'
 import { inBand, isFinal, pass, refusing, startStage, takeTimers } from './refusals-stage.ts'
 
 afterEach(() => void vi.useRealTimers())
@@ -181,49 +183,13 @@ test('`jsonFrame` with `replay` leaves the acknowledgement to the application', 
   await stage.close()
 })
 
-type PhoenixMessage = readonly [
-  join: string | null,
-  ref: string | null,
-  topic: string,
-  event: string,
-  payload: { readonly token?: string },
-]
-
-/** The handshake that docs/guide-websockets.md shows for Phoenix. */
-const phoenix: Handshake = {
-  name: 'phoenix',
-  receive(frame, context) {
-    const bad = {
-      step: 'reject',
-      code: 'bad_handshake',
-      detail: 'The first message must be a join.',
-    } as const
-    if (frame.binary) return bad
-    const message = JSON.parse(frame.text) as PhoenixMessage
-    if (!Array.isArray(message)) return bad
-    const [join, ref, topic, event, payload] = message as PhoenixMessage
-    if (topic === 'phoenix' && event === 'heartbeat') {
-      const reply = [null, ref, topic, 'phx_reply', { status: 'ok', response: {} }]
-      return { step: 'send', frames: [JSON.stringify(reply)] }
-    }
-    if (event !== 'phx_join') return bad
-    context.state = [join, ref, topic]
-    const token = payload?.token
-    if (typeof token !== 'string')
-      return { step: 'reject', code: 'auth_required', detail: 'The join has no token.' }
-    return { step: 'credential', credential: { type: 'token', source: 'frame', value: token }, replay: true }
-  },
-  accept: () => [],
-  reject({ code }, { state }) {
-    const reply = [
-      ...((state as string[] | undefined) ?? []),
-      'phx_reply',
-      { status: 'error', response: { reason: code } },
-    ]
-    const frames = state === undefined ? [] : [JSON.stringify(reply)]
-    return { frames, closeCode: closeCodeFor(code), closeReason: code }
-  },
-}
+/** The handshake that the guide prints. */
+const guide = readFileSync(new URL('../../docs/guide-websockets.md', import.meta.url), 'utf8')
+const printed = /^```ts\n(import \{ closeCodeFor \}[^`]*?const phoenix: Handshake = .*?)^```/ms.exec(
+  guide,
+)?.[1]
+const program = stripTypes(printed ?? '').replace(/^import .*$/gm, '')
+const phoenix = new Function('closeCodeFor', `${program}; return phoenix`)(closeCodeFor) as Handshake
 
 test("Phoenix' client never stops by itself, hears the reason, and stops where its application says so", async () => {
   const stage = await startStage({
