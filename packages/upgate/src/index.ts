@@ -52,6 +52,14 @@ export {
 } from './schemes/session-cookie.ts'
 export { type SharedTokenOptions, sharedToken } from './schemes/shared-token.ts'
 export { type TicketSchemeOptions, ticket } from './schemes/ticket.ts'
+export { trustedHeader } from './schemes/trusted-header/scheme.ts'
+export type {
+  HeaderAccount,
+  HeaderIdentity,
+  IdentityHeaders,
+  IdentityProxy,
+  TrustedHeaderOptions,
+} from './schemes/trusted-header/types.ts'
 
 // Keep: accounts, sessions, keys, devices, pairing, tickets, revocations.
 

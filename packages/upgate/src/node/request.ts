@@ -45,8 +45,26 @@ export class NodeRequest implements AuthRequest {
     return this.native.socket?.remoteAddress
   }
 
+  get socketPath(): string | undefined {
+    if (this.peerAddress !== undefined) return undefined
+    // Node keeps the server on each of its sockets; a server on a Unix socket has its path for an address.
+    const { server } = (this.native.socket ?? {}) as { server?: { address?(): unknown } }
+    const address = server?.address?.()
+    return typeof address === 'string' ? address : undefined
+  }
+
   get encrypted(): boolean {
     return (this.native.socket as { encrypted?: boolean } | undefined)?.encrypted === true
+  }
+
+  remove(isHidden: (name: string) => boolean): void {
+    const { native } = this
+    for (const headers of [native.headers, native.headersDistinct ?? {}]) {
+      for (const name of Object.keys(headers)) if (isHidden(name)) delete headers[name]
+    }
+    const kept = withoutRaw(native.rawHeaders, isHidden)
+    // In place: requests of HTTP/2 have no other list to set.
+    native.rawHeaders.splice(0, native.rawHeaders.length, ...kept)
   }
 
   without(isHidden: (name: string) => boolean): NodeRequest {

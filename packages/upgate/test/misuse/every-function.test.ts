@@ -255,6 +255,22 @@ const samples: Record<string, Sample> = {
     also: { 0: ['undefined'] },
   },
   deviceCredential: { good: () => [{ by: 'claim', secret: 'x', wish: {} }] },
+  trustedHeader: {
+    good: () => [{ headers: 'authelia', peers: ['10.0.0.5'], identify: () => null }],
+    options: 0,
+    full: {
+      headers: { user: 'X-User', groups: 'X-Groups' },
+      peers: ['10.0.0.5', '/run/app/gate.sock'],
+      identify: () => null,
+      identifyTimeout: 5_000,
+      lifetime: 60_000,
+      revocations,
+      name: 'proxy',
+      clock,
+      logger,
+      dangerouslyTrustSharedPeers: true,
+    },
+  },
   cloudflareAccess: {
     good: () => [{ team: 'acme', audience: ['aud'] }],
     options: 0,

@@ -159,6 +159,13 @@ export interface Scheme<P extends Principal = Principal> {
   readonly challenge?: string
   /** `Set-Cookie` value that removes the ambient credential, sent when its verification really failed. */
   clearCookie?(request: AuthRequest): string | undefined
+  /**
+   * Names, in lower case, the headers of a request that no client may send, and the reason for `explain`. They are
+   * removed before the decision, on every rule, from what schemes and handlers see. Absent: removes nothing.
+   */
+  hidesHeaders?(
+    request: AuthRequest,
+  ): { readonly names: ReadonlySet<string>; readonly reason: string } | undefined
   /** Finds a credential in a request by its format, without verifying anything. */
   extract?(request: AuthRequest): Extraction | undefined
   /** Whether an in-band credential is of this scheme's format. Absent = the scheme is not usable in band. */

@@ -22,6 +22,8 @@ export interface AuthRequest {
   readonly rawHeaders: readonly string[]
   /** Address of the socket's peer (not of the client behind a proxy); absent when unknown. */
   readonly peerAddress?: string | undefined
+  /** Path of the Unix socket by which the request came; absent for TCP. */
+  readonly socketPath?: string | undefined
   /** True when the connection to this process is TLS, or a configured proxy says the client's was. */
   readonly encrypted: boolean
   /** The host's own request object, opaque to the engine. */
@@ -31,6 +33,11 @@ export interface AuthRequest {
    * Absent where the adapter cannot: schemes then get no `native` for a request that has such a header.
    */
   without?(isHidden: (name: string) => boolean): AuthRequest
+  /**
+   * Removes headers from the request and from its {@link AuthRequest.native}, so that the application does not see
+   * them either. Absent where the adapter cannot: then they count for nothing in the decision, and no more.
+   */
+  remove?(isHidden: (name: string) => boolean): void
 }
 
 /** A header's single value, or `undefined` when it is absent or empty or came as a list. */

@@ -42,6 +42,7 @@ const schemeParts = {
   extract: fn(),
   claims: fn(),
   clearCookie: fn(),
+  hidesHeaders: fn(),
   headers: list('a list of names', isName, 0),
   audiences: list('a list of names', isName, 0),
   yields: list(
@@ -63,7 +64,7 @@ function checkEdgeHeaders(schemes: readonly Pick<Scheme, 'name' | 'edge' | 'head
       const first = readers.get(header)
       if (first !== undefined) {
         throw new TypeError(
-          `createGate: \`schemes\` has two edge schemes that read the header ${header}, ${JSON.stringify(first)} and ${JSON.stringify(name)}; the second would never count. Give one scheme the AUD tags of all applications, cloudflareAccess({ team, audience: [...] }), and name those of a path with \`audience\` in its rule; for another team, create another gate.`,
+          `createGate: \`schemes\` has two edge schemes that read the header ${header}, ${JSON.stringify(first)} and ${JSON.stringify(name)}; the second would never count. Give one scheme the AUD tags of all applications, cloudflareAccess({ team, audience: [...] }), and name those of a path with \`audience\` in its rule; for another team, create another gate. Of \`trustedHeader\`, one scheme takes the \`peers\` of all proxies.`,
         )
       }
       readers.set(header, name)

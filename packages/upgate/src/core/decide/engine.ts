@@ -20,6 +20,7 @@ import { type CompiledRule, compiledRuleOf } from '../contract/rules.ts'
 import type { FaultLog } from '../faults/fault-log.ts'
 import { whyNotCanonical } from '../request/canonical-form.ts'
 import type { ClientAddresses } from '../request/client-address.ts'
+import { hideHeaders } from '../request/hidden-headers.ts'
 import {
   corsHeaders,
   isOurHost,
@@ -86,17 +87,26 @@ export class Engine<P extends Principal> {
   readonly #parts: EngineParts<P>
   /** Answers for exact public paths, made beforehand: nothing is allocated for them. */
   readonly #open = new Map<string, Allow<P>>()
+  /** The schemes that have headers removed. */
+  readonly #hiders: readonly Scheme<P>[]
   #setupDone = false
 
   constructor(parts: EngineParts<P>) {
     this.#parts = parts
+    this.#hiders = parts.schemes.filter((scheme) => scheme.hidesHeaders !== undefined)
     for (const [path, rule] of parts.matcher.openPaths()) {
       if (rule.document === undefined && parts.closed?.has(path, undefined) !== true)
         this.#open.set(path, allow(rule, parts.prover.now()))
     }
   }
 
-  decide(request: AuthRequest, trace?: Trace): MaybePromise<Decision<P>> {
+  decide(received: AuthRequest, trace?: Trace): MaybePromise<Decision<P>> {
+    let request = received
+    if (this.#hiders.length > 0) {
+      const cleaned = this.#withoutHidden(received, trace)
+      if ('code' in cleaned) return cleaned
+      request = cleaned
+    }
     if (
       trace === undefined &&
       request?.kind === 'http' &&
@@ -120,8 +130,14 @@ export class Engine<P extends Principal> {
   }
 
   /** Decides under a given rule, whatever the path: for single routes. */
-  decideUnder(rule: CompiledRule, request: AuthRequest): MaybePromise<Decision<P>> {
-    assertAuthRequest(request, 'gate.decide')
+  decideUnder(rule: CompiledRule, received: AuthRequest): MaybePromise<Decision<P>> {
+    assertAuthRequest(received, 'gate.decide')
+    let request = received
+    if (this.#hiders.length > 0) {
+      const cleaned = this.#withoutHidden(received, undefined)
+      if ('code' in cleaned) return cleaned
+      request = cleaned
+    }
     try {
       const method = refuseMethod(request.method)
       const decision = method ?? this.#decideUnder(rule, request, asksForWebSocket(request), undefined)
@@ -129,6 +145,29 @@ export class Engine<P extends Principal> {
     } catch (error) {
       return this.#failed(error, request)
     }
+  }
+
+  /**
+   * Removes the headers that no client may send, before anything reads them. Explaining leaves the request as it is.
+   *
+   * @returns a refusal if a scheme broke: the headers must not reach the application
+   */
+  #withoutHidden(received: AuthRequest, trace: Trace | undefined): AuthRequest | Refused {
+    assertAuthRequest(received, 'gate.decide')
+    let request = received
+    for (const scheme of this.#hiders) {
+      try {
+        const hidden = scheme.hidesHeaders?.(request)
+        if (hidden === undefined) continue
+        const { names, reason } = hidden
+        trace?.add(`scheme ${scheme.name}`, `${[...names].join(', ')} removed: ${reason}`)
+        if (trace === undefined && request.remove !== undefined) request.remove((name) => names.has(name))
+        else request = hideHeaders(request, (name) => names.has(name))
+      } catch (error) {
+        return this.#failed(error, received)
+      }
+    }
+    return request
   }
 
   #caught(decision: PromiseLike<Decision<P>>, request: AuthRequest): PromiseLike<Decision<P>> {

@@ -8,10 +8,10 @@ import type { AuthRequest } from '../contract/request.ts'
  */
 export function hideHeaders(request: AuthRequest, isHidden: (name: string) => boolean): AuthRequest {
   if (request.without !== undefined) return request.without(isHidden)
-  const { kind, method, target, rewrittenTarget, peerAddress, encrypted } = request
+  const { kind, method, target, rewrittenTarget, peerAddress, socketPath, encrypted } = request
   const headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => !isHidden(name)))
   const rawHeaders = withoutRaw(request.rawHeaders, isHidden)
-  return { kind, method, target, rewrittenTarget, headers, rawHeaders, peerAddress, encrypted }
+  return { kind, method, target, rewrittenTarget, headers, rawHeaders, peerAddress, socketPath, encrypted }
 }
 
 /** A list of names and values alternating, without some of the names. */
