@@ -6,12 +6,17 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isPromiseLike } from './core/async/maybe-promise.ts'
+import type { Allow } from './core/contract/decision.ts'
 import type { Decider } from './core/contract/gate.ts'
 import type { Principal } from './core/contract/principal.ts'
 import { assertDecider } from './core/options/check-gate.ts'
+import { type AdapterOptions, createDoorCheck, noSockets, oneListener } from './node/doors.ts'
 import { isAllowed, judge, type Verdict } from './node/judge.ts'
 import { kindOf, NodeRequest, rewrittenForm } from './node/request.ts'
 import { addHeaders, closeAfter, setHeaders } from './node/respond.ts'
+import { decideWrapped, type WrappedSocket } from './ws/guard/wrapped-socket.ts'
+
+export type { AdapterOptions }
 
 /** What the middleware reads and writes of a Koa context; Koa 2 and 3 have it. */
 export interface KoaContext<P extends Principal = Principal> {
@@ -39,26 +44,43 @@ export type KoaGate<P extends Principal = Principal> = (
  * the gate is not seen by it: put the gate behind such middleware. koa-mount tells a middleware only of
  * the innermost mount: inside nested ones the gate takes the rest for a rewrite, so mount it outside of them.
  *
+ * A server that takes upgrades is guarded as a whole, by `guardServer` of `upgate/ws`. Without it, every request throws
+ * where the gate has a deferred rule or an ambient scheme. On `app.ws` of koa-websocket the middleware decides sockets:
+ * refused ones are closed with a code and a reason, and revocation and expiry close the others.
+ *
  * @param decider - a gate, or what `gate.require(...)` returns
+ * @throws TypeError for an unknown option
  * @example
  * app.use(koaGate(gate))
  * app.use((ctx) => { ctx.body = { id: ctx.state.principal?.id } })
  */
-export function koaGate<P extends Principal>(decider: Decider<P>): KoaGate<P> {
+export function koaGate<P extends Principal>(decider: Decider<P>, options: AdapterOptions = {}): KoaGate<P> {
   assertDecider(decider, 'koaGate')
+  const checkDoors = createDoorCheck('koaGate', decider, options)
   return (context, next) => {
+    const socket = wrappedSocket(context)
+    if (socket !== undefined) {
+      const enter = (decision: Allow<P> | undefined): Promise<unknown> => {
+        if (decision === undefined) return Promise.resolve()
+        context.state.principal = decision.principal
+        return next()
+      }
+      const decision = decideWrapped(decider, read(context, 'upgrade'), socket)
+      return isPromiseLike(decision) ? Promise.resolve(decision).then(enter) : enter(decision)
+    }
+    checkDoors(context.req, hasKoaWebSocket(context) ? oneListener : noSockets)
     const verdict = judge(decider, read(context))
     if (!isPromiseLike(verdict)) return settle(verdict, context, next)
     return Promise.resolve(verdict).then((settled) => settle(settled, context, next))
   }
 }
 
-function read(context: Omit<KoaContext, 'state'>): NodeRequest {
+function read(context: Omit<KoaContext, 'state'>, kind = kindOf(context.req)): NodeRequest {
   const { req, originalUrl, url } = context
   // koa-mount leaves `mountPath` set behind the mount, where the URL is whole again.
   const mountPath = (context as { mountPath?: string }).mountPath ?? ''
   const rewritten = url === originalUrl ? undefined : rewrittenForm(originalUrl, withoutSlash(mountPath), url)
-  return new NodeRequest(kindOf(req), req, originalUrl, rewritten)
+  return new NodeRequest(kind, req, originalUrl, rewritten)
 }
 
 function withoutSlash(path: string): string {
@@ -81,7 +103,7 @@ function settle<P extends Principal>(
     res.destroy()
     return Promise.resolve()
   }
-  if (kindOf(context.req) === 'upgrade') closeSocket(context)
+  if (kindOf(context.req) === 'upgrade') closeAfter(res)
   // Through the context, so that middleware outside (logs, compression) sees the answer as it sees any other.
   context.status = verdict.status
   context.body = verdict.body
@@ -90,9 +112,14 @@ function settle<P extends Principal>(
   return Promise.resolve()
 }
 
-/** koa-websocket runs the middleware when the socket is open already; other wrappers answer on the bare socket. */
-function closeSocket(context: Omit<KoaContext, 'state'>): void {
-  const { websocket } = context as { websocket?: { close?(code: number): void } }
-  if (typeof websocket?.close === 'function') websocket.close(1008)
-  else closeAfter(context.res)
+/** koa-websocket runs the middleware of `app.ws` with a socket that is open already, and no response. */
+function wrappedSocket(context: object): WrappedSocket | undefined {
+  const { websocket } = context as { websocket?: Partial<WrappedSocket> }
+  return typeof websocket?.close === 'function' ? (websocket as WrappedSocket) : undefined
+}
+
+/** It gives the application an object `ws`, and adds one upgrade listener, whose sockets come through here. */
+function hasKoaWebSocket(context: object): boolean {
+  const { app } = context as { app?: { ws?: { server?: unknown } } }
+  return app?.ws?.server !== undefined
 }

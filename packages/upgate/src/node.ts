@@ -7,6 +7,7 @@ export type { Connections, LiveConnection, Moment, Registration } from './core/c
 export type { HeaderList } from './core/contract/decision.ts'
 export type { RenderedResponse } from './core/contract/rendered-response.ts'
 export { clientAddressOf } from './node/client-address-of.ts'
+export type { AdapterOptions } from './node/doors.ts'
 export { httpGate, type RequestListener } from './node/http-gate.ts'
 export {
   type EndWithCredentialOptions,

@@ -4,6 +4,7 @@ import type { Decider } from '../core/contract/gate.ts'
 import type { Principal } from '../core/contract/principal.ts'
 import { assertDecider } from '../core/options/check-gate.ts'
 import { isCallable, wrongArgument } from '../core/options/check-options.ts'
+import { type AdapterOptions, createDoorCheck, noSockets } from './doors.ts'
 import { isAllowed, judge, type Verdict } from './judge.ts'
 import { kindOf, NodeRequest } from './request.ts'
 import { addHeaders, closeAfter, respond } from './respond.ts'
@@ -14,9 +15,11 @@ export type RequestListener = (request: IncomingMessage, response: ServerRespons
 /**
  * Puts a gate in front of a bare `http` listener, which then only sees requests that were let in.
  *
- * It concerns HTTP alone; the sockets of the same server are guarded by `guardServer` from `upgate/ws`.
+ * It concerns HTTP alone; the sockets of the same server are guarded by `guardServer` from `upgate/ws`. On a server that
+ * takes upgrades without it, every request throws where the gate has a deferred rule or an ambient scheme.
  *
  * @param decider - a gate, or what `gate.require(...)` returns
+ * @throws TypeError for an unknown option
  * @example
  * const server = createServer(httpGate(gate, (request, response) => {
  *   response.end(`hello ${gate.principalOf(request)?.id ?? 'stranger'}`)
@@ -25,12 +28,15 @@ export type RequestListener = (request: IncomingMessage, response: ServerRespons
 export function httpGate<P extends Principal>(
   decider: Decider<P>,
   listener: RequestListener,
+  options: AdapterOptions = {},
 ): RequestListener {
   assertDecider(decider, 'httpGate')
   if (!isCallable(listener)) {
     throw wrongArgument('httpGate', 'second', 'the request listener to be guarded', listener)
   }
+  const checkDoors = createDoorCheck('httpGate', decider, options)
   return (request, response) => {
+    checkDoors(request, noSockets)
     const verdict = judge(decider, new NodeRequest(kindOf(request), request))
     if (!isPromiseLike(verdict)) settle(verdict, request, response, listener)
     else void verdict.then((settled) => settle(settled, request, response, listener))

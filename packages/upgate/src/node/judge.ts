@@ -88,7 +88,10 @@ export function markDecided(native: IncomingMessage, decider: object, target: st
  *
  * A router that sees another URL or method than the one decided gets no benefit of it: that request is decided again.
  */
-function decidedBefore<P extends Principal>(decider: Decider<P>, request: NodeRequest): Allow<P> | undefined {
+export function decidedBefore<P extends Principal>(
+  decider: Decider<P>,
+  request: NodeRequest,
+): Allow<P> | undefined {
   const mark = (request.native as Marked)[decided]
   if (mark === undefined || mark.decider !== decider || request.rewrittenTarget !== undefined)
     return undefined

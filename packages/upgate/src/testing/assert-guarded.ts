@@ -3,7 +3,7 @@ import type { ListedRule } from '../core/contract/listed-rule.ts'
 import { wrongArgument } from '../core/options/check-options.ts'
 import { list, optional } from '../core/options/option-kinds.ts'
 import { optionTable } from '../core/options/option-table.ts'
-import { guardingGates } from '../ws/guard/claim-server.ts'
+import { guardingGates } from '../node/guards.ts'
 
 /** Options of {@link assertGuarded}. */
 export interface AssertGuardedOptions {

@@ -88,6 +88,15 @@ export type RequireOptions = Omit<
   'path' | 'methods' | 'access' | 'upgrade' | 'handshake' | 'closeCodes' | 'document'
 >
 
+/** What an adapter needs of a gate for sockets and warnings. */
+export interface AdapterParts {
+  readonly connections: Connections
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Whether a socket that nothing decides would harm: a rule is deferred, or browsers send credentials by themselves. */
+  readonly socketsMatter: boolean
+}
+
 /** What an adapter needs: a decision, and its rendering. */
 export interface Decider<P extends Principal = Principal> {
   /**
@@ -105,6 +114,8 @@ export interface Decider<P extends Principal = Principal> {
   remember(native: object, decision: Decision<P>): void
   /** The decision kept for a request object by this gate, if there is one. */
   decisionOf(native: object): Decision<P> | undefined
+  /** Absent where the decider was made by hand. */
+  readonly adapterParts?: AdapterParts
 }
 
 /** What `createGate` returns. */

@@ -141,6 +141,13 @@ export function createGateWith<const S extends readonly Scheme[]>(
       decisions.set(native, decision)
     },
     decisionOf: (native: object) => decisions.get(native),
+    adapterParts: {
+      connections,
+      clock,
+      logger,
+      socketsMatter:
+        schemes.some(({ ambient }) => ambient) || patterns.some(({ rule }) => rule.access === 'deferred'),
+    },
   }
 
   return {

@@ -1,13 +1,6 @@
-import { overlap, type Pattern } from '../../core/rules/pattern.ts'
+import { overlap } from '../../core/rules/pattern.ts'
+import { type Guard, type Guarded, guards } from '../../node/guards.ts'
 import type { Owners } from './owners.ts'
-
-interface Guard {
-  readonly gate: object
-  readonly patterns: readonly Pattern[]
-}
-
-/** Shared by all copies of the library, so that a second copy sees what the first one guards. */
-const guards: unique symbol = Symbol.for('upgate.guards') as never
 
 /** The mark of one guard on a server. */
 export interface Claim {
@@ -15,10 +8,6 @@ export interface Claim {
   release(): void
   /** Whether another guard stands between this one and the server's listeners; it answers everything by itself. */
   isOuter(): boolean
-}
-
-interface Guarded {
-  [guards]?: Guard[]
 }
 
 /**
@@ -51,9 +40,4 @@ export function claimServer(server: object, gate: object, owners: Owners): Claim
     },
     isOuter: () => noted.some((known) => (server as Guarded)[guards]?.includes(known)),
   }
-}
-
-/** The gates that guard a server. */
-export function guardingGates(server: object): readonly object[] {
-  return (server as Guarded)[guards]?.map((guard) => guard.gate) ?? []
 }

@@ -26,7 +26,11 @@ export interface PassedUpgrade<P extends Principal> {
 /** How many listeners were kept out of a request's upgrade. On the request, because guards may be nested. */
 const keptOut: unique symbol = Symbol.for('upgate.keptOut') as never
 
+/** How the raw socket leaves the register. */
+const registered: unique symbol = Symbol('upgate.registered')
+
 interface Upgrading {
+  [registered]?: () => void
   [keptOut]?: number
 }
 
@@ -92,5 +96,11 @@ function register<P extends Principal>(
   )
   if (registration.outcome === 'refused') return false
   socket.once('close', registration.remove)
+  ;(request as Upgrading)[registered] = registration.remove
   return true
+}
+
+/** Takes the raw socket of an upgrade that was passed on off the register again, if it is there. */
+export function passedRegistration(request: IncomingMessage): (() => void) | undefined {
+  return (request as Upgrading)[registered]
 }
