@@ -5,6 +5,7 @@ import helmet from 'helmet'
 import type { Context } from './context.ts'
 import { bodyLimit } from './http/body.ts'
 import { createErrorHandler, notFound } from './http/errors.ts'
+import { addAccountRoutes } from './routes/account.ts'
 import { addAuthRoutes } from './routes/auth.ts'
 import { addDeviceRoutes } from './routes/devices.ts'
 import { addKeyRoutes } from './routes/keys.ts'
@@ -12,6 +13,7 @@ import { addNodeRoutes } from './routes/nodes.ts'
 import { addPageRoutes } from './routes/pages.ts'
 import { addPairingRoutes } from './routes/pairings.ts'
 import { addSessionRoutes } from './routes/sessions.ts'
+import { addUserRoutes } from './routes/users.ts'
 
 /** Style sheet, icon and page modules; the path is the same from `src` and from `dist`. */
 const assets = fileURLToPath(new URL('../public/', import.meta.url))
@@ -57,6 +59,8 @@ export function createApp({ context, guard, origins, log, watch }: AppOptions): 
   addPairingRoutes(app, context)
   addKeyRoutes(app, context)
   addSessionRoutes(app, context)
+  addAccountRoutes(app, context)
+  addUserRoutes(app, context)
   addPageRoutes(app, context)
   app.use(notFound)
   app.use(createErrorHandler(log))

@@ -1,9 +1,14 @@
 import type { Request, Response } from 'express'
-import type { LoginAnswer } from 'upgate'
+import type { LoginAnswer, Principal } from 'upgate'
 import { passwordMaximum, passwordMinimum } from './config.ts'
 import type { Context } from './context.ts'
 import type { Problem } from './http/problem.ts'
 import { adminScopes } from './scopes.ts'
+
+/** A password that was verified, or the reason why not. */
+export type CheckedPassword =
+  | { readonly principal: Principal; readonly known: boolean; readonly problem?: undefined }
+  | { readonly principal?: undefined; readonly problem: Problem }
 
 /** Logs a user in: sets the cookie, or answers with the reason. */
 export async function logIn(
@@ -13,42 +18,60 @@ export async function logIn(
   email: string,
   password: string,
 ): Promise<Problem | undefined> {
-  const { services, audit } = context
-  if (!(await services.accounts.any())) return setupRequired
-  const clientAddress = context.addresses.counted(request)
-  const address = context.addresses.shown(request)
-  const { device, session } = context.cookies
-  const deviceCookie = device.read(request)
+  if (!(await context.services.accounts.any())) return setupRequired
+  const checked = await checkPassword(context, request, email, password)
+  if (checked.problem !== undefined) return checked.problem
+  return startSession(context, request, response, checked)
+}
+
+/** Verifies a password, and records a failure. */
+export async function checkPassword(
+  context: Context,
+  request: Request,
+  email: string,
+  password: string,
+): Promise<CheckedPassword> {
+  const { services, audit, addresses, cookies } = context
   const answer = await services.accounts.login(email, password, {
-    clientAddress,
-    deviceCookie,
+    clientAddress: addresses.counted(request),
+    deviceCookie: cookies.device.read(request),
     origin: request.get('origin'),
   })
-  if (answer.outcome !== 'authenticated') {
-    // The email address is not recorded: users sometimes type their password there by mistake.
-    audit.record({ event: 'login_failed', address, ...failureOf(answer) })
-    if (answer.deviceCookie === 'spent')
-      audit.record({ event: 'browser_distrusted', address, detail: distrusted })
-    return problemOf(answer)
-  }
-  const { principal } = answer
+  if (answer.outcome === 'authenticated') return answer
+  const address = addresses.shown(request)
+  // The email address is not recorded: users sometimes type their password there by mistake.
+  audit.record({ event: 'login_failed', address, ...failureOf(answer) })
+  if (answer.deviceCookie === 'spent')
+    audit.record({ event: 'browser_distrusted', address, detail: distrusted })
+  return { problem: problemOf(answer) }
+}
+
+/** Starts a session for a verified password, and sets its cookies. */
+export async function startSession(
+  context: Context,
+  request: Request,
+  response: Response,
+  { principal, known: isKnown }: Extract<CheckedPassword, { problem?: undefined }>,
+): Promise<Problem | undefined> {
+  const { services, audit, addresses } = context
+  const { device, session } = context.cookies
   const issued = await services.sessions.create(principal.id, {
     label: request.get('user-agent'),
-    clientAddress,
+    clientAddress: addresses.counted(request),
     // The browser replaces its old session: a copy of it must no longer count.
     replaces: session.read(request),
   })
   if (issued === undefined) return wrongLogin
   context.setCookie(response, issued)
-  const known = await services.deviceCookies.issue(principal.id, deviceCookie)
+  const known = await services.deviceCookies.issue(principal.id, device.read(request))
   if (known !== undefined) response.append('set-cookie', device.setCookie(known))
   audit.record({
     event: 'logged_in',
     principal: principal.id,
     name: principal.displayName,
     session: issued.session.id,
-    address,
-    browser: answer.known ? 'known' : 'new',
+    address: addresses.shown(request),
+    browser: isKnown ? 'known' : 'new',
   })
   return undefined
 }

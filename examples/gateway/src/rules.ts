@@ -45,10 +45,13 @@ export function createRules(handshake: Handshake, schemes: SchemeNames): readonl
     },
     { path: ['/api/keys', '/api/keys/*'], access: 'required', kinds: programs, scopes: [scopes.admin] },
     { path: '/api/audit', access: 'required', kinds: programs, scopes: [scopes.admin] },
+    // Accounts are for people: a program with every scope still makes none.
+    { path: ['/api/users', '/api/users/*'], access: 'required', kinds: people, scopes: [scopes.admin] },
     { path: '/api/*', access: 'required', challenge: 'api' },
 
     { path: '/audit', access: 'required', scopes: [scopes.admin] },
     { path: '/keys', access: 'required', scopes: [scopes.admin] },
+    { path: '/users', access: 'required', scopes: [scopes.admin] },
     { path: '/nodes', access: 'required', scopes: [scopes.read, scopes.pairing] },
   ]
 }

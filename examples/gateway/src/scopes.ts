@@ -17,7 +17,7 @@ export interface ScopeEntry {
 export const scopeCatalogue: readonly ScopeEntry[] = [
   { name: scopes.read, opens: 'See which nodes are connected', forDevices: true },
   { name: scopes.pairing, opens: 'Create, pair, list and revoke devices' },
-  { name: scopes.admin, opens: 'Create, list and revoke API keys, and read the audit trail' },
+  { name: scopes.admin, opens: 'Manage users and API keys, and read the audit trail' },
 ]
 
 /** The scopes of the first account. */

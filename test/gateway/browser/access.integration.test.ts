@@ -115,7 +115,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
         await looks(path.slice(1))
       }
       // Sessions are the edge's: there is no page for them.
-      expect(await page.getByRole('link', { name: 'Sessions' }).count()).toBe(0)
+      expect(await page.getByRole('link', { name: 'Account' }).count()).toBe(0)
       expect(complaints).toEqual([])
 
       const cookies = await context.cookies(site)

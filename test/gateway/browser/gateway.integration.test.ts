@@ -473,7 +473,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
           }
         })
       const seen: string[] = []
-      for (let step = 0; step < 12 && !seen.includes('device-name'); step++) {
+      for (let step = 0; step < 13 && !seen.includes('device-name'); step++) {
         await page.keyboard.press('Tab')
         const { name, ring } = await focused()
         expect([name, ring]).toEqual([name, true])
@@ -486,7 +486,8 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
         'API keys',
         'Chat',
         'Audit',
-        'Sessions',
+        'Users',
+        'Account',
         'Log out',
         'What it may be given, besides being a node',
         'Create a code',
@@ -520,7 +521,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await closeToken(page)
       const node = runNode(token)
       await page.locator('#nodes tbody tr').waitFor()
-      for (const path of ['/nodes', '/keys', '/chat', '/audit', '/sessions', '/login', '/nowhere']) {
+      for (const path of ['/nodes', '/keys', '/chat', '/audit', '/users', '/account', '/login', '/nowhere']) {
         await page.goto(program.origin + path)
         if (path !== '/login' && path !== '/nowhere') await live(page)
         for (const colorScheme of ['light', 'dark'] as const) {
@@ -543,6 +544,44 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       node.stop()
     })
 
+    it('manages users, and the password of the own account', async () => {
+      await start()
+      const page = await context.newPage()
+      await logIn(page)
+      await page.getByRole('link', { name: 'Users' }).click()
+      await live(page)
+      await page.getByLabel('Email').fill('ben@example.com')
+      await page.getByLabel('First password').fill('another horse battery')
+      await page.getByRole('button', { name: 'Create user' }).click()
+      const row = page.locator('#users tbody tr', { hasText: 'ben@example.com' })
+      await row.waitFor()
+      await picture(page, 'users')
+      expect(await page.getByRole('button', { name: `Disable ${admin.email}` }).isDisabled()).toBe(true)
+      await page.getByRole('button', { name: `Sessions of ${admin.email}` }).click()
+      await page.locator('#sessions-dialog[open] li').waitFor()
+      await picture(page, 'users-sessions')
+      await page.keyboard.press('Escape')
+      await row.getByRole('button', { name: 'Disable ben@example.com' }).click()
+      await page.locator('#confirm-dialog[open]').getByRole('button', { name: 'Disable' }).click()
+      await row.getByText('Disabled').waitFor()
+      await row.getByRole('button', { name: 'Enable ben@example.com' }).click()
+      await row.getByText('Enabled').waitFor()
+
+      await page.getByRole('link', { name: 'Account' }).click()
+      await live(page)
+      await page.getByLabel('Current password').fill('not the password')
+      await page.getByLabel('New password').fill('a new horse battery')
+      await page.getByRole('button', { name: 'Change password' }).click()
+      await page.getByRole('alert').getByText('The current password is wrong.').waitFor()
+      await page.getByLabel('Current password').fill(admin.password)
+      await page.getByRole('button', { name: 'Change password' }).click()
+      await page.getByText('Every other browser is logged out.').waitFor()
+      await picture(page, 'account')
+      await page.reload()
+      await live(page)
+      expect(complaints.filter((text) => !text.includes('403'))).toEqual([])
+    })
+
     it('does not shift its layout while it loads', async () => {
       await start()
       const page = await context.newPage()
@@ -557,7 +596,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
           }
         }).observe({ type: 'layout-shift', buffered: true })
       })
-      for (const path of ['/nodes', '/keys', '/chat', '/audit', '/sessions', '/login']) {
+      for (const path of ['/nodes', '/keys', '/chat', '/audit', '/users', '/account', '/login']) {
         await page.goto(program.origin + path, { waitUntil: 'networkidle' })
         const shift = await page.evaluate(() => (window as unknown as { shift?: number }).shift ?? 0)
         expect([path, shift < 0.02]).toEqual([path, true])

@@ -193,11 +193,11 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
     })
 
     it('labels of sessions', async () => {
-      await page.goto(`${program.origin}/sessions`)
+      await page.goto(`${program.origin}/account`)
       await live()
-      await shows('#sessions [data-f=name]', 'Firefox on Linux', 'Sessions')
+      await shows('#sessions [data-f=name]', 'Firefox on Linux', 'Account')
       // No answer contains the User-Agent: only the words derived from it appear in the table.
-      for (const path of ['/sessions', '/api/sessions'])
+      for (const path of ['/account', '/api/sessions'])
         expect((await visitor.get(path)).text).not.toContain('data-evil src')
     })
 

@@ -17,7 +17,8 @@ const navigation = [
   { path: '/keys', label: 'API keys' },
   { path: '/chat', label: 'Chat' },
   { path: '/audit', label: 'Audit' },
-  { path: '/sessions', label: 'Sessions' },
+  { path: '/users', label: 'Users' },
+  { path: '/account', label: 'Account' },
 ] as const
 
 /** A page with header and navigation. */
@@ -30,8 +31,8 @@ export function page({ title, path, viewer, script, body }: PageOptions): Html {
     <a class="brand" href="/nodes">${mark}<span>Gateway</span></a>
     <nav aria-label="Pages">
       ${navigation
-        // If an edge does the login, the sessions are the edge's.
-        .filter(({ path }) => path !== '/sessions' || viewer.login.login === 'built-in')
+        // If an edge does the login, password and sessions are the edge's.
+        .filter(({ path }) => path !== '/account' || viewer.login.login === 'built-in')
         .map(
           (entry) =>
             html`<a href="${entry.path}"${entry.path === path ? html` aria-current="page"` : ''}>${entry.label}</a>`,

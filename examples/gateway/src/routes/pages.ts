@@ -3,18 +3,20 @@ import { type Context, callerOf, viewerOf } from '../context.ts'
 import { bodyLimit } from '../http/body.ts'
 import { logIn, logOut, setUp } from '../login.ts'
 import { pageAfterLogin, startPage } from '../next.ts'
+import { accountPage } from '../pages/account.ts'
 import { auditPage } from '../pages/audit.ts'
 import { chatPage } from '../pages/chat.ts'
 import type { Html } from '../pages/html.ts'
 import { keysPage } from '../pages/keys.ts'
 import { loginPage } from '../pages/login.ts'
 import { nodesPage } from '../pages/nodes.ts'
-import { sessionsPage } from '../pages/sessions.ts'
 import { setupPage } from '../pages/setup.ts'
+import { usersPage } from '../pages/users.ts'
 import { listDevices } from './devices.ts'
 import { listKeys } from './keys.ts'
 import { listInvitations, listPairings } from './pairings.ts'
 import { listSessions } from './sessions.ts'
+import { listUsers } from './users.ts'
 
 /** The pages, and the forms that work without JavaScript. */
 export function addPageRoutes(app: Express, context: Context): void {
@@ -78,8 +80,16 @@ export function addPageRoutes(app: Express, context: Context): void {
     )
   })
 
-  app.get('/sessions', async (request, response) => {
-    send(response, sessionsPage(viewerOf(context, request), await listSessions(context, request)))
+  app.get('/account', async (request, response) => {
+    send(response, accountPage(viewerOf(context, request), await listSessions(context, request)))
+  })
+
+  app.get('/sessions', (_request, response) => response.redirect(303, '/account'))
+
+  app.get('/users', async (request, response) => {
+    const viewer = viewerOf(context, request)
+    const held = callerOf(context, request).scopes
+    send(response, usersPage({ viewer, users: await listUsers(context, request), held }))
   })
 
   app.get('/chat', (request, response) => {

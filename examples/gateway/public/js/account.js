@@ -1,6 +1,6 @@
 import { call } from './api.js'
 import { confirmRevoke } from './dialogs.js'
-import { onRevoke } from './manage.js'
+import { onCreate, onRevoke } from './manage.js'
 import { syncRows } from './rows.js'
 import { openSocket } from './socket.js'
 import { setTime } from './time.js'
@@ -40,6 +40,14 @@ others.addEventListener('click', async () => {
   } catch (failure) {
     error.textContent = failure.message
   }
+})
+
+onCreate('password-form', 'password-error', async (data) => {
+  const done = document.getElementById('password-done')
+  done.textContent = ''
+  await call('POST', '/api/account/password', { current: data.get('current'), next: data.get('next') })
+  done.textContent = 'Changed. Every other browser is logged out.'
+  await refresh()
 })
 
 openSocket('/ws/live', () => {})
