@@ -6,9 +6,9 @@ import { readFileSync } from 'node:fs'
 const budgets = {
   '.': '62 kB',
   './cloudflare-access': '10.4 kB',
-  './express': '4.2 kB',
-  './koa': '4.2 kB',
-  './node': '7 kB',
+  './express': '6.5 kB',
+  './koa': '6.5 kB',
+  './node': '8.2 kB',
   './oauth': '4.7 kB',
   './protocol': '2 kB',
   './redis': '7.5 kB',

@@ -86,7 +86,8 @@ describe('a node without any HTTP credential', { retry: 2 }, () => {
       const answer = await socket.message()
       expect(answer).toMatchObject({ type: 'res', id: '1', ok: false, error: { details: { reason } } })
       const { code, reason: closeReason, at } = await socket.closed
-      expect([code, closeReason]).toEqual([1008, reason])
+      // Older programs of OpenClaw drop a stored token by these words alone.
+      expect([code, closeReason]).toEqual([1008, `${reason}: device token mismatch`])
       expect(at - since).toBeLessThan(2000)
       expect(socket.waiting).toEqual([])
     },
@@ -104,7 +105,7 @@ describe('a node without any HTTP credential', { retry: 2 }, () => {
       error: { details: { reason: 'revoked_credential' } },
     })
     const { code, reason, at } = await socket.closed
-    expect([code, reason]).toEqual([1008, 'revoked_credential'])
+    expect([code, reason]).toEqual([1008, 'revoked_credential: device token mismatch'])
     expect(at - since).toBeLessThan(2000)
   })
 
