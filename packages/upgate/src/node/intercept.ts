@@ -41,8 +41,17 @@ export function intercept(server: Server | TlsServer, interceptor: Interceptor):
   // Looked up at each call, so that instrumentation of the prototype (tracing) added later still works.
   const underneath = (): typeof server.emit =>
     own === undefined ? (Object.getPrototypeOf(server) as Server).emit : (own.value as typeof server.emit)
-  const pass = (event: string, ...values: unknown[]): boolean =>
+  const hand = (event: string, ...values: unknown[]): boolean =>
     Reflect.apply(underneath(), server, [event, ...values])
+  const pass = (event: string, ...values: unknown[]): boolean => {
+    // As Node does for an application without a listener of its own.
+    const isContinue = event === 'checkContinue' && !isGuarded(own?.value)
+    if (isContinue && server.listeners(event).every((listener) => placeholder in (listener as object))) {
+      ;(values[1] as ServerResponse).writeContinue()
+      return hand('request', ...values)
+    }
+    return hand(event, ...values)
+  }
 
   function emit(this: unknown, ...call: unknown[]): boolean {
     if (active) {
@@ -67,14 +76,18 @@ export function intercept(server: Server | TlsServer, interceptor: Interceptor):
     return Reflect.apply(underneath(), server, call)
   }
 
+  // Without a listener for it Node sends 100 by itself, before the decision.
+  const decideFirst = Object.assign((): void => {}, { [placeholder]: true })
   const keepUpgradesComing = Object.assign((): void => {}, { [placeholder]: true })
   const heal = (event: string | symbol, listener: unknown): void => {
-    if (active && event === 'upgrade' && listener === keepUpgradesComing)
-      server.on('upgrade', keepUpgradesComing)
+    if (!active) return
+    if (event === 'upgrade' && listener === keepUpgradesComing) server.on('upgrade', keepUpgradesComing)
+    if (event === 'checkContinue' && listener === decideFirst) server.on('checkContinue', decideFirst)
   }
   server.on('upgrade', keepUpgradesComing)
+  server.on('checkContinue', decideFirst)
   server.on('removeListener', heal)
-  server.emit = emit as typeof server.emit
+  server.emit = Object.assign(emit, { [placeholder]: true }) as typeof server.emit
 
   return {
     pass,
@@ -84,12 +97,18 @@ export function intercept(server: Server | TlsServer, interceptor: Interceptor):
       active = false
       server.removeListener('removeListener', heal)
       server.removeListener('upgrade', keepUpgradesComing)
+      server.removeListener('checkContinue', decideFirst)
       // A later override stays; this one only hands on from here on.
       if (server.emit !== (emit as typeof server.emit)) return
       if (own === undefined) delete (server as { emit?: unknown }).emit
       else Object.defineProperty(server, 'emit', own)
     },
   }
+}
+
+/** Whether an `emit` is that of another guard, which decides the event itself. */
+function isGuarded(emit: unknown): boolean {
+  return typeof emit === 'function' && placeholder in emit
 }
 
 /** Throws unless something is a server whose every request comes by the events intercepted here. */

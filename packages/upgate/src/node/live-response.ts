@@ -78,6 +78,7 @@ class LiveResponse implements LiveConnection {
       logger.error('`onEnd` of a streamed response threw: it is cut off.', { error })
       this.#cut()
     }
+    const watch = watchEnd(this.#response)
     try {
       // One that is asynchronous fits the type as well, and its rejection would end the process.
       const done: unknown = onEnd(reason)
@@ -85,7 +86,9 @@ class LiveResponse implements LiveConnection {
     } catch (error) {
       failed(error)
     }
-    if (!this.#response.writableEnded) this.#cut()
+    // A compressing `end` was called, and writes its last bytes later.
+    const ending = watch.stop()
+    if (!this.#response.writableEnded && !ending) this.#cut()
     if (this.#response.destroyed) return
     const timer = clock.setTimer(lastWordsGrace, () => this.#cut())
     this.#response.once('close', () => timer.cancel())
@@ -93,6 +96,24 @@ class LiveResponse implements LiveConnection {
 
   #cut(): void {
     cut(this.#response)
+  }
+}
+
+/** Notes whether `end` of a response is called, also where a middleware (compression) has replaced it. */
+function watchEnd(response: ServerResponse): { stop(): boolean } {
+  const own = Object.getOwnPropertyDescriptor(response, 'end')
+  const { end } = response
+  let called = false
+  response.end = function (this: ServerResponse, ...values: unknown[]) {
+    called = true
+    return Reflect.apply(end, this, values)
+  } as typeof end
+  return {
+    stop() {
+      if (own === undefined) delete (response as { end?: unknown }).end
+      else Object.defineProperty(response, 'end', own)
+      return called
+    },
   }
 }
 

@@ -100,7 +100,7 @@ export function isLastOfConnection(request: IncomingMessage, response: ServerRes
 
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 /** Without the octets that end a line, and those that some parsers take for such. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern looks for them
 const lineText = /^[^\x00-\x08\x0a-\x1f\x7f]*$/
 /** Node keeps no more entries (names and values) of a head without `maxHeadersCount`, and says nothing. */
 const entriesKept = 2_000

@@ -14,7 +14,7 @@ import { closeCodeOf, endReasonOf } from '../accepted/endings.ts'
 import { closeOnly } from '../handshakes/close-only.ts'
 import { passedRegistration } from './pass-upgrade-on.ts'
 
-/** What is used of a socket that express-ws or koa-websocket hands to an application; ws 7 has it as well. */
+/** The methods used of a socket that express-ws or koa-websocket hands to an application; ws 7 has it as well. */
 export interface WrappedSocket {
   close(code?: number, reason?: string): void
   terminate(): void
@@ -82,7 +82,7 @@ type Close = (code: number, reason: string) => void
 function closerOf(decider: Pick<Decider, 'adapterParts'>, socket: WrappedSocket): Close {
   const { adapterParts: parts } = decider
   return (code, reason) => {
-    // What arrives from now on is nobody's.
+    // The application gets no message from now on.
     socket.removeAllListeners('message')
     socket.close(code, reason)
     const timer = parts?.clock.setTimer(closeGrace, () => socket.terminate())
