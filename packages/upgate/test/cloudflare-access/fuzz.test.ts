@@ -212,7 +212,9 @@ it(`never accepts a token that fast-jwt refuses, over ${rounds} mutated tokens`,
   expect(wrong).toEqual([])
   expect(ours, 'a fuzz that accepts nothing shows nothing').toBeGreaterThan(2_000)
   // A token that fast-jwt accepts is refused only for reasons of Access or of spelling.
-  expect([...stricter.keys()].filter((reason) => !knownReasons.includes(reason))).toEqual([])
+  expect(
+    [...stricter.keys()].filter((reason) => !knownReasons.includes(reason.split(': it begins')[0] ?? '')),
+  ).toEqual([])
   expect(acme.fetched.length).toBe(1)
 })
 

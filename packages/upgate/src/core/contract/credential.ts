@@ -90,6 +90,8 @@ export type Verification<P extends Principal = Principal> =
       readonly details?: RefusalFacts
       /** Seconds after which trying again makes sense. */
       readonly retryAfter?: number
+      /** True where the credential is not valid *yet*: the clock of its issuer or of this server is wrong. */
+      readonly clocksDiffer?: boolean
       /** False: the cookie stays in the browser, because another of its name may be good. Default: it is removed. */
       readonly clear?: boolean
     }

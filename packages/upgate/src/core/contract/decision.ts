@@ -49,6 +49,10 @@ interface RefusalBase extends Refusal {
   readonly scheme?: string | undefined
   /** One sentence for the operator. For events and `explain`: it is not rendered. */
   readonly note?: string | undefined
+  /** What the scheme found wrong with the credential. For events and `explain`: it is not rendered. */
+  readonly reason?: string | undefined
+  /** Whether the times of the credential say that two clocks differ. For the log: it is not rendered. */
+  readonly clocksDiffer?: boolean | undefined
 }
 
 /** No credential proved a principal: 401, or the login page for a browser's navigation. */

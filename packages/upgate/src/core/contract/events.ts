@@ -18,7 +18,13 @@ export type AuditEvent = { readonly at: number } & (
       readonly principal: Principal | undefined
       readonly rule: string
     }
-  | { readonly type: 'deferred'; readonly place: EventPlace; readonly rule: string }
+  | {
+      readonly type: 'deferred'
+      readonly place: EventPlace
+      readonly rule: string
+      /** Why a cookie did not count, where the reason may be a proxy that removes Origin. */
+      readonly reason?: string | undefined
+    }
   | {
       readonly type: 'refused'
       readonly place: EventPlace
@@ -31,6 +37,8 @@ export type AuditEvent = { readonly at: number } & (
       readonly scheme?: string | undefined
       /** What the operator should know and the client is not told. */
       readonly note?: string | undefined
+      /** What the scheme found wrong, and what a proxy or a clock did on the way, as far as it shows. Quotes headers. */
+      readonly reason?: string | undefined
     }
   | {
       readonly type: 'socket_accepted'
@@ -48,6 +56,8 @@ export type AuditEvent = { readonly at: number } & (
       readonly scheme?: string | undefined
       /** What the operator should know and the client is not told. */
       readonly note?: string | undefined
+      /** What the scheme found wrong, and what a proxy or a clock did on the way, as far as it shows. Quotes headers. */
+      readonly reason?: string | undefined
     }
   /** A newer credential of the same principal counts on this socket from now on. */
   | {
@@ -67,6 +77,8 @@ export type AuditEvent = { readonly at: number } & (
       readonly scheme?: string | undefined
       /** What the operator should know and the client is not told. */
       readonly note?: string | undefined
+      /** What the scheme found wrong, and what a proxy or a clock did on the way, as far as it shows. Quotes headers. */
+      readonly reason?: string | undefined
     }
   | {
       readonly type: 'socket_closed'

@@ -2,7 +2,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Connections } from './connections.ts'
 import type { MaybePromise, Scheme } from './credential.ts'
-import type { Decision, Defer, InBand, Resumption } from './decision.ts'
+import type { Decision, Defer, InBand, Refused, Resumption } from './decision.ts'
 import type { AuditEvents } from './events.ts'
 import type { Explanation } from './explanation.ts'
 import type { ListedRule } from './listed-rule.ts'
@@ -145,6 +145,11 @@ export interface Gate<P extends Principal = Principal> extends Decider<P> {
    * address must not count such clients together.
    */
   clientAddressOf(request: AuthRequest): string | undefined
+  /**
+   * Tells the operator of a refusal that an adapter made without the gate, as those of the gate: an event, and a log line
+   * where something on the way may be the cause.
+   */
+  reportRefusal(request: AuthRequest, refused: Refused): void
   /** The principal of a request, as decided; `undefined` for anonymous or undecided requests. */
   principalOf(native: object): P | undefined
   /** How people log in here, to be served as a public document so that pages can show it. */

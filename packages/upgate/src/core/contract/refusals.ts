@@ -207,6 +207,9 @@ export interface RefusalDetails {
   readonly scheme?: string | undefined
   /** For the operator alone. */
   readonly note?: string | undefined
+  /** The scheme's, for the operator alone. */
+  readonly reason?: string | undefined
+  readonly clocksDiffer?: boolean | undefined
   readonly headers?: HeaderList | undefined
   /** Seconds. */
   readonly retryAfter?: number | undefined
@@ -246,6 +249,8 @@ export function refuse(code: RefusalCode, details: RefusalDetails = {}): Refused
     principal: details.principal,
     scheme: details.scheme,
     note: details.note,
+    reason: details.reason,
+    clocksDiffer: details.clocksDiffer,
     headers: details.headers,
     facts: details.facts,
     retryAfter: details.retryAfter ?? (entry.status === 429 || entry.status === 503 ? 5 : undefined),

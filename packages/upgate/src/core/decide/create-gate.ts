@@ -1,8 +1,7 @@
 import { createRenderer } from '../answer/render.ts'
-import { andThen } from '../async/maybe-promise.ts'
+import { isPromiseLike } from '../async/maybe-promise.ts'
 import type { MaybePromise, PrincipalOf, Scheme } from '../contract/credential.ts'
 import type { Decision } from '../contract/decision.ts'
-import type { EventPlace } from '../contract/events.ts'
 import type { Decider, Gate, GateOptions } from '../contract/gate.ts'
 import { type AuthRequest, assertAuthRequest } from '../contract/request.ts'
 import { createFaultLog } from '../faults/fault-log.ts'
@@ -14,7 +13,6 @@ import type { Logger } from '../ports/logger.ts'
 import type { RevocationFeed } from '../ports/revocations.ts'
 import { compileClientAddresses } from '../request/client-address.ts'
 import { compileOriginPolicy } from '../request/origin.ts'
-import { pathOf } from '../request/target.ts'
 import { anonymousRuleFor } from '../rules/anonymous-sockets.ts'
 import { compileExternalLogin } from '../rules/closed-paths.ts'
 import { compileRule, compileRules } from '../rules/compile-rules.ts'
@@ -29,6 +27,7 @@ import { checkOrigins, checkPage, gateOptions, requireOptions } from './gate-opt
 import { compileIgnoredAuthorization } from './ignored-authorization.ts'
 import { Prover } from './prover.ts'
 import { SlowDown } from './slow-down.ts'
+import { WayReports } from './way-reports.ts'
 
 /** What the surroundings provide where the options do not: the core has no clock and no console of its own. */
 export interface GateDefaults {
@@ -104,36 +103,25 @@ export function createGateWith<const S extends readonly Scheme[]>(
     unsubscribe.push(source.subscribe((event) => events.emit(event)))
   }
 
-  const placeOf = (request: AuthRequest): EventPlace => ({
-    method: request.method,
-    path: pathOf(request.target).slice(0, 256),
-    clientAddress: clientAddresses.of(request),
-  })
+  const reports = new WayReports({ schemes, originPolicy, clientAddresses, events, faults, clock })
   const report = (request: AuthRequest, decision: Decision<P>): Decision<P> => {
-    if (!events.active) return decision
-    const at = clock.now()
-    const place = placeOf(request)
-    if (decision.outcome === 'document') {
-      events.emit({ type: 'allowed', at, place, principal: undefined, rule: decision.rule.label })
-    } else if (decision.outcome === 'allow') {
-      events.emit({ type: 'allowed', at, place, principal: decision.principal, rule: decision.rule.label })
-    } else if (decision.outcome === 'defer') {
-      events.emit({ type: 'deferred', at, place, rule: decision.rule.label })
-    } else if (decision.outcome !== 'preflight') {
-      const { code, status, detail, principal, rule, scheme, note } = decision
-      const refusal = { code, status, detail, principal, rule: rule?.label, scheme, note }
-      events.emit({ type: 'refused', at, place, ...refusal })
-    }
+    reports.report(request, decision)
     return decision
   }
   const reported = (request: AuthRequest, decision: MaybePromise<Decision<P>>): MaybePromise<Decision<P>> => {
-    return andThen(decision, (settled) => report(request, settled))
-  }
-  const slowed = (request: AuthRequest, decision: MaybePromise<Decision<P>>): MaybePromise<Decision<P>> => {
-    const told = events.active ? reported(request, decision) : decision
+    if (isPromiseLike(decision)) {
+      return slowDown.pass(
+        decision.then((settled) => {
+          reports.look(request, settled)
+          return report(request, settled)
+        }),
+        () => clientAddresses.of(request),
+      )
+    }
+    reports.look(request, decision)
     // Nothing is allocated for a request that is let in at once.
-    if ((told as Partial<Decision<P>>).outcome === 'allow') return told
-    return slowDown.pass(told, () => clientAddresses.of(request))
+    if (decision.outcome === 'allow') return events.active ? report(request, decision) : decision
+    return slowDown.pass(report(request, decision), () => clientAddresses.of(request))
   }
   const shared = {
     render,
@@ -152,17 +140,20 @@ export function createGateWith<const S extends readonly Scheme[]>(
 
   return {
     ...shared,
-    decide: (request) => slowed(request, engine.decide(request)),
+    decide: (request) => reported(request, engine.decide(request)),
     resume: (deferred, inBand) => engine.resume(deferred, inBand),
     rules: () => listRules(reached, reaches, unmatched),
     async explain(request) {
       assertAuthRequest(request, 'gate.explain')
-      return explain(engine, { patterns, clientAddresses }, request)
+      return explain(engine, { patterns, clientAddresses, reports }, request)
     },
     require(demands = {}): Decider<P> {
       requireOptions.read('gate.require', demands)
       const rule = compileRule({ ...demands, access: 'required' }, -2, '(route)', schemes, 'gate.require')
-      return { ...shared, decide: (request) => slowed(request, engine.decideUnder(rule, request)) }
+      return { ...shared, decide: (request) => reported(request, engine.decideUnder(rule, request)) }
+    },
+    reportRefusal(request, refused) {
+      reports.report(request, refused)
     },
     clientAddressOf(request) {
       assertAuthRequest(request, 'gate.clientAddressOf')

@@ -23,6 +23,7 @@ import type { ClientAddresses } from '../request/client-address.ts'
 import { hideHeaders } from '../request/hidden-headers.ts'
 import {
   corsHeaders,
+  hostOf,
   isOurHost,
   isPreflight,
   isSafeMethod,
@@ -33,7 +34,7 @@ import {
   readableByAll,
 } from '../request/origin.ts'
 import { pathOf } from '../request/target.ts'
-import { asksForWebSocket, checkWebSocketHandshake } from '../request/upgrade-request.ts'
+import { asksForWebSocket, checkWebSocketHandshake, websocketOnly } from '../request/upgrade-request.ts'
 import type { ClosedPaths } from '../rules/closed-paths.ts'
 import type { Matcher } from '../rules/matcher.ts'
 import { narrow, whyNotAuthorized } from './authorize.ts'
@@ -240,13 +241,7 @@ export class Engine<P extends Principal> {
       const malformed = checkWebSocketHandshake(request, rule)
       if (malformed !== undefined) return malformed
     } else if (rule.access === 'deferred') {
-      return refuse('upgrade_required', {
-        rule,
-        headers: [
-          ['Upgrade', 'websocket'],
-          ['Sec-WebSocket-Version', '13'],
-        ],
-      })
+      return refuse('upgrade_required', { rule, headers: websocketOnly })
     }
 
     const safe = !upgrade && isSafeMethod(request.method)
@@ -289,13 +284,12 @@ export class Engine<P extends Principal> {
 
   /** Tells the client the Host that it sent; the gate's own hosts are for the operator. */
   #refuseHost(request: AuthRequest, rule: CompiledRule, trace: Trace | undefined): Refused {
-    const { originPolicy, faults } = this.#parts
-    const host = headerOf(request, 'host')
+    const { originPolicy } = this.#parts
+    const host = hostOf(request)
     const sent = host === undefined ? undefined : printable(host)
     const ours = originPolicy.hosts?.join(', ') ?? ''
     const note = `Hosts of this gate are: ${ours}. If clients should use another one, add it to \`hosts\`, or its origin to \`origins\`.`
-    if (trace === undefined) faults.warn('A request was refused for its Host.', { host: sent, note })
-    else trace.add('host', `${sent ?? 'none'} is not ours`)
+    trace?.add('host', `${sent ?? 'none'} is not ours`)
     const detail =
       sent === undefined
         ? 'The request has no Host header.'

@@ -8,11 +8,13 @@ import { asksForWebSocket } from '../request/upgrade-request.ts'
 import { type RulePattern, whyNot } from '../rules/matcher.ts'
 import type { Engine } from './engine.ts'
 import { Trace } from './trace.ts'
+import type { WayReports } from './way-reports.ts'
 
 /** What explaining needs besides the engine. */
 export interface ExplainParts {
   readonly patterns: readonly RulePattern[]
   readonly clientAddresses: ClientAddresses
+  readonly reports: Pick<WayReports, 'read'>
 }
 
 /** Longest list of readings shown; the rest is counted. */
@@ -43,6 +45,8 @@ export async function explain<P extends Principal>(
     'code' in decision ? `${decision.outcome}: ${decision.code}. ${decision.detail}` : decision.outcome,
   )
   if ('note' in decision && decision.note !== undefined) trace.add('note', decision.note)
+  if ('reason' in decision && decision.reason !== undefined) trace.add('reason', decision.reason)
+  for (const { sentence } of parts.reports.read(request, decision)) trace.add('way', sentence)
   return { decision, steps: trace.steps }
 }
 

@@ -54,7 +54,7 @@ function checkWord(word: unknown, schemes: readonly Scheme[] | readonly Scheme<n
       'createGate: `ignoreAuthorization` must not have "Bearer": a bad token would count as none. Let the proxy remove the header, or send its token in another one.',
     )
   }
-  const reader = schemes.find((scheme) => reads(scheme, word))
+  const reader = schemes.find((scheme) => readsAuthorization(scheme, word))
   if (reader === undefined) return lower
   throw new TypeError(
     `createGate: \`ignoreAuthorization\` has "${word}", which the scheme ${JSON.stringify(reader.name)} reads: its credentials would never count. Remove the word or the scheme.`,
@@ -62,7 +62,7 @@ function checkWord(word: unknown, schemes: readonly Scheme[] | readonly Scheme<n
 }
 
 /** Whether a scheme asks for a scheme word, or finds a credential in a header that has it. */
-function reads(scheme: Scheme | Scheme<never>, word: string): boolean {
+export function readsAuthorization(scheme: Scheme | Scheme<never>, word: string): boolean {
   if (firstWord(scheme.challenge)?.toLowerCase() === word.toLowerCase()) return true
   const authorization = `${word} dXBnYXRlOnVwZ2F0ZQ==`
   const sample: AuthRequest = {

@@ -477,7 +477,13 @@ export class Prover<P extends Principal> {
           : undefined
       }
       case 'rejected':
-        return refuse(answer.code, { rule, facts: answer.details, retryAfter: answer.retryAfter })
+        return refuse(answer.code, {
+          rule,
+          facts: answer.details,
+          retryAfter: answer.retryAfter,
+          reason: `The scheme ${scheme.name} says: ${answer.reason}.`,
+          clocksDiffer: answer.clocksDiffer,
+        })
       case 'unavailable':
         return refuse('unavailable', {
           rule,

@@ -151,3 +151,12 @@ export function foldAddress(address: string): string | undefined {
   if (address.startsWith('::ffff:') && address.includes('.')) return address.slice(7)
   return parseAddress(address)?.toString()
 }
+
+/** Whether an address is one of those that Cloudflare's edge connects from, by the list of the release. */
+export function isOfCloudflare(text: string): boolean {
+  const address = parseAddress(text)
+  return (
+    address !== undefined &&
+    cloudflareNetworks.some((network) => isWithin(address, [parseRange('', '', network)]))
+  )
+}

@@ -33,6 +33,14 @@ export interface ClientAddresses {
    * a loopback or proxy peer that names no client may speak for any.
    */
   of(request: AuthRequest): string | undefined
+  /** Why a proxy's client is unknown; `undefined` where it is known, or where no proxy is at work. */
+  whyUnknown(request: AuthRequest): UnknownClient | undefined
+}
+
+/** Why the address of a proxy's client is unknown, for the operator. */
+export interface UnknownClient {
+  readonly sign: 'client_unnamed' | 'client_in_proxies'
+  readonly message: string
 }
 
 /** The options that say which proxies are in front of this server. */
@@ -66,7 +74,8 @@ export function compileClientAddresses(
   const networks = ipv4Networks(ranges)
   const edgeNetworks = ipv4Networks(edges)
   const none = ranges.length === 0 && edges.length === 0
-  let warned = false
+  /** What the operator has been warned of. */
+  const warned = new Set<string>()
 
   /** The canonical form of a client's address; `proxy` or `edge` for theirs; `undefined` when it is no address. */
   const judge = (text: string): string | undefined => {
@@ -83,57 +92,83 @@ export function compileClientAddresses(
     return isWithin(address, edges) ? edge : address.toString()
   }
 
-  const unknown = (message: string): undefined => {
-    if (!warned) warn(message)
-    warned = true
+  const warnOnce = ({ sign, message }: UnknownClient): void => {
+    if (!warned.has(sign)) warn(message)
+    warned.add(sign)
+  }
+
+  const find = (request: AuthRequest, tell: (unknown: UnknownClient) => void): string | undefined => {
+    const peer = request.peerAddress
+    if (peer === undefined) return undefined
+    if (none) {
+      const folded = foldAddress(peer)
+      if (folded === undefined || !isLoopback(folded)) return folded
+      // Most loopback peers are the operator's own: only what a proxy or tunnel adds says that one is at work.
+      const added =
+        tell === warnOnce && warned.has('client_unnamed')
+          ? undefined
+          : forwardingHeaders.find((name) => request.headers[name] !== undefined)
+      if (added === undefined) return undefined
+      tell({
+        sign: 'client_unnamed',
+        message: `Requests arrive from loopback with \`${added}\`, and no proxy is configured: their clients are unknown and count against global limits only. Set \`trustedProxies\` if a proxy or tunnel runs on this machine.`,
+      })
+      return undefined
+    }
+    const known = judge(peer)
+    if (known !== proxy && known !== edge) {
+      return known === undefined || isLoopback(known) ? undefined : known
+    }
+    let behindEdge = known === edge
+    const forwarded = request.headers['x-forwarded-for']
+    const hops = typeof forwarded === 'string' ? forwarded.split(',') : []
+    // From the right: each trusted proxy appended the address it saw. The first that is not ours is the client;
+    // everything further left is the client's own word.
+    let named = hops.length > 0
+    for (let i = hops.length - 1; i >= 0 && i >= hops.length - 32; i--) {
+      const text = (hops[i] as string).trim()
+      let hop = judge(text) ?? judge(stripPort(text))
+      if (hop === undefined) {
+        named = false
+        break
+      }
+      // Clients have addresses of Cloudflare's, too (WARP, private relays, Workers): whatever address the edge
+      // appended is the client's, and everything left of it is what such a client chose to send.
+      if (behindEdge || (hop === edge && request.headers['cf-connecting-ip'] === text)) {
+        hop = foldAddress(text) ?? foldAddress(stripPort(text)) ?? proxy
+      } else if (hop === edge) {
+        behindEdge = true
+        continue
+      }
+      // Copied: a part of the header, kept for as long as a socket is, would keep the whole header.
+      if (hop !== proxy) return isLoopback(hop) ? undefined : hops.length === 1 ? hop : detached(hop)
+    }
+    tell(named ? inRanges : unnamed)
     return undefined
   }
 
   return {
-    of(request) {
-      const peer = request.peerAddress
-      if (peer === undefined) return undefined
-      if (none) {
-        const folded = foldAddress(peer)
-        if (folded === undefined || !isLoopback(folded)) return folded
-        // Most loopback peers are the operator's own: only what a proxy or tunnel adds says that one is at work.
-        const added = warned
-          ? undefined
-          : forwardingHeaders.find((name) => request.headers[name] !== undefined)
-        if (added === undefined) return undefined
-        return unknown(
-          `Requests arrive from loopback with \`${added}\`, and no proxy is configured: their clients are unknown and count against global limits only. Set \`trustedProxies\` if a proxy or tunnel runs on this machine.`,
-        )
-      }
-      const known = judge(peer)
-      if (known !== proxy && known !== edge) {
-        return known === undefined || isLoopback(known) ? undefined : known
-      }
-      let behindEdge = known === edge
-      const forwarded = request.headers['x-forwarded-for']
-      const hops = typeof forwarded === 'string' ? forwarded.split(',') : []
-      // From the right: each trusted proxy appended the address it saw. The first that is not ours is the client;
-      // everything further left is the client's own word.
-      for (let i = hops.length - 1; i >= 0 && i >= hops.length - 32; i--) {
-        const text = (hops[i] as string).trim()
-        let hop = judge(text) ?? judge(stripPort(text))
-        if (hop === undefined) break
-        // Clients have addresses of Cloudflare's, too (WARP, private relays, Workers): whatever address the edge
-        // appended is the client's, and everything left of it is what such a client chose to send.
-        if (behindEdge || (hop === edge && request.headers['cf-connecting-ip'] === text)) {
-          hop = foldAddress(text) ?? foldAddress(stripPort(text)) ?? proxy
-        } else if (hop === edge) {
-          behindEdge = true
-          continue
-        }
-        // Copied: a part of the header, kept for as long as a socket is, would keep the whole header.
-        if (hop !== proxy) return isLoopback(hop) ? undefined : hops.length === 1 ? hop : detached(hop)
-      }
-      return unknown(
-        'A trusted proxy does not say whom it speaks for (X-Forwarded-For): such clients count against global limits only.',
-      )
+    of: (request) => find(request, warnOnce),
+    whyUnknown(request) {
+      let found: UnknownClient | undefined
+      find(request, (unknown) => {
+        found = unknown
+      })
+      return found
     },
   }
+}
+
+const unnamed: UnknownClient = {
+  sign: 'client_unnamed',
+  message:
+    'A trusted proxy does not say whom it speaks for (X-Forwarded-For): such clients count against global limits only.',
+}
+/** The leftmost address may be the client's own word: a client within the ranges can write any other one of them there. */
+const inRanges: UnknownClient = {
+  sign: 'client_in_proxies',
+  message:
+    'Every address in X-Forwarded-For is in `trustedProxies`, so that clients within those ranges cannot be told from proxies, and count against global limits only. List the addresses of the proxies alone, not a network that has clients as well.',
 }
 
 /** The networks of Cloudflare's edge, where it is among the proxies. */

@@ -67,11 +67,35 @@ export function compileOriginPolicy(
   return { origins: allowed, hosts: known.size === 0 ? undefined : [...known] }
 }
 
+/** The host that a request names: `Host`, or `:authority` of HTTP/2 where that is missing (RFC 9113 section 8.3.1). */
+export function hostOf({ headers }: AuthRequest): string | undefined {
+  const host = headers.host ?? headers[':authority']
+  return typeof host === 'string' ? host : undefined
+}
+
+/** Whether an Origin names the host that the request was sent to. */
+export function namesOwnHost(request: AuthRequest, origin: string): boolean {
+  const authority = origin.slice(origin.indexOf('://') + 3)
+  const host = hostOf(request)?.toLowerCase()
+  return host !== undefined && (host === authority || host.replace(/:(?:80|443)$/, '') === authority)
+}
+
+/**
+ * Whether a proxy seems to have written Origin over another one: it is the one of this server, and the browser says that the
+ * page is not. A page of the same host under the other scheme is another site to browsers, where both are allowed.
+ */
+export function isContradicted(policy: OriginPolicy, request: AuthRequest, origin: string): boolean {
+  const site = request.headers['sec-fetch-site']
+  if ((site !== 'cross-site' && site !== 'same-site') || !namesOwnHost(request, origin)) return false
+  const authority = origin.slice(origin.indexOf('://') + 3)
+  return !(policy.origins.has(`http://${authority}`) && policy.origins.has(`https://${authority}`))
+}
+
 /** Whether the `Host` header names us. True where nothing is configured. */
 export function isOurHost(policy: OriginPolicy, request: AuthRequest): boolean {
   if (policy.hosts === undefined) return true
-  const host = request.headers.host
-  if (typeof host !== 'string') return false
+  const host = hostOf(request)
+  if (host === undefined) return false
   // They are few: comparing is faster than hashing a name that has just come from the wire.
   if (policy.hosts.includes(host)) return true
   const lower = host.toLowerCase()
@@ -90,7 +114,10 @@ export function judgeOrigin(policy: OriginPolicy, request: AuthRequest, upgrade:
   const origin = request.headers.origin
   const site = request.headers['sec-fetch-site']
   if (origin !== undefined && origin !== '') {
-    if (typeof origin === 'string' && policy.origins.has(origin)) return 'allowed'
+    if (typeof origin === 'string' && policy.origins.has(origin)) {
+      // Not on upgrades, with which Chromium sends no Sec-Fetch-Site: a rule would hold in some browsers alone.
+      return !upgrade && isContradicted(policy, request, origin) ? 'foreign' : 'allowed'
+    }
     // A form of our own page under `Referrer-Policy: no-referrer` says `null`; the browser's own word on where
     // it comes from counts then, but only together with a Host of ours: a rebound name is same-origin with itself.
     if (

@@ -12,10 +12,34 @@ function hasToken(value: unknown, token: string): boolean {
     .some((part) => part.trim() === token)
 }
 
-/** Whether a request asks for a WebSocket, however well: then the rules for upgrades apply to it. */
+/**
+ * Whether a request asks for a WebSocket, however well: then the rules for upgrades apply to it.
+ *
+ * An ordinary request with `Upgrade: websocket` and without any `Sec-WebSocket` header does not: a proxy added it.
+ */
 export function asksForWebSocket(request: AuthRequest): boolean {
   if (request.kind === 'upgrade') return true
-  return request.headers.upgrade !== undefined && hasToken(request.headers.upgrade, 'websocket')
+  return namesWebSocket(request) && hasWebSocketHeaders(request)
+}
+
+/** Whether the Upgrade header names the WebSocket protocol. */
+export function namesWebSocket({ headers }: AuthRequest): boolean {
+  return headers.upgrade !== undefined && hasToken(headers.upgrade, 'websocket')
+}
+
+/** Whether a request has a header that only handshakes of WebSockets have. */
+export function hasWebSocketHeaders({ headers }: AuthRequest): boolean {
+  // A key makes the look over all names unnecessary.
+  if (headers['sec-websocket-key'] !== undefined) return true
+  return Object.keys(headers).some((name) => name.startsWith('sec-websocket-'))
+}
+
+/** Whether an ordinary GET has what only a WebSocket handshake has, and lost its Upgrade header on the way. */
+export function isUpgradeLost(request: AuthRequest): boolean {
+  const { headers, kind, method } = request
+  if (kind !== 'http' || method !== 'GET') return false
+  const key = headers['sec-websocket-key'] !== undefined || headers['sec-websocket-version'] !== undefined
+  return key && !namesWebSocket(request)
 }
 
 /** The fault of a WebSocket handshake (RFC 6455 section 4.2.1), or `undefined` when it is well-formed. */
@@ -48,7 +72,8 @@ export function checkWebSocketHandshake(
   return undefined
 }
 
-const websocketOnly = [
+/** Header lines that say what an upgrade must ask for. */
+export const websocketOnly = [
   ['Upgrade', 'websocket'],
   ['Sec-WebSocket-Version', '13'],
 ] as const

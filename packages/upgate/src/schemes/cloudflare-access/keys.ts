@@ -46,9 +46,18 @@ export class SigningKeys {
   /** Number of fetches started so far, and of the one that brought the current keys. */
   #fetches = 0
   #fetchedBy = 0
+  #behind = Number.NaN
 
   constructor(settings: Settings) {
     this.#settings = settings
+  }
+
+  /**
+   * Milliseconds by which this clock was behind the issuer's at the last fetch, to a few seconds, by the Date of its answer;
+   * negative if it was ahead, `NaN` if that is not known.
+   */
+  get behind(): number {
+    return this.#behind
   }
 
   /** Changes when a key is removed or replaced: earlier verifications do not count any more. */
@@ -173,6 +182,7 @@ export class SigningKeys {
       if (!keys.has(kid)) this.#missing.note(kid, this.#fetches - 1)
     }
     this.#keys = keys
+    if (fetched.outcome === 'answered') this.#behind = fetched.date - startedAt
     this.#fetchedBy = this.#fetches
     // Count from the time of the request: the document may be as old as that.
     this.#fetchedAt = startedAt

@@ -9,7 +9,13 @@ const maxBytes = 1_048_576 // 1 MiB, as cloudflared allows
  * sent.
  */
 export type Fetched =
-  | { readonly outcome: 'answered'; readonly status: number; readonly json: unknown }
+  | {
+      readonly outcome: 'answered'
+      readonly status: number
+      readonly json: unknown
+      /** Milliseconds since the epoch by the clock of the server that answered, to the second; `NaN` without a Date. */
+      readonly date: number
+    }
   | { readonly outcome: 'failed'; readonly reason: string }
 
 /**
@@ -48,6 +54,7 @@ async function exchange(
       signal: abort.signal,
     })
     const { status } = response
+    const date = Date.parse(response.headers.get('date') ?? '')
     const settle = (fetched: Fetched): Fetched => {
       void response.body?.cancel().catch(() => {})
       return fetched
@@ -55,11 +62,11 @@ async function exchange(
     if (response.redirected || response.type === 'opaqueredirect' || (status >= 300 && status < 400)) {
       return settle({ outcome: 'failed', reason: 'answered with a redirect, which is not followed' })
     }
-    if (status !== 200) return settle({ outcome: 'answered', status, json: undefined })
+    if (status !== 200) return settle({ outcome: 'answered', status, json: undefined, date })
     const text = await readText(response, abort)
     if (text === undefined) return { outcome: 'failed', reason: 'the answer is larger than 1 MiB' }
     try {
-      return { outcome: 'answered', status, json: JSON.parse(text) as unknown }
+      return { outcome: 'answered', status, json: JSON.parse(text) as unknown, date }
     } catch {
       return { outcome: 'failed', reason: 'the answer is not JSON' }
     }

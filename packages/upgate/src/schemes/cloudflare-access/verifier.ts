@@ -10,7 +10,7 @@ import { identifyPrincipal } from './identify.ts'
 import type { KeyLookup, SigningKeys } from './keys.ts'
 import type { Settings } from './options.ts'
 import { refusalByCookies } from './other-cookies.ts'
-import { type Refusal, rejected, unavailable } from './refusal.ts'
+import { notYet, type Refusal, rejected, unavailable } from './refusal.ts'
 import { createSignatureCheck } from './signature.ts'
 import type { AccessClaims, AccessPrincipal } from './types.ts'
 import { createWorkPool } from './work-pool.ts'
@@ -257,7 +257,7 @@ export class TokenVerifier {
         case 'expired':
           return rejected('the token has expired', 'expired_credential')
         case 'early':
-          return rejected('the token is not valid yet (nbf, iat)')
+          return this.#notYet(token)
         case 'refused':
           return rejected(verdict.reason)
         case 'signed': {
@@ -265,7 +265,7 @@ export class TokenVerifier {
           const fault = faultOf(claims, this.#settings)
           if (fault !== undefined) return rejected(fault)
           return isFromFuture(claims, this.#settings, clock.now())
-            ? rejected('the token is not valid yet (nbf, iat)')
+            ? this.#notYet(token)
             : { claims, key: found }
         }
         case undefined:
@@ -274,6 +274,12 @@ export class TokenVerifier {
     } catch (error) {
       return { outcome: 'unavailable', reason: 'the signature could not be verified', cause: error }
     }
+  }
+
+  #notYet(token: string): Refusal {
+    const parsed = parseToken(token)
+    const claims = typeof parsed === 'string' ? {} : parsed.payload
+    return notYet(claims, this.#settings.clock.now(), this.#keys.behind)
   }
 
   #verified(claims: AccessClaims, digest: string, principal: AccessPrincipal, signedPart: string): Verified {

@@ -49,6 +49,7 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
       return {
         ...rejected('expired_credential', reason),
         details: { serverTime: clock.now() },
+        clocksDiffer: true,
       } as Verification
     }
     return { subject: `key:${result.keyId}`, keyId: result.keyId }

@@ -9,12 +9,12 @@ import { refuse } from '../../core/contract/refusals.ts'
 import { isPlain } from '../../core/options/check-options.ts'
 import { count, milliseconds, optional, value } from '../../core/options/option-kinds.ts'
 import { optionTable } from '../../core/options/option-table.ts'
-import { pathOf } from '../../core/request/target.ts'
+import { isUpgradeLost, websocketOnly } from '../../core/request/upgrade-request.ts'
 import { settle } from '../../node/http-gate.ts'
 import { assertServer, intercept, type RequestEvent } from '../../node/intercept.ts'
 import { decideSafely, judge, markDecided } from '../../node/judge.ts'
 import { NodeRequest } from '../../node/request.ts'
-import { respondToSocket } from '../../node/respond.ts'
+import { respond, respondToSocket } from '../../node/respond.ts'
 import { quarantineOptions } from '../limits/limits.ts'
 import type { QuarantineOptions } from '../limits/quarantine-options.ts'
 import type { QuarantineCounts } from '../limits/roster.ts'
@@ -164,6 +164,12 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
   function onRequest(event: RequestEvent, request: IncomingMessage, response: ServerResponse): void {
     if (!isLastOfConnection(request, response)) return
     const asked = new NodeRequest('http', request)
+    if (isUpgradeLost(asked) && owners.of(asked.target) !== undefined) {
+      const refused = refuse('upgrade_required', { headers: websocketOnly })
+      gate.reportRefusal(asked, refused)
+      respond(response, gate.render(refused, asked))
+      return
+    }
     const proceed = (): void => {
       markDecided(request, gate, asked.target)
       interception.pass(event, request, response)
@@ -294,13 +300,7 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
 
   /** Refuses an upgrade that the gate did not refuse; refusals of the gate are in the audit log already. */
   function refuseUpgrade({ asked, socket }: Upgrade, refused: Refusable): void {
-    if (gate.events.active && 'code' in refused) {
-      const { code, status, detail, principal, rule } = refused
-      const path = pathOf(asked.target).slice(0, 256)
-      const place = { method: asked.method, path, clientAddress: gate.clientAddressOf(asked) }
-      const at = clock.now()
-      gate.events.emit({ type: 'refused', at, place, code, status, detail, principal, rule: rule?.label })
-    }
+    if ('code' in refused) gate.reportRefusal(asked, refused)
     respondToSocket(socket, gate.render(refused, asked), clock)
   }
 

@@ -44,14 +44,15 @@ export class Reports<P extends Principal> {
   refused(
     path: string,
     clientAddress: string | undefined,
-    refusal: Refusal & Pick<Partial<Refused>, 'scheme' | 'note'>,
+    refusal: Refusal & Pick<Partial<Refused>, 'scheme' | 'note' | 'reason'>,
     closeCode: number,
   ): void {
     const { events, clock } = this.#gate
     if (!events.active) return
     const place = { method: 'GET', path: path.slice(0, 256), clientAddress }
-    const { code, detail, scheme, note } = refusal
-    events.emit({ at: clock.now(), type: 'socket_refused', place, code, detail, closeCode, scheme, note })
+    const { code, detail, scheme, note, reason } = refusal
+    const said = { code, detail, scheme, note, reason }
+    events.emit({ at: clock.now(), type: 'socket_refused', place, ...said, closeCode })
   }
 
   accepted({ id: connectionId, acceptedAt: at, path, clientAddress }: Accepted, principal: P): void {
@@ -70,8 +71,8 @@ export class Reports<P extends Principal> {
   renewalRefused({ id: connectionId }: Pick<Accepted, 'id'>, principal: P, refusal: Refused): void {
     const { events, clock } = this.#gate
     if (!events.active) return
-    const { code, detail, scheme, note } = refusal
-    const said = { code, detail, scheme, note }
+    const { code, detail, scheme, note, reason } = refusal
+    const said = { code, detail, scheme, note, reason }
     events.emit({ at: clock.now(), type: 'socket_refresh_refused', ...said, principal, connectionId })
   }
 

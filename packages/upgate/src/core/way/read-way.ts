@@ -1,0 +1,66 @@
+import type { RefusalCode } from '../contract/codes.ts'
+import type { AuthRequest } from '../contract/request.ts'
+import type { ClientAddresses } from '../request/client-address.ts'
+import type { OriginPolicy } from '../request/origin.ts'
+import { asksForWebSocket } from '../request/upgrade-request.ts'
+import { readAddresses } from './addresses.ts'
+import { readAuthorization } from './authorization.ts'
+import type { WayFinding } from './finding.ts'
+import { readHost } from './host.ts'
+import { readRemovedOrigin, readWrittenOrigin } from './origin.ts'
+import { readUpgrade } from './upgrade.ts'
+
+/** What a reading looks at. The functions are called only where their answer matters. */
+export interface WayFacts {
+  readonly request: AuthRequest
+  /** Of the refusal; `undefined` where the request is let in, or into quarantine. */
+  readonly code: RefusalCode | undefined
+  readonly policy: OriginPolicy
+  readonly addresses: ClientAddresses
+  /** Names the credentials that browsers attach by themselves, as far as the request has any. */
+  readonly ambient: () => readonly string[]
+  /** Whether a scheme of the gate uses a scheme word of `Authorization`. */
+  readonly isRead: (word: string) => boolean
+}
+
+/**
+ * Reads what parties on the way did to a request: for the operator alone.
+ *
+ * Every sign is something that a client can send as well, without any proxy. So a reading decides nothing, and its
+ * sentences go to the event, the log and `explain`, never into an answer.
+ */
+export function readWay({
+  request,
+  code,
+  policy,
+  addresses,
+  ambient,
+  isRead,
+}: WayFacts): readonly WayFinding[] {
+  const upgrade = asksForWebSocket(request)
+  const findings = [
+    code === 'host_refused' ? readHost(request, policy) : undefined,
+    code === undefined || code === 'auth_required' ? readRemovedOrigin(request, upgrade, ambient) : undefined,
+    readWrittenOrigin(request, policy, upgrade, code === 'origin_refused'),
+    readUpgrade(request),
+    code === 'invalid_credential' || code === 'multiple_credentials'
+      ? readAuthorization(request, isRead)
+      : undefined,
+    readAddresses(request, addresses),
+  ]
+  return findings.filter((finding) => finding !== undefined)
+}
+
+/**
+ * The signs that the operator should hear of although the request may be let in: an Origin that a proxy wrote, and
+ * `Upgrade` on an ordinary request. Costs two look-ups where it has neither header.
+ */
+export function readAllowed(request: AuthRequest, policy: OriginPolicy): WayFinding | undefined {
+  const { origin, upgrade } = request.headers
+  if (origin === undefined && upgrade === undefined) return undefined
+  const written =
+    origin === undefined ? undefined : readWrittenOrigin(request, policy, asksForWebSocket(request), false)
+  if (written !== undefined || upgrade === undefined) return written
+  const finding = readUpgrade(request)
+  return finding?.sign === 'upgrade_added' ? finding : undefined
+}
