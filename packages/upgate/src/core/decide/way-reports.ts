@@ -53,7 +53,7 @@ export class WayReports {
     this.#parts = parts
   }
 
-  /** What is left to see of what happened to a request before it arrived. */
+  /** Reads the signs of changes that proxies made to a request. */
   read(request: AuthRequest, decision: Decision<never> | Decision): readonly WayFinding[] {
     const { originPolicy: policy, clientAddresses: addresses } = this.#parts
     const code = 'code' in decision ? decision.code : undefined

@@ -1,4 +1,4 @@
-/** What a party on the way (a proxy, a clock) did to a request, by what is left to see of it. */
+/** A change that a proxy made to a request, by the traces of it. */
 export type WaySign =
   | 'host_replaced'
   | 'host_port_dropped'
@@ -13,7 +13,7 @@ export type WaySign =
   | 'client_unnamed'
   | 'edge_counted'
 
-/** One sign, and the sentence that the operator is told: what arrived, what was expected, and the line that corrects it. */
+/** One sign, and the sentence that the operator is told: the value that arrived, the expected one, and the line that corrects it. */
 export interface WayFinding {
   readonly sign: WaySign
   /** Quotes headers that a client sent, cut and escaped; never a credential. */

@@ -1,0 +1,138 @@
+// Needs Debian's nginx.
+/* The configuration that the guide prints, and the usual mistakes in it, through the real nginx. */
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createServer, get as httpGet, type IncomingMessage, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type AuditEvent, createGate, createServices, type Gate, memoryStore, sessionCookie } from 'upgate'
+import { guardServer } from 'upgate/ws'
+import { afterEach, describe, expect, it } from 'vitest'
+import { WebSocket, WebSocketServer } from 'ws'
+import { hasProxy, startProxy } from './programs.ts'
+
+const guide = readFileSync(new URL('../../docs/guide-proxies.md', import.meta.url), 'utf8')
+const printed = /```nginx\n([\s\S]*?)```/.exec(guide)?.[1] ?? ''
+
+const ends: (() => unknown)[] = []
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end()
+})
+
+interface Stage {
+  readonly port: number
+  readonly gate: Gate
+  readonly events: AuditEvent[]
+  readonly lines: string[]
+}
+
+/** A guarded server behind nginx, with the guide's text changed by `edit`. */
+async function stage(edit: (text: string) => string = (text) => text): Promise<Stage> {
+  const server: Server = createServer((_request, response) => response.end('a page'))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const upstream = (server.address() as AddressInfo).port
+  const proxy = await startProxy('nginx', (port) =>
+    edit(printed)
+      .replace('127.0.0.1:8080', `127.0.0.1:${port}`)
+      .replace('127.0.0.1:8787', `127.0.0.1:${upstream}`),
+  )
+  const { sessions } = createServices({ store: memoryStore() })
+  const lines: string[] = []
+  const gate = createGate({
+    origins: [proxy.origin],
+    trustedProxies: ['loopback'],
+    logger: {
+      warn: (message, fields) => lines.push(`${message} ${JSON.stringify(fields ?? {})}`),
+      error() {},
+    },
+    schemes: [sessionCookie({ sessions, secure: false })],
+    rules: [{ path: '/health', access: 'public' }],
+  })
+  const events: AuditEvent[] = []
+  gate.events.subscribe((event) => events.push(event))
+  const guard = guardServer(server, gate, { sockets: { '/ws': new WebSocketServer({ noServer: true }) } })
+  ends.push(
+    () => new Promise((resolve) => server.close(resolve)),
+    () => guard.close(),
+    () => proxy.stop(),
+  )
+  return { port: proxy.port, gate, events, lines }
+}
+
+function ask(
+  port: number,
+  path: string,
+  headers: Record<string, string> = {},
+): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    httpGet({ host: '127.0.0.1', port, path, headers }, (response: IncomingMessage) => {
+      let body = ''
+      response.on('data', (chunk) => {
+        body += chunk
+      })
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }))
+    }).on('error', reject)
+  })
+}
+
+/** The status with which a WebSocket is refused, or 101. */
+function upgradeStatus(port: number, headers: Record<string, string> = {}): Promise<number> {
+  return new Promise((resolve) => {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`, { headers })
+    socket.on('unexpected-response', (_request, response) => {
+      resolve(response.statusCode ?? 0)
+      socket.terminate()
+    })
+    socket.on('open', () => {
+      resolve(101)
+      socket.terminate()
+    })
+    socket.on('error', () => {})
+  })
+}
+
+describe.skipIf(!hasProxy('nginx'))('nginx', () => {
+  it('changes nothing with the text of the guide', async () => {
+    const { port, events } = await stage()
+    expect((await ask(port, '/health')).status).toBe(200)
+    // No login, and nothing wrong with Host.
+    expect((await ask(port, '/any')).status).toBe(401)
+    expect(await upgradeStatus(port)).toBe(401)
+    const reasons = events.map((event) => (event.type === 'refused' ? event.reason : 'none'))
+    // These clients are on loopback themselves, where the proxy is.
+    const inRanges = expect.stringMatching(/^Every address in X-Forwarded-For is in `trustedProxies`[^`]*$/)
+    expect(reasons.slice(1)).toEqual([inRanges, inRanges])
+  })
+
+  it('names the line that drops the port of Host', async () => {
+    const { port, events } = await stage((text) => text.replace('$http_host', '$host'))
+    const { status, body } = await ask(port, '/any')
+    expect([status, JSON.parse(body).code]).toEqual([403, 'host_refused'])
+    expect(body).not.toContain('proxy_set_header')
+    expect(events[0]).toMatchObject({
+      reason: expect.stringContaining('nginx drops it with `proxy_set_header Host $host;`'),
+    })
+  })
+
+  it('answers 426 where Upgrade was lost, on a required path as well', async () => {
+    const { port, events } = await stage((text) => text.replace(/.*proxy_set_header Upgrade.*\n/, ''))
+    expect(await upgradeStatus(port)).toBe(426)
+    expect(events[0]).toMatchObject({
+      code: 'upgrade_required',
+      reason: expect.stringContaining('a proxy dropped it'),
+    })
+  })
+
+  it('warns of an Origin that it writes, by a navigation', async () => {
+    const { port, lines } = await stage((text) =>
+      text.replace(
+        'proxy_set_header Host',
+        'proxy_set_header Origin http://$http_host;\n    proxy_set_header Host',
+      ),
+    )
+    await ask(port, '/health', { 'sec-fetch-mode': 'navigate', 'sec-fetch-site': 'none' })
+    expect(lines).toContainEqual(
+      expect.stringMatching(/^A proxy seems to write Origin\. .*A navigation arrived with Origin/),
+    )
+  })
+})
