@@ -1,5 +1,5 @@
-// Needs Debian's nginx.
-/* The configuration that the guide prints, and the usual mistakes in it, through the real nginx. */
+// Needs Debian's nginx, haproxy and caddy.
+/* The configurations that the guide prints, and the usual mistakes in it, through the real proxies. */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer, get as httpGet, type IncomingMessage, type Server } from 'node:http'
@@ -8,10 +8,18 @@ import { type AuditEvent, createGate, createServices, type Gate, memoryStore, se
 import { guardServer } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import { hasProxy, startProxy } from './programs.ts'
+import { hasProxy, type ProxyName, startProxy } from './programs.ts'
 
 const guide = readFileSync(new URL('../../docs/guide-proxies.md', import.meta.url), 'utf8')
-const printed = /```nginx\n([\s\S]*?)```/.exec(guide)?.[1] ?? ''
+const languages: Readonly<Record<ProxyName, string>> = {
+  nginx: 'nginx',
+  caddy: 'caddyfile',
+  haproxy: 'haproxy',
+}
+
+function printed(name: ProxyName): string {
+  return new RegExp(`\`\`\`${languages[name]}\\n([^]*?)\`\`\``).exec(guide)?.[1] ?? ''
+}
 
 const ends: (() => unknown)[] = []
 afterEach(async () => {
@@ -25,14 +33,17 @@ interface Stage {
   readonly lines: string[]
 }
 
-/** A guarded server behind nginx, with the guide's text changed by `edit`. */
-async function stage(edit: (text: string) => string = (text) => text): Promise<Stage> {
+/** A guarded server behind a proxy, with the guide's text changed by `edit`. */
+async function stage(
+  edit: (text: string) => string = (text) => text,
+  name: ProxyName = 'nginx',
+): Promise<Stage> {
   const server: Server = createServer((_request, response) => response.end('a page'))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const upstream = (server.address() as AddressInfo).port
-  const proxy = await startProxy('nginx', (port) =>
-    edit(printed)
+  const proxy = await startProxy(name, (port) =>
+    edit(printed(name))
       .replace('127.0.0.1:8080', `127.0.0.1:${port}`)
       .replace('127.0.0.1:8787', `127.0.0.1:${upstream}`),
   )
@@ -91,9 +102,9 @@ function upgradeStatus(port: number, headers: Record<string, string> = {}): Prom
   })
 }
 
-describe.skipIf(!hasProxy('nginx'))('nginx', () => {
-  it('changes nothing with the text of the guide', async () => {
-    const { port, events } = await stage()
+describe.each(['nginx', 'caddy', 'haproxy'] as const)('%s', (name) => {
+  it.skipIf(!hasProxy(name))('changes nothing with the text of the guide', async () => {
+    const { port, events } = await stage(undefined, name)
     expect((await ask(port, '/health')).status).toBe(200)
     // No login, and nothing wrong with Host.
     expect((await ask(port, '/any')).status).toBe(401)
@@ -103,7 +114,9 @@ describe.skipIf(!hasProxy('nginx'))('nginx', () => {
     const inRanges = expect.stringMatching(/^Every address in X-Forwarded-For is in `trustedProxies`[^`]*$/)
     expect(reasons.slice(1)).toEqual([inRanges, inRanges])
   })
+})
 
+describe.skipIf(!hasProxy('nginx'))('nginx', () => {
   it('names the line that drops the port of Host', async () => {
     const { port, events } = await stage((text) => text.replace('$http_host', '$host'))
     const { status, body } = await ask(port, '/any')
