@@ -18,7 +18,7 @@ export function readUpgrade(request: AuthRequest): WayFinding | undefined {
     return {
       sign: 'upgrade_added',
       sentence:
-        'A request arrived with `Upgrade: websocket` and without any Sec-WebSocket header: a proxy adds it to all requests. They are taken as ordinary ones. In nginx write `proxy_set_header Upgrade $http_upgrade;`, with the variable, which is empty for them.',
+        'A request arrived with `Upgrade: websocket` and without any Sec-WebSocket header: a proxy adds it to all requests. HTTP adapters take them as ordinary ones; `guardServer` refuses them. In nginx write `proxy_set_header Upgrade $http_upgrade;`, with the variable, which is empty for them.',
     }
   }
   if (/(?:^|[,\s])upgrade(?:$|[,\s])/i.test(headerOf(request, 'connection') ?? '')) return undefined
