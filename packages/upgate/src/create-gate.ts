@@ -7,8 +7,11 @@ import { systemClock } from './platform/system-clock.ts'
 /**
  * Creates a gate: one engine that decides HTTP requests, WebSocket upgrades and in-band credentials alike.
  *
- * Options are checked at once; a mistake throws a `TypeError` that names the option and says what to do.
+ * Options are checked at once; the error names the option and the remedy.
  *
+ * @param options - `schemes` is required; `origins` is as soon as a scheme is ambient or a rule is deferred
+ * @returns the gate; call `close()` when it is no longer used, so that it leaves its revocation feeds
+ * @throws TypeError for an unknown or wrong option, a malformed pattern, or a rule that an earlier rule hides
  * @example
  * const { keys, devices } = createServices({ store: memoryStore() })
  * const gate = createGate({

@@ -1,6 +1,14 @@
 /**
  * Upgate in front of Express 4 and 5.
  *
+ * @example
+ * import express from 'express'
+ * import { expressGate } from 'upgate/express'
+ *
+ * const app = express()
+ * app.use(expressGate(gate))
+ * app.get('/api/me', (request, response) => response.json({ id: gate.principalOf(request)?.id }))
+ *
  * @module
  */
 
@@ -19,7 +27,9 @@ export type { AdapterOptions }
 
 /** What the middleware reads of an Express request; Express 4 and 5 have it. */
 export interface ExpressRequest extends IncomingMessage {
+  /** Target as received, before any mount or rewrite. */
   originalUrl?: string
+  /** Prefix under which the router is mounted. */
   baseUrl?: string
 }
 
@@ -42,6 +52,7 @@ export type ExpressGate = (
  * ones are closed with a code and a reason, and revocation and expiry close the others.
  *
  * @param decider - a gate, or what `gate.require(...)` returns
+ * @param options - see {@link AdapterOptions}
  * @throws TypeError for an unknown option
  * @example
  * app.use(expressGate(gate))

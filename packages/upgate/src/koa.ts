@@ -1,6 +1,16 @@
 /**
  * Upgate in front of Koa 2 and 3.
  *
+ * @example
+ * import Koa from 'koa'
+ * import { koaGate } from 'upgate/koa'
+ *
+ * const app = new Koa()
+ * app.use(koaGate(gate))
+ * app.use((ctx) => {
+ *   ctx.body = { id: ctx.state.principal?.id }
+ * })
+ *
  * @module
  */
 
@@ -20,12 +30,19 @@ export type { AdapterOptions }
 
 /** What the middleware reads and writes of a Koa context; Koa 2 and 3 have it. */
 export interface KoaContext<P extends Principal = Principal> {
+  /** Node's own request. */
   readonly req: IncomingMessage
+  /** Node's own response. */
   readonly res: ServerResponse
+  /** Target as received, before any mount or rewrite. */
   readonly originalUrl: string
+  /** Target as middleware has left it. */
   url: string
+  /** Status of the answer; set for a refusal. */
   status: number
+  /** Body of the answer; set for a refusal. */
   body: unknown
+  /** Shared by all middleware; `principal` is set for a request that was let in. */
   readonly state: { principal?: P | undefined }
 }
 
@@ -49,6 +66,7 @@ export type KoaGate<P extends Principal = Principal> = (
  * refused ones are closed with a code and a reason, and revocation and expiry close the others.
  *
  * @param decider - a gate, or what `gate.require(...)` returns
+ * @param options - see {@link AdapterOptions}
  * @throws TypeError for an unknown option
  * @example
  * app.use(koaGate(gate))

@@ -1,5 +1,13 @@
 /**
- * Upgate in front of a bare `http` server.
+ * Upgate in front of a bare `http` server, and functions that take requests of Node's own.
+ *
+ * @example
+ * import { createServer } from 'node:http'
+ * import { httpGate } from 'upgate/node'
+ *
+ * const server = createServer(
+ *   httpGate(gate, (request, response) => response.end(`hello ${gate.principalOf(request)?.id}`)),
+ * )
  *
  * @module
  */

@@ -1,5 +1,12 @@
 /**
- * For servers that are an OAuth authorization server or protected resource themselves, behind an edge.
+ * Rules and a watch for servers that are an OAuth authorization server or a protected resource themselves.
+ *
+ * @example
+ * import { createGate } from 'upgate'
+ * import { oauthRules } from 'upgate/oauth'
+ *
+ * const origin = 'https://gateway.example.com'
+ * const gate = createGate({ origins: [origin], schemes, rules: oauthRules({ resources: ['/mcp'], origin }) })
  *
  * @module
  */

@@ -1,5 +1,14 @@
 /**
- * Codes and frames of the minimal protocol, for clients. It needs nothing, and runs in browsers.
+ * Codes and frames of the minimal protocol, for clients. The entry imports no package, and runs in browsers.
+ *
+ * @example
+ * const socket = new WebSocket('wss://gateway.example.com/ws')
+ * socket.onopen = () => socket.send(authFrame({ token }))
+ * socket.onmessage = ({ data }) => {
+ *   const frame = parseServerFrame(data)
+ *   if (frame?.type === 'auth_ok') console.log('in, as', frame.principal.id)
+ * }
+ * socket.onclose = ({ code }) => console.log('next step:', adviceFor(code))
  *
  * @module
  */
@@ -45,7 +54,17 @@ export type CloseAdvice =
   /** Wait a random 0 to 5 seconds, then try again with growing pauses. */
   | 'reconnect'
 
-/** What a client should do after a socket was closed with this code; `reconnect` for codes that are not ours. */
+/**
+ * What a client should do after a socket was closed with this code; `reconnect` for codes that are not ours.
+ *
+ * @param closeCode - of the close event; numbers from 1000 to 4999
+ * @returns one of {@link CloseAdvice}; never throws
+ * @example
+ * socket.addEventListener('close', ({ code }) => {
+ *   if (adviceFor(code) === 'stop') showSettings()
+ *   else connectAgain()
+ * })
+ */
 export function adviceFor(closeCode: number): CloseAdvice {
   switch (closeCode) {
     case closeCodes.badHandshake:
@@ -66,7 +85,14 @@ export function adviceFor(closeCode: number): CloseAdvice {
   }
 }
 
-/** The close code for a refusal, where the protocol has none of its own. */
+/**
+ * The close code for a refusal, where the protocol has none of its own.
+ *
+ * @param code - of a refusal
+ * @returns 1009, 1013, or 4400 to 4429, as in {@link closeCodes}; never throws
+ * @example
+ * closeCodeFor('revoked_credential') // 4401
+ */
 export function closeCodeFor(code: RefusalCode): number {
   switch (code) {
     case 'auth_required':
@@ -108,13 +134,17 @@ export function closeCodeFor(code: RefusalCode): number {
 
 /** Client to server, the first frame: its credential. Exactly one of `token` and `password`. */
 export interface AuthFrame {
+  /** Says that this is the first frame. */
   readonly type: 'auth'
+  /** An API key, a device token, a session, a ticket or a shared token, as text. */
   readonly token?: string
+  /** A password as typed, for gates with the scheme `password`. */
   readonly password?: string
   /** The account the password is for, where there is more than one. */
   readonly account?: string
   /** Narrows what the credential's record grants; it never adds to it. */
   readonly role?: string
+  /** Narrows the scopes to these, exact names. Default: all that the record grants. */
   readonly scopes?: readonly string[]
   /** By its key: signed over {@link deviceAuthText}, after the server's `auth_challenge`. */
   readonly device?: DeviceSignature
@@ -136,6 +166,7 @@ export interface DeviceSignature {
 
 /** Server to client, first, where devices may prove a key. */
 export interface AuthChallengeFrame {
+  /** Says that this is a challenge. */
   readonly type: 'auth_challenge'
   /** To be signed; good for one proof on this socket. */
   readonly nonce: string
@@ -145,9 +176,13 @@ export interface AuthChallengeFrame {
 
 /** Server to client: accepted. Application data follows. */
 export interface AuthOkFrame {
+  /** Says that the credential was accepted. */
   readonly type: 'auth_ok'
+  /** The kind and the id of the principal that the credential proved. */
   readonly principal: { readonly kind: 'user' | 'device' | 'service'; readonly id: string }
+  /** The scopes of the principal; an empty list grants nothing that needs a scope. */
   readonly scopes: readonly string[]
+  /** The roles of the principal. */
   readonly roles: readonly string[]
   /** Milliseconds since the epoch at which the socket will be closed with 4401. */
   readonly expiresAt?: number
@@ -159,7 +194,9 @@ export interface AuthOkFrame {
 
 /** Server to client: refused. The close frame follows within two seconds. */
 export interface AuthErrorFrame {
+  /** Says that the credential was refused. */
   readonly type: 'auth_error'
+  /** Stable: programs compare it, and {@link closeCodeFor} names its close code. */
   readonly code: RefusalCode
   /** One sentence for people. */
   readonly message: string
@@ -173,21 +210,25 @@ export interface AuthErrorFrame {
 
 /** Client to server, on an accepted socket: a newer credential of the same principal. */
 export interface AuthRefreshFrame extends Omit<AuthFrame, 'type' | 'device' | 'claim' | 'name'> {
+  /** Says that the credential is to replace the present one. */
   readonly type: 'auth_refresh'
 }
 
 /** Server to client: the newer credential counts. The socket goes on. */
 export interface AuthRefreshedFrame extends Omit<AuthOkFrame, 'type'> {
+  /** Says that the newer credential was accepted. */
   readonly type: 'auth_refreshed'
 }
 
 /** Server to client: it does not. The socket goes on as before; where it does not, the close frame follows at once. */
 export interface AuthRefreshFailedFrame extends Omit<AuthErrorFrame, 'type'> {
+  /** Says that the newer credential was refused. */
   readonly type: 'auth_refresh_failed'
 }
 
 /** Server to client: time for an `auth_refresh`. */
 export interface AuthExpiringFrame {
+  /** Says that the credential of the socket expires soon. */
   readonly type: 'auth_expiring'
   /** Milliseconds since the epoch at which the socket will be closed with 4401. */
   readonly expiresAt: number
@@ -203,24 +244,45 @@ function textOf(where: string, type: string, frame: object): string {
   return JSON.stringify({ type, ...frame })
 }
 
-/** The text of the first frame of a client. */
+/**
+ * The text of the first frame of a client.
+ *
+ * @param frame - the fields of {@link AuthFrame} except `type`
+ * @throws TypeError for a value without fields
+ * @example
+ * socket.send(authFrame({ token }))
+ */
 export function authFrame(frame: Omit<AuthFrame, 'type'>): string {
   return textOf('authFrame', 'auth', frame)
 }
 
-/** The text of the frame by which an accepted client renews its credential. */
+/**
+ * The text of the frame by which an accepted client renews its credential.
+ *
+ * @param frame - the fields of {@link AuthRefreshFrame} except `type`
+ * @throws TypeError for a value without fields
+ * @example
+ * socket.send(authRefreshFrame({ token: await fetchToken() }))
+ */
 export function authRefreshFrame(frame: Omit<AuthRefreshFrame, 'type'>): string {
   return textOf('authRefreshFrame', 'auth_refresh', frame)
 }
 
-/** What a device signs. The same values as in its `auth` frame. */
+/** The fields that a device signs: the same values as in its `auth` frame. */
 export interface DeviceAuthFields {
+  /** The 32 raw bytes of the Ed25519 public key in base64url. */
   readonly publicKey: string
+  /** As in the frame. Default: empty. */
   readonly role?: string | undefined
+  /** As in the frame, in the same order. Default: none. */
   readonly scopes?: readonly string[] | undefined
+  /** Milliseconds since the epoch, at most two minutes from the server's clock. */
   readonly signedAt: number
+  /** The credential that the frame carries in `token`. Default: empty. */
   readonly token?: string | undefined
+  /** Of the server's `auth_challenge` on this socket. */
   readonly nonce: string
+  /** As in the frame. Default: empty. */
   readonly name?: string | undefined
 }
 
@@ -230,7 +292,10 @@ export interface DeviceAuthFields {
  * `upgate-device-v1|publicKey|role|scopes,|signedAt|token|nonce|name`, empty where a field is absent. `undefined`
  * where a field other than the name holds `|`, or a scope a comma: it could be read in two ways.
  *
+ * @param fields - the values that the `auth` frame carries as well
  * @throws TypeError for a field that is missing or of the wrong type
+ * @example
+ * const text = deviceAuthText({ publicKey, signedAt: Date.now(), nonce: challenge.nonce })
  */
 export function deviceAuthText(fields: DeviceAuthFields): string | undefined {
   const { publicKey, role = '', scopes = [], signedAt, token = '', nonce, name = '' } = fields ?? {}
@@ -246,37 +311,79 @@ export function deviceAuthText(fields: DeviceAuthFields): string | undefined {
   return [...head, name].join('|')
 }
 
-/** The text of the frame that challenges. */
+/**
+ * The text of the frame that challenges.
+ *
+ * @param frame - the fields of {@link AuthChallengeFrame} except `type`
+ * @throws TypeError for a value without fields
+ * @example
+ * socket.send(authChallengeFrame({ nonce, time: Date.now() }))
+ */
 export function authChallengeFrame(frame: Omit<AuthChallengeFrame, 'type'>): string {
   return textOf('authChallengeFrame', 'auth_challenge', frame)
 }
 
-/** The text of the frame that accepts. */
+/**
+ * The text of the frame that accepts.
+ *
+ * @param frame - the fields of {@link AuthOkFrame} except `type`
+ * @throws TypeError for a value without fields
+ * @example
+ * const text = authOkFrame({ principal: { kind: 'device', id: 'kitchen' }, scopes: [], roles: ['node'] })
+ */
 export function authOkFrame(frame: Omit<AuthOkFrame, 'type'>): string {
   return textOf('authOkFrame', 'auth_ok', frame)
 }
 
-/** The text of the frame that refuses. */
+/**
+ * The text of the frame that refuses.
+ *
+ * @param frame - the fields of {@link AuthErrorFrame} except `type`
+ * @throws TypeError for a value without fields
+ * @example
+ * socket.send(authErrorFrame({ code: 'auth_required', message: 'No credential came.', action: 'Send one.' }))
+ */
 export function authErrorFrame(frame: Omit<AuthErrorFrame, 'type'>): string {
   return textOf('authErrorFrame', 'auth_error', frame)
 }
 
-/** The text of the frame that says that a newer credential counts. */
+/**
+ * The text of the frame that says that a newer credential counts.
+ *
+ * @param frame - the fields of {@link AuthRefreshedFrame} except `type`
+ * @throws TypeError for a value without fields
+ * @example
+ * const text = authRefreshedFrame({ principal: { kind: 'user', id: 'alice' }, scopes: [], roles: [] })
+ */
 export function authRefreshedFrame(frame: Omit<AuthRefreshedFrame, 'type'>): string {
   return textOf('authRefreshedFrame', 'auth_refreshed', frame)
 }
 
-/** The text of the frame that says that it does not. */
+/**
+ * The text of the frame that says that it does not.
+ *
+ * @param frame - the fields of {@link AuthRefreshFailedFrame} except `type`
+ * @throws TypeError for a value without fields
+ * @example
+ * const text = authRefreshFailedFrame({ code: 'expired_credential', message: 'It has expired.', action: 'Fetch another.' })
+ */
 export function authRefreshFailedFrame(frame: Omit<AuthRefreshFailedFrame, 'type'>): string {
   return textOf('authRefreshFailedFrame', 'auth_refresh_failed', frame)
 }
 
-/** The text of the frame that asks for a newer credential. */
+/**
+ * The text of the frame that asks for a newer credential.
+ *
+ * @param frame - the fields of {@link AuthExpiringFrame} except `type`
+ * @throws TypeError for a value without fields
+ * @example
+ * socket.send(authExpiringFrame({ expiresAt, time: Date.now() }))
+ */
 export function authExpiringFrame(frame: Omit<AuthExpiringFrame, 'type'>): string {
   return textOf('authExpiringFrame', 'auth_expiring', frame)
 }
 
-/** What the server says about authentication. */
+/** A frame by which the server speaks about authentication. */
 export type AuthServerFrame =
   | AuthOkFrame
   | AuthErrorFrame
@@ -285,7 +392,21 @@ export type AuthServerFrame =
   | AuthRefreshFailedFrame
   | AuthExpiringFrame
 
-/** Reads what the server says; `undefined` for anything else, application data included. Never throws. */
+/**
+ * Reads a frame of the server; answers `undefined` for every other message, application data included. Never throws.
+ *
+ * It checks the type and the fields that tell the frames apart. Take the other fields for what a server says,
+ * not for verified facts.
+ *
+ * @param text - of one text message
+ * @returns the frame, or `undefined`
+ * @example
+ * socket.addEventListener('message', ({ data }) => {
+ *   const frame = parseServerFrame(data)
+ *   if (frame === undefined) return handle(data)
+ *   if (frame.type === 'auth_ok') start(frame.principal)
+ * })
+ */
 export function parseServerFrame(text: string): AuthServerFrame | undefined {
   let value: unknown
   try {

@@ -1,5 +1,13 @@
 /**
- * Redis for sessions, tickets, counts of failed attempts, and as the bus, by `redis`.
+ * Redis for sessions, tickets, counts of failed attempts, and the bus. Needs the package `redis`.
+ *
+ * @example
+ * import { composeStores, createServices } from 'upgate'
+ * import { redisBus, redisSessions } from 'upgate/redis'
+ *
+ * const url = 'redis://127.0.0.1:6379'
+ * const store = composeStores(base, { sessions: await redisSessions({ url }) })
+ * const services = createServices({ store, bus: await redisBus({ url }) })
  *
  * @module
  */

@@ -1,5 +1,11 @@
 /**
- * Stores and a bus in SQLite and PostgreSQL, by `kysely` with `libsql` or `pg`.
+ * Stores in SQLite and PostgreSQL, and a bus over PostgreSQL. Needs the package `kysely`, with `libsql` or `pg`.
+ *
+ * @example
+ * import { createServices } from 'upgate'
+ * import { sqliteStore } from 'upgate/sql'
+ *
+ * const services = createServices({ store: await sqliteStore({ file: './data/gateway.db' }) })
  *
  * @module
  */

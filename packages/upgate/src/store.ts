@@ -1,6 +1,15 @@
 /**
  * For authors of stores and buses: the ports, their records, and the suites that every implementation passes.
  *
+ * @example
+ * import { test } from 'node:test'
+ * import { storeContract } from 'upgate/store'
+ *
+ * storeContract('my store', async () => {
+ *   const store = await openMyStore()
+ *   return { connect: async () => store, dispose: () => store.close() }
+ * }, test)
+ *
  * @module
  */
 

@@ -1,5 +1,13 @@
 /**
- * For tests: a clock that stands still, principals, and a look at which paths are guarded.
+ * For tests: a clock that stands still, principals without an account, and a check that a server is guarded.
+ *
+ * @example
+ * import { asPrincipal, assertGuarded, manualClock } from 'upgate/testing'
+ *
+ * const clock = manualClock()
+ * const alice = asPrincipal({ id: 'alice', scopes: ['operator.admin'] })
+ * const gate = createGate({ clock, schemes: [alice.scheme, ...schemes], rules })
+ * assertGuarded(server, { open: ['/health'] })
  *
  * @module
  */

@@ -1,5 +1,12 @@
 /**
- * WebSockets: a guard for a whole server, the quarantine, and handshakes. `ws` 8 opens the sockets.
+ * WebSockets: a guard for a whole server, the quarantine, and handshakes. The package `ws` (8) opens the sockets.
+ *
+ * @example
+ * import { WebSocketServer } from 'ws'
+ * import { guardServer } from 'upgate/ws'
+ *
+ * const guard = guardServer(server, gate, { sockets: { '/ws': new WebSocketServer({ noServer: true }) } })
+ * guard.on('/ws', (socket, request, principal) => socket.send(`hello ${principal.id}`))
  *
  * @module
  */

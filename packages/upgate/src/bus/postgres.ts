@@ -8,6 +8,7 @@ import { processWarnings } from '../platform/process-warnings.ts'
 import { systemClock } from '../platform/system-clock.ts'
 import { reconnectingBus } from './reconnecting.ts'
 
+/** Options of {@link postgresBus}. Unknown options throw. */
 export interface PostgresBusOptions {
   /**
    * `postgres://user:password@host:5432/database`. Must not lead through a pooler in transaction mode, which
@@ -19,6 +20,7 @@ export interface PostgresBusOptions {
    * `upgate_revocations`.
    */
   readonly channel?: string
+  /** Clock behind the pauses between attempts to connect. Default: the clock of the machine. */
   readonly clock?: Clock
   /** Default: Node's warnings, as `process.on('warning')` sees them. */
   readonly logger?: Logger
@@ -39,10 +41,12 @@ const postgresBusOptions = optionTable<PostgresBusOptions>()({
  *
  * A server that cannot be reached is no error: the bus tries again. Needs the package `pg`.
  *
+ * @param options - `connectionString` is required
+ * @returns the bus, for `createServices({ bus })`; close it when the process ends
  * @throws TypeError for a bad option or a missing package
  * @example
  * import { postgresBus, postgresStore } from 'upgate/sql'
- * const connectionString = process.env.DATABASE_URL
+ * const connectionString = 'postgres://gateway@127.0.0.1:5432/gateway'
  * const bus = await postgresBus({ connectionString })
  * const services = createServices({ store: await postgresStore({ connectionString }), bus })
  */

@@ -8,6 +8,7 @@ import { processWarnings } from '../platform/process-warnings.ts'
 import { systemClock } from '../platform/system-clock.ts'
 import { reconnectingBus } from './reconnecting.ts'
 
+/** Options of {@link redisBus}. Unknown options throw. */
 export interface RedisBusOptions {
   /** `redis://user:password@host:6379`, or `rediss://` for TLS. */
   readonly url: string
@@ -16,6 +17,7 @@ export interface RedisBusOptions {
    * `upgate:revocations`.
    */
   readonly channel?: string
+  /** Clock behind the pauses between attempts to connect. Default: the clock of the machine. */
   readonly clock?: Clock
   /** Default: Node's warnings, as `process.on('warning')` sees them. */
   readonly logger?: Logger
@@ -34,10 +36,12 @@ const redisBusOptions = optionTable<RedisBusOptions>()({
  * A server that cannot be reached is no error: the bus tries again. Works with every compatible server
  * (Valkey, a node of a cluster). Needs the package `redis`.
  *
+ * @param options - `url` is required
+ * @returns the bus, for `createServices({ bus })`; close it when the process ends
  * @throws TypeError for a bad option or a missing package
  * @example
  * import { redisBus } from 'upgate/redis'
- * const bus = await redisBus({ url: process.env.REDIS_URL })
+ * const bus = await redisBus({ url: 'redis://127.0.0.1:6379' })
  * const services = createServices({ store, bus })
  */
 export async function redisBus(options: RedisBusOptions): Promise<RevocationBus> {

@@ -9,7 +9,9 @@ import { optionTable } from '../core/options/option-table.ts'
  * mismatch.
  */
 export interface PasswordHasher {
+  /** Hashes a password with a new salt; answers a PHC string. */
   hash(password: string): Promise<string>
+  /** Tells whether a password is the one that a stored hash was made of. */
   verify(password: string, stored: string): Promise<boolean>
   /**
    * Whether a stored hash is weaker than the hashes that `hash` makes now. A weaker one is replaced at the
@@ -26,6 +28,7 @@ export interface ScryptOptions {
   readonly r?: number
   /** Parallelisation, 1 to 16. Default: 2. */
   readonly p?: number
+  /** Cryptographically random bytes, for salts. Default: `node:crypto`. */
   readonly randomBytes?: (size: number) => Uint8Array
 }
 
@@ -76,6 +79,8 @@ const scryptOptions = optionTable<ScryptOptions>()({
  *
  * The defaults (N = 2^16, r = 8, p = 2) take 64 MiB and some tenths of a second on a thread of libuv's pool.
  *
+ * @param options - cost and source of randomness; all have defaults
+ * @returns the hasher, for `createServices({ passwordHasher })`
  * @throws TypeError for an unknown option or a cost out of range
  * @example
  * const services = createServices({ store, passwordHasher: scryptHasher({ ln: 17, p: 1 }) })

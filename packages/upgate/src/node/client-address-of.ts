@@ -11,6 +11,9 @@ import { NodeRequest } from './request.ts'
  * not known: a loopback or proxy peer that names no client may speak for any, and must not be counted
  * as one client.
  *
+ * @param gate - its `trustedProxies` decide
+ * @param request - Node's own: of Express `req`, of Koa `ctx.req`
+ * @returns an IPv4 or IPv6 address, or `undefined`
  * @throws TypeError where the gate or Node's request is something else
  * @example
  * await services.accounts.login(email, password, { clientAddress: clientAddressOf(gate, request) })

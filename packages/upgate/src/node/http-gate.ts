@@ -9,7 +9,7 @@ import { isAllowed, judge, type Verdict } from './judge.ts'
 import { kindOf, NodeRequest } from './request.ts'
 import { addHeaders, closeAfter, respond } from './respond.ts'
 
-/** A listener of a bare `http` server. */
+/** A listener of a bare `http` or `https` server, as `createServer` takes it. */
 export type RequestListener = (request: IncomingMessage, response: ServerResponse) => void
 
 /**
@@ -19,6 +19,9 @@ export type RequestListener = (request: IncomingMessage, response: ServerRespons
  * takes upgrades without it, every request throws where the gate has a deferred rule or an ambient scheme.
  *
  * @param decider - a gate, or what `gate.require(...)` returns
+ * @param listener - gets the requests that were let in
+ * @param options - see {@link AdapterOptions}
+ * @returns the listener for `createServer`
  * @throws TypeError for an unknown option
  * @example
  * const server = createServer(httpGate(gate, (request, response) => {

@@ -148,6 +148,8 @@ const endWithCredentialOptions = optionTable<EndWithCredentialOptions>()({ onEnd
  *
  * @param request - Node's own, as the gate decided it: of Express `req`, of Koa `ctx.req`
  * @param response - Node's own: of Express `res`, of Koa `ctx.res`
+ * @param gate - the gate that let the request in
+ * @param options - `onEnd` says why, where the response can still carry it
  * @returns whether there is a response left to write: false where the credential was revoked since the decision, has
  *   expired, or the client has left
  * @throws TypeError for an unknown option, and for a request that this gate has not let in
@@ -190,7 +192,9 @@ export function endWithCredential(
  * Ends all streamed responses that {@link endWithCredential} registered with a gate, for a shutdown: `server.close()`
  * waits for them, and nothing else does.
  *
+ * @param gate - the gate that the responses were registered with
  * @returns how many that were
+ * @throws TypeError where the argument is no gate
  * @example
  * server.close()
  * setTimeout(() => endStreams(gate), 10_000) // those that have not come to their end by then

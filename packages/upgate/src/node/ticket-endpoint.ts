@@ -13,6 +13,7 @@ import { respond } from './respond.ts'
 
 /** Options of {@link ticketEndpoint}. */
 export interface TicketEndpointOptions {
+  /** `services.tickets`. Required. */
   readonly tickets: Pick<Tickets, 'create'>
   /** Paths of WebSockets that a ticket may be for, exact. */
   readonly paths: readonly string[]
@@ -36,6 +37,9 @@ const subprotocolPrefix = 'base64url.bearer.authorization.k8s.io.'
  * For a route behind the gate, in Express, in a bare `http` server, or wherever Node's request and response are at
  * hand. The ticket is for the principal that the gate decided, and for the page of the request's `Origin`.
  *
+ * @param gate - the gate in front of the route
+ * @param options - `tickets` and `paths` are required
+ * @returns the handler of the route, after the gate
  * @throws TypeError for an unknown or missing option
  * @example
  * app.use(expressGate(gate))

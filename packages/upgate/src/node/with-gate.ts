@@ -47,6 +47,8 @@ export function requestOf(request: IncomingMessage): AuthRequest {
 /**
  * Decides a request of Node's without answering it: for a proxy, a framework without an adapter, or a test.
  *
+ * @param gate - a gate, or what `gate.require(...)` returns
+ * @param request - Node's own: of Express `req`, of Koa `ctx.req`
  * @returns a value where nothing must be awaited, else a promise; never rejects
  * @throws TypeError where the first argument is no gate, or the second no request of Node's
  * @example
@@ -70,6 +72,9 @@ export function decide<P extends Principal>(
  *
  * It has no effect: it consumes no ticket and counts no failure.
  *
+ * @param gate - a gate; what `gate.require(...)` returns explains nothing
+ * @param request - Node's own: of Express `req`, of Koa `ctx.req`
+ * @returns the decision and the steps to it; never rejects
  * @throws TypeError where the first argument is no gate, or the second no request of Node's
  * @example
  * const { decision, steps } = await explain(gate, request)
@@ -93,7 +98,13 @@ export function explain<P extends Principal>(
  * Writes a refusal, preflight or document of a gate as the adapters write it, and ends the answer.
  *
  * @param to - Node's response, or the socket of an `upgrade` event: its connection ends with the answer
+ * @param gate - the gate that decided
+ * @param request - Node's own request, which the answer is for
+ * @param decision - a refusal, a preflight or a document
  * @throws TypeError where an argument is of another kind
+ * @example
+ * const decision = await decide(gate, request)
+ * if (decision.outcome !== 'allow' && decision.outcome !== 'defer') respond(gate, request, response, decision)
  */
 export function respond<P extends Principal>(
   gate: Decider<P> & Pick<Gate<P>, 'clock'>,
@@ -115,6 +126,10 @@ const refuseOptions = optionTable<RefuseOptions>()({
  * Refuses a request as the gate does: with its status, its marker header, a stable code and a sentence.
  *
  * @param to - Node's response, or the socket of an `upgrade` event
+ * @param gate - its name goes into the marker header, its origins into the CORS headers
+ * @param request - Node's own request, which the answer is for
+ * @param code - one of `refusalCodes` of `upgate`; it decides the status
+ * @param options - a sentence of your own, and the seconds for `Retry-After`
  * @throws TypeError for an unknown code, and where an argument is of another kind
  * @example
  * if (busy) return refuse(gate, request, response, 'over_capacity', { retryAfter: 5 })

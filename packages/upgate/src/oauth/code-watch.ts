@@ -6,9 +6,11 @@ import { systemClock } from '../platform/system-clock.ts'
 
 /** An authorization code that was not redeemed in time. */
 export interface CodeNotRedeemed {
+  /** Says that a code was issued and not redeemed in time. */
   readonly type: 'code_not_redeemed'
   /** Milliseconds since the epoch. */
   readonly at: number
+  /** Client that the code was issued to. */
   readonly clientId: string
   /** How often in a row for this client. */
   readonly count: number
@@ -16,6 +18,7 @@ export interface CodeNotRedeemed {
   readonly advice: string | undefined
 }
 
+/** Options of {@link createCodeWatch}. Unknown options throw. */
 export interface CodeWatchOptions {
   /** Called for each code that was not redeemed in time. */
   readonly onNotRedeemed: (event: CodeNotRedeemed) => void
@@ -23,6 +26,7 @@ export interface CodeWatchOptions {
   readonly within?: number
   /** Codes and clients remembered at most; the oldest are forgotten. Default: 10,000. */
   readonly maxEntries?: number
+  /** Default: the clock of the machine. */
   readonly clock?: Clock
 }
 
@@ -35,7 +39,9 @@ const codeWatchOptions = optionTable<CodeWatchOptions>()({
 
 /** Learns of codes issued and redeemed. Codes are kept as digests. */
 export interface CodeWatch {
+  /** Notes a code that a client was given. */
   issued(code: string, clientId: string): void
+  /** Notes that a code was redeemed; an unknown code changes nothing. */
   redeemed(code: string): void
   /** Cancels the timer and forgets everything. */
   close(): void
@@ -51,6 +57,8 @@ const advice =
  * Watches for authorization codes that are issued and never redeemed: the mark of an edge that swallows the token
  * exchange.
  *
+ * @param options - `onNotRedeemed` is required
+ * @returns the watch; `close()` cancels its timer
  * @throws TypeError for an unknown option or a bad limit
  * @example
  * const watch = createCodeWatch({ onNotRedeemed: (event) => log.warn(event) })

@@ -17,7 +17,7 @@ export interface OAuthPaths {
   readonly jwks?: string
 }
 
-/** What {@link oauthRules} is given. */
+/** Options of {@link oauthRules}. Unknown options throw. */
 export interface OAuthRulesOptions extends OAuthPaths {
   /**
    * Protected resources, such as an MCP endpoint, by path or with details: they answer 401 with their metadata, never a
@@ -73,6 +73,8 @@ const oauthRulesOptions = optionTable<OAuthRulesOptions>()({
  * The machine endpoints are called by servers and by pages of any origin; they authenticate their clients themselves,
  * without cookies, and so take foreign Origins.
  *
+ * @param options - paths that differ from the defaults, and the protected resources
+ * @returns rules for `createGate`; put them before your own
  * @throws TypeError for an unknown option, resources without an origin, or a resource whose path has parameters
  * @example
  * rules: [...oauthRules({ resources: ['/mcp'], origin: 'https://gateway.example.com' }), ...others]

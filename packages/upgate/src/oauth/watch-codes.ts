@@ -5,6 +5,7 @@ import { optionTable } from '../core/options/option-table.ts'
 import { pathOf } from '../core/request/target.ts'
 import type { CodeWatch } from './code-watch.ts'
 
+/** Options of {@link watchCodes}. Unknown options throw. */
 export interface WatchCodesOptions {
   /**
    * Path whose redirects carry codes. Those of paths below it count, too: some servers go on at
@@ -32,6 +33,9 @@ const watchCodesOptions = optionTable<WatchCodesOptions>()({
  * It only looks: at the `Location` of redirects from `authorize`, and at token requests that were answered 200.
  * Where the authorization server has events of its own, prefer those.
  *
+ * @param watch - gets the codes; {@link createCodeWatch} makes it
+ * @param options - `authorize` and `token` are required
+ * @returns middleware for Express and Connect
  * @throws TypeError for an unknown option
  * @example
  * app.use(watchCodes(watch, { authorize: '/oauth/authorize', token: '/oauth/token' }))

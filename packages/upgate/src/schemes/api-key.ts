@@ -5,7 +5,9 @@ import type { Keys } from '../services/tokens/types.ts'
 import { type ForeignTokens, foreignOption, headerOrFalse } from './bearer.ts'
 import { headerToken } from './header-token.ts'
 
+/** Options of {@link apiKey}. Unknown options throw. */
 export interface ApiKeyOptions {
+  /** `services.keys`, or an object with the same methods. Required. */
   readonly keys: Pick<Keys, 'verify' | 'claims' | 'revocations'>
   /**
    * Name of a separate header, or `false`. Its value counts as an API key or as an error. Default:
@@ -34,6 +36,7 @@ const apiKeyOptions = optionTable<ApiKeyOptions>()({
  * The principal is a service named by the key's id, or the user that the key acts for.
  *
  * @param options - `keys` of the services is required
+ * @returns the scheme, for `createGate({ schemes })`
  * @throws TypeError for an unknown option, or if no request could carry a key
  * @example
  * const gate = createGate({ schemes: [apiKey({ keys: services.keys })] })

@@ -5,6 +5,7 @@ import { optionTable } from '../core/options/option-table.ts'
 import type { IssuedDeviceCookie } from '../services/accounts/device-cookies.ts'
 import { cookieNameOption, readCookie } from './cookie-header.ts'
 
+/** Options of {@link deviceCookie}. Unknown options throw. */
 export interface DeviceCookieOptions {
   /** Name without `__Host-`, which is added if the cookie is secure. Default: `upgate_device`. */
   readonly name?: string

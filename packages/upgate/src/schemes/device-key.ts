@@ -12,7 +12,9 @@ import type { Pairing } from '../services/pairing/types.ts'
 import type { Devices } from '../services/tokens/types.ts'
 import { notOfThisForm } from './bearer.ts'
 
+/** Options of {@link deviceKey} and {@link claimSecret}. Unknown options throw. */
 export interface DeviceKeyOptions {
+  /** `services.pairing`. Required. */
   readonly pairing: Pick<Pairing, 'prove' | 'proveRotated' | 'isBootstrapCode' | 'events' | 'revocations'>
   /** Verifies a device token sent along with a proof: both must belong to one device. */
   readonly devices: Pick<Devices, 'verify' | 'claims'>
@@ -56,6 +58,7 @@ const proofOptions = optionTable<DeviceKeyOptions>()({
  * role, scopes and name.
  *
  * @param options - `pairing` and `devices` of the services; `introducers` is optional
+ * @returns the scheme, for `createGate({ schemes })`
  * @throws TypeError for an unknown or missing option
  * @example
  * const gate = createGate({
@@ -74,6 +77,7 @@ export function deviceKey(options: DeviceKeyOptions): Scheme {
  * The device creates the secret: 32 random bytes in base64url. It is valid for one pairing and one token.
  *
  * @param options - `pairing` and `devices` of the services; `introducers` is optional
+ * @returns the scheme, for `createGate({ schemes })`
  * @throws TypeError for an unknown or missing option
  * @example
  * const schemes = [deviceToken({ devices }), claimSecret({ pairing, devices })]

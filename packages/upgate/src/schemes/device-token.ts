@@ -5,7 +5,9 @@ import type { Devices } from '../services/tokens/types.ts'
 import { type ForeignTokens, foreignOption, headerOrFalse } from './bearer.ts'
 import { headerToken } from './header-token.ts'
 
+/** Options of {@link deviceToken}. Unknown options throw. */
 export interface DeviceTokenOptions {
+  /** `services.devices`, or an object with the same methods. Required. */
   readonly devices: Pick<Devices, 'verify' | 'claims' | 'revocations'>
   /** Name of a separate header besides `Authorization: Bearer`, or `false`. Default: `false`. */
   readonly header?: string | false
@@ -29,6 +31,7 @@ const deviceTokenOptions = optionTable<DeviceTokenOptions>()({
  * change nothing.
  *
  * @param options - `devices` of the services is required
+ * @returns the scheme, for `createGate({ schemes })`
  * @throws TypeError for an unknown option
  * @example
  * const gate = createGate({

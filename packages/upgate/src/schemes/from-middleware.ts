@@ -41,9 +41,11 @@ const table = optionTable<FromMiddlewareOptions>()({
  *
  * @param middleware - such as `session(...)` of express-session
  * @param map - reads the principal from the request after the middleware ran
+ * @param options - cookies, time-out and revocations
+ * @returns the scheme, for `createGate({ schemes })`
  * @throws TypeError for an unknown option
  * @example
- * fromMiddleware(session({ secret, store }), (request) => request.session.user ?? null)
+ * fromMiddleware<MyRequest>(session({ secret, store }), (request) => request.session.user ?? null)
  */
 export function fromMiddleware<Request extends object>(
   middleware: NodeMiddleware<Request>,

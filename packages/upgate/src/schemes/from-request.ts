@@ -29,8 +29,11 @@ import { readCookie } from './cookie-header.ts'
 export interface MappedPrincipal {
   /** Default: `user`. */
   readonly kind?: PrincipalKind | undefined
+  /** Stable id of the user; revocations select by it. */
   readonly id: string
+  /** Exact scope names. Default: none. */
   readonly scopes?: readonly string[] | undefined
+  /** Default: none. */
   readonly roles?: readonly string[] | undefined
   /**
    * Name by which revocations select the session. It is logged: use a public id or a digest, never the
@@ -39,12 +42,15 @@ export interface MappedPrincipal {
   readonly sessionId?: string | undefined
   /** Milliseconds since the epoch. */
   readonly expiresAt?: number | undefined
+  /** A name fit for people. Default: none. */
   readonly displayName?: string | undefined
+  /** Further facts for the application; the gate does not read them. Default: none. */
   readonly attributes?: Readonly<Record<string, unknown>> | undefined
 }
 
+/** Options of {@link fromRequest}. Unknown options throw. */
 export interface FromRequestOptions {
-  /** Default: `request`. */
+  /** Name in rules and in `explain`, and the `scheme` of its principals. Default: `request`. */
   readonly name?: string
   /** Whether the function reads cookies. Set it to `false` only if it reads a header alone. Default: true. */
   readonly ambient?: boolean
@@ -58,6 +64,7 @@ export interface FromRequestOptions {
   readonly header?: string
   /** Milliseconds after which a missing answer counts as `unavailable`. Default: 10,000. */
   readonly timeout?: number
+  /** Clock behind `timeout`. Default: the clock of the machine. */
   readonly clock?: Clock
   /** Revocations that end the principals of this scheme. Default: none. */
   readonly revocations?: RevocationFeed
@@ -97,6 +104,8 @@ export const fromRequestOptions: OptionTable<FromRequestOptions, ReadFromRequest
  * Throwing and not answering in time are 503, never 401: do not catch errors of your session store.
  *
  * @param find - looks a request's principal up
+ * @param options - cookies, time-out and revocations
+ * @returns the scheme, for `createGate({ schemes })`
  * @throws TypeError for an unknown option
  * @example
  * fromRequest(async ({ headers }) => {

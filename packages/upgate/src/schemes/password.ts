@@ -4,7 +4,9 @@ import { optionTable } from '../core/options/option-table.ts'
 import type { Accounts, LoginAnswer, LoginContext } from '../services/accounts/types.ts'
 import { notOfThisForm } from './bearer.ts'
 
+/** Options of {@link password}. Unknown options throw. */
 export interface PasswordOptions {
+  /** `services.accounts`, or an object with the same methods. Required. */
   readonly accounts: Pick<Accounts, 'login' | 'revocations'>
   /** Email of the account for protocols that send a password alone. Default: such passwords are refused. */
   readonly account?: string

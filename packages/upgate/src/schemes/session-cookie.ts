@@ -25,9 +25,13 @@ import { notOfThisForm } from './bearer.ts'
 import { verifyCandidates } from './candidates.ts'
 import { cookieNameOption, readCookie } from './cookie-header.ts'
 
+/** Options of {@link sessionCookie}. Unknown options throw. */
 export interface SessionCookieOptions {
+  /** `services.sessions`, or an object with the same methods. Required. */
   readonly sessions: {
+    /** Verifies the value of the cookie. */
     verify(token: string): MaybePromise<Verification>
+    /** The revocations that end the principals. Default: none. */
     readonly revocations?: RevocationFeed
   }
   /** The cookie's name without `__Host-`, which is added if the cookie is secure. Default: `upgate_session`. */
@@ -45,7 +49,11 @@ export interface SessionCookieOptions {
   readonly secure?: boolean
   /** `strict` also makes visits from links on other sites arrive without a login. Default: `lax`. */
   readonly sameSite?: 'lax' | 'strict'
-  /** Gets a warning when the cookie is not secure. */
+  /**
+   * Gets a warning when the cookie is not secure.
+   *
+   * Default: Node's warnings, as `process.on('warning')` sees them.
+   */
   readonly logger?: Logger
 }
 
@@ -161,6 +169,8 @@ function several(values: readonly string[]): SeveralSessions {
  *
  * @param publicUrl - the URL under which browsers reach the application
  * @throws TypeError for a text that is not an absolute URL
+ * @example
+ * const session = sessionCookie({ sessions, secure: cookieMayBeSecure('http://localhost:8787') }) // true
  */
 export function cookieMayBeSecure(publicUrl: string): boolean {
   if (typeof publicUrl !== 'string' || !URL.canParse(publicUrl)) {

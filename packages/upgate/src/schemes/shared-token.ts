@@ -37,6 +37,7 @@ export interface SharedPrincipal {
   readonly roles?: readonly string[] | undefined
 }
 
+/** Options of {@link sharedToken}. Unknown options throw. */
 export interface SharedTokenOptions {
   /**
    * The secret, several secrets during a rotation, or a function that is called at every verification, so

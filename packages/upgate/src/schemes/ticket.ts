@@ -6,7 +6,9 @@ import { asksForWebSocket } from '../core/request/upgrade-request.ts'
 import type { Tickets } from '../services/tokens/tickets.ts'
 import { notOfThisForm } from './bearer.ts'
 
+/** Options of {@link ticket}. Unknown options throw. */
 export interface TicketSchemeOptions {
+  /** `services.tickets`. Required. */
   readonly tickets: Pick<Tickets, 'verify' | 'claims' | 'revocations'>
   /**
    * Name of a query parameter that may carry the ticket. Proxies write URLs to their logs. The ticket is used
@@ -47,6 +49,7 @@ const prefix = 'base64url.bearer.authorization.k8s.io.'
  * that scheme too. If several schemes of the gate are of that type, the rule has to name all of them.
  *
  * @param options - `tickets` of the services; `query` is optional
+ * @returns the scheme, for `createGate({ schemes })`
  * @throws TypeError for an unknown option
  * @example
  * const gate = createGate({

@@ -58,7 +58,9 @@ export interface ServiceLimits {
   readonly failureEntries?: number
 }
 
+/** Options of {@link createServices}. Unknown options throw. */
 export interface ServicesOptions {
+  /** Keeps the records: `memoryStore`, or a store of `upgate/sql`. Required. */
   readonly store: Store
   /**
    * Tells other instances of revocations at once: `postgresBus` of upgate/sql or `redisBus` of upgate/redis.
@@ -72,6 +74,7 @@ export interface ServicesOptions {
    * false.
    */
   readonly dangerouslyKeepSocketsWhenCutOff?: boolean
+  /** Default: the clock of the machine. Tests use `manualClock` of `upgate/testing`. */
   readonly clock?: Clock
   /** Default: Node's warnings, as `process.on('warning')` sees them. */
   readonly logger?: Logger
@@ -84,21 +87,31 @@ export interface ServicesOptions {
    * store; if the store keeps no secrets, one that ends with the process.
    */
   readonly deviceCookieSecret?: string
+  /** Lifetimes, cache and queues; each has a default. */
   readonly limits?: ServiceLimits
   /** Options of pairing: roles, approvers and numbers of waiting requests. */
   readonly pairing?: PairingOptions
+  /** Lifetime and number of tickets. */
   readonly tickets?: TicketOptions
 }
 
 /** Services on records, over one store. */
 export interface Services {
+  /** People that may log in: passwords, scopes, roles. */
   readonly accounts: Accounts
+  /** Logins of browsers, for `sessionCookie`. */
   readonly sessions: Sessions
+  /** Cookies by which a login recognises a browser that logged in before. */
   readonly deviceCookies: DeviceCookies
+  /** API keys, for `apiKey`. */
   readonly keys: Keys
+  /** Device tokens, for `deviceToken`. */
   readonly devices: Devices
+  /** Pairing requests of devices, for `deviceKey` and `claimSecret`. */
   readonly pairing: Pairing
+  /** Single-use tickets for WebSockets, for `ticket`. */
   readonly tickets: Tickets
+  /** The numbered log of revocations, as this instance knows it. */
   readonly revocations: Revocations
   /** Cancels timers and writes the uses collected so far. The store stays open: its creator closes it. */
   close(): Promise<void>

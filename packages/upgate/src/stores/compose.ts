@@ -11,23 +11,29 @@ export interface SessionPart {
   over(log: RevocationLog): SessionStore
   /** Writes revocations to the log that an instance noted and could not write before it ended. */
   settle(log: RevocationLog): Promise<void>
+  /** Ends the connection to the part. */
   close(): Promise<void>
 }
 
 /** Tickets that are stored apart from the other records. */
 export interface TicketPart extends TicketStore {
+  /** Ends the connection to the part. */
   close(): Promise<void>
 }
 
 /** Counts of failed attempts that several instances share. */
 export interface FailurePart extends FailureStore {
+  /** Ends the connection to the part. */
   close(): Promise<void>
 }
 
 /** Parts that replace those of a store. At least one is required. */
 export interface StoreParts {
+  /** What `redisSessions` resolves to. Default: the sessions of the base. */
   readonly sessions?: SessionPart | undefined
+  /** What `redisTickets` resolves to. Default: the tickets of the base. */
   readonly tickets?: TicketPart | undefined
+  /** What `redisFailures` resolves to. Default: the counts of the base, if it has any. */
   readonly failures?: FailurePart | undefined
 }
 
@@ -48,7 +54,7 @@ const storeParts = optionTable<StoreParts>()({
  * @param parts - at least one part
  * @throws TypeError for an unknown or missing part, or a value that is no part
  * @example
- * const url = process.env.REDIS_URL
+ * const url = 'redis://127.0.0.1:6379'
  * const store = composeStores(await postgresStore({ connectionString }), {
  *   tickets: await redisTickets({ url }),
  *   failures: await redisFailures({ url }),

@@ -27,6 +27,7 @@ export interface TestPrincipal {
   readonly headers: Readonly<Record<string, string>>
   /** To be sent in band, where the handshake asks for a token. */
   readonly token: string
+  /** The principal as the application sees it, frozen. */
   readonly principal: Principal
 }
 
@@ -35,6 +36,8 @@ export interface TestPrincipal {
  *
  * The token is random and known to this process only, so a scheme left in by mistake lets no client in.
  *
+ * @param who - `id` is required. Default: a user without scopes and roles, of a scheme with a random name
+ * @returns the scheme for the gate, and the headers or token to send
  * @throws TypeError for a principal without an id, or with something that no principal has
  * @example
  * const alice = asPrincipal({ id: 'alice', scopes: ['operator.admin'] })

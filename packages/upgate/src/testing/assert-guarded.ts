@@ -24,6 +24,8 @@ const assertGuardedOptions = optionTable<AssertGuardedOptions>()({
  * Throws unless a gate guards this server: for the test that fails when `guardServer` is taken out again, or opens
  * a path that was not meant to be open.
  *
+ * @param server - of `http` or `https`, after `guardServer`
+ * @param options - `open` lists the paths that are meant to be open
  * @throws Error naming what to do: no gate, a path that is open and not in `open`, or one in `open` that is not open
  * @throws TypeError for an argument that is no server, or an unknown option
  * @example

@@ -17,9 +17,10 @@ interface Due {
  * Creates a clock for tests: time passes only through `advance`.
  *
  * @param start milliseconds since the epoch at which it stands. Default: 2026-01-01T00:00:00Z.
+ * @throws TypeError for a time that is not a finite number
  * @example
  * const clock = manualClock()
- * const gate = createGate({ clock, schemes: [sessionCookie({ store })] })
+ * const gate = createGate({ clock, schemes: [sessionCookie({ sessions })] })
  * clock.advance(10_000)
  */
 export function manualClock(start: number = Date.UTC(2026, 0, 1)): ManualClock {

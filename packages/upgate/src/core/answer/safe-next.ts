@@ -3,6 +3,8 @@
  *
  * Refused: other schemes and hosts, `//host`, backslashes, control characters, more than 2,048 characters.
  *
+ * @param value - of the query, of any type
+ * @returns the path as given, or `undefined`; never throws
  * @example
  * response.redirect(303, safeNext(request.query.next) ?? '/')
  */

@@ -48,6 +48,10 @@ export const clientFamilies: readonly ClientFamily[] = Object.keys(meanings) as 
 /**
  * Close codes by which the clients of a family stop where a refusal is final, and come back where it is not.
  *
+ * @param family - the client library, such as `graphql-ws`
+ * @returns functions from a refusal code, or the reason of an end, to a close code; `undefined` stands for the
+ * standard code
+ * @throws TypeError for an unknown family
  * @example
  * closeCodesOf('graphql-ws').ended('expired') // 4403
  */

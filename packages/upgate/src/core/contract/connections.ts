@@ -13,6 +13,7 @@ export type Moment = number & { readonly [moment]: true }
 export interface LiveConnection {
   /** Unique in this process, safe to log. */
   readonly id: string
+  /** The principal that it was accepted with; what revocations select it by. */
   readonly principal: Principal
   /** Milliseconds since the epoch at which it was accepted. */
   readonly acceptedAt: number
@@ -30,6 +31,7 @@ export interface LiveConnection {
 /** The answer of {@link Connections.register}. */
 export type Registration =
   | {
+      /** The connection is live, and on the register. */
       readonly outcome: 'registered'
       /** Takes the connection off the register; calling it again does nothing. */
       remove(): void
@@ -62,5 +64,6 @@ export interface Connections {
   close(selector: RevocationSelector, reason: RevocationReason): number
   /** The live connections, in order of acceptance. */
   list(): IterableIterator<LiveConnection>
+  /** Number of live connections. */
   readonly size: number
 }

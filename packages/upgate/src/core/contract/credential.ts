@@ -18,8 +18,11 @@ export type Credential = TokenCredential | PasswordCredential | OpaqueCredential
 
 /** A bearer-like secret in one string: API key, session id, device token, shared token, ticket, JWT. */
 export interface TokenCredential {
+  /** Says that it is a secret in one string. */
   readonly type: 'token'
+  /** Where it was found. */
   readonly source: CredentialSource
+  /** The secret, as sent. Never log it. */
   readonly value: string
   /**
    * Which field of the protocol carried it, where the protocol names its kind (`deviceToken`, `apiKey`);
@@ -30,17 +33,25 @@ export interface TokenCredential {
 
 /** A password, with the account it is for where the protocol names one. */
 export interface PasswordCredential {
+  /** Says that it is a password. */
   readonly type: 'password'
+  /** Where it was found. */
   readonly source: CredentialSource
+  /** The password, as typed. Never log it. */
   readonly value: string
+  /** Email of the account; absent where the protocol names none. */
   readonly account?: string | undefined
 }
 
 /** Anything else a custom scheme and its own handshake agree on. */
 export interface OpaqueCredential {
+  /** Says that only its own scheme can read it. */
   readonly type: 'opaque'
+  /** Where it was found. */
   readonly source: CredentialSource
+  /** Tells the scheme that the credential is meant for it. */
   readonly name: string
+  /** Anything that the scheme and its handshake agree on. */
   readonly value: unknown
 }
 
@@ -109,12 +120,13 @@ export type Verification<P extends Principal = Principal> =
 
 /** What a scheme's `extract` found in a request: nothing (`undefined`), or a credential it claims. */
 export interface Extraction {
+  /** The credential, unverified. */
   readonly credential: Credential
   /** Where exactly, for "two explicit credentials" and for `explain`: a header's or cookie's name. */
   readonly location: string
 }
 
-/** What a verification may know about its circumstances. */
+/** The circumstances of a verification: client, path, origin. */
 export interface VerifyContext {
   /** Client address in canonical form (IPv4-mapped folded), absent when it is unknown or not trustworthy. */
   readonly clientAddress: string | undefined

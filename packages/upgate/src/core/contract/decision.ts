@@ -113,7 +113,9 @@ export type DecisionOf<O extends Decision['outcome'], P extends Principal = Prin
 
 /** What a handshake hands to `gate.resume`. */
 export interface InBand {
+  /** The credential that a frame carried, unverified. */
   readonly credential: Credential
+  /** What the client says about itself; it only narrows what the record grants. */
   readonly declared?: Declared | undefined
 }
 

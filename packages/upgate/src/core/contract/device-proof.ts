@@ -2,8 +2,11 @@ import type { Credential, OpaqueCredential, PasswordCredential, TokenCredential 
 
 /** What a device says about itself when it asks to be paired. Nothing of it is believed. */
 export interface DeviceWish {
+  /** Name for people, as the device wishes it. Default: none. */
   readonly name?: string | undefined
+  /** Role that the device asks for. Default: that of the introduction, or `node`. */
   readonly role?: string | undefined
+  /** Scopes that the device asks for, exact names. Default: none. */
   readonly scopes?: readonly string[] | undefined
 }
 
@@ -15,6 +18,7 @@ export interface DeviceWish {
  */
 export type DeviceProof = (
   | {
+      /** Says that the device signed with its Ed25519 key. */
       readonly by: 'key'
       /** As sent: base64 or base64url of the 32 raw bytes. */
       readonly publicKey: string
@@ -29,6 +33,7 @@ export type DeviceProof = (
     }
   | { readonly by: 'claim'; readonly secret: string }
 ) & {
+  /** The wish to be paired, for a device that is not known yet. */
   readonly wish: DeviceWish
   /** A bootstrap code, shared token or password sent along: it introduces the device. */
   readonly beside?: TokenCredential | PasswordCredential | undefined
@@ -40,7 +45,15 @@ export const deviceClaimCredential = 'device-claim'
 /** JSON cannot make a symbol: what a client nested in its frame can never pass for a proof that a handshake built. */
 const brand: unique symbol = Symbol.for('upgate.device-proof') as never
 
-/** Wraps a proof as the credential that `deviceKey` and `claimSecret` verify. For handshakes. */
+/**
+ * Wraps a proof as the credential that `deviceKey` and `claimSecret` verify: for handshakes.
+ *
+ * @param proof - built by the handshake; `signedTexts` must hold the server's own nonce
+ * @returns a credential that no client can make from a frame
+ * @throws TypeError for a proof that says neither `by: 'key'` nor `by: 'claim'`
+ * @example
+ * const credential = deviceCredential({ by: 'claim', secret, wish: { name: 'kitchen' } })
+ */
 export function deviceCredential(proof: DeviceProof): OpaqueCredential {
   if (proof?.by !== 'key' && proof?.by !== 'claim') {
     throw new TypeError("deviceCredential: the proof must say by what it is: `by: 'key'` or `by: 'claim'`.")

@@ -4,9 +4,11 @@ import type { Principal } from './principal.ts'
 
 /** What the audit log may know about where something happened. Query strings are left out. */
 export interface EventPlace {
+  /** HTTP method, `GET` for upgrades. */
   readonly method: string
   /** Path without query, at most 256 characters. */
   readonly path: string
+  /** Canonical; `undefined` where it is not known. */
   readonly clientAddress: string | undefined
 }
 
@@ -119,7 +121,9 @@ export type AuditEvent = { readonly at: number } & (
 
 /** The hub of audit events. A listener that throws is reported to the logger, never to the caller. */
 export interface AuditEvents {
+  /** Calls the listener for every event. Returns its removal. */
   subscribe(listener: (event: AuditEvent) => void): () => void
+  /** Hands an event to every listener. */
   emit(event: AuditEvent): void
   /** False without listeners: lets the hot path skip building events. */
   readonly active: boolean

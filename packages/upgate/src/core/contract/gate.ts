@@ -31,6 +31,7 @@ export interface ExternalLoginOptions {
 
 /** What a page needs to know about how people log in; public. */
 export interface LoginConfiguration {
+  /** `external` where another party does the login, else `built-in`. */
   readonly login: 'built-in' | 'external'
   /** Only with an external login. */
   readonly name?: string
@@ -70,7 +71,10 @@ export interface GateOptions<P extends Principal = Principal> {
    * still 400. Never `Bearer`, nor a word that a scheme of this gate reads. Default: none.
    */
   readonly ignoreAuthorization?: readonly string[]
-  /** Where browsers are sent to log in. Absent: pages get the problem document, too. */
+  /**
+   * Where browsers are sent to log in: `page` is a path, such as `/login`, and gets `?next=`, which {@link
+   * safeNext} validates. Absent: pages get the problem document, too.
+   */
   readonly login?: { readonly page: string }
   /** Setup state: pages go to `page` and APIs get `setup_required` until `required()` answers false once. */
   readonly setup?: SetupOptions
@@ -78,7 +82,9 @@ export interface GateOptions<P extends Principal = Principal> {
   readonly externalLogin?: ExternalLoginOptions
   /** Name in the marker header and in the realm, so that two gates can be told apart. Default: `upgate`. */
   readonly name?: string
+  /** Default: the clock of the machine. Tests use `manualClock` of `upgate/testing`. */
   readonly clock?: Clock
+  /** Where warnings and failures go. Default: Node's warnings, as `process.on('warning')` sees them. */
   readonly logger?: Logger
 }
 
@@ -90,6 +96,7 @@ export type RequireOptions = Omit<
 
 /** What an adapter needs of a gate for sockets and warnings. */
 export interface AdapterParts {
+  /** The register of live sockets and streams. */
   readonly connections: Connections
   readonly clock: Clock
   readonly logger: Logger
@@ -154,10 +161,15 @@ export interface Gate<P extends Principal = Principal> extends Decider<P> {
   principalOf(native: object): P | undefined
   /** How people log in here, to be served as a public document so that pages can show it. */
   readonly loginConfiguration: LoginConfiguration
+  /** The register of live sockets and streams, on which revocation and expiry act. */
   readonly connections: Connections
+  /** Audit events of every decision, acceptance, refusal and revocation. */
   readonly events: AuditEvents
+  /** The clock that was given, or the default. */
   readonly clock: Clock
+  /** The logger that was given, or the default. */
   readonly logger: Logger
+  /** Name in the marker header and in the realm. */
   readonly name: string
   /** The path patterns of deferred rules: what must have an owner on a guarded server. */
   readonly deferredPaths: readonly string[]

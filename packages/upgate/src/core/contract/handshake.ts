@@ -13,7 +13,9 @@ export type OutgoingFrame = string | Uint8Array
 
 /** What a client says about itself. It can only narrow what its record holds. */
 export interface Declared {
+  /** The one role that the client wants to act in. */
   readonly role?: string | undefined
+  /** The scopes that the client wants to use, exact names. */
   readonly scopes?: readonly string[] | undefined
   /** The id the client would like to have. Never honoured; a difference is reported back as dropped. */
   readonly id?: string | undefined
@@ -21,13 +23,17 @@ export interface Declared {
 
 /** Declared and not granted: the protocol's answer says so. */
 export interface Dropped {
+  /** A role that the record does not hold. */
   readonly role?: string
+  /** Scopes that the record does not hold. */
   readonly scopes?: readonly string[]
+  /** An id that is not the record's. */
   readonly id?: string
 }
 
 /** The in-band part's view of one socket. `state` is the handshake's own. */
 export interface HandshakeContext<State = unknown> {
+  /** Free for the handshake, one value a socket. `undefined` at first. */
   state: State
   /** Milliseconds since the epoch. */
   now(): number
@@ -60,6 +66,7 @@ export type HandshakeStep =
 
 /** A refusal as a handshake renders it. */
 export interface Refusal {
+  /** Stable: programs compare it. */
   readonly code: RefusalCode
   /** One sentence for people. */
   readonly detail: string
@@ -73,14 +80,19 @@ export interface Refusal {
 
 /** How a protocol says no: its error frames, then a close code and a reason of at most 123 UTF-8 bytes. */
 export interface RefusalFrames {
+  /** Sent first, in order; may be empty. */
   readonly frames: readonly OutgoingFrame[]
+  /** 3000 to 4999, or a standard code (RFC 6455 section 7.4.1). */
   readonly closeCode: number
+  /** A stable token, never a secret. */
   readonly closeReason: string
 }
 
 /** An acceptance as a handshake renders it. */
 export interface Acceptance {
+  /** The principal that the credential proved. */
   readonly principal: Principal
+  /** Declared and not granted. */
   readonly dropped: Dropped | undefined
   /** A credential made on this occasion: the answer is the only place where the client can learn it. */
   readonly issued?: IssuedCredential | undefined
@@ -96,6 +108,7 @@ export interface HandshakeRefresh {
   readonly marker: string
   /** A credential or a rejection; `undefined` for application data after all. Called for text frames of at most 16 KiB. */
   receive(frame: Frame): Extract<HandshakeStep, { step: 'credential' | 'reject' }> | undefined
+  /** Returns the frames that say that the newer credential counts. */
   accept(acceptance: Acceptance): readonly OutgoingFrame[]
   /** The old credential counts as long as it did before. */
   reject(refusal: Refusal): readonly OutgoingFrame[]
@@ -110,6 +123,7 @@ export interface HandshakeRefresh {
  * Implementations are stateless and shared; what they must remember of a socket lives in `context.state`.
  */
 export interface Handshake {
+  /** Name in `explain` and in the messages of errors. */
   readonly name: string
   /**
    * Frames the server sends first, before the client says anything: at once, or by a promise.
@@ -119,6 +133,7 @@ export interface Handshake {
    * refuses the socket with `unavailable`. After the socket is gone, its answer has no effect.
    */
   open?(context: HandshakeContext): MaybePromise<readonly OutgoingFrame[]>
+  /** Reads one frame: a credential, something to send first, a frame without meaning, or a fault. */
   receive(frame: Frame, context: HandshakeContext): HandshakeStep
   /**
    * Whether a frame is meant to carry a credential of this protocol, also where that is missing or does not count.
@@ -127,7 +142,9 @@ export interface Handshake {
    * prove the same principal, and reaches the application only by `replay`. Absent: all frames of such a socket are data.
    */
   claims?(frame: Frame): boolean
+  /** Returns the frames that say yes; may be empty, where the application answers. */
   accept(acceptance: Acceptance, context: HandshakeContext): readonly OutgoingFrame[]
+  /** Returns the frames, the close code and the reason that say no. */
   reject(refusal: Refusal, context: HandshakeContext): RefusalFrames
   /**
    * The close code of an accepted socket that the gate ends: 1001, 1008, 1012, 1013, or 3000 to 4999. `undefined`, or

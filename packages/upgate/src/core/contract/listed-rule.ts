@@ -18,16 +18,21 @@ export interface RuleOverlap {
 export interface ListedRule {
   /** The pattern as written; `(unmatched)` for what no rule matches. */
   readonly path: string
+  /** Whether the line is about HTTP requests or about upgrades. */
   readonly transport: Transport
   /** The methods that are left to it here: `'all'`, or their names. `GET` includes `HEAD`. */
   readonly methods: 'all' | readonly string[]
   /** Methods that earlier rules for the same paths decide; only where `methods` is `'all'`. */
   readonly except?: readonly string[]
+  /** How the path may be entered. */
   readonly access: Access
   /** `'anyone'` where nothing has to be proved, else the kinds of principal that may enter. */
   readonly openTo: 'anyone' | readonly PrincipalKind[]
+  /** Scopes that the principal must hold, every one of them. Absent: none is demanded. */
   readonly scopes?: readonly string[]
+  /** Roles of which the principal must hold one. Absent: none is demanded. */
   readonly roles?: readonly string[]
+  /** Names of the schemes that count. Absent: all of them. */
   readonly schemes?: readonly string[]
   /** AUD tags of which an identity of the edge has to carry one. */
   readonly audience?: readonly string[]

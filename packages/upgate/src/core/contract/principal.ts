@@ -7,6 +7,7 @@ export type PrincipalKind = 'user' | 'device' | 'service'
  * Values are frozen: they are shared between requests by the caches.
  */
 export interface Principal {
+  /** What sort of actor it is; rules admit kinds. */
   readonly kind: PrincipalKind
   /** Stable id of the actor: the account id, the device (node) id, the service name. */
   readonly id: string
@@ -23,11 +24,13 @@ export interface Principal {
   readonly audiences?: readonly string[]
   /** Exact scope names. An empty set grants nothing anywhere. */
   readonly scopes: readonly string[]
+  /** Role names. A rule with `roles` demands one of them. */
   readonly roles: readonly string[]
   /** Milliseconds since the epoch at which the credential stops counting; absent = it does not expire. */
   readonly expiresAt?: number
   /** A name fit for people: an email, a device's name. */
   readonly displayName?: string
+  /** Further facts from the scheme, for the application; the gate does not read them. */
   readonly attributes: Readonly<Record<string, unknown>>
 }
 

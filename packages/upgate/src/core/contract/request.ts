@@ -12,11 +12,13 @@ export type HeaderRecord = Readonly<Record<string, string | readonly string[] | 
 export interface AuthRequest {
   /** `upgrade`: the server's `upgrade` event; `http`: everything else, also an upgrade that a framework was handed as an ordinary request. */
   readonly kind: 'http' | 'upgrade'
+  /** As received; methods are case-sensitive (RFC 9110 section 9.1). */
   readonly method: string
   /** The request-target exactly as received (RFC 9112 section 3.2). */
   readonly target: string
   /** A second form of the target, where a router or proxy rewrote it first: both are decided, the stricter wins. */
   readonly rewrittenTarget?: string | undefined
+  /** The headers, by lower-case name. */
   readonly headers: HeaderRecord
   /** Names and values alternating, as received: what duplicates of single-valued headers are found in. */
   readonly rawHeaders: readonly string[]

@@ -14,6 +14,7 @@ export interface RuleOptions {
   readonly path: string | readonly string[]
   /** Methods the rule is for, upper case; absent = all. `GET` includes `HEAD`. */
   readonly methods?: readonly string[]
+  /** How the path may be entered. */
   readonly access: Access
   /**
    * Which kinds of principal may enter. Default: `['user']`; in a rule with `schemes` that is not deferred, the kinds
@@ -80,6 +81,7 @@ export interface DecidedRule {
    * forms of a target met different rules.
    */
   readonly label: string
+  /** How the path may be entered. */
   readonly access: Access
   /** Kinds of principal that it admits. */
   readonly kinds: readonly PrincipalKind[]

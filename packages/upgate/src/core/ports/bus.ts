@@ -21,6 +21,8 @@ const format = /^upgate:1:(\d{1,15})$/
  *
  * @param sequence - number of the newest revocation, from 0
  * @throws TypeError for anything but a whole number
+ * @example
+ * await client.publish(channel, busMessage(sequence))
  */
 export function busMessage(sequence: number): string {
   if (!Number.isSafeInteger(sequence) || sequence < 0) {
@@ -29,7 +31,17 @@ export function busMessage(sequence: number): string {
   return `upgate:1:${sequence}`
 }
 
-/** Reads the number in an announcement; answers `undefined` for any other message on the channel. */
+/**
+ * Reads the number in an announcement.
+ *
+ * @param message - anything that arrived on the channel
+ * @returns the number, or `undefined` for every other message; never throws
+ * @example
+ * client.on('message', (text) => {
+ *   const sequence = sequenceIn(text)
+ *   if (sequence !== undefined) hear(sequence)
+ * })
+ */
 export function sequenceIn(message: unknown): number | undefined {
   const match = typeof message === 'string' && message.length < 32 ? format.exec(message) : null
   return match === null ? undefined : Number(match[1])

@@ -1,5 +1,6 @@
 /** A running timer. */
 export interface Timer {
+  /** Cancels the callback; calling it again, or too late, does nothing. */
   cancel(): void
 }
 
@@ -7,7 +8,7 @@ export interface Timer {
  * Time as the library sees it: injected, so that no test sleeps.
  *
  * @example
- * const clock: Clock = manualClock() // from `upgate/testing`
+ * const clock = manualClock() // of `upgate/testing`
  * clock.advance(10_000)
  */
 export interface Clock {

@@ -8,14 +8,19 @@ export type PairingIntroduction = 'code' | 'credential' | 'window' | 'anonymous'
 
 /** The most that may be granted, where the introduction says so. */
 export interface PairingLimit {
+  /** The only role that may be granted. */
   readonly role: string
+  /** The only scopes that may be granted, exact names. */
   readonly scopes: readonly string[]
 }
 
 /** The grant of an approval. */
 export interface PairingGrant {
+  /** Name of the device, for people. */
   readonly name: string
+  /** Role of the device. */
   readonly role: string
+  /** Scopes of the device, exact names. */
   readonly scopes: readonly string[]
   /** Id that the device's record will have; chosen at approval, made at collection. */
   readonly deviceId: string
@@ -29,32 +34,49 @@ export interface PairingRecord {
   readonly version: number
   /** The asking device: `key:` and a public key's hex SHA-256, or `claim:` and a claim secret's digest. Unique. */
   readonly subject: string
+  /** Where the request stands. */
   readonly state: PairingState
+  /** The quota that it counts in: `invited` with a code or a credential, else `open`. */
   readonly quota: 'invited' | 'open'
+  /** How the device was introduced. */
   readonly introduction: PairingIntroduction
   /** Id of the code, window or principal that let it ask. */
   readonly introducer?: string | undefined
+  /** The most that may be granted; absent = the approver decides alone. */
   readonly limit?: PairingLimit | undefined
   /** As the device says; nothing of it is believed. */
   readonly name: string
+  /** Role that the device asks for. */
   readonly role: string
+  /** Scopes that the device asks for. */
   readonly scopes: readonly string[]
+  /** Canonical address of the device, where it is known. */
   readonly clientAddress?: string | undefined
+  /** Time of the request. */
   readonly createdAt: number
+  /** Time from which it can be neither decided nor collected. */
   readonly expiresAt: number
+  /** Time of the approval or rejection; absent = not decided. */
   readonly decidedAt?: number | undefined
+  /** Principal or operator that decided. */
   readonly decidedBy?: string | undefined
+  /** The grant, from the approval on. */
   readonly granted?: PairingGrant | undefined
 }
 
 /** A bootstrap code, or a window in which anybody may ask. Times are milliseconds since the epoch. */
 export interface InvitationRecord extends PairingLimit {
+  /** Public: fit for logs and pages. */
   readonly id: string
+  /** `code`: one device may ask. `window`: every device may. */
   readonly kind: 'code' | 'window'
   /** SHA-256 of the code, base64url; of a window its id. Unique. */
   readonly digest: string
+  /** Principal or operator that made it. */
   readonly createdBy: string
+  /** Time of its creation. */
   readonly createdAt: number
+  /** Time from which it no longer counts. */
   readonly expiresAt: number
 }
 
@@ -85,7 +107,9 @@ export interface PairingStore {
    * or rejected). Of concurrent callers with one subject, one adds; of those with one code, one gets it.
    */
   request(record: PairingRecord, terms: PairingTerms): Promise<PairingAnswer>
+  /** One request by its id, whatever its state. */
   get(id: string): Promise<PairingRecord | undefined>
+  /** The request of one device that is not over yet. */
   bySubject(subject: string): Promise<PairingRecord | undefined>
   /** Requests in this state, in order of creation. */
   list(state: PairingState): Promise<readonly PairingRecord[]>

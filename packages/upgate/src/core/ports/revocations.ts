@@ -16,10 +16,15 @@ export type RevocationReason =
 
 /** The principals that a revocation selects. Every field given must match; at least one is given. */
 export interface RevocationSelector {
+  /** Id of the principal. */
   readonly principalId?: string
+  /** Kind of the principal. */
   readonly kind?: Principal['kind']
+  /** Session that the principal came from. */
   readonly sessionId?: string
+  /** Public id of the credential. */
   readonly credentialId?: string
+  /** Value of `principal.scheme`, such as `session`. */
   readonly scheme?: string
 }
 
@@ -29,7 +34,9 @@ export interface Revocation {
   readonly sequence: number
   /** Milliseconds since the epoch. */
   readonly at: number
+  /** The principals that it concerns. */
   readonly selector: RevocationSelector
+  /** Why their credentials stopped counting. */
   readonly reason: RevocationReason
 }
 

@@ -18,8 +18,12 @@ export type StoreErrorCode =
  * The store could not answer: it is closed, locked, full, broken, or written by a newer version.
  *
  * Never means "not found". Recognise it with {@link isStoreUnavailable}: two copies of the library may be loaded.
+ *
+ * @example
+ * throw new StoreUnavailable('store_unavailable', 'The database did not answer in time.', { cause })
  */
 export class StoreUnavailable extends Error {
+  /** Stable: which failure it is. */
   readonly code: StoreErrorCode
 
   constructor(code: StoreErrorCode, message: string, options?: { readonly cause?: unknown }) {
@@ -29,7 +33,20 @@ export class StoreUnavailable extends Error {
   }
 }
 
-/** Whether an error says that a store could not answer. */
+/**
+ * Tells whether an error says that a store could not answer: answer 503 then, and never "not found".
+ *
+ * It also recognises errors of another copy of the library, which `instanceof` does not.
+ *
+ * @param error - a caught value of any type
+ * @example
+ * try {
+ *   await services.accounts.byEmail(email)
+ * } catch (error) {
+ *   if (!isStoreUnavailable(error)) throw error
+ *   response.writeHead(503).end()
+ * }
+ */
 export function isStoreUnavailable(error: unknown): error is StoreUnavailable {
   return error instanceof Error && error.name === 'StoreUnavailable' && 'code' in error
 }
@@ -38,12 +55,15 @@ export function isStoreUnavailable(error: unknown): error is StoreUnavailable {
 export interface RevocationDraft {
   /** Milliseconds since the epoch. */
   readonly at: number
+  /** The principals that it concerns. */
   readonly selector: RevocationSelector
+  /** Why their credentials stop counting; becomes the close reason of live sockets. */
   readonly reason: RevocationReason
 }
 
 /** A person's account. Times are milliseconds since the epoch. */
 export interface AccountRecord {
+  /** Public and unique: the principal's id. */
   readonly id: string
   /** Counts the writes, from 1: what compare-and-set compares. */
   readonly version: number
@@ -51,9 +71,13 @@ export interface AccountRecord {
   readonly email: string
   /** In PHC string format; absent = no login by password. */
   readonly passwordHash?: string | undefined
+  /** Exact scope names that the account grants. */
   readonly scopes: readonly string[]
+  /** Roles that the account grants. */
   readonly roles: readonly string[]
+  /** Time of the creation. */
   readonly createdAt: number
+  /** Time from which no credential of the account counts. Absent = it is not disabled. */
   readonly disabledAt?: number | undefined
   /** What others vouched for before (an identity of the edge) does not count: its tokens cannot be voided here. */
   readonly notBefore?: number | undefined
@@ -73,9 +97,11 @@ export interface SessionRecord {
   readonly previousDigest?: string | undefined
   /** Until when that token counts, too. */
   readonly previousUntil?: number | undefined
+  /** The account that logged in. */
   readonly accountId: string
   /** The account's generation when the session began. */
   readonly generation: number
+  /** Time of the login. */
   readonly createdAt: number
   /** Coalesced: may be behind by the touch interval. */
   readonly lastSeenAt: number
@@ -83,6 +109,7 @@ export interface SessionRecord {
   readonly expiresAt: number
   /** For people: which browser it is. */
   readonly label?: string | undefined
+  /** For people: the address of the login, canonical. */
   readonly clientAddress?: string | undefined
 }
 
@@ -91,6 +118,7 @@ export type SessionDigests = Required<Pick<SessionRecord, 'digest' | 'previousDi
 
 /** When a record was last used. */
 export interface Touch {
+  /** Id of the record. */
   readonly id: string
   /** Milliseconds since the epoch. An earlier time than the recorded one changes nothing. */
   readonly at: number
@@ -100,7 +128,9 @@ export interface Touch {
 export interface AccountStore {
   /** Whether there is any account, disabled ones included. */
   any(): Promise<boolean>
+  /** One account by its id, disabled ones included. */
   get(id: string): Promise<AccountRecord | undefined>
+  /** One account by its normalised email. */
   byEmail(email: string): Promise<AccountRecord | undefined>
   /** In order of creation. */
   list(): Promise<readonly AccountRecord[]>
@@ -120,6 +150,7 @@ export interface AccountStore {
 
 /** Sessions. Every operation is atomic; all but `touch` are durable when they have answered. */
 export interface SessionStore {
+  /** One session by its id. */
   get(id: string): Promise<SessionRecord | undefined>
   /** Of one account, newest first. */
   list(accountId: string): Promise<readonly SessionRecord[]>
@@ -150,11 +181,13 @@ export interface SessionStore {
    * `lastSeenBefore`. Answers how many.
    */
   purge(expiredBy: number, lastSeenBefore: number): Promise<number>
+  /** Records uses; ids of sessions that are gone are ignored. */
   touch(touches: readonly Touch[]): Promise<void>
 }
 
 /** API keys, or device tokens. Every operation is atomic; all but `touch` are durable when they have answered. */
 export interface TokenStore {
+  /** One record by its id, revoked and expired ones included. */
   get(id: string): Promise<TokenRecord | undefined>
   /** In order of creation, revoked ones included. */
   list(): Promise<readonly TokenRecord[]>
@@ -165,6 +198,7 @@ export interface TokenStore {
     record: TokenRecord,
     revocations: readonly RevocationDraft[],
   ): Promise<readonly Revocation[] | undefined>
+  /** Records uses; ids that do not exist are ignored. */
   touch(touches: readonly Touch[]): Promise<void>
 }
 
@@ -192,12 +226,19 @@ export interface RevocationLog {
  * Operations reject with {@link StoreUnavailable} when the store cannot answer, and with nothing else.
  */
 export interface Store {
+  /** Accounts of people that may log in. */
   readonly accounts: AccountStore
+  /** Logins. */
   readonly sessions: SessionStore
+  /** API keys. */
   readonly keys: TokenStore
+  /** Device tokens. */
   readonly devices: TokenStore
+  /** The numbered log of revocations. */
   readonly revocations: RevocationLog
+  /** Pairing requests, invitations and the keys of devices. */
   readonly pairings: PairingStore
+  /** Single-use tickets for WebSockets. */
   readonly tickets: TicketStore
   /** Counts of failed attempts that several instances share. Absent: each process counts for itself. */
   readonly failures?: FailureStore | undefined
@@ -211,5 +252,6 @@ export interface Store {
 
 /** A store that keeps the addresses that are known beyond a restart, as those of `upgate/sql` do. */
 export interface RememberingStore extends Store {
+  /** Addresses that are known beyond a restart. */
   readonly acquaintances: AcquaintanceStore
 }

@@ -14,7 +14,9 @@ export interface TicketRecord {
   readonly origin?: string | undefined
   /** Number of the newest revocation when it was made: later ones end it. */
   readonly sequence: number
+  /** Time of its creation. */
   readonly createdAt: number
+  /** Time from which it no longer counts. */
   readonly expiresAt: number
 }
 
@@ -22,6 +24,7 @@ export interface TicketRecord {
 export interface TicketStore {
   /** Adds a ticket, and removes the oldest ones of the same principal beyond `atMost`. False if the id was taken. */
   add(record: TicketRecord, atMost: number): Promise<boolean>
+  /** One ticket by its id, without consuming it. */
   get(id: string): Promise<TicketRecord | undefined>
   /** Consumes: of concurrent callers one gets the record, the others `undefined`. */
   take(id: string): Promise<TicketRecord | undefined>

@@ -17,16 +17,22 @@ export interface TokenRecord {
   readonly previousHandedDigest?: string | undefined
   /** Until when the tokens before the last rotation count, too. */
   readonly previousUntil?: number | undefined
+  /** For people; 1 to 100 characters. */
   readonly name: string
+  /** Exact scope names that it grants. */
   readonly scopes: readonly string[]
+  /** Roles that it grants; of a device exactly one. */
   readonly roles: readonly string[]
   /** Account the credential acts for; absent = it acts for itself. */
   readonly accountId?: string | undefined
   /** The creating principal, for the audit. */
   readonly createdBy?: string | undefined
+  /** Milliseconds since the epoch. */
   readonly createdAt: number
+  /** Milliseconds since the epoch; absent = it does not expire. */
   readonly expiresAt?: number | undefined
   /** Coalesced: may be behind by the touch interval. */
   readonly lastUsedAt?: number | undefined
+  /** Milliseconds since the epoch; absent = it is not revoked. */
   readonly revokedAt?: number | undefined
 }

@@ -6,11 +6,15 @@ import type { Identify } from './types.ts'
 
 /** An account as {@link byEmail} needs it. */
 export interface DirectoryAccount {
+  /** Id of the account; the id of its principal. */
   readonly id: string
   /** If present, it is compared again with the verified address. */
   readonly email?: string | undefined
+  /** Exact scope names that the account grants. */
   readonly scopes: readonly string[]
+  /** Roles that the account grants. */
   readonly roles: readonly string[]
+  /** True: the account exists and is shut out. Default: false. */
   readonly disabled?: boolean | undefined
   /** Milliseconds since the epoch; present = disabled. */
   readonly disabledAt?: number | undefined
@@ -20,6 +24,7 @@ export interface DirectoryAccount {
 
 /** Directory of accounts: `services.accounts`, or any object with this one method. */
 export interface AccountDirectory {
+  /** Finds the account with an email in lower case; `null` or `undefined` = none. */
   byEmail(email: string): MaybePromise<DirectoryAccount | null | undefined>
 }
 
@@ -31,6 +36,7 @@ export interface AccountDirectory {
  * here: list them in `services`.
  *
  * @param accounts - `services.accounts`, or an object with its method `byEmail`
+ * @returns the function, for the option `identify` of `cloudflareAccess`
  * @throws TypeError if `accounts` has no method `byEmail`
  * @example
  * cloudflareAccess({ team: 'acme', audience: [aud], identify: byEmail(services.accounts), revocations: services.revocations })

@@ -9,22 +9,27 @@ export type AccessClaims = Readonly<Record<string, unknown>>
 
 /** A person with a login at Access. */
 export interface AccessUser {
+  /** Says that a person logged in. */
   readonly kind: 'user'
   /** As the identity provider spells it. */
   readonly email: string
   readonly commonName?: undefined
   /** `sub`: the person's id in the Access organisation. */
   readonly subject: string
+  /** All claims of the token. */
   readonly claims: AccessClaims
 }
 
 /** A program with an Access service token. */
 export interface AccessService {
+  /** Says that a program sent a service token. */
   readonly kind: 'service'
   readonly email?: undefined
   /** `common_name`: the token's client id, `<hex>.access`. */
   readonly commonName: string
+  /** `sub`; Access leaves it empty for service tokens. */
   readonly subject: string
+  /** All claims of the token. */
   readonly claims: AccessClaims
 }
 
@@ -35,8 +40,11 @@ export type AccessIdentity = AccessUser | AccessService
 export interface IdentifiedPrincipal {
   /** Id of the account or service. Default: the token's `sub`; for services the client id. */
   readonly id?: string
+  /** Exact scope names. Default: none. */
   readonly scopes?: readonly string[]
+  /** Default: none. */
   readonly roles?: readonly string[]
+  /** A name fit for people. Default: the email, else the id. */
   readonly displayName?: string
   /** Milliseconds since the epoch. Can only shorten the token's own expiry. */
   readonly expiresAt?: number
@@ -61,13 +69,17 @@ export type Identify = (identity: AccessIdentity) => MaybePromise<IdentifiedPrin
 export interface AccessServiceGrant {
   /** Default: the client id. */
   readonly id?: string
+  /** Exact scope names; may be empty. */
   readonly scopes: readonly string[]
+  /** Default: none. */
   readonly roles?: readonly string[]
+  /** A name fit for people. Default: the id. */
   readonly displayName?: string
 }
 
 /** The principal of an Access identity: a user or a service. */
 export interface AccessPrincipal extends Principal {
+  /** A user for a person, a service for a service token. */
   readonly kind: 'user' | 'service'
 }
 
@@ -152,11 +164,15 @@ export interface CloudflareAccessOptions {
    * second. Default: 1,024.
    */
   readonly verificationsInFlight?: number
+  /** Ages, pauses and time-out of the signing keys, in seconds. */
   readonly keys?: AccessKeyOptions
   /** Name of the scheme. Default: `cloudflare-access`. */
   readonly name?: string
+  /** Fetches keys and identities. Default: the `fetch` of the runtime. */
   readonly fetch?: (url: string, init: RequestInit) => Promise<Response>
+  /** Default: the clock of the machine. */
   readonly clock?: Clock
+  /** Gets warnings about keys that cannot be fetched. Default: Node's warnings, as `process.on('warning')` sees them. */
   readonly logger?: Logger
   /**
    * Trusts the keys and identities served here, at a loopback `http:` origin, instead of those of the team
@@ -177,6 +193,7 @@ export interface CloudflareAccessScheme extends Scheme<AccessPrincipal> {
 
 /** State of the signing keys. */
 export interface AccessKeyStatus {
+  /** Number of keys. */
   readonly keys: number
   /** Time of the last fetch that worked; `undefined` = never. */
   readonly fetchedAt: number | undefined

@@ -52,6 +52,7 @@ const trustedHeaderOptions = optionTable<TrustedHeaderOptions>()({
  * counts only with an allowed Origin, as cookies do.
  *
  * @param options - `headers`, `peers` and `identify` are required
+ * @returns the scheme, for `createGate({ schemes })`
  * @throws TypeError for options that would not protect: no peers, or peers that others than the proxy can send from
  * @example
  * trustedHeader({

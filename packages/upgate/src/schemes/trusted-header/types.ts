@@ -7,6 +7,7 @@ import type { RevocationFeed } from '../../core/ports/revocations.ts'
 export interface IdentityHeaders {
   /** Header with the name of the user at the proxy. Without it, the others count for nothing. */
   readonly user: string
+  /** Header with the email of the user. Default: none. */
   readonly email?: string | undefined
   /** Header with a name fit for people. */
   readonly name?: string | undefined
@@ -21,9 +22,11 @@ export type IdentityProxy = 'remote-user' | 'authelia' | 'authentik' | 'oauth2-p
 
 /** A user as a proxy names it. */
 export interface HeaderIdentity {
+  /** Name of the user at the proxy, as the header has it. */
   readonly user: string
   /** Only printable ASCII characters; for other addresses it is absent. */
   readonly email: string | undefined
+  /** A name fit for people, where the proxy sends one. */
   readonly displayName: string | undefined
   /** For your own mapping. They grant nothing by themselves. */
   readonly groups: readonly string[]
@@ -31,9 +34,13 @@ export interface HeaderIdentity {
 
 /** Answer of `identify`: an account. Absent fields get defaults, which grant nothing. An account of the services is one. */
 export interface HeaderAccount {
+  /** Id of the account. */
   readonly id: string
+  /** Exact scope names. Default: none. */
   readonly scopes?: readonly string[] | undefined
+  /** Default: none. */
   readonly roles?: readonly string[] | undefined
+  /** Default: the proxy's name for the user, else the email, else `user`. */
   readonly displayName?: string | undefined
   /** Milliseconds since the epoch. Can only shorten `lifetime`. */
   readonly expiresAt?: number | undefined
@@ -71,7 +78,9 @@ export interface TrustedHeaderOptions {
   readonly revocations?: RevocationFeed
   /** Name of the scheme. Principals keep the scheme `trusted-header`. Default: `trusted-header`. */
   readonly name?: string
+  /** Clock behind `lifetime` and `identifyTimeout`. Default: the clock of the machine. */
   readonly clock?: Clock
+  /** Gets warnings about peers that others can send from. */
   readonly logger?: Logger
   /**
    * Takes peers that others than the proxy can send from: loopback (each program on this machine, and each client of

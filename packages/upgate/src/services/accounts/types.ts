@@ -4,18 +4,24 @@ import type { DeviceCookies, DeviceCookieValue } from './device-cookies.ts'
 
 /** An account as the services show it: without the password hash. */
 export interface Account {
+  /** Stable; the id of the account's principal. */
   readonly id: string
+  /** Normalised; unique. */
   readonly email: string
+  /** Exact scope names that the account grants. */
   readonly scopes: readonly string[]
+  /** Roles that the account grants. */
   readonly roles: readonly string[]
   /** Milliseconds since the epoch. */
   readonly createdAt: number
+  /** Milliseconds since the epoch; `undefined` = not disabled. */
   readonly disabledAt: number | undefined
   /**
    * Identities that an edge issued before this time, in milliseconds since the epoch, do not count; see
    * {@link Accounts.endAccess}.
    */
   readonly notBefore: number | undefined
+  /** Whether the account can log in by password. */
   readonly hasPassword: boolean
 }
 
@@ -36,11 +42,15 @@ export type AccountResult =
   /** `reason` is a sentence for people. */
   | { readonly outcome: 'refused'; readonly code: AccountRefusalCode; readonly reason: string }
 
+/** An account to be created. */
 export interface NewAccount {
+  /** In any spelling; it is normalised and must not be taken. */
   readonly email: string
   /** 12 characters to 1,024 UTF-8 bytes; absent = no login by password (an identity of the edge only). */
   readonly password?: string | undefined
+  /** Exact scope names. Default: none. */
   readonly scopes?: readonly string[]
+  /** Default: none. */
   readonly roles?: readonly string[]
 }
 
@@ -80,14 +90,17 @@ export type LoginAnswer = Verification & {
 
 /** Accounts of people that may log in. Rejects with `StoreUnavailable` when the store cannot answer. */
 export interface Accounts {
+  /** Creates an account; refused if the email is taken or the password does not fit. */
   create(account: NewAccount): Promise<AccountResult>
   /** Creates an account only if there is none at all: one of several concurrent set-ups succeeds. */
   createFirst(account: NewAccount): Promise<AccountResult>
   /** Whether any account exists. A store that cannot answer rejects; it never says false. */
   any(): Promise<boolean>
+  /** One account by its id, disabled ones included. */
   get(id: string): Promise<Account | undefined>
   /** Finds an account by its address, in any spelling (case, Unicode form, white space around it). */
   byEmail(email: string): Promise<Account | undefined>
+  /** All accounts in order of creation, disabled ones included. */
   list(): Promise<readonly Account[]>
   /** Sets a password and ends the account's sessions and the sockets that were proved by password. */
   setPassword(id: string, password: string): Promise<AccountResult>
@@ -97,6 +110,7 @@ export interface Accounts {
   setScopes(id: string, scopes: readonly string[], roles?: readonly string[]): Promise<AccountResult>
   /** Shuts the account out at once: sessions, keys that act for it, live sockets. */
   disable(id: string): Promise<AccountResult>
+  /** Lets a disabled account in again. Its ended sessions and sockets do not come back. */
   enable(id: string): Promise<AccountResult>
   /**
    * Ends every login of the account, and leaves the account open: sessions, live sockets, and identities that
@@ -118,5 +132,6 @@ export interface Accounts {
    * @param context - facts of the request; default: all unknown
    */
   login(email: string, password: string, context?: LoginContext): Promise<LoginAnswer>
+  /** The revocations of all accounts; schemes pass them to the gate. */
   readonly revocations: RevocationFeed
 }

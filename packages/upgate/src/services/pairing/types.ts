@@ -20,25 +20,35 @@ export type PairingActor = Principal | { readonly unbounded: string }
 
 /** A pairing request, as a page for approval shows it. */
 export interface PairingRequest {
+  /** Public: fit for logs and pages. */
   readonly id: string
   /** Six characters that the device shows, too. */
   readonly comparisonCode: string
+  /** Where the request stands. */
   readonly state: PairingState
   /** Hex SHA-256 of the device's public key; absent where it proves itself by a claim secret. */
   readonly keyId: string | undefined
+  /** How the device was introduced. */
   readonly introduction: PairingIntroduction
+  /** Id of the code, window or principal that introduced it. */
   readonly introducer: string | undefined
   /** The most that may be granted, where a code or a window says so. */
   readonly limit: PairingLimit | undefined
   /** As the device says: show it as text, believe nothing of it. */
   readonly name: string
+  /** Role that the device asks for. */
   readonly role: string
+  /** Scopes that the device asks for. */
   readonly scopes: readonly string[]
+  /** Canonical address of the device; `undefined` where it is not known. */
   readonly clientAddress: string | undefined
   /** Milliseconds since the epoch, like the times below. */
   readonly createdAt: number
+  /** Time from which it can be neither decided nor collected. */
   readonly expiresAt: number
+  /** Principal or operator that decided. */
   readonly decidedBy: string | undefined
+  /** The grant, from the approval on. */
   readonly granted: PairingGrant | undefined
 }
 
@@ -67,14 +77,19 @@ export type PairingDecision = { readonly outcome: 'done'; readonly request: Pair
  * refused.
  */
 export interface Approval {
+  /** The approver; nothing beyond the approver's own rights can be granted. */
   readonly actor: PairingActor
+  /** Name of the device. Default: the name that the device gave. */
   readonly name?: string
+  /** Default: the role that the device asks for. */
   readonly role?: string
+  /** Default: the scopes that the device asks for. */
   readonly scopes?: readonly string[]
 }
 
 /** Bounds of a new bootstrap code or window. */
 export interface NewInvitation {
+  /** The inviting principal, or the operator. */
   readonly actor: PairingActor
   /** Default: `node`. */
   readonly role?: string
@@ -84,10 +99,15 @@ export interface NewInvitation {
 
 /** A bootstrap code or a window, as a page lists it. The code is shown once, when it is created. */
 export interface Invitation extends PairingLimit {
+  /** Public: fit for logs and pages. */
   readonly id: string
+  /** `code`: one device may ask. `window`: every device may. */
   readonly kind: 'code' | 'window'
+  /** Principal or operator that made it. */
   readonly createdBy: string
+  /** Milliseconds since the epoch. */
   readonly createdAt: number
+  /** Milliseconds since the epoch from which it no longer counts. */
   readonly expiresAt: number
 }
 
@@ -100,6 +120,7 @@ export type BootstrapResult =
 export interface Pairing {
   /** Requests that wait for a decision, in order of arrival. */
   pending(): Promise<readonly PairingRequest[]>
+  /** One request by its id. */
   get(id: string): Promise<PairingRequest | undefined>
   /**
    * Approves a pending request. The device then has the request's lifetime to collect. One of several
@@ -141,7 +162,9 @@ export interface Pairing {
   proveRotated(proof: DeviceProof, context: VerifyContext): Promise<Verification>
   /** Whether a string has the form of a bootstrap code. */
   isBootstrapCode(text: string): boolean
+  /** The audit events of pairing; `deviceKey` and `claimSecret` pass them to the gate. */
   readonly events: Pick<AuditEvents, 'subscribe'>
+  /** The revocations of devices; schemes pass them to the gate. */
   readonly revocations: RevocationFeed
 }
 

@@ -28,6 +28,7 @@ export interface Revocations extends RevocationFeed {
   health(): RevocationsHealth
 }
 
+/** Whether this instance learns of revocations that others make. */
 export interface RevocationsHealth {
   /**
    * `current`: the log was read, or a message of the bus arrived, within 5 s. `cut_off`: neither happened; a

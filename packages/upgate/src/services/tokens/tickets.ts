@@ -23,6 +23,7 @@ export interface NewTicket {
 
 /** A ticket just created. */
 export interface IssuedTicket {
+  /** Public: fit for logs. */
   readonly id: string
   /** The secret. It is not stored and cannot be shown again. */
   readonly ticket: string
@@ -50,6 +51,7 @@ export interface Tickets {
   verify(ticket: string, context: VerifyContext): Promise<Verification>
   /** Whether a string has the form of a ticket. Checks the form alone. */
   claims(ticket: string): boolean
+  /** The revocations of the principals that tickets stand for. */
   readonly revocations: RevocationFeed
 }
 

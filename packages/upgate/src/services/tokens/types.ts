@@ -3,21 +3,29 @@ import type { RevocationFeed, RevocationReason } from '../../core/ports/revocati
 
 /** A session as the services show it: without its digest. */
 export interface SessionInfo {
+  /** Public: fit for logs and pages. */
   readonly id: string
+  /** The account that logged in. */
   readonly accountId: string
+  /** Milliseconds since the epoch. */
   readonly createdAt: number
+  /** Milliseconds since the epoch, to about a minute. */
   readonly lastSeenAt: number
   /** Milliseconds since the epoch at which it ends if it is not used any more. */
   readonly expiresAt: number
   /** Milliseconds since the epoch at which it ends, used or not. */
   readonly endsAt: number
+  /** Name of the browser, for people. */
   readonly label: string | undefined
+  /** Canonical address of the login; `undefined` where it was not known. */
   readonly clientAddress: string | undefined
 }
 
+/** Facts of a login, and the sessions that it replaces. */
 export interface NewSession {
   /** Name of the browser, for people; cut at 200 characters. */
   readonly label?: string | undefined
+  /** Canonical address of the client, for people: `clientAddressOf` of `upgate/node`. */
   readonly clientAddress?: string | undefined
   /**
    * The session token that the browser sent with the login, or several of one name. Those sessions end, with
@@ -34,6 +42,7 @@ export interface Sessions {
    * `undefined` when the account is unknown or disabled.
    */
   create(accountId: string, options?: NewSession): Promise<IssuedSession | undefined>
+  /** The live sessions of an account, newest first. */
   list(accountId: string): Promise<readonly SessionInfo[]>
   /** Ends one session and its live sockets. False when there was none. */
   revoke(id: string, reason?: RevocationReason): Promise<boolean>
@@ -53,12 +62,15 @@ export interface Sessions {
   verify(token: string): MaybePromise<Verification>
   /** Whether a string has the form of a session token. Checks the form alone. */
   claims(token: string): boolean
+  /** The revocations of sessions and their accounts; `sessionCookie` passes them to the gate. */
   readonly revocations: RevocationFeed
 }
 
+/** A session just created or rotated. */
 export interface IssuedSession {
   /** The secret. It is not stored and cannot be shown again. */
   readonly token: string
+  /** The session, without its secret. */
   readonly session: SessionInfo
 }
 
@@ -71,13 +83,16 @@ export type RotationRefusalCode =
   /** The overlap of the previous rotation has not ended: a third token would end the first one early. */
   | 'rotation_pending'
 
+/** A refused rotation: the old credential stays as it is. */
 export interface RotationRefusal {
   readonly outcome: 'refused'
+  /** Stable: programs compare it. */
   readonly code: RotationRefusalCode
   /** A sentence for people. */
   readonly reason: string
 }
 
+/** Options of rotating a session. */
 export interface RotateSession {
   /** Milliseconds for which the old token counts as well; 0 to 60,000. Default: 10,000. */
   readonly grace?: number
@@ -86,6 +101,7 @@ export interface RotateSession {
 /** The answer to rotating a session. */
 export type SessionRotation = ({ readonly outcome: 'done' } & IssuedSession) | RotationRefusal
 
+/** Options of rotating a key or a device token. */
 export interface RotateToken {
   /**
    * Milliseconds for which the old token counts as well; 0 to 30 days. Default: 0: it ends at once, as it
@@ -105,23 +121,35 @@ export type TokenRotation<T> =
 
 /** A key or device as the services show it: without its digest. */
 export interface TokenInfo {
+  /** Public: fit for logs and pages. Of a device also its node id. */
   readonly id: string
+  /** For people. */
   readonly name: string
+  /** Exact scope names that it grants. */
   readonly scopes: readonly string[]
+  /** Account that it acts for; `undefined` = it acts for itself. */
   readonly accountId: string | undefined
+  /** The creating principal, for the audit. */
   readonly createdBy: string | undefined
+  /** Milliseconds since the epoch. */
   readonly createdAt: number
+  /** Milliseconds since the epoch; `undefined` = it does not expire. */
   readonly expiresAt: number | undefined
   /** To about a minute. */
   readonly lastUsedAt: number | undefined
+  /** Milliseconds since the epoch; `undefined` = it is not revoked. */
   readonly revokedAt: number | undefined
 }
 
+/** An API key as the services show it. */
 export interface ApiKey extends TokenInfo {
+  /** Roles that it grants. */
   readonly roles: readonly string[]
 }
 
+/** A device as the services show it. */
 export interface Device extends TokenInfo {
+  /** The one role of the device. */
   readonly role: string
 }
 
@@ -136,7 +164,9 @@ interface NewToken {
   readonly createdBy?: string | undefined
 }
 
+/** An API key to be created. */
 export interface NewApiKey extends NewToken {
+  /** Default: none. */
   readonly roles?: readonly string[] | undefined
   /**
    * Account that the key acts for: its principal is that user, with the scopes and roles that both key and
@@ -145,6 +175,7 @@ export interface NewApiKey extends NewToken {
   readonly accountId?: string | undefined
 }
 
+/** A device to be created. */
 export interface NewDevice extends NewToken {
   /** Default: `node`. */
   readonly role?: string | undefined
@@ -152,9 +183,11 @@ export interface NewDevice extends NewToken {
 
 /** A credential just created. */
 export interface Issued<T> {
+  /** Public id of the record. */
   readonly id: string
   /** The secret. It is not stored and cannot be shown again. */
   readonly token: string
+  /** The record, without its secret. */
   readonly record: T
 }
 
@@ -165,6 +198,7 @@ export interface TokenService<T, N> {
    * token.
    */
   create(token: N): Promise<Issued<T>>
+  /** One token by its id, revoked and expired ones included. */
   get(id: string): Promise<T | undefined>
   /** Lists tokens in order of creation. Revoked ones are left out by default. */
   list(options?: { readonly revoked?: boolean }): Promise<readonly T[]>
@@ -188,8 +222,11 @@ export interface TokenService<T, N> {
   verify(token: string): MaybePromise<Verification>
   /** Whether a string has the form of such a token. Checks the form alone. */
   claims(token: string): boolean
+  /** The revocations of these tokens and of the accounts that they act for; schemes pass them to the gate. */
   readonly revocations: RevocationFeed
 }
 
+/** API keys: for programs. Their principals are services, or the users that they act for. */
 export type Keys = TokenService<ApiKey, NewApiKey>
+/** Device tokens: each stands for one device, with one role. */
 export type Devices = TokenService<Device, NewDevice>

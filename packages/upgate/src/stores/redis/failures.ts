@@ -7,6 +7,7 @@ import type { FailurePart } from '../compose.ts'
 import { connectRedis, type RedisPartOptions, redisPartOptions } from './connection.ts'
 import { beginScript, endScript } from './failure-scripts.ts'
 
+/** Options of {@link redisFailures}. Unknown options throw. */
 export interface RedisFailuresOptions extends Omit<RedisPartOptions, 'clock'> {
   /**
    * Largest number of counts, about 400 bytes each; as many successes are remembered. 100 to 100,000,000.
@@ -47,7 +48,7 @@ const longestKey = 200
  * import { composeStores } from 'upgate'
  * import { redisFailures } from 'upgate/redis'
  * const store = composeStores(await postgresStore({ connectionString }), {
- *   failures: await redisFailures({ url: process.env.REDIS_URL }),
+ *   failures: await redisFailures({ url: 'redis://127.0.0.1:6379' }),
  * })
  */
 export async function redisFailures(options: RedisFailuresOptions): Promise<FailurePart> {

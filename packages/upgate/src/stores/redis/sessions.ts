@@ -10,6 +10,7 @@ import type { SessionPart } from '../compose.ts'
 import { connectRedis, pairs, type RedisConnection, type RedisPartOptions } from './connection.ts'
 import * as scripts from './session-scripts.ts'
 
+/** Options of {@link redisSessions}. Unknown options throw. */
 export type RedisSessionsOptions = RedisPartOptions
 
 /** Milliseconds after which another instance finishes a revocation that was begun and not finished. */
@@ -34,7 +35,7 @@ const batch = 500
  * import { composeStores } from 'upgate'
  * import { redisSessions } from 'upgate/redis'
  * const store = composeStores(await postgresStore({ connectionString }), {
- *   sessions: await redisSessions({ url: process.env.REDIS_URL }),
+ *   sessions: await redisSessions({ url: 'redis://127.0.0.1:6379' }),
  * })
  */
 export async function redisSessions(options: RedisSessionsOptions): Promise<SessionPart> {

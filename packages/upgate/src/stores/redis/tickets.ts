@@ -78,7 +78,7 @@ return { #ids, dropped }`
  * import { composeStores } from 'upgate'
  * import { redisTickets } from 'upgate/redis'
  * const store = composeStores(await postgresStore({ connectionString }), {
- *   tickets: await redisTickets({ url: process.env.REDIS_URL }),
+ *   tickets: await redisTickets({ url: 'redis://127.0.0.1:6379' }),
  * })
  */
 export async function redisTickets(options: RedisPartOptions): Promise<TicketPart> {

@@ -21,6 +21,7 @@ import type { PgPool } from './pg-pool.ts'
 import { sqlStore } from './sql-store.ts'
 import type { Database, Tables } from './tables.ts'
 
+/** Options of {@link postgresStore}. Unknown options throw. */
 export interface PostgresStoreOptions {
   /** `postgres://user:password@host:5432/database`. Give either this or `pool`. */
   readonly connectionString?: string
@@ -76,7 +77,7 @@ const postgresStoreOptions = optionTable<PostgresStoreOptions>()({
  * @throws StoreUnavailable when the database cannot be reached; `store_too_new` if a newer version wrote it
  * @example
  * import { postgresStore } from 'upgate/sql'
- * const store = await postgresStore({ connectionString: process.env.DATABASE_URL })
+ * const store = await postgresStore({ connectionString: 'postgres://gateway@127.0.0.1:5432/gateway' })
  */
 export async function postgresStore(options: PostgresStoreOptions): Promise<RememberingStore> {
   const {

@@ -12,6 +12,7 @@ import { migrate } from './migrations.ts'
 import { sqlStore } from './sql-store.ts'
 import type { Database, Tables } from './tables.ts'
 
+/** Options of {@link sqliteStore}. Unknown options throw. */
 export interface SqliteStoreOptions {
   /** Path of the database file. A missing file or folder is created with access for its owner alone. */
   readonly file: string

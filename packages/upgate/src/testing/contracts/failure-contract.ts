@@ -22,6 +22,7 @@ const account: FailureCount = { key: 'account', limit: 4, strangersOnly: true }
  * @param name - what the tests are called
  * @param make - makes an empty place that goes by the clock given; called once a test
  * @param test - the test runner's function
+ * @throws TypeError for an argument of another kind
  * @example
  * failureContract('mine', async (clock) => {
  *   const failures = await myFailures({ clock })

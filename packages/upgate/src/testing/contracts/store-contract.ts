@@ -38,6 +38,7 @@ const at = 1_767_225_600_000
  * @param name - what the tests are called
  * @param make - makes an empty place; called once a test
  * @param test - the test runner's function
+ * @throws TypeError for an argument of another kind
  * @example
  * storeContract('memory', async () => {
  *   const store = memoryStore()

@@ -97,6 +97,7 @@ export interface GuardedServer<P extends Principal = Principal, S extends Socket
   close(options?: DrainOptions): Promise<void>
   /** Has a newer credential of an accepted socket verified; see {@link Quarantine.refresh}. */
   readonly refresh: Quarantine<P>['refresh']
+  /** Numbers of sockets by stage, for metrics. */
   readonly counts: QuarantineCounts
 }
 
@@ -111,6 +112,10 @@ export interface GuardedServer<P extends Principal = Principal, S extends Socket
  *
  * It works by overriding `emit` on this one server.
  *
+ * @param server - of `http` or `https`; the same server is guarded once by each gate
+ * @param gate - what `createGate` returns; `gate.require(...)` decides single routes only
+ * @param options - `sockets` by path, and the limits of the quarantine
+ * @returns the guard: it listens for sockets, refreshes credentials, and drains
  * @throws TypeError when an option is wrong, a path has two owners, a deferred rule has none, or the same gate
  * guards the server already
  * @example

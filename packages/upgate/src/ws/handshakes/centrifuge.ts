@@ -31,6 +31,8 @@ interface ConnectState {
  * The application answers the command. A refused client gets a close code of Centrifugo: a final one stops it. After an
  * expired credential the client asks its `getToken` for a new one, and connects again.
  *
+ * @param options - where the credential is, if it is not the `token` of the command
+ * @returns the handshake, for a deferred rule
  * @throws TypeError for unknown options.
  * @example
  * { path: '/connection/websocket', access: 'deferred', handshake: centrifuge() }

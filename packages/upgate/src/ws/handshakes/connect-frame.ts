@@ -47,7 +47,11 @@ export interface ConnectFrameOptions {
   readonly dangerouslyAllowNonceOnly?: boolean
   /** Hands the frame to the application, which then answers `hello-ok` itself. Default: false. */
   readonly replay?: boolean
-  /** Further fields of the `hello-ok` payload, such as `server`, `features` or `policy`. */
+  /**
+   * Further fields of the `hello-ok` payload, such as `server`, `features` or `policy`.
+   *
+   * Default: none.
+   */
   readonly hello?: (acceptance: Acceptance) => Readonly<Record<string, unknown>>
 }
 
@@ -86,6 +90,8 @@ const connectFrameOptions = optionTable<ConnectFrameOptions>()({
  * A refusal that another try cannot change stops OpenClaw's clients, and a temporary one does not:
  * `docs/protocol.md` has the table.
  *
+ * @param options - versions, challenge and answers; all have defaults
+ * @returns the handshake, for a deferred rule
  * @throws TypeError for unknown options and an impossible range of versions.
  * @example
  * { path: '/ws', access: 'deferred', kinds: ['device'], handshake: connectFrame() }

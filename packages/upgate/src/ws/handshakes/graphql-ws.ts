@@ -28,6 +28,8 @@ const graphqlWsOptions = optionTable<GraphqlWsOptions>()({
  * `ping`. A refused client gets a close code: a final one stops it, and after an expired credential (4403) it connects
  * again with what its function `connectionParams` then returns.
  *
+ * @param options - `credential` is required
+ * @returns the handshake, for a deferred rule
  * @throws TypeError for unknown or missing options.
  * @example
  * graphqlWs({ credential: (payload) => payload.token })

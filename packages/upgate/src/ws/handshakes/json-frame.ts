@@ -27,6 +27,7 @@ export interface JsonMessage {
 export interface JsonRefusal {
   /** Sent as JSON before the close frame; `null`: nothing is sent. With `replay`, absent is the same as `null`. */
   readonly frame?: unknown
+  /** A valid close code (RFC 6455 section 7.4), or 3000 to 4999; any other is sent as 1008. Default: by `closeCodes`. */
   readonly closeCode?: number
   /** A stable token of at most 123 UTF-8 bytes. */
   readonly closeReason?: string
@@ -77,6 +78,8 @@ type ReadJsonFrameOptions<M> = JsonFrameOptions<M> & Required<Pick<JsonFrameOpti
 /**
  * The first frame is a JSON object that holds the credential somewhere.
  *
+ * @param options - `credential` is required
+ * @returns the handshake, for a deferred rule
  * @throws TypeError for unknown or missing options.
  * @example
  * jsonFrame({ credential: (message) => message.params.auth.device_token })

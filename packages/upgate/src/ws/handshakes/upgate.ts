@@ -34,6 +34,8 @@ const upgateHandshakeOptions = optionTable<UpgateHandshakeOptions>()({
  *
  * `docs/protocol.md` describes it; `upgate/protocol` holds its frames and close codes for clients.
  *
+ * @param options - proofs of devices, refreshes and replay; all are off by default
+ * @returns the handshake, for a deferred rule
  * @throws TypeError for unknown options.
  * @example
  * { path: '/ws', access: 'deferred', kinds: ['device'], handshake: upgateHandshake() }

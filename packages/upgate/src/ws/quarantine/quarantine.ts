@@ -24,6 +24,9 @@ import type { DrainOptions, Quarantine } from './types.ts'
  *
  * `guardServer` makes one by itself; call this to wire the `upgrade` event by hand.
  *
+ * @param gate - the gate that decides the upgrades and the credentials in band
+ * @param options - limits in bytes, frames, milliseconds and sockets; see {@link QuarantineOptions}
+ * @returns the quarantine; `close()` drains it
  * @throws TypeError for unknown options and impossible limits.
  * @example
  * const quarantine = createQuarantine(gate)

@@ -17,9 +17,13 @@ export interface AcceptedAs<P extends Principal = Principal> {
 export interface Admission<P extends Principal = Principal> {
   /** The application's own server: it gets `connection`, with the principal as third argument, on acceptance. */
   readonly wss: WebSocketServerLike
+  /** The request of the `upgrade` event. */
   readonly request: IncomingMessage
+  /** The socket of the `upgrade` event. */
   readonly socket: Duplex
+  /** The first bytes after the request, as the `upgrade` event gives them. */
   readonly head: Buffer
+  /** The decision about the request. */
   readonly decision: Exclude<Decision<P>, Answered>
   /** Canonical client address, where it is known; a deferred decision brings its own. Absent: only the limits over all sockets apply. */
   readonly clientAddress?: string | undefined
@@ -69,5 +73,6 @@ export interface Quarantine<P extends Principal = Principal> {
   ): Promise<Resumption<P>>
   /** What an accepted socket was accepted as, its newest credential included; `undefined` for every other socket. */
   acceptedAs(socket: object): AcceptedAs<P> | undefined
+  /** Numbers of sockets by stage, for metrics. */
   readonly counts: QuarantineCounts
 }

@@ -3,17 +3,27 @@ import type { Duplex } from 'node:stream'
 
 /** What the quarantine uses of a socket of `ws`: public API only, so that any copy of the library fits. */
 export interface WebSocketLike {
+  /** 1 while the socket is open, as in browsers. */
   readonly readyState: number
+  /** Whether {@link WebSocketLike.pause} stopped its events. */
   readonly isPaused: boolean
   /** A string goes out as a text frame, bytes as a binary one. */
   send(data: string | Uint8Array): void
+  /** Begins the closing handshake with a code and a reason of at most 123 bytes. */
   close(code?: number, reason?: string): void
+  /** Ends the connection at once, without a closing handshake. */
   terminate(): void
+  /** Stops reading from the connection. */
   pause(): void
+  /** Reads from the connection again. */
   resume(): void
+  /** Hands an event to its listeners; true if there are any. */
   emit(event: string | symbol, ...values: unknown[]): boolean
+  /** Adds a listener. */
   on(event: string, listener: (...values: never[]) => void): unknown
+  /** Removes a listener. */
   removeListener(event: string, listener: (...values: never[]) => void): unknown
+  /** Number of listeners for an event. */
   listenerCount(event: string): number
 }
 
@@ -21,14 +31,18 @@ export interface WebSocketLike {
 export interface WebSocketServerLike {
   /** Absent when the server was made with `clientTracking: false`. */
   readonly clients?: unknown
+  /** Answers an upgrade with 101 and makes the socket. */
   handleUpgrade(
     request: IncomingMessage,
     socket: Duplex,
     head: Buffer,
     callback: (ws: WebSocketLike, request: IncomingMessage) => void,
   ): void
+  /** Hands an event, such as `connection`, to the application. */
   emit(event: string | symbol, ...values: unknown[]): boolean
+  /** Adds a listener. */
   on(event: string, listener: (...values: never[]) => void): unknown
+  /** Removes a listener. */
   removeListener(event: string, listener: (...values: never[]) => void): unknown
   /** Where it is there, upgrades are refused with 503 while nothing listens for `connection`. */
   listenerCount?(event: string): number
