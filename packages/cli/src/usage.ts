@@ -1,4 +1,4 @@
-/** What `upgate --help` prints. */
+/** The text of `upgate --help`. */
 export const usage = `Usage: upgate <command> [options]
 
 Commands
@@ -14,7 +14,7 @@ Exit status: 0 fine, 1 problem, 2 wrong usage, 3 authentication, 4 unreachable, 
 NO_COLOR switches colours off.
 `
 
-/** What `upgate doctor --help` prints. */
+/** The text of `upgate doctor --help`. */
 export const doctorUsage = `Usage: upgate doctor <url> [options]
 
 Climbs from the URL to an idle connection: URL, proxy of this computer, name, TCP, TLS, HTTP, the server that answered,
@@ -39,7 +39,7 @@ Exit status: 0 fine, 1 problem, 2 wrong usage, 3 authentication, 4 unreachable, 
 Secrets never come from arguments: other users of the computer can read those.
 `
 
-/** What `upgate doctor oauth --help` prints. */
+/** The text of `upgate doctor oauth --help`. */
 export const oauthUsage = `Usage: upgate doctor oauth <resource or issuer> [options]
 
 Finds the protected resource's metadata (RFC 9728) and the authorization server's (RFC 8414, OpenID Connect) as a client

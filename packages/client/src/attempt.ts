@@ -18,7 +18,7 @@ export interface AttemptSetup {
   readonly transport: Transport
   readonly handshake: ClientHandshake
   readonly credential: Credential | undefined
-  /** Of the edge and of the options. */
+  /** Headers for the edge, and those of the options. */
   readonly headers: Readonly<Record<string, string>>
   readonly protocols: readonly string[]
   readonly sent: Sent
@@ -31,7 +31,7 @@ export interface AttemptSetup {
   readonly docs: string | undefined
 }
 
-/** What becomes of an attempt. `ended` comes exactly once, and last. */
+/** The events of an attempt. `ended` comes exactly once, and last. */
 export interface AttemptEvents {
   opened(): void
   accepted(acceptance: Acceptance): void
@@ -48,7 +48,7 @@ export interface AttemptEnd {
   readonly pairing: PairingFacts | undefined
 }
 
-/** What a person compares while a pairing waits for approval. */
+/** The facts that a person compares while a pairing waits for approval. */
 export interface PairingFacts {
   readonly comparisonCode: string | undefined
   readonly requestId: string | undefined

@@ -4,7 +4,7 @@ import type { Diagnosis } from '@upgate/diagnosis'
 export interface BackoffOptions {
   /** The shortest pause. Default: 1,000. */
   readonly min: number
-  /** The longest one, unless the server names a longer one. Default: 30,000. */
+  /** Longest pause in milliseconds, unless the server names a longer one. Default: 30,000. */
   readonly max: number
 }
 

@@ -264,7 +264,7 @@ export function createConnection(
     try {
       probes = await transport.probe?.({ url: target, headers, code, timeout: Math.min(timeout, 3000) })
     } catch {
-      // It only would have told more.
+      // The probe only adds facts to the diagnosis.
     }
     if (probes === undefined) return ended(end)
     const observation = { ...end.observation, probes: withoutSecrets(probes, secrets) }

@@ -1,4 +1,4 @@
-/** What passes an edge such as Cloudflare Access, in front of the gate. */
+/** The credential for an edge, such as Cloudflare Access, in front of the gate. */
 export interface EdgeCredential {
   /** `CF-Access-Client-Id`, such as `88bf...access`. */
   readonly clientId: string

@@ -9,7 +9,7 @@ export interface ClientHandshake {
   readonly needsHeaders?: boolean
   /** The kind of this credential, for a diagnosis. */
   kindOf(credential: Credential): SentCredential
-  /** What to add to the upgrade. */
+  /** Headers and subprotocols to add to the upgrade. */
   upgrade?(credential: Credential | undefined, talk: HandshakeTalk): UpgradeParts | Promise<UpgradeParts>
   /** Starts the conversation of one socket. Without it, the socket is accepted as soon as it opens. */
   begin?(credential: Credential | undefined, talk: HandshakeTalk): Conversation
@@ -23,7 +23,7 @@ export interface UpgradeParts {
   readonly secrets?: readonly string[]
 }
 
-/** What a handshake may use. */
+/** The functions and facts that a handshake may use. */
 export interface HandshakeTalk {
   readonly url: string
   readonly clock: Clock
@@ -38,9 +38,9 @@ export interface Conversation {
   readonly acceptedAtOpen?: boolean
   /** Frames to send as soon as the socket is open. */
   opened(): readonly string[] | Promise<readonly string[]>
-  /** What a text frame of the server means, before the acceptance. */
+  /** Reads a text frame of the server before the acceptance. */
   receive(text: string): ConversationStep | Promise<ConversationStep>
-  /** What a text frame means after it; `data` for the application's. */
+  /** Reads a text frame after the acceptance; `data` stands for the application's. */
   after?(text: string): AfterStep
   /** The frame that renews the credential. */
   renew?(credential: Credential): string
@@ -62,7 +62,7 @@ export type AfterStep =
   | { readonly step: 'renewed'; readonly acceptance: Acceptance }
   | { readonly step: 'renewal_failed'; readonly code: string; readonly message: string }
 
-/** What a server said when it accepted the client. */
+/** Contents of the frame by which a server accepted the client. */
 export interface Acceptance {
   /** From the credential's record; absent if the protocol does not say it. */
   readonly principal?: { readonly kind: string; readonly id: string }

@@ -3,7 +3,10 @@ import type { Acceptance } from './handshake.ts'
 
 /** The state of a connection, for a user interface. */
 export type State =
-  /** A credential is fetched, and the socket is opened. `attempt` counts from 1, and from 1 again after an acceptance. */
+  /**
+   * A credential is fetched, and the socket is opened. `attempt` counts from 1, and from 1 again after an
+   * acceptance.
+   */
   | { readonly name: 'connecting'; readonly attempt: number }
   /** The socket is open, and the server verifies the credential. */
   | { readonly name: 'authenticating'; readonly attempt: number }

@@ -40,7 +40,7 @@ export interface ProbeRequest {
   readonly timeout: number
 }
 
-/** What a transport reports. `closed` comes exactly once, and last. */
+/** The events of a transport. `closed` comes exactly once, and last. */
 export interface TransportEvents {
   reached(step: Reached): void
   /** Facts for the diagnosis; later ones win. */

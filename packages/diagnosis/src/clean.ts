@@ -4,7 +4,7 @@ const longest = 4096
 /** Stands where a secret was. */
 const removed = '[removed]'
 
-/** What may be a secret, by its form. The values are not known here. */
+/** Texts that may be secrets by their form. The values themselves are not known here. */
 const secretForms: readonly (readonly [RegExp, string])[] = [
   // User information, queries and fragments of URLs; queries of paths. Redirects carry signed states there.
   [/\/\/[^\s/@?#]{1,512}@/g, '//'],

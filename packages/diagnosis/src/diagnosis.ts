@@ -35,7 +35,7 @@ export type Retry = 'never' | 'after_new_credential' | 'backoff'
 /** Another diagnosis with similar signs, and the second look that tells the two apart. */
 export interface Confusable {
   readonly code: DiagnosisCode
-  /** What to look at. */
+  /** The next step for a person. */
   readonly probe: string
 }
 
@@ -65,7 +65,7 @@ export interface DiagnosisEntry {
 
 /** The verdict on an observation. */
 export interface Diagnosis extends Omit<DiagnosisEntry, 'sees'> {
-  /** What the verdict is based on, the most important fact first. */
+  /** The facts behind the verdict, the most important one first. */
   readonly evidence: readonly Evidence[]
   /** The page about this code. */
   readonly link: string

@@ -1,5 +1,5 @@
 /**
- * What a client observed of one attempt to connect. Every field is optional: leave out unknown facts, because a field
+ * The observations of a client in one attempt to connect. Every field is optional: leave out unknown facts, because a field
  * that is absent means "unknown", never "no".
  *
  * All text in it comes from the network and may be hostile. {@link diagnose} cuts, cleans and redacts it. An
@@ -8,7 +8,7 @@
 export interface Observation {
   /** The URL as it was given. User information and query never appear in a diagnosis. */
   readonly url?: string | undefined
-  /** What the client sent. */
+  /** The credential and headers that the client sent. */
   readonly sent?: Sent | undefined
   /** The last step that succeeded. A time-out is attributed to the step after it. */
   readonly reached?: Reached | undefined
@@ -28,7 +28,7 @@ export interface Observation {
   readonly times?: ObservedTimes | undefined
   /** Results of second looks, made to tell causes apart that look the same at first. */
   readonly probes?: Probes | undefined
-  /** What the operator or the user expects of the server. */
+  /** The operator's or the user's expectations of the server. */
   readonly expected?: Expected | undefined
 }
 
@@ -48,7 +48,7 @@ export type SentCredential =
   /** `Cf-Access-Token`, or the cookie `CF_Authorization`. */
   | 'edge_user_token'
 
-/** What the client sent. */
+/** The credential and headers that the client sent. */
 export interface Sent {
   /** Whether the request asked for a WebSocket. Default: true if the URL begins with `ws`. */
   readonly upgrade?: boolean | undefined
@@ -138,7 +138,7 @@ export interface Probes {
   readonly browserAgent?: ObservedResponse | undefined
 }
 
-/** What the user expects of the server. */
+/** The user's expectations of the server. */
 export interface Expected {
   /** Whether Cloudflare Access should protect the path. */
   readonly edge?: boolean | undefined

@@ -59,7 +59,7 @@ export interface Seen {
   /** The refusal that the server named: often one of a gate's codes. */
   readonly refusal: string | undefined
   readonly close: { readonly code: number; readonly reason: string } | undefined
-  /** What the server said in its last refusing frame. */
+  /** Contents of the server's last refusing frame. */
   readonly said: Said | undefined
   readonly accepted: boolean
   readonly shutdown: { readonly retryAfter: number | undefined } | undefined

@@ -8,7 +8,7 @@ import { admitsToken, admitsUser, bypasses } from './policies.ts'
 import { hex } from './secrets.ts'
 import { hostOrigin, teamOrigin, type World } from './world.ts'
 
-/** What Access makes of a request. */
+/** The verdict of Access about a request. */
 export type Admission =
   | { readonly kind: 'bypassed' }
   | {
@@ -18,7 +18,7 @@ export type Admission =
       readonly token: string
       /** The user's address, for the unsigned email header. */
       readonly email: string | undefined
-      /** What the client is given to keep. */
+      /** Cookies for the client to keep. */
       readonly setCookies: readonly string[]
     }
   | { readonly kind: 'refused'; readonly answer: Answer }

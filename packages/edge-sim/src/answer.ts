@@ -1,7 +1,7 @@
 import type { Application } from './applications.ts'
 import type { OriginEffects } from './faults.ts'
 
-/** What became of a request, as the log names it. */
+/** The outcome of a request, as the log names it. */
 export type Outcome =
   | 'invalid'
   | 'unknown_host'
@@ -61,7 +61,7 @@ export interface Silence {
   readonly outcome: Outcome
 }
 
-/** What the edge does with a request. */
+/** The edge's action on a request. */
 export type Verdict = Answer | Forward | Silence
 
 /** Makes an HTML answer. */

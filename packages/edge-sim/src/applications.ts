@@ -3,7 +3,7 @@ import { checkPolicies, type Policy } from './policies.ts'
 import { isUnder } from './target.ts'
 import type { Team } from './teams.ts'
 
-/** What may change about an application while the simulator runs. */
+/** The settings of an application that may change while the simulator runs. */
 export interface ApplicationSettings {
   /** Policies that admit clients, in order. Bypass and Service Auth are tried before Allow. */
   readonly policies?: readonly Policy[]
@@ -21,7 +21,7 @@ export interface ApplicationSettings {
 
 /** An Access application (self-hosted) to simulate. */
 export interface ApplicationOptions extends ApplicationSettings {
-  /** What logs and methods call it. */
+  /** Name in logs and methods. */
   readonly name: string
   /** Host it protects, without a port; `*.example.com` for every host below. */
   readonly host: string

@@ -3,7 +3,7 @@ import { integer, oneOf } from './check.ts'
 import { FAULT_KINDS, type Fault, type FaultKind } from './faults.ts'
 import type { Urls } from './world.ts'
 
-/** What `edge-sim --help` prints. */
+/** The text of `edge-sim --help`. */
 export const USAGE: string = `Usage: edge-sim --upstream <origin> [options]
 
 Cloudflare's edge with Access, simulated on loopback, in front of a local server.

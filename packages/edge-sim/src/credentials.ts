@@ -7,7 +7,7 @@ import type { World } from './world.ts'
 /** The cookie that carries a token, on an application's host as on a team's. */
 export const TOKEN_COOKIE = 'CF_Authorization'
 
-/** What a request proved to Access, or tried to. */
+/** The proof that a request offered to Access. */
 export interface Presented {
   /** Whether it carried service-token headers at all, complete or not. */
   readonly sentServiceToken: boolean

@@ -40,7 +40,7 @@ export type Fault = Common &
 /** Every kind of fault. */
 export type FaultKind = Fault['kind']
 
-/** What faults do to a request that is forwarded. */
+/** The effects of faults on a forwarded request. */
 export interface OriginEffects {
   readonly dropUpgrade: boolean
   /** Cuts the connection after this many bytes of the origin's answer. */

@@ -10,7 +10,10 @@ export interface Leak {
   readonly path: string
   /** Which header carried it. */
   readonly secret: 'cf-access-client-secret' | 'cf-access-token' | 'authorization'
-  /** `login_host`: a team's host; `unknown_host`: no host of ours; `followed`: the target of our cross-host redirect. */
+  /**
+   * `login_host`: a team's host; `unknown_host`: no host of ours; `followed`: the target of our cross-host
+   * redirect.
+   */
   readonly reason: 'login_host' | 'unknown_host' | 'followed'
 }
 

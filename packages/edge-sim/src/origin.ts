@@ -14,7 +14,7 @@ import type { FaultKind } from './faults.ts'
 import { watchSilence } from './silence.ts'
 import { returnedHeaders, writeAnswer } from './write-answer.ts'
 
-/** What forwarding needs besides the request. */
+/** The settings that forwarding needs in addition to the request. */
 export interface OriginOptions {
   readonly clock: Clock
   /** Milliseconds without a byte from the origin after which the edge answers 524, or cuts. */

@@ -4,7 +4,7 @@ import { clientSecret, digest, hex, type RandomBytes, sameDigest } from './secre
 
 /** A service token to simulate. */
 export interface ServiceTokenOptions {
-  /** What policies, logs and methods call it. */
+  /** Name in policies, logs and methods. */
   readonly name: string
   /** Name of its team. Default the first. */
   readonly team?: string
@@ -16,7 +16,7 @@ export interface ServiceTokenOptions {
   readonly disabled?: boolean
 }
 
-/** What the owner of a service token holds, in the forms a client sends it. Shown once, like the real one. */
+/** A service token with its secret, in the forms that a client sends. Shown once, as at Cloudflare. */
 export interface ServiceTokenCredentials {
   readonly name: string
   readonly clientId: string

@@ -16,7 +16,7 @@ interface Key {
   until: number
 }
 
-/** What `/cdn-cgi/access/certs` answers. */
+/** The document that `/cdn-cgi/access/certs` answers. */
 export interface CertsDocument {
   readonly keys: readonly JWK[]
   readonly public_cert: { readonly kid: string; readonly cert: string }

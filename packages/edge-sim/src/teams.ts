@@ -6,7 +6,7 @@ import { createSigningKeys, type SigningKeys } from './signing-keys.ts'
 /** Which shape the `meta` token of a login redirect has: today's, the one with a token id, the oldest. */
 export type MetaGeneration = 'current' | 'token-id' | 'minimal'
 
-/** What may change about a team while the simulator runs. */
+/** The settings of a team that may change while the simulator runs. */
 export interface TeamSettings {
   /** Strict service-token mode: 401 or 403 and no cookie, never a redirect. Default `false`. */
   readonly strict?: boolean

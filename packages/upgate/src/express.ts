@@ -25,7 +25,7 @@ import { decideWrapped, type WrappedSocket } from './ws/guard/wrapped-socket.ts'
 
 export type { AdapterOptions }
 
-/** What the middleware reads of an Express request; Express 4 and 5 have it. */
+/** The part of an Express request that the middleware reads; Express 4 and 5 have it. */
 export interface ExpressRequest extends IncomingMessage {
   /** Target as received, before any mount or rewrite. */
   originalUrl?: string

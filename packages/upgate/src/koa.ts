@@ -28,7 +28,7 @@ import { decideWrapped, type WrappedSocket } from './ws/guard/wrapped-socket.ts'
 
 export type { AdapterOptions }
 
-/** What the middleware reads and writes of a Koa context; Koa 2 and 3 have it. */
+/** The part of a Koa context that the middleware reads and writes; Koa 2 and 3 have it. */
 export interface KoaContext<P extends Principal = Principal> {
   /** Node's own request. */
   readonly req: IncomingMessage
@@ -136,7 +136,7 @@ function wrappedSocket(context: object): WrappedSocket | undefined {
   return typeof websocket?.close === 'function' ? (websocket as WrappedSocket) : undefined
 }
 
-/** It gives the application an object `ws`, and adds one upgrade listener, whose sockets come through here. */
+/** koa-websocket gives the application an object `ws`, and adds one upgrade listener: its sockets come through here. */
 function hasKoaWebSocket(context: object): boolean {
   const { app } = context as { app?: { ws?: { server?: unknown } } }
   return app?.ws?.server !== undefined

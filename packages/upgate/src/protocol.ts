@@ -41,7 +41,7 @@ export const closeCodes = {
   tooMany: 4429,
 } as const
 
-/** What a client should do about a close code. */
+/** The next step of a client after a close code. */
 export type CloseAdvice =
   /** Trying again gives the same answer: stop, and tell a person. */
   | 'stop'
@@ -55,7 +55,7 @@ export type CloseAdvice =
   | 'reconnect'
 
 /**
- * What a client should do after a socket was closed with this code; `reconnect` for codes that are not ours.
+ * Names the next step of a client after a close code; `reconnect` for codes of other protocols.
  *
  * @param closeCode - of the close event; numbers from 1000 to 4999
  * @returns one of {@link CloseAdvice}; never throws
@@ -146,7 +146,7 @@ export interface AuthFrame {
   readonly role?: string
   /** Narrows the scopes to these, exact names. Default: all that the record grants. */
   readonly scopes?: readonly string[]
-  /** By its key: signed over {@link deviceAuthText}, after the server's `auth_challenge`. */
+  /** The proof of a key: signed over {@link deviceAuthText}, after the server's `auth_challenge`. */
   readonly device?: DeviceSignature
   /** Without a key: 32 random bytes in base64url, made by the device, the same until it has its token. */
   readonly claim?: string
@@ -186,7 +186,7 @@ export interface AuthOkFrame {
   readonly roles: readonly string[]
   /** Milliseconds since the epoch at which the socket will be closed with 4401. */
   readonly expiresAt?: number
-  /** Asked for and not granted. */
+  /** Declared by the client and not granted. */
   readonly dropped?: { readonly role?: string; readonly scopes?: readonly string[]; readonly id?: string }
   /** Made on this occasion and shown once: the device keeps it, and uses it over HTTP, too. */
   readonly deviceToken?: string
@@ -200,11 +200,14 @@ export interface AuthErrorFrame {
   readonly code: RefusalCode
   /** One sentence for people. */
   readonly message: string
-  /** What to do next. */
+  /** The next step for the client, as a sentence for people. */
   readonly action: string
   /** Seconds after which trying again makes sense. */
   readonly retryAfter?: number
-  /** What the client needs to go on; with `pairing_required`: `requestId`, `comparisonCode` and `expiresAt`. */
+  /**
+   * Facts that the client needs for its next step; with `pairing_required`: `requestId`, `comparisonCode` and
+   * `expiresAt`.
+   */
   readonly facts?: Readonly<Record<string, string | number | boolean>>
 }
 

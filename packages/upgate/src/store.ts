@@ -19,7 +19,7 @@ export type { AcquaintanceRecord, AcquaintanceStore } from './core/ports/acquain
 // The bus.
 
 export { busMessage, type RevocationBus, sequenceIn } from './core/ports/bus.ts'
-// What both are given.
+// Types that both use.
 
 export type { Clock, Timer } from './core/ports/clock.ts'
 export type { FailureAttempt, FailureCount, FailureStore } from './core/ports/failures.ts'

@@ -9,7 +9,7 @@ import { isLoopback, plainUrl, readTarget } from './target.ts'
 import { type Opening, openSocket } from './upgrade.ts'
 import { describeServer } from './who.ts'
 
-/** What `upgate doctor` looks at. */
+/** The target and settings of `upgate doctor`. */
 export interface DoctorOptions {
   readonly url: string
   /** A token of the gate: an API key, a device token, a session token or a shared token. */

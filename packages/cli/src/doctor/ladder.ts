@@ -10,7 +10,7 @@ export interface Rung {
   run(): Outcome | Promise<Outcome>
 }
 
-/** What a run reports while it goes on. */
+/** The reports of a run, in order. */
 export interface Progress {
   started(title: string): void
   finished(check: Check): void

@@ -1,7 +1,7 @@
 import { wsTransport } from '@upgate/client'
 import { type Observation, withoutSecrets } from '@upgate/diagnosis'
 
-/** What became of an upgrade without a credential of the protocol. */
+/** The result of an upgrade without a credential of the protocol. */
 export interface Opening {
   readonly opened: boolean
   /** The end that the server chose, within the time in which its first words were awaited. */

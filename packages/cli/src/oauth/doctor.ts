@@ -8,7 +8,7 @@ import { type Facts, send } from '../net/get.ts'
 import { isInner, outerLookup } from './lookup.ts'
 import { type Document, listOf, readDocument, textOf, wellKnown } from './metadata.ts'
 
-/** What `upgate doctor oauth` looks at. */
+/** The targets and settings of `upgate doctor oauth`. */
 export interface OAuthDoctorOptions {
   /** The protected resource, or the issuer. */
   readonly url: string

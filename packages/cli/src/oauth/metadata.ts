@@ -16,7 +16,10 @@ export function readDocument(response: ObservedResponse | undefined): Document |
   }
 }
 
-/** The places of a well-known document: with the path appended (RFC 8414 section 3, RFC 9728 section 3), then without. */
+/**
+ * The places of a well-known document: with the path appended (RFC 8414 section 3, RFC 9728 section 3), then
+ * without.
+ */
 export function wellKnown(base: URL, name: string): readonly URL[] {
   const path = base.pathname.replace(/\/$/, '')
   const root = new URL(`/.well-known/${name}`, base)

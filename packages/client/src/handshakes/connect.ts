@@ -5,7 +5,7 @@ import { kindOf } from './kind.ts'
 
 /** Options of {@link connectHandshake}. */
 export interface ConnectHandshakeOptions {
-  /** Who connects, as the gateway shows it. */
+  /** The client's name and version, as the gateway shows them. */
   readonly client?: {
     /** Default: `upgate-client`. */
     readonly id?: string

@@ -153,7 +153,7 @@ function tlsOf(socket: TLSSocket): ObservedTls {
   }
 }
 
-/** What an error says; several addresses that failed are told by the first of them. */
+/** The code of an error; where several addresses failed, that of the first one. */
 export function errorOf(error: unknown): NonNullable<Observation['error']> {
   const { errors } = error as { readonly errors?: readonly unknown[] }
   const first = Array.isArray(errors) && errors.length > 0 ? errors[0] : error

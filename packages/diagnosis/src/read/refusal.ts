@@ -1,6 +1,6 @@
 import { type JsonObject, numberOf, objectOf, own, readObject, textOf } from './json.ts'
 
-/** What a server said about its refusal, in a frame or in the body of an HTTP answer. */
+/** A server's words about its refusal, in a frame or in the body of an HTTP answer. */
 export interface Said {
   /** The code in the server's own words. */
   readonly code: string

@@ -1,6 +1,6 @@
 import { type Row, rowsOf } from '../row.ts'
 
-/** What the client's side decided itself. */
+/** Decisions of the client itself. */
 export const clientRows: readonly Row[] = rowsOf('client', [
   {
     code: 'aborted',

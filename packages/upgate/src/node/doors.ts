@@ -17,7 +17,7 @@ export interface AdapterOptions {
 
 const adapterOptions = optionTable<AdapterOptions>()({ socketsElsewhere: flag(false) })
 
-/** What this file uses of a server; that of HTTP/2 has it as well. */
+/** The methods of a server that this file uses; servers of HTTP/2 have them as well. */
 interface Listening {
   listeners(event: string): readonly unknown[]
   on(event: string, listener: (name: string) => void): unknown
@@ -35,15 +35,15 @@ interface Looked {
 /** Throws for a request that came to a server with a door next to the gate. */
 export type DoorCheck = (request: IncomingMessage, known: Known) => void
 
-/** What an adapter knows of its application. */
+/** The facts that an adapter knows of its application. */
 export interface Known {
   /** How many `upgrade` listeners hand their sockets to the adapter: that of express-ws or koa-websocket. */
   readonly through: number
 }
 
-/** No library of the kind. */
+/** The application uses neither express-ws nor koa-websocket. */
 export const noSockets: Known = { through: 0 }
-/** Those of one library. */
+/** The application uses one of the two libraries, which adds one listener. */
 export const oneListener: Known = { through: 1 }
 
 /**

@@ -8,7 +8,7 @@ import { refuse } from '../core/contract/refusals.ts'
 import type { RenderedResponse } from '../core/contract/rendered-response.ts'
 import type { NodeRequest } from './request.ts'
 
-/** What an HTTP adapter does next: let it through, or write an answer. */
+/** The next step of an HTTP adapter: let the request through, or write an answer. */
 export type Verdict<P extends Principal> = Allow<P> | RenderedResponse
 
 /** Tells the two sorts of verdict apart. */

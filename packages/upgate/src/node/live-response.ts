@@ -146,9 +146,9 @@ const endWithCredentialOptions = optionTable<EndWithCredentialOptions>()({ onEnd
  * Call it before the first byte. It leaves the register of live connections by itself when the response closes. Where
  * the request has no principal, on public paths, there is nothing to do.
  *
+ * @param gate - the gate that let the request in
  * @param request - Node's own, as the gate decided it: of Express `req`, of Koa `ctx.req`
  * @param response - Node's own: of Express `res`, of Koa `ctx.res`
- * @param gate - the gate that let the request in
  * @param options - `onEnd` says why, where the response can still carry it
  * @returns whether there is a response left to write: false where the credential was revoked since the decision, has
  *   expired, or the client has left

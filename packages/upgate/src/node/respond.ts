@@ -4,7 +4,7 @@ import type { HeaderList } from '../core/contract/decision.ts'
 import type { RenderedResponse } from '../core/contract/rendered-response.ts'
 import type { Clock } from '../core/ports/clock.ts'
 
-/** What an adapter writes headers to; Node's response, and what frameworks make of it. */
+/** The part of a response that takes headers: of Node's response and of frameworks' wrappers. */
 type Headers = Pick<ServerResponse, 'getHeader' | 'setHeader' | 'appendHeader'>
 
 /** Milliseconds a refused upgrade's peer has for reading the answer before its socket is destroyed. */

@@ -97,9 +97,9 @@ export function explain<P extends Principal>(
 /**
  * Writes a refusal, preflight or document of a gate as the adapters write it, and ends the answer.
  *
- * @param to - Node's response, or the socket of an `upgrade` event: its connection ends with the answer
  * @param gate - the gate that decided
  * @param request - Node's own request, which the answer is for
+ * @param to - Node's response, or the socket of an `upgrade` event: its connection ends with the answer
  * @param decision - a refusal, a preflight or a document
  * @throws TypeError where an argument is of another kind
  * @example
@@ -125,9 +125,9 @@ const refuseOptions = optionTable<RefuseOptions>()({
 /**
  * Refuses a request as the gate does: with its status, its marker header, a stable code and a sentence.
  *
- * @param to - Node's response, or the socket of an `upgrade` event
  * @param gate - its name goes into the marker header, its origins into the CORS headers
  * @param request - Node's own request, which the answer is for
+ * @param to - Node's response, or the socket of an `upgrade` event
  * @param code - one of `refusalCodes` of `upgate`; it decides the status
  * @param options - a sentence of your own, and the seconds for `Retry-After`
  * @throws TypeError for an unknown code, and where an argument is of another kind

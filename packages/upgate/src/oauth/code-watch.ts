@@ -14,7 +14,7 @@ export interface CodeNotRedeemed {
   readonly clientId: string
   /** How often in a row for this client. */
   readonly count: number
-  /** What to look at; from the second time on, because once may be a closed window. */
+  /** The next step for the operator. Absent the first time, because a user may have closed the window. */
   readonly advice: string | undefined
 }
 
@@ -22,7 +22,10 @@ export interface CodeNotRedeemed {
 export interface CodeWatchOptions {
   /** Called for each code that was not redeemed in time. */
   readonly onNotRedeemed: (event: CodeNotRedeemed) => void
-  /** Milliseconds a client has to redeem a code. Default: 60,000; codes live ten minutes at most (RFC 6749 section 4.1.2). */
+  /**
+   * Milliseconds a client has to redeem a code. Default: 60,000; codes live ten minutes at most (RFC 6749
+   * section 4.1.2).
+   */
   readonly within?: number
   /** Codes and clients remembered at most; the oldest are forgotten. Default: 10,000. */
   readonly maxEntries?: number

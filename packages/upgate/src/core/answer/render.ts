@@ -9,7 +9,7 @@ import { asksForWebSocket } from '../request/upgrade-request.ts'
 import { challengeFor, scopeChallenge } from './challenge.ts'
 import { safeNext } from './safe-next.ts'
 
-/** What rendering needs to know of a gate. */
+/** The facts of a gate that rendering needs. */
 export interface RenderOptions {
   readonly name: string
   readonly loginPage: string | undefined

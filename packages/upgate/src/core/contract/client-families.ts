@@ -29,7 +29,7 @@ interface Meanings {
   readonly renew: number
   readonly forbidden: number
   readonly malformed: number
-  /** The same credential may count later. */
+  /** A temporary refusal: the same credential may count later. */
   readonly later: number
   /** The credential of an accepted socket was taken away. */
   readonly revoked: number

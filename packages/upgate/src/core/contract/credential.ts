@@ -82,7 +82,10 @@ export type Verification<P extends Principal = Principal> =
   | {
       readonly outcome: 'authenticated'
       readonly principal: P
-      /** Whether this identity is ambient, where a scheme (Cloudflare Access) knows ambient and explicit ones. Default: the scheme's. */
+      /**
+       * Whether this identity is ambient, where a scheme (Cloudflare Access) knows ambient and explicit ones.
+       * Default: the scheme's.
+       */
       readonly ambient?: boolean
       /** A credential made on this occasion, to be handed to the client once, in the protocol's answer. */
       readonly issued?: IssuedCredential
@@ -112,13 +115,16 @@ export type Verification<P extends Principal = Principal> =
       readonly reason: string
       /** Seconds. */
       readonly retryAfter?: number | undefined
-      /** The caught exception, if there was one. The gate logs it with credentials replaced, and shows it to no client. */
+      /**
+       * The caught exception, if there was one. The gate logs it with credentials replaced, and shows it to no
+       * client.
+       */
       readonly cause?: unknown
     }
   /** Too many failures of a guessable credential. `retryAfter` in seconds. */
   | { readonly outcome: 'throttled'; readonly reason: string; readonly retryAfter: number }
 
-/** What a scheme's `extract` found in a request: nothing (`undefined`), or a credential it claims. */
+/** A credential that a scheme's `extract` found in a request, with its location. */
 export interface Extraction {
   /** The credential, unverified. */
   readonly credential: Credential
@@ -160,7 +166,10 @@ export interface Scheme<P extends Principal = Principal> {
   readonly principalSchemes?: readonly string[]
   /** True when the browser attaches the credential by itself: it then counts only with a proper Origin. */
   readonly ambient: boolean
-  /** True for an identity of the edge (Cloudflare Access): kept apart from the protocol principal, never merged into it. */
+  /**
+   * True for an identity of the edge (Cloudflare Access): kept apart from the protocol principal, never merged
+   * into it.
+   */
   readonly edge?: boolean
   /**
    * The audiences that an edge's credentials may be for, as `principal.audiences` of its principals names them: what

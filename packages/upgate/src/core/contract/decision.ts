@@ -18,7 +18,7 @@ export interface Allow<P extends Principal = Principal> {
   readonly rule: DecidedRule
   /** To be added to whatever the application answers: CORS, a removed cookie. */
   readonly headers: HeaderList | undefined
-  /** From before anything was verified: `connections.register` takes it. */
+  /** The moment before the first verification: `connections.register` takes it. */
   readonly asOf: Moment
 }
 
@@ -32,7 +32,10 @@ export interface Defer<P extends Principal = Principal> {
   readonly edgePrincipal: Principal | undefined
   /** Why HTTP's credential, if there was one, did not count. */
   readonly httpFailure: RefusalCode | undefined
-  /** What `resume` hands to the schemes: kept instead of the request, which would cost memory while a socket waits. */
+  /**
+   * The context that `resume` hands to the schemes. It replaces the request, which would cost memory while a
+   * socket waits.
+   */
   readonly circumstances: VerifyContext
   readonly headers: HeaderList | undefined
 }
@@ -49,7 +52,7 @@ interface RefusalBase extends Refusal {
   readonly scheme?: string | undefined
   /** One sentence for the operator. For events and `explain`: it is not rendered. */
   readonly note?: string | undefined
-  /** What the scheme found wrong with the credential. For events and `explain`: it is not rendered. */
+  /** The fault that the scheme found in the credential. For events and `explain`: it is not rendered. */
   readonly reason?: string | undefined
   /** Whether the times of the credential say that two clocks differ. For the log: it is not rendered. */
   readonly clocksDiffer?: boolean | undefined
@@ -91,13 +94,13 @@ export interface DocumentAnswer {
   readonly body: string
 }
 
-/** What the gate answers itself, without a refusal. */
+/** An answer of the gate itself that is no refusal. */
 export type Answered = Preflight | DocumentAnswer
 
 /** A refusal of any sort. */
 export type Refused = Challenge | Forbid | Throttle | Unavailable | Invalid
 
-/** What to do with a request, as a value. A `switch` over `outcome` is exhaustive. */
+/** The engine's answer to a request, as a value. A `switch` over `outcome` is exhaustive. */
 export type Decision<P extends Principal = Principal> = Allow<P> | Defer<P> | Answered | Refused
 
 /**
@@ -111,11 +114,11 @@ export type DecisionOf<O extends Decision['outcome'], P extends Principal = Prin
   { readonly outcome: O }
 >
 
-/** What a handshake hands to `gate.resume`. */
+/** The credential that a handshake hands to `gate.resume`. */
 export interface InBand {
   /** The credential that a frame carried, unverified. */
   readonly credential: Credential
-  /** What the client says about itself; it only narrows what the record grants. */
+  /** The client's statements about itself; they only narrow the rights of the record. */
   readonly declared?: Declared | undefined
 }
 
@@ -125,9 +128,9 @@ export type Resumption<P extends Principal = Principal> =
       readonly outcome: 'allow'
       readonly principal: P
       readonly edgePrincipal: Principal | undefined
-      /** From before the credential was verified: `connections.register` takes it. */
+      /** The moment before the verification of the credential: `connections.register` takes it. */
       readonly asOf: Moment
-      /** What the client declared and did not get. */
+      /** Declared by the client and not granted. */
       readonly dropped: Dropped | undefined
       /** A credential made on this occasion, to be handed on in the protocol's answer. */
       readonly issued?: IssuedCredential | undefined

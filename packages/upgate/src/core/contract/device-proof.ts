@@ -1,6 +1,6 @@
 import type { Credential, OpaqueCredential, PasswordCredential, TokenCredential } from './credential.ts'
 
-/** What a device says about itself when it asks to be paired. Nothing of it is believed. */
+/** A device's own statements when it asks to be paired. They grant nothing. */
 export interface DeviceWish {
   /** Name for people, as the device wishes it. Default: none. */
   readonly name?: string | undefined
@@ -26,7 +26,10 @@ export type DeviceProof = (
       readonly signature: string
       /** Hex SHA-256 of the public key, where the protocol carries it: compared. */
       readonly keyId?: string | undefined
-      /** What must have been signed, built by the server around its own nonce; several spellings where a protocol has them. */
+      /**
+       * The text that must have been signed, built by the server around its own nonce; several spellings where
+       * a protocol has them.
+       */
       readonly signedTexts: readonly (string | Uint8Array)[]
       /** Milliseconds since the epoch, as signed; absent where the protocol signs the nonce alone. */
       readonly signedAt?: number | undefined

@@ -2,7 +2,7 @@ import type { Revocation } from '../ports/revocations.ts'
 import type { RefusalCode } from './codes.ts'
 import type { Principal } from './principal.ts'
 
-/** What the audit log may know about where something happened. Query strings are left out. */
+/** The request behind an event. Query strings are left out. */
 export interface EventPlace {
   /** HTTP method, `GET` for upgrades. */
   readonly method: string
@@ -37,9 +37,9 @@ export type AuditEvent = { readonly at: number } & (
       readonly rule: string | undefined
       /** The scheme that could not answer (503). */
       readonly scheme?: string | undefined
-      /** What the operator should know and the client is not told. */
+      /** A sentence for the operator alone; the client does not get it. */
       readonly note?: string | undefined
-      /** What the scheme found wrong, and what a proxy or a clock did on the way, as far as it shows. Quotes headers. */
+      /** The fault that the scheme found, and visible effects of a proxy or a clock on the request. Quotes headers. */
       readonly reason?: string | undefined
     }
   | {
@@ -56,9 +56,9 @@ export type AuditEvent = { readonly at: number } & (
       readonly closeCode: number
       /** The scheme that could not answer. */
       readonly scheme?: string | undefined
-      /** What the operator should know and the client is not told. */
+      /** A sentence for the operator alone; the client does not get it. */
       readonly note?: string | undefined
-      /** What the scheme found wrong, and what a proxy or a clock did on the way, as far as it shows. Quotes headers. */
+      /** The fault that the scheme found, and visible effects of a proxy or a clock on the request. Quotes headers. */
       readonly reason?: string | undefined
     }
   /** A newer credential of the same principal counts on this socket from now on. */
@@ -77,9 +77,9 @@ export type AuditEvent = { readonly at: number } & (
       readonly connectionId: string
       /** The scheme that could not answer. */
       readonly scheme?: string | undefined
-      /** What the operator should know and the client is not told. */
+      /** A sentence for the operator alone; the client does not get it. */
       readonly note?: string | undefined
-      /** What the scheme found wrong, and what a proxy or a clock did on the way, as far as it shows. Quotes headers. */
+      /** The fault that the scheme found, and visible effects of a proxy or a clock on the request. Quotes headers. */
       readonly reason?: string | undefined
     }
   | {

@@ -21,15 +21,18 @@ export interface SetupOptions {
 
 /** Another party does the login (Cloudflare Access, an identity-aware proxy): the built-in one is closed. */
 export interface ExternalLoginOptions {
-  /** Its name, for people: `Cloudflare Access`. */
+  /** Name of the other party, for people: `Cloudflare Access`. */
   readonly name: string
   /** Where a browser logs out. */
   readonly logoutUrl: string
-  /** Paths of the built-in login and setup; patterns as in rules. They answer 403 `external_login`, whatever the rules say. */
+  /**
+   * Paths of the built-in login and setup; patterns as in rules. They answer 403 `external_login`, whatever the
+   * rules say.
+   */
   readonly closes: readonly string[]
 }
 
-/** What a page needs to know about how people log in; public. */
+/** The facts about the login that a page needs; public. */
 export interface LoginConfiguration {
   /** `external` where another party does the login, else `built-in`. */
   readonly login: 'built-in' | 'external'
@@ -50,7 +53,7 @@ export interface GateOptions<P extends Principal = Principal> {
    * Required as soon as a scheme is ambient or a rule is deferred; never derived from `Host`.
    */
   readonly origins?: readonly string[]
-  /** Further values of `Host` that are ours, besides those of `origins` (DNS rebinding). */
+  /** Further values of `Host` that this server has, in addition to those of `origins` (DNS rebinding). Default: none. */
   readonly hosts?: readonly string[]
   /**
    * Proxies trusted to send `X-Forwarded-For`: addresses, CIDR ranges, `loopback`, `private`, `cloudflare`. Default: none.
@@ -88,23 +91,26 @@ export interface GateOptions<P extends Principal = Principal> {
   readonly logger?: Logger
 }
 
-/** What a single route demands; see {@link Gate.require}. */
+/** The demands of a single route; see {@link Gate.require}. */
 export type RequireOptions = Omit<
   RuleOptions,
   'path' | 'methods' | 'access' | 'upgrade' | 'handshake' | 'closeCodes' | 'document'
 >
 
-/** What an adapter needs of a gate for sockets and warnings. */
+/** The parts of a gate that an adapter needs for sockets and warnings. */
 export interface AdapterParts {
   /** The register of live sockets and streams. */
   readonly connections: Connections
   readonly clock: Clock
   readonly logger: Logger
-  /** Whether a socket that nothing decides would harm: a rule is deferred, or browsers send credentials by themselves. */
+  /**
+   * Whether a socket that nothing decides would harm: a rule is deferred, or browsers send credentials by
+   * themselves.
+   */
   readonly socketsMatter: boolean
 }
 
-/** What an adapter needs: a decision, and its rendering. */
+/** The part of a gate that adapters use: decisions and their rendering. */
 export interface Decider<P extends Principal = Principal> {
   /**
    * Decides a request: a value where nothing must be awaited, else a promise. Never rejects.
@@ -125,9 +131,12 @@ export interface Decider<P extends Principal = Principal> {
   readonly adapterParts?: AdapterParts
 }
 
-/** What `createGate` returns. */
+/** A gate: one engine that decides requests, upgrades and in-band credentials. `createGate` makes it. */
 export interface Gate<P extends Principal = Principal> extends Decider<P> {
-  /** Decides what an in-band credential yields, by the rule of the deferred decision. Never throws and never rejects. */
+  /**
+   * Decides what an in-band credential yields, by the rule of the deferred decision. Never throws and never
+   * rejects.
+   */
   resume(deferred: Defer<P>, inBand: InBand): MaybePromise<Resumption<P>>
   /**
    * Explains the decision about any request, redacted; consumes no ticket and counts no failure. `explain` of

@@ -11,7 +11,7 @@ export type Frame =
 /** One WebSocket data frame to send: a string goes out as a text frame, bytes as a binary one. */
 export type OutgoingFrame = string | Uint8Array
 
-/** What a client says about itself. It can only narrow what its record holds. */
+/** A client's statements about itself. They only narrow the rights of its record. */
 export interface Declared {
   /** The one role that the client wants to act in. */
   readonly role?: string | undefined
@@ -48,7 +48,7 @@ export interface HandshakeContext<State = unknown> {
   readonly gone: boolean
 }
 
-/** What a handshake makes of one frame. */
+/** The result of reading one frame. */
 export type HandshakeStep =
   /** A credential: the gate verifies it. `replay` hands the frame to the application after acceptance. */
   | {
@@ -70,7 +70,7 @@ export interface Refusal {
   readonly code: RefusalCode
   /** One sentence for people. */
   readonly detail: string
-  /** What to do next. */
+  /** The next step for the client, as a sentence for people. */
   readonly action: string
   /** Seconds after which trying again makes sense. */
   readonly retryAfter?: number | undefined
@@ -106,7 +106,10 @@ export interface Acceptance {
 export interface HandshakeRefresh {
   /** Text that every such frame contains: frames without it are passed on as they are, unread. */
   readonly marker: string
-  /** A credential or a rejection; `undefined` for application data after all. Called for text frames of at most 16 KiB. */
+  /**
+   * A credential or a rejection; `undefined` for application data after all. Called for text frames of at most
+   * 16 KiB.
+   */
   receive(frame: Frame): Extract<HandshakeStep, { step: 'credential' | 'reject' }> | undefined
   /** Returns the frames that say that the newer credential counts. */
   accept(acceptance: Acceptance): readonly OutgoingFrame[]

@@ -14,7 +14,7 @@ export interface RuleOverlap {
   readonly at: string
 }
 
-/** What one path pattern is open to, on one transport: one line of `gate.rules()`. */
+/** The principals that may enter by one path pattern, on one transport: one line of `gate.rules()`. */
 export interface ListedRule {
   /** The pattern as written; `(unmatched)` for what no rule matches. */
   readonly path: string

@@ -1,4 +1,4 @@
-/** What sort of actor a principal is. Rules admit `user` only, unless they say otherwise. */
+/** The sort of actor that a principal is. Rules admit `user` only, unless they say otherwise. */
 export type PrincipalKind = 'user' | 'device' | 'service'
 
 /**
@@ -7,11 +7,14 @@ export type PrincipalKind = 'user' | 'device' | 'service'
  * Values are frozen: they are shared between requests by the caches.
  */
 export interface Principal {
-  /** What sort of actor it is; rules admit kinds. */
+  /** The sort of actor; rules admit kinds. */
   readonly kind: PrincipalKind
   /** Stable id of the actor: the account id, the device (node) id, the service name. */
   readonly id: string
-  /** The type of credential it was verified by, such as `session`, whatever `name` the scheme was given; revocation by scheme acts on it. */
+  /**
+   * The type of credential it was verified by, such as `session`, whatever `name` the scheme was given;
+   * revocation by scheme acts on it.
+   */
   readonly scheme: string
   /** Public id of the credential record, safe to log; what revocation by credential acts on. */
   readonly credentialId?: string

@@ -11,7 +11,7 @@ interface CatalogueEntry {
 }
 
 /**
- * What every code says by default: HTTP status, one sentence, what to do next.
+ * The defaults of every code: HTTP status, one sentence, the next step.
  * `docs/errors.md` is checked against this table by a test.
  */
 export const refusalCatalogue: Readonly<Record<RefusalCode, CatalogueEntry>> = {
@@ -198,7 +198,7 @@ export const refusalCatalogue: Readonly<Record<RefusalCode, CatalogueEntry>> = {
   },
 }
 
-/** What a refusal may say beyond the catalogue. */
+/** The parts of a refusal that may differ from the catalogue. */
 export interface RefusalDetails {
   readonly detail?: string | undefined
   readonly action?: string | undefined

@@ -10,7 +10,10 @@ export type HeaderRecord = Readonly<Record<string, string | readonly string[] | 
  * for schemes that run the host's own middleware.
  */
 export interface AuthRequest {
-  /** `upgrade`: the server's `upgrade` event; `http`: everything else, also an upgrade that a framework was handed as an ordinary request. */
+  /**
+   * `upgrade`: the server's `upgrade` event; `http`: everything else, also an upgrade that a framework was
+   * handed as an ordinary request.
+   */
   readonly kind: 'http' | 'upgrade'
   /** As received; methods are case-sensitive (RFC 9110 section 9.1). */
   readonly method: string

@@ -102,7 +102,10 @@ export interface CompiledRule extends DecidedRule {
   readonly kindsOfSchemes?: boolean
   /** True where two forms of a target demand different roles: no principal can enter. */
   readonly rolesImpossible?: boolean
-  /** AUD tags of which an identity of the edge has to carry one; empty where two forms of a target demand different ones. */
+  /**
+   * AUD tags of which an identity of the edge has to carry one; empty where two forms of a target demand
+   * different ones.
+   */
   readonly audience: readonly string[] | undefined
   readonly handshake: Handshake | undefined
   /** The codes of the rule's clients; absent where they are the standard ones, or those of the handshake. */

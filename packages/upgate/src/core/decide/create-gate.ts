@@ -29,7 +29,7 @@ import { Prover } from './prover.ts'
 import { SlowDown } from './slow-down.ts'
 import { WayReports } from './way-reports.ts'
 
-/** What the surroundings provide where the options do not: the core has no clock and no console of its own. */
+/** Defaults from outside of the core, which has neither a clock nor a console. */
 export interface GateDefaults {
   readonly clock: Clock
   readonly logger: Logger

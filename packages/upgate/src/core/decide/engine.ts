@@ -41,7 +41,7 @@ import { narrow, whyNotAuthorized } from './authorize.ts'
 import { nothing, type Proof, type Prover, secretsOf } from './prover.ts'
 import type { Trace } from './trace.ts'
 
-/** What an {@link Engine} is made of; compiled and checked by `createGate`. */
+/** The parts of an {@link Engine}, compiled and checked by `createGate`. */
 export interface EngineParts<P extends Principal> {
   readonly matcher: Matcher
   /** Paths that an external login closes. */
@@ -57,7 +57,7 @@ export interface EngineParts<P extends Principal> {
 /** Circumstances of one request; the costly ones are computed on demand. */
 class Circumstances implements VerifyContext {
   readonly dryRun: boolean
-  /** From before anything was verified. */
+  /** The moment before the first verification. */
   readonly asOf: Moment
   // Not `#private`: those cost measurably more to set up, and one of these is made for every request.
   private readonly request: AuthRequest
@@ -535,7 +535,10 @@ function printable(text: string): string {
   return JSON.stringify(text.slice(0, 100).replace(/[^\x20-\x7e]/g, '?'))
 }
 
-/** Answers with the rule's own document. Where pages of every origin may read it, caches may keep it for all of them. */
+/**
+ * Answers with the rule's own document. Where pages of every origin may read it, caches may keep it for all of
+ * them.
+ */
 function documentOf(
   rule: CompiledRule,
   body: string,

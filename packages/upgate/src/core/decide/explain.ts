@@ -10,7 +10,7 @@ import type { Engine } from './engine.ts'
 import { Trace } from './trace.ts'
 import type { WayReports } from './way-reports.ts'
 
-/** What explaining needs besides the engine. */
+/** The parts that explaining needs in addition to the engine. */
 export interface ExplainParts {
   readonly patterns: readonly RulePattern[]
   readonly clientAddresses: ClientAddresses

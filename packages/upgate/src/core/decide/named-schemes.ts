@@ -2,7 +2,7 @@ import type { Scheme } from '../contract/credential.ts'
 import type { Principal } from '../contract/principal.ts'
 import type { CompiledRule } from '../contract/rules.ts'
 
-/** What admission needs to know of a scheme. */
+/** The facts of a scheme that admission needs. */
 export type VerifyingScheme = Pick<Scheme, 'name' | 'principalSchemes' | 'edge'>
 
 /**

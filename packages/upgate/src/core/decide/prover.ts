@@ -23,11 +23,11 @@ import { whyNotFor } from './authorize.ts'
 import type { IgnoredAuthorization } from './ignored-authorization.ts'
 import type { Trace } from './trace.ts'
 
-/** What a request's credentials proved. */
+/** The proofs in a request's credentials. */
 export interface Proof<P extends Principal> {
-  /** By a credential of the application's own. */
+  /** The principal that a credential of the application proved. */
   readonly principal: P | undefined
-  /** By the edge's assertion, kept apart. */
+  /** The principal that the edge's assertion proved, kept apart. */
   readonly edgePrincipal: P | undefined
   /** The scheme that verified `principal`; where there is none, the one that verified `edgePrincipal`. */
   readonly verifiedBy: Scheme<P> | undefined
@@ -119,7 +119,7 @@ export class Prover<P extends Principal> {
     return andThen(own, (o) => andThen(edge, (e) => beside(o, e)))
   }
 
-  /** What a login in front of this server sent counts as absent, and no function of a scheme sees it. */
+  /** The credential of a login in front of this server counts as absent, and no scheme sees it. */
   #withoutIgnored(request: AuthRequest, trace: Trace | undefined): AuthRequest {
     const ignored = this.#ignored
     if (ignored === undefined || request.headers.authorization === undefined) return request

@@ -12,7 +12,7 @@ import type { WayFinding, WaySign } from '../way/finding.ts'
 import { readAllowed, readWay } from '../way/read-way.ts'
 import { readsAuthorization } from './ignored-authorization.ts'
 
-/** What {@link WayReports} are made of. */
+/** The parts that {@link WayReports} need. */
 export interface WayReportParts {
   readonly schemes: readonly Scheme[] | readonly Scheme<never>[]
   readonly originPolicy: OriginPolicy

@@ -30,9 +30,12 @@ export interface DescribedFault {
 export interface Fault {
   /** Begins the log line, and says what comes of it. */
   readonly message: string
-  /** Names the place, such as `{ scheme: 'session', hook: 'verify' }`: lines are counted by it. Nothing a client sent. */
+  /**
+   * Names the place, such as `{ scheme: 'session', hook: 'verify' }`: lines are counted by it. Nothing a client
+   * sent.
+   */
   readonly place: Readonly<Record<string, string>>
-  /** Whatever was thrown. */
+  /** The thrown value, of any type. */
   readonly error: unknown
   /** Adds the credentials that it may quote. */
   readonly secrets: (secrets: Secrets) => void
@@ -55,7 +58,10 @@ interface Bucket {
   timer: Timer | undefined
 }
 
-/** Creates a log of exceptions: five lines at once for each place, then one in ten seconds, and how many were left out. */
+/**
+ * Creates a log of exceptions: five lines at once for each place, then one in ten seconds, and how many were
+ * left out.
+ */
 export function createFaultLog({
   clock,
   logger,
@@ -136,7 +142,7 @@ export function describeFault(error: unknown, collect: Fault['secrets']): Descri
   try {
     collect(secrets)
   } catch {
-    // What could not be collected cannot be replaced.
+    // A credential that could not be collected cannot be replaced in the text.
     redact = () => '[not shown: the credentials of this request could not be read]'
   }
   const left = { count: maxCauses }

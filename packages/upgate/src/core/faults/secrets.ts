@@ -281,7 +281,7 @@ function toBase64(bytes: readonly number[]): string {
   return bits === 0 ? out : out + alphabet[(held << (6 - bits)) & 0x3f]
 }
 
-/** What base64 or base64url holds, where that is printable text. */
+/** Decodes base64 or base64url, where the result is printable text. */
 function fromBase64(text: string): string | undefined {
   let out = ''
   let bits = 0

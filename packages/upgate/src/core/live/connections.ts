@@ -147,7 +147,7 @@ function closeNow(connection: LiveConnection, reason: RevocationReason): void {
   } catch {}
 }
 
-/** One that cannot be silenced is closed at once. */
+/** A connection that cannot be silenced is closed at once. */
 function mute(connection: LiveConnection, reason: RevocationReason): void {
   try {
     if (connection.mute === undefined) connection.close(reason)

@@ -4,7 +4,10 @@ import { type RevocationSelector, selects } from '../ports/revocations.ts'
 /** Most keys have one item: a set for each would cost more than the item itself. */
 type Index<T> = Map<string, T | Set<T>>
 
-/** What belongs to principals, found by what revocations name them with: the cost does not grow with the others. */
+/**
+ * Things that belong to principals, found by the fields of a revocation: the cost does not grow with the things
+ * of other principals.
+ */
 export class PrincipalIndex<T extends { readonly principal: Principal }> {
   readonly #byPrincipal: Index<T> = new Map()
   readonly #bySession: Index<T> = new Map()

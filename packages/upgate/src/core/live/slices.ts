@@ -14,8 +14,8 @@ interface Job {
 
 /**
  * Does something with each of many items without holding up everything else: the first ones at once, the others in
- * the turns of the event loop that follow, in order. `work` must not throw. `since` is when the present turn began to
- * be used up, by the clock.
+ * the turns of the event loop that follow, in order. `work` must not throw. `since` is the time at
+ * which the work of the present turn began.
  */
 export type Slices = <T>(items: readonly T[], work: (item: T) => void, since: number) => void
 

@@ -113,9 +113,9 @@ export function flag(standard: boolean): OptionKind<boolean, 'default'> {
 /**
  * A text with something in it.
  *
- * @param expected - for messages, after "must be": `the name of a header, such as x-api-key`
  * @param form - what a text must match. Default: anything
  * @param remedy - a sentence after the message. Default: none
+ * @param expected - for messages, after "must be": `the name of a header, such as x-api-key`
  */
 export function text(
   expected = 'a non-empty string',

@@ -8,7 +8,10 @@ export interface OptionKind<V, P extends Presence = Presence> {
   /** For messages, after "must be": `a whole number of milliseconds from 10 to 60,000`. */
   readonly expected: string
   readonly presence: P
-  /** Value of an option that is not given. A default of `undefined` means: whatever {@link read} makes of no options. */
+  /**
+   * Value of an option that is not given. A default of `undefined` means: whatever {@link read} makes of no
+   * options.
+   */
   readonly standard: V | undefined
   /** Returns a given value, with nested defaults filled in. Throws a `TypeError` for a wrong one. */
   read(where: string, option: string, value: unknown): V

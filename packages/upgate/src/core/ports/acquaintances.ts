@@ -2,7 +2,7 @@
 export interface AcquaintanceRecord {
   /** Keyed digest of the address, or of the IPv6 network, in at most 64 characters. */
   readonly digest: string
-  /** Until when it counts, in milliseconds since the epoch. */
+  /** Milliseconds since the epoch until which it counts. */
   readonly until: number
 }
 

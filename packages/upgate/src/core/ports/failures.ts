@@ -1,6 +1,6 @@
 import type { MaybePromise } from '../contract/credential.ts'
 
-/** One count of failures that an attempt is reserved in. */
+/** One count of failures, in which an attempt takes a place before it is verified. */
 export interface FailureCount {
   /** The counted thing, in at most 200 characters; never a secret. */
   readonly key: string
@@ -49,7 +49,7 @@ export interface FailureStore {
   begin(counts: readonly FailureCount[], dryRun?: boolean): MaybePromise<FailureAttempt>
 }
 
-/** What every implementation goes by, in milliseconds. */
+/** The times that every implementation uses, in milliseconds. */
 export const failureRules = {
   window: 60_000,
   firstLock: 60_000,

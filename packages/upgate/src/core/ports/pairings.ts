@@ -44,7 +44,7 @@ export interface PairingRecord {
   readonly introducer?: string | undefined
   /** The most that may be granted; absent = the approver decides alone. */
   readonly limit?: PairingLimit | undefined
-  /** As the device says; nothing of it is believed. */
+  /** The device's name, as the device says; it grants nothing. */
   readonly name: string
   /** Role that the device asks for. */
   readonly role: string
@@ -80,19 +80,19 @@ export interface InvitationRecord extends PairingLimit {
   readonly expiresAt: number
 }
 
-/** What bounds a new request. */
+/** The bounds of a new request. */
 export interface PairingTerms {
   /** Milliseconds since the epoch. */
   readonly now: number
   /** Pending requests of the same quota, this one included. */
   readonly atMost: number
-  /** The same of one client address, where that is known. */
+  /** Pending requests of the same quota from one client address, where it is known. */
   readonly perAddress: number
   /** Digest of the bootstrap code that is used up by it. */
   readonly code?: string | undefined
 }
 
-/** What became of a new request. */
+/** The outcome of a new request. */
 export type PairingAnswer =
   | { readonly outcome: 'added' | 'existing'; readonly record: PairingRecord }
   /** A quota is reached; the code is not used up. */
@@ -100,7 +100,10 @@ export type PairingAnswer =
   /** The code is unknown, used up or expired. */
   | { readonly outcome: 'no_invitation' }
 
-/** Pairing requests, invitations and the keys of devices. Every operation is atomic, and durable when it has answered. */
+/**
+ * Pairing requests, invitations and the keys of devices. Every operation is atomic, and durable when it has
+ * answered.
+ */
 export interface PairingStore {
   /**
    * Adds a request and uses up its code, or answers the subject's own one that is not over yet (pending, approved
@@ -129,9 +132,9 @@ export interface PairingStore {
   deviceOfKey(keyId: string): Promise<string | undefined>
   /** Adds if neither id nor digest is taken. */
   invite(invitation: InvitationRecord): Promise<boolean>
-  /** By digest, not over yet. */
+  /** One invitation by its digest, if it is not over yet. */
   invitation(digest: string, now: number): Promise<InvitationRecord | undefined>
-  /** Not over yet, in order of creation. */
+  /** The invitations that are not over yet, in order of creation. */
   invitations(now: number): Promise<readonly InvitationRecord[]>
   /** False when there was none of that id. */
   uninvite(id: string): Promise<boolean>

@@ -79,7 +79,10 @@ export interface AccountRecord {
   readonly createdAt: number
   /** Time from which no credential of the account counts. Absent = it is not disabled. */
   readonly disabledAt?: number | undefined
-  /** What others vouched for before (an identity of the edge) does not count: its tokens cannot be voided here. */
+  /**
+   * Time before which identities of the edge do not count. Their tokens cannot be revoked here, so their issue
+   * time is compared.
+   */
   readonly notBefore?: number | undefined
   /** Sessions of an older generation are void, whether or not their records are gone already. */
   readonly sessionGeneration: number
@@ -95,7 +98,7 @@ export interface SessionRecord {
   readonly digest: string
   /** SHA-256 of the token before the last rotation, base64url. */
   readonly previousDigest?: string | undefined
-  /** Until when that token counts, too. */
+  /** Milliseconds since the epoch until which that token counts as well. */
   readonly previousUntil?: number | undefined
   /** The account that logged in. */
   readonly accountId: string

@@ -15,7 +15,7 @@ export interface TokenRecord {
   readonly previousDigest?: string | undefined
   /** The `handedDigest` from before the last rotation. */
   readonly previousHandedDigest?: string | undefined
-  /** Until when the tokens before the last rotation count, too. */
+  /** Milliseconds since the epoch until which the tokens before the last rotation count as well. */
   readonly previousUntil?: number | undefined
   /** For people; 1 to 100 characters. */
   readonly name: string

@@ -13,7 +13,10 @@ const named: Readonly<Record<string, readonly string[]>> = {
   cloudflare: cloudflareNetworks,
 }
 
-/** Parses an entry of a list of addresses, networks and names of networks; throws a `TypeError` that quotes the entry. */
+/**
+ * Parses an entry of a list of addresses, networks and names of networks; throws a `TypeError` that quotes the
+ * entry.
+ */
 export function parseRanges(where: string, option: string, entry: unknown): readonly Range[] {
   const texts: readonly unknown[] =
     typeof entry === 'string' && Object.hasOwn(named, entry) ? (named[entry] ?? []) : [entry]

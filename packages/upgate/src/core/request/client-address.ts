@@ -49,7 +49,7 @@ export interface ProxyOptions {
   readonly cloudflareRanges: readonly string[] | undefined
 }
 
-/** What the address of a proxy, and one of Cloudflare's, is read as: no client has it. */
+/** Values that stand for the address of a proxy, and for one of Cloudflare's: no client has such an address. */
 const proxy = ''
 const edge = 'cloudflare'
 
@@ -74,10 +74,13 @@ export function compileClientAddresses(
   const networks = ipv4Networks(ranges)
   const edgeNetworks = ipv4Networks(edges)
   const none = ranges.length === 0 && edges.length === 0
-  /** What the operator has been warned of. */
+  /** Warnings that the operator already got. */
   const warned = new Set<string>()
 
-  /** The canonical form of a client's address; `proxy` or `edge` for theirs; `undefined` when it is no address. */
+  /**
+   * The canonical form of a client's address; `proxy` or `edge` for the address of a trusted proxy or of the
+   * edge; `undefined` for a text that is no address.
+   */
   const judge = (text: string): string | undefined => {
     // IPv4 in its usual form, on the path of every connection, takes no parsing into objects.
     const bits = parseIPv4(text)
@@ -164,7 +167,10 @@ const unnamed: UnknownClient = {
   message:
     'A trusted proxy does not say whom it speaks for (X-Forwarded-For): such clients count against global limits only.',
 }
-/** The leftmost address may be the client's own word: a client within the ranges can write any other one of them there. */
+/**
+ * The leftmost address may be the client's own word: a client within the ranges can write any other one of them
+ * there.
+ */
 const inRanges: UnknownClient = {
   sign: 'client_in_proxies',
   message:

@@ -3,7 +3,7 @@ import ipaddr from 'ipaddr.js'
 /** A network that failures of an address count for. */
 export interface Network {
   readonly key: string
-  /** How many times the limit of a single address it has. */
+  /** Factor on the limit of a single address. */
   readonly factor: number
 }
 

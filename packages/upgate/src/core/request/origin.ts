@@ -96,7 +96,7 @@ export function isOurHost(policy: OriginPolicy, request: AuthRequest): boolean {
   if (policy.hosts === undefined) return true
   const host = hostOf(request)
   if (host === undefined) return false
-  // They are few: comparing is faster than hashing a name that has just come from the wire.
+  // The names are few: comparing is faster than hashing a name that has just come from the wire.
   if (policy.hosts.includes(host)) return true
   const lower = host.toLowerCase()
   return policy.hosts.includes(lower) || policy.hosts.includes(lower.replace(/:(?:80|443)$/, ''))

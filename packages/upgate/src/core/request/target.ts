@@ -15,7 +15,7 @@ export interface Target {
   readonly key: string
   /** Further such texts: only where the path has characters outside ASCII that fold in several ways. */
   readonly otherKeys: readonly string[] | undefined
-  /** Those texts of every reading. */
+  /** The key of every reading. */
   readonly readings: readonly string[] | undefined
 }
 
@@ -200,7 +200,7 @@ function readingsOf(path: string): readonly string[] | string | undefined {
       let next = transform(reading)
       if (next === '' || next.charCodeAt(0) !== slash) next = `/${next}`
       if (seen.has(next)) continue
-      // What only appears after decoding twice is as bad as what appears at once.
+      // A character that appears only after decoding twice is as dangerous as a plain one.
       for (let i = 0; i < next.length; i++) {
         const code = next.charCodeAt(i)
         if (code < 0x20 || code === 0x7f) return 'The path contains an encoded control character.'

@@ -1,7 +1,7 @@
 import type { Scheme } from '../contract/credential.ts'
 import type { RuleOptions } from '../contract/rules.ts'
 
-/** What the check needs to know of a scheme. */
+/** The facts of a scheme that the check needs. */
 export type OriginScheme = Pick<Scheme, 'name'> & Partial<Pick<Scheme, 'ambient' | 'edge'>>
 
 /** Throws where pages of other origins could not use the rule, although it says so. */

@@ -33,6 +33,6 @@ export function isForAudience(rule: Pick<CompiledRule, 'audience'>, { audiences 
   return audience === undefined || audiences?.some((tag) => audience.includes(tag)) === true
 }
 
-/** What the client is told where its identity is of another application. */
+/** The sentence for a client with an identity of another application. */
 export const otherApplication =
   'The identity was issued for another application of the edge than this path takes.'

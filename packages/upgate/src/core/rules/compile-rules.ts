@@ -61,7 +61,7 @@ export const ruleOptions: OptionTable<RuleOptions, ReadRuleOptions> = optionTabl
   dangerouslyAllowForeignOrigins: flag(false),
 })
 
-/** What rules need to know of the schemes of a gate. */
+/** The facts of a gate's schemes that rules need. */
 export type NamedScheme = Pick<Scheme, 'name' | 'yields'> & OriginScheme & Partial<Pick<Scheme, 'audiences'>>
 
 /** Checks the application's rules and fills in the defaults; throws a `TypeError` naming rule and option. */

@@ -30,7 +30,7 @@ export function appliesTo(rule: CompiledRule, method: string, upgrade: boolean):
   return upgrade ? rule.upgrade : rule.http
 }
 
-/** What became of a target: the rule that decides it, or why none can. */
+/** The result of matching a target: the rule that decides it, or the reason why none can. */
 export type Match = CompiledRule | { readonly malformed: string } | 'ambiguous'
 
 /**

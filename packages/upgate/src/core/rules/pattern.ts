@@ -113,7 +113,7 @@ export function covers(outer: Pattern, inner: Pattern, leniently: boolean): bool
   if (outer.prefix && !leniently && !inner.prefix && inner.segments.length === outer.segments.length)
     return false
   if (!leniently) return coversSegments(outer.segments, inner.segments)
-  // A path that `inner` matches has all of its texts, and one that is `outer`'s, too, suffices.
+  // `outer` covers `inner` if it covers one of its folded forms: a path has all of them, and a rule matches by any.
   return outer.folds.some((wide) => inner.folds.some((narrow) => coversSegments(wide, narrow)))
 }
 

@@ -39,12 +39,12 @@ export class Reaches {
     }
   }
 
-  /** What a rule is for, as its author means it. */
+  /** The requests that the author of a rule means. */
   own(rule: CompiledRule): Reach {
     return this.#of.get(rule)?.own ?? 0n
   }
 
-  /** What a rule takes from the rules behind it. */
+  /** The requests that a rule takes from the rules behind it. */
   taken(rule: CompiledRule): Reach {
     return this.#of.get(rule)?.taken ?? 0n
   }

@@ -13,7 +13,10 @@ export type WaySign =
   | 'client_unnamed'
   | 'edge_counted'
 
-/** One sign, and the sentence that the operator is told: the value that arrived, the expected one, and the line that corrects it. */
+/**
+ * One sign, and the sentence that the operator is told: the value that arrived, the expected one, and the line
+ * that corrects it.
+ */
 export interface WayFinding {
   readonly sign: WaySign
   /** Quotes headers that a client sent, cut and escaped; never a credential. */

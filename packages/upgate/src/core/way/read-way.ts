@@ -10,7 +10,7 @@ import { readHost } from './host.ts'
 import { readRemovedOrigin, readWrittenOrigin } from './origin.ts'
 import { readUpgrade } from './upgrade.ts'
 
-/** What a reading looks at. The functions are called only where their answer matters. */
+/** The input of a reading. The functions are called only where their answer matters. */
 export interface WayFacts {
   readonly request: AuthRequest
   /** Of the refusal; `undefined` where the request is let in, or into quarantine. */

@@ -5,7 +5,7 @@ import type { WayFinding } from './finding.ts'
 const forward =
   '`proxy_http_version 1.1;`, `proxy_set_header Upgrade $http_upgrade;` and `proxy_set_header Connection $connection_upgrade;` in nginx (with the `map` of the guide); WebSockets switched on for the zone in Cloudflare'
 
-/** What happened to the Upgrade header of a WebSocket handshake, or of every request. */
+/** Finds changes that proxies made to the Upgrade header of a WebSocket handshake, or of every request. */
 export function readUpgrade(request: AuthRequest): WayFinding | undefined {
   if (isUpgradeLost(request)) {
     return {

@@ -8,7 +8,7 @@ export interface TokenFacts {
   readonly credentialId: string
   /** Milliseconds since the epoch. */
   readonly expiresAt: number
-  /** Those AUD tags of the token that the scheme takes. */
+  /** The AUD tags of the token, without those that the scheme does not take. */
   readonly audiences: readonly string[]
 }
 

@@ -172,7 +172,10 @@ export interface CloudflareAccessOptions {
   readonly fetch?: (url: string, init: RequestInit) => Promise<Response>
   /** Default: the clock of the machine. */
   readonly clock?: Clock
-  /** Gets warnings about keys that cannot be fetched. Default: Node's warnings, as `process.on('warning')` sees them. */
+  /**
+   * Gets warnings about keys that cannot be fetched. Default: Node's warnings, as `process.on('warning')` sees
+   * them.
+   */
   readonly logger?: Logger
   /**
    * Trusts the keys and identities served here, at a loopback `http:` origin, instead of those of the team

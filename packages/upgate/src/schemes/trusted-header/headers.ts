@@ -42,7 +42,7 @@ const proxies: Readonly<Record<IdentityProxy, Names>> = {
   },
 }
 
-/** What the identity headers of a request amount to. */
+/** The result of reading a request's identity headers. */
 export interface Reading {
   readonly identity: HeaderIdentity | undefined
   /** Names, in lower case as received, of the headers that count for nothing and must not reach the application. */
@@ -136,7 +136,7 @@ function canonical(name: string): string {
   return name.replace(/[^a-z0-9]/g, '-')
 }
 
-/** What proxies write where a variable is not set: Apache `(null)`, access logs `-`. */
+/** Values that proxies write for a variable that is not set: Apache `(null)`, access logs `-`. */
 function isBlank(value: string): boolean {
   return value === '' || value === '(null)' || value === '-'
 }
@@ -158,7 +158,10 @@ function decoded(value: string | undefined): string | undefined {
   }
 }
 
-/** The bytes, as Latin-1, of a value of words in `=?utf-8?q?...?=` (RFC 2047 section 4.2), as `tailscale serve` writes it. */
+/**
+ * The bytes, as Latin-1, of a value of words in `=?utf-8?q?...?=` (RFC 2047 section 4.2), as `tailscale serve`
+ * writes it.
+ */
 function encodedWords(value: string): string {
   if (!/^(?:=\?utf-8\?q\?[!-<>@-~]*\?= ?)+$/i.test(value.replace(/=(?=[0-9A-F]{2})/gi, ''))) return value
   return value

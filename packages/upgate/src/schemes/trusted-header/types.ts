@@ -32,7 +32,10 @@ export interface HeaderIdentity {
   readonly groups: readonly string[]
 }
 
-/** Answer of `identify`: an account. Absent fields get defaults, which grant nothing. An account of the services is one. */
+/**
+ * Answer of `identify`: an account. Absent fields get defaults, which grant nothing. An account of the services
+ * is one.
+ */
 export interface HeaderAccount {
   /** Id of the account. */
   readonly id: string
@@ -67,7 +70,10 @@ export interface TrustedHeaderOptions {
   readonly peers: readonly string[]
   /** Maps a user of the proxy to an account of the application. `null` = no account here; none is created. */
   readonly identify: (identity: HeaderIdentity) => MaybePromise<HeaderAccount | null | undefined>
-  /** Milliseconds that `identify` may take, 100 to 60,000; beyond them the identity is `unavailable`. Default: 5,000. */
+  /**
+   * Milliseconds that `identify` may take, 100 to 60,000; beyond them the identity is `unavailable`. Default:
+   * 5,000.
+   */
   readonly identifyTimeout?: number
   /**
    * Milliseconds for which a socket or stream is open before the client has to come through the proxy again, 10,000 to

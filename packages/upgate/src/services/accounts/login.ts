@@ -31,7 +31,7 @@ interface Admitted {
   end(result: 'failed' | 'succeeded' | 'void'): boolean
 }
 
-/** Result of an attempt for the failure counts, by the outcome of its answer. */
+/** Maps the outcome of a login to the result that the failure counts record. */
 const results = {
   authenticated: 'succeeded',
   rejected: 'failed',

@@ -227,7 +227,7 @@ export class FirstFrame<P extends Principal> implements Claimant<P>, Talker {
     if (state.at === 'verifying' || state.at === 'held') state.timer?.cancel()
   }
 
-  /** The socket has gone. */
+  /** Ends the verification under way; called once the socket is gone. */
   closed(): void {
     this.#stop()
     this.#shared.roster.heldFirst.delete(this)

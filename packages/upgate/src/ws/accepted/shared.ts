@@ -31,7 +31,7 @@ export interface FirstReader<P extends Principal> {
   closed(socket: LiveSocket<P>): void
 }
 
-/** What accepted sockets share: with waiting ones, and among themselves. */
+/** The parts that accepted sockets share with waiting ones, and among themselves. */
 export interface SharedByAccepted<P extends Principal> extends Shared<P> {
   readonly renewals: RenewalReader<P>
   readonly firstFrames: FirstReader<P>

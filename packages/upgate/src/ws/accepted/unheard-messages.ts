@@ -14,7 +14,7 @@ export interface Unhearing {
   endAs(reason: EndReason, standardCode: number): void
 }
 
-/** What it needs of what sockets share. */
+/** The shared parts that it uses. */
 interface Shared {
   readonly limits: QueueLimits
   readonly roster: Roster

@@ -11,7 +11,7 @@ export interface Owners {
   cover(pattern: string): boolean
   /** The owners that listen for upgrades of this server themselves, for one path only. */
   readonly listening: readonly WebSocketServerLike[]
-  /** By the pattern they were named for. */
+  /** The owners, by the pattern of their paths. */
   readonly servers: ReadonlyMap<string, WebSocketServerLike>
   readonly patterns: readonly Pattern[]
 }

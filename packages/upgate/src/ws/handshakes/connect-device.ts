@@ -5,9 +5,9 @@ import { connectCredential } from './connect-credential.ts'
 import { connectTexts } from './device-text.ts'
 import { bad, isObject, type JsonObject, optionalString, own, type Read } from './read-frame.ts'
 
-/** What a handshake remembers of its challenge. */
+/** The state of a challenge on one socket. */
 export interface ChallengeState {
-  /** Of the challenge; used up by the first proof, so that none is accepted twice. */
+  /** The nonce of the challenge; the first proof uses it up, so that none is accepted twice. */
   nonce: string | undefined
   /** moltis: the `connect` request that waits for its signature. */
   unsigned: { readonly credential: Unsigned; readonly declared: Declared } | undefined
@@ -122,7 +122,10 @@ export function challengeResponse(message: JsonObject, state: ChallengeState): H
   }
 }
 
-/** What lets an unknown device ask, or the token of a known one; nothing where the proof comes alone. */
+/**
+ * The credential next to a proof: it introduces an unknown device, or is the token of a known one. Absent where
+ * the proof comes alone.
+ */
 function besideOf(auth: JsonObject): Read<DeviceProof['beside']> {
   const found = connectCredential(auth)
   if (found.rejection) {

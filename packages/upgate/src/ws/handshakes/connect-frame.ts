@@ -56,7 +56,7 @@ export interface ConnectFrameOptions {
 }
 
 interface ConnectState extends ChallengeState {
-  /** Of the request: the answer carries the same. */
+  /** The id of the request; the answer repeats it. */
   id: string | undefined
   version: number | undefined
   offered: Offered

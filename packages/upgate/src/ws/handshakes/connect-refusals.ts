@@ -79,7 +79,7 @@ const byCode: Readonly<Record<RefusalCode, ConnectRefusal>> = {
   principal_mismatch: wrongToken,
   edge_mismatch: wrongUser,
   external_login: noAccess,
-  // Refused before the 101, and so never in these words.
+  // Both are refused over HTTP, before the 101; the table needs an entry for every code.
   origin_refused: { ...noAccess, details: 'CONTROL_UI_ORIGIN_NOT_ALLOWED' },
   host_refused: noAccess,
   too_many_failures: later,

@@ -3,7 +3,7 @@ function plain(value: string | undefined): string {
   return (value ?? '').trim().replace(/[A-Z]/g, (letter) => letter.toLowerCase())
 }
 
-/** What a device signs in a `connect` request. */
+/** The fields that a device signs in a `connect` request. */
 export interface ConnectText {
   readonly deviceId: string
   readonly clientId: string

@@ -27,7 +27,10 @@ export interface JsonMessage {
 export interface JsonRefusal {
   /** Sent as JSON before the close frame; `null`: nothing is sent. With `replay`, absent is the same as `null`. */
   readonly frame?: unknown
-  /** A valid close code (RFC 6455 section 7.4), or 3000 to 4999; any other is sent as 1008. Default: by `closeCodes`. */
+  /**
+   * A valid close code (RFC 6455 section 7.4), or 3000 to 4999; any other is sent as 1008. Default: by
+   * `closeCodes`.
+   */
   readonly closeCode?: number
   /** A stable token of at most 123 UTF-8 bytes. */
   readonly closeReason?: string
@@ -40,7 +43,10 @@ export interface JsonFrameOptions<M = JsonMessage> {
    * (`undefined`, `null`, an empty string) is `auth_required`; throwing, or any other type, `bad_handshake`.
    */
   readonly credential: (message: M) => JsonMessage | Credential | string | null | undefined
-  /** What the client says about itself; it only narrows what the credential's record grants. */
+  /**
+   * Finds the client's statements about itself; they only narrow the rights of the credential's record.
+   * Default: none.
+   */
   readonly declared?: (message: M) => Declared | undefined
   /**
    * Message sent on acceptance, as JSON; `undefined` sends none. Default: `auth_ok` of the built-in protocol; with
@@ -57,7 +63,10 @@ export interface JsonFrameOptions<M = JsonMessage> {
    * protocol: only what `accept` and `reject` return. Default: false.
    */
   readonly replay?: boolean
-  /** The client library that speaks this protocol: it gets the close codes that it understands. Default: the standard codes. */
+  /**
+   * The client library that speaks this protocol: it gets the close codes that it understands. Default: the
+   * standard codes.
+   */
   readonly closeCodes?: ClientFamily
   /** Name in `explain`. Default: `json`. */
   readonly name?: string
@@ -88,7 +97,10 @@ export function jsonFrame<M = JsonMessage>(options: JsonFrameOptions<M>): Handsh
   return makeJsonFrame('jsonFrame', options)
 }
 
-/** Makes the handshake for {@link jsonFrame}, and for the protocols that are built on it: `where` names them in messages. */
+/**
+ * Makes the handshake for {@link jsonFrame}, and for the protocols that are built on it: `where` names them in
+ * messages.
+ */
 export function makeJsonFrame<M>(where: string, options: JsonFrameOptions<M>): Handshake {
   const {
     credential: find,

@@ -13,7 +13,10 @@ export function missing(detail: string): Rejection {
   return { step: 'reject', code: 'auth_required', detail }
 }
 
-/** What came of reading: a value, or the refusal. Never told apart by looking at what the client sent. */
+/**
+ * The result of reading a frame: a value, or the refusal. The field `rejection` is ours, so no content of a
+ * frame can imitate it.
+ */
 export type Read<T> =
   | { readonly value: T; readonly rejection?: undefined }
   | { readonly value?: undefined; readonly rejection: Rejection }

@@ -3,7 +3,7 @@ import type { Acceptance, Declared, Refusal } from '../../core/contract/handshak
 import type { AuthErrorFrame, AuthOkFrame } from '../../protocol.ts'
 import { type JsonObject, optionalString, optionalStrings, type Read } from './read-frame.ts'
 
-/** What an `auth` and an `auth_refresh` message have in common. */
+/** The fields that `auth` and `auth_refresh` messages share. */
 export interface AuthFields {
   readonly credential: TokenCredential | PasswordCredential | undefined
   readonly declared: Declared
@@ -31,7 +31,7 @@ export function readAuth(message: JsonObject): Read<AuthFields> {
   return { value: { credential, declared: { role: role.value, scopes: scopes.value } } }
 }
 
-/** What an acceptance tells the client. */
+/** Returns the fields by which an acceptance informs the client. */
 export function accepted({ principal, dropped, issued }: Acceptance): Omit<AuthOkFrame, 'type'> {
   const { kind, id, scopes, roles, expiresAt } = principal
   return {
@@ -44,7 +44,7 @@ export function accepted({ principal, dropped, issued }: Acceptance): Omit<AuthO
   }
 }
 
-/** What a refusal tells the client. */
+/** Returns the fields by which a refusal informs the client. */
 export function refused({ code, detail, action, retryAfter, facts }: Refusal): Omit<AuthErrorFrame, 'type'> {
   return {
     code,

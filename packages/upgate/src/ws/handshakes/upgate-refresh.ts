@@ -3,7 +3,10 @@ import { authExpiringFrame, authRefreshedFrame, authRefreshFailedFrame } from '.
 import { isObject, missing, own } from './read-frame.ts'
 import { accepted, readAuth, refused } from './upgate-auth.ts'
 
-/** `{"type":"auth_refresh","token":...}` on an accepted socket, answered by `auth_refreshed` or `auth_refresh_failed`. */
+/**
+ * `{"type":"auth_refresh","token":...}` on an accepted socket, answered by `auth_refreshed` or
+ * `auth_refresh_failed`.
+ */
 export const upgateRefresh: HandshakeRefresh = {
   marker: '"auth_refresh"',
   receive(frame) {

@@ -39,7 +39,7 @@ export class Acquaintances {
   readonly #atMost: number
   readonly #clock: Clock
   readonly #logger: Logger
-  /** Until when each counts; in the order in which they end. */
+  /** The end of each address, in milliseconds since the epoch, the earliest first. */
   #known: Map<string, number> = new Map()
   #unwritten: Map<string, number> = new Map()
   #timer: Timer | undefined

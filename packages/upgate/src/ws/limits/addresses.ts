@@ -5,7 +5,10 @@ const minute = 60_000
 /** Addresses remembered without an open socket: at most twice this number. */
 const remembered = 10_000
 
-/** A factor that no count reaches. As a small integer: an infinite one would make every bucket's a number on the heap. */
+/**
+ * A factor that no count reaches. As a small integer: an infinite one would make every bucket's a number on the
+ * heap.
+ */
 const unlimited = 2 ** 30
 
 /** Counts of an address, or of an IPv6 network. */

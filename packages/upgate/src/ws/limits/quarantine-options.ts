@@ -2,9 +2,9 @@ import type { AcquaintanceOptions } from './acquaintances.ts'
 
 /** Limits of `createQuarantine`. Times in milliseconds. Unknown options and impossible values throw. */
 export interface QuarantineOptions {
-  /** From the upgrade to acceptance, whatever happens in between. Default: 10,000. */
+  /** Milliseconds from the upgrade to acceptance, whatever happens in between. Default: 10,000. */
   readonly deadline?: number
-  /** For one verification, inside the deadline. Default: 5,000. */
+  /** Milliseconds for one verification, inside the deadline. Default: 5,000. */
   readonly verifyTimeout?: number
   /** Bytes a socket may send before it is accepted, counted on the wire. Default: 65,536. */
   readonly maxBytes?: number
@@ -20,17 +20,20 @@ export interface QuarantineOptions {
   readonly maxQueuedBytes?: number
   /** Sockets without a principal in quarantine, in all. Default: 1,000. */
   readonly maxSockets?: number
-  /** The same per address: an IPv4 address or an IPv6 /64; twice as many per /56, four times per /48. Default: 32. */
+  /**
+   * Sockets without a principal in quarantine per address: an IPv4 address or an IPv6 /64; twice as many per /56, four
+   * times per /48. Default: 32.
+   */
   readonly maxSocketsPerAddress?: number
   /** Sockets accepted without a principal on public and optional paths, in all. Default: 1,000. */
   readonly maxAnonymousSockets?: number
   /** Share of `maxSockets` from which on addresses without a recent success get `pressureDeadline`. Default: 0.5. */
   readonly pressureShare?: number
-  /** The deadline under pressure. Default: 3,000. */
+  /** Milliseconds of the deadline under pressure. Default: 3,000. */
   readonly pressureDeadline?: number
   /** Share of `maxSockets` and of `maxVerifying` kept for addresses that succeeded before. Default: 0.25. */
   readonly reservedShare?: number
-  /** For how long an address counts as having succeeded after its last accepted socket. Default: 3,600,000. */
+  /** Milliseconds for which an address counts as successful after its last accepted socket. Default: 3,600,000. */
   readonly rememberSuccess?: number
   /**
    * Remembers which addresses succeeded beyond a restart, and for longer than `rememberSuccess`: else every client is a
@@ -39,7 +42,7 @@ export interface QuarantineOptions {
   readonly acquaintances?: AcquaintanceOptions
   /** Verifications in flight, in all. Further ones wait for their turn. Default: 64. */
   readonly maxVerifying?: number
-  /** The same per address. Default: 4. */
+  /** Verifications in flight per address. Further ones wait for their turn. Default: 4. */
   readonly maxVerifyingPerAddress?: number
   /**
    * Refusals in a minute per address. Beyond it, an address that guesses (passwords, codes) gets 429; one that
@@ -48,13 +51,16 @@ export interface QuarantineOptions {
   readonly maxRefusals?: number
   /** Sockets at a time of an address with too many refused tokens. Default: 2. */
   readonly slowedSockets?: number
-  /** How long a refused socket is held before it is closed, plus or minus half; shorter where its place is needed. Default: 1,000. */
+  /**
+   * Milliseconds for which a refused socket is held before it is closed, plus or minus half; shorter where its place is
+   * needed. Default: 1,000.
+   */
   readonly hold?: number
   /** Refused sockets held at a time; further ones are closed at once. Default: 256. */
   readonly maxHeld?: number
-  /** From the close frame to `terminate()`. Default: 1,000. */
+  /** Milliseconds from the close frame to `terminate()`. Default: 1,000. */
   readonly closeGrace?: number
-  /** Refresh attempts of an accepted socket per minute; a socket that goes on is closed. Default: 6. */
+  /** Refresh attempts of an accepted socket per minute; a further one closes it. Default: 6. */
   readonly maxRefreshes?: number
   /** Refused refresh attempts in a row after which the socket is closed. Default: 3. */
   readonly maxRefreshFailures?: number

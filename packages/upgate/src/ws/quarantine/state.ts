@@ -35,7 +35,7 @@ interface Verifying<P extends Principal> {
 interface Held<P extends Principal> {
   readonly at: 'held'
   readonly talk: Conversation<P>
-  /** Of the close frame. */
+  /** The code of the close frame. */
   readonly code: number
   readonly reason: string
   readonly timer: Timer

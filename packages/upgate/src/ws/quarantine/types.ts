@@ -25,11 +25,14 @@ export interface Admission<P extends Principal = Principal> {
   readonly head: Buffer
   /** The decision about the request. */
   readonly decision: Exclude<Decision<P>, Answered>
-  /** Canonical client address, where it is known; a deferred decision brings its own. Absent: only the limits over all sockets apply. */
+  /**
+   * Canonical client address, where it is known; a deferred decision brings its own. Absent: only the limits
+   * over all sockets apply.
+   */
   readonly clientAddress?: string | undefined
 }
 
-/** What {@link Quarantine.close} sends. */
+/** The close code and reason that {@link Quarantine.close} sends. */
 export interface DrainOptions {
   /** Close code: 1001 (going away) or 1012 (restart). Default: 1001. */
   readonly code?: number
@@ -71,7 +74,10 @@ export interface Quarantine<P extends Principal = Principal> {
     request: IncomingMessage,
     credential: InBand | string,
   ): Promise<Resumption<P>>
-  /** What an accepted socket was accepted as, its newest credential included; `undefined` for every other socket. */
+  /**
+   * Answers the principal and path of an accepted socket, by its newest credential; `undefined` for every other
+   * socket.
+   */
   acceptedAs(socket: object): AcceptedAs<P> | undefined
   /** Numbers of sockets by stage, for metrics. */
   readonly counts: QuarantineCounts

@@ -9,9 +9,9 @@ import {
 } from '../socket/attached.ts'
 import type { WebSocketLike, WebSocketServerLike } from '../socket/web-socket-like.ts'
 
-/** What a waiting socket hears from its wire. */
+/** The events that a wire reports to its waiting socket. */
 export interface Listener {
-  /** More bytes, counted before they are parsed. */
+  /** More bytes arrived; they are counted before they are parsed. */
   received(length: number): void
   message(data: unknown, isBinary: boolean): void
   /** A ping or a pong. */

@@ -98,7 +98,7 @@ function lazily(
   })
 }
 
-/** Of which Node keeps the first when they occur twice (documentation of `message.headers`). */
+/** Headers of which Node keeps the first when they occur twice (documentation of `message.headers`). */
 const single: ReadonlySet<string> = new Set([
   'age',
   'authorization',

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 
-/** What the quarantine uses of a socket of `ws`: public API only, so that any copy of the library fits. */
+/** The part of a socket of `ws` that the quarantine uses: public API only, so that any copy of the library fits. */
 export interface WebSocketLike {
   /** 1 while the socket is open, as in browsers. */
   readonly readyState: number
@@ -27,7 +27,10 @@ export interface WebSocketLike {
   listenerCount(event: string): number
 }
 
-/** What the quarantine uses of the application's own `WebSocketServer`, made with `noServer` or `{ server, path }`. */
+/**
+ * The part of the application's `WebSocketServer` that the quarantine uses. It is made with `noServer` or `{
+ * server, path }`.
+ */
 export interface WebSocketServerLike {
   /** Absent when the server was made with `clientTracking: false`. */
   readonly clients?: unknown

@@ -15,7 +15,7 @@ export function countsAsFailure(code: RefusalCode): boolean {
   switch (code) {
     case 'handshake_timeout':
     case 'auth_required':
-    // Who waits for an approval comes back again and again, as it is told to.
+    // A device that waits for an approval reconnects again and again, as its refusal says.
     case 'pairing_required':
     case 'pairing_full':
     case 'unavailable':

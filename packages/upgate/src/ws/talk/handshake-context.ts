@@ -2,7 +2,7 @@ import type { HandshakeContext } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import type { Shared } from './shared.ts'
 
-/** What a handshake sees of one socket. */
+/** A handshake's view of one socket. */
 export class SocketContext<P extends Principal> implements HandshakeContext {
   state: unknown = undefined
   gone = false

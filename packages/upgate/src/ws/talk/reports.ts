@@ -15,7 +15,7 @@ interface Accepted {
   readonly endReason: string | undefined
 }
 
-/** What the operator is told: exceptions in the log, refusals as events. */
+/** Reports to the operator: exceptions in the log, refusals as events. */
 export class Reports<P extends Principal> {
   readonly #gate: QuarantineGate<P>
   readonly #faults: FaultLog

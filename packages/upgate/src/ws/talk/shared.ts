@@ -9,7 +9,7 @@ import type { QuarantineGate } from './quarantine-gate.ts'
 import { Reports } from './reports.ts'
 import { Talk } from './talk.ts'
 
-/** What all sockets of one quarantine share. No class of sockets is known here. */
+/** The parts that all sockets of one quarantine share. This file knows no class of sockets. */
 export interface Shared<P extends Principal> {
   readonly gate: QuarantineGate<P>
   readonly limits: Limits

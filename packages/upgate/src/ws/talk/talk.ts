@@ -98,7 +98,10 @@ export class Talk<P extends Principal> {
     }
   }
 
-  /** The words and the close frame of a refusal; no words if the handshake throws: its clients speak no other protocol. */
+  /**
+   * The words and the close frame of a refusal; no words if the handshake throws: its clients speak no other
+   * protocol.
+   */
   reject(talker: Talker, refusal: Refusal, offered: Credential | undefined = talker.offered): RefusalFrames {
     let rejection: RefusalFrames
     try {
