@@ -94,6 +94,73 @@ const codesOf = (answers: readonly { readonly outcome: string; readonly code?: s
   answers.map((answer) => answer.code ?? answer.outcome).sort()
 
 describe.each(places)('over %s', (_, make) => {
+  // Of two requests under one name, one of a device that was gone, the wrong one was approved.
+  test('a request says when its device asked last, and a decision never fails for it', async () => {
+    const { clock, one, two } = await instances(make)
+    const gone = await request(one, new DeviceIdentity(), { name: 'kitchen' })
+    const device = new DeviceIdentity()
+    const id = await request(one, device, { name: 'kitchen' })
+    const start = clock.now()
+    const askedAt = async () => (await two.pairing.get(id))?.askedAt
+    expect(await askedAt()).toBe(start)
+
+    clock.advance(9_000)
+    await two.knock(device)
+    expect(await askedAt()).toBe(start)
+    clock.advance(6_000)
+    await two.knock(device)
+    expect(await askedAt()).toBe(start + 15_000)
+    expect((await one.pairing.pending()).map((each) => [each.id, each.askedAt])).toEqual([
+      [gone, start],
+      [id, start + 15_000],
+    ])
+
+    clock.advance(15_000)
+    const [decided] = await Promise.all([
+      one.pairing.approve(id, { actor: admin() }),
+      ...Array.from({ length: 5 }, (_, i) => (i % 2 === 0 ? one : two).prove(device)),
+    ])
+    expect(decided).toMatchObject({ outcome: 'done', request: { state: 'approved' } })
+    const seen = await askedAt()
+    clock.advance(15_000)
+    // What waits for its collection does not write any more.
+    await one.prove(device)
+    expect(await askedAt()).toBe(seen)
+    expect((await one.knock(device)).outcome).toBe('authenticated')
+    expect(await one.pairing.get(id)).toMatchObject({ state: 'collected', expiresAt: expect.any(Number) })
+  })
+
+  test('a dry run does not count as asking', async () => {
+    const { clock, one } = await instances(make)
+    const device = new DeviceIdentity()
+    const id = await request(one, device)
+    const start = clock.now()
+    clock.advance(30_000)
+    const scheme = deviceKey({ pairing: one.pairing, devices: one.devices })
+    const context = { clientAddress: undefined, dryRun: true, path: '/ws', origin: undefined }
+    await scheme.verify(credentialOf(device, clock.now()), context)
+    expect((await one.pairing.get(id))?.askedAt).toBe(start)
+  })
+
+  test('events of requests name the device, its code and its key', async () => {
+    const { one } = await instances(make)
+    const device = new DeviceIdentity()
+    const id = await request(one, device, { name: 'kitchen' })
+    const { comparisonCode } = (await one.pairing.get(id)) ?? {}
+    await one.pairing.approve(id, { actor: admin(), name: 'Kitchen' })
+    await one.knock(device)
+    const about = one.events.flatMap((event) =>
+      event.type === 'pairing' && event.subjectId === id
+        ? [[event.step, event.name, event.comparisonCode, event.keyId]]
+        : [],
+    )
+    expect(about).toEqual([
+      ['requested', 'kitchen', comparisonCode, device.id],
+      ['approved', 'Kitchen', comparisonCode, device.id],
+      ['collected', 'Kitchen', comparisonCode, device.id],
+    ])
+  })
+
   test('of two concurrent approvals on two instances, one wins', async () => {
     const { one, two } = await instances(make)
     const id = await request(one, new DeviceIdentity())

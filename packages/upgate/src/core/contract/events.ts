@@ -116,6 +116,12 @@ export type AuditEvent = { readonly at: number } & (
       readonly role: string
       readonly scopes: readonly string[]
       readonly clientAddress: string | undefined
+      /** Name of the device: its own word until the approval gives it one. */
+      readonly name?: string | undefined
+      /** The six characters that the device shows; absent where no request was kept. */
+      readonly comparisonCode?: string | undefined
+      /** Hex SHA-256 of the device's public key, where it proves itself by one. */
+      readonly keyId?: string | undefined
     }
 )
 

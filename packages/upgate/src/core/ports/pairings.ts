@@ -54,6 +54,8 @@ export interface PairingRecord {
   readonly clientAddress?: string | undefined
   /** Time of the request. */
   readonly createdAt: number
+  /** Last attempt of the device while the request was pending, to about 10 s; absent until it asks again. */
+  readonly askedAt?: number | undefined
   /** Time from which it can be neither decided nor collected. */
   readonly expiresAt: number
   /** Time of the approval or rejection; absent = not decided. */

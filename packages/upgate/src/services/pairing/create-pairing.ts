@@ -44,6 +44,7 @@ export function createPairing(parts: PairingParts): Pairing & { close(): void } 
     const clientAddress = 'clientAddress' in of ? of.clientAddress : undefined
     const { id: subjectId } = of
     const deviceId = granted?.deviceId
+    const subject = 'subject' in of ? of.subject : undefined
     events.emit({
       type: 'pairing',
       at: clock.now(),
@@ -54,6 +55,9 @@ export function createPairing(parts: PairingParts): Pairing & { close(): void } 
       role,
       scopes,
       clientAddress,
+      name: granted?.name ?? ('name' in of ? of.name : undefined),
+      comparisonCode: subjectId && subject && comparisonCode(subjectId, subject),
+      keyId: subject && keyOf(subject),
     })
   }
 
@@ -207,6 +211,10 @@ function withoutDigest({ digest: _, ...rest }: InvitationRecord): Invitation {
   return rest
 }
 
+function keyOf(subject: string): string | undefined {
+  return subject.startsWith('key:') ? subject.slice(4) : undefined
+}
+
 /** Shows a record to a page: without digests, with the code to compare. */
 export function show(record: PairingRecord): PairingRequest {
   const { id, state, subject, introduction, introducer, limit, name, role, scopes } = record
@@ -214,7 +222,7 @@ export function show(record: PairingRecord): PairingRequest {
     id,
     comparisonCode: comparisonCode(id, subject),
     state,
-    keyId: subject.startsWith('key:') ? subject.slice(4) : undefined,
+    keyId: keyOf(subject),
     introduction,
     introducer,
     limit,
@@ -223,6 +231,7 @@ export function show(record: PairingRecord): PairingRequest {
     scopes,
     clientAddress: record.clientAddress,
     createdAt: record.createdAt,
+    askedAt: record.askedAt ?? record.createdAt,
     expiresAt: record.expiresAt,
     decidedBy: record.decidedBy,
     granted: record.granted,

@@ -28,6 +28,8 @@ interface Subject {
 
 /** Wrong bootstrap codes allowed in a minute: per known address, and for all unknown addresses together. */
 const wrongCodes = { known: 10, unknown: 100 }
+/** Milliseconds between two writes of the time at which one device asked last. */
+const askedPrecision = 10_000
 /** Form of a claim secret: `randomBytes(32).toString('base64url')` or longer. */
 const claimForm = /^[A-Za-z0-9_-]{43,128}$/
 
@@ -71,6 +73,7 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
     const live = record !== undefined && record.expiresAt > clock.now() ? record : undefined
     switch (live?.state) {
       case 'pending':
+        if (!context.dryRun) await askedAgain(live)
         return waiting(live)
       case 'rejected':
         return toldRejected(live)
@@ -87,6 +90,13 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
     // A stolen device must not be able to introduce further devices.
     const byHttp = context.httpPrincipal?.kind === 'device' ? undefined : context.httpPrincipal
     return ask(who, proof, context, code, introducer ?? byHttp)
+  }
+
+  /** Notes that the device is still there. If another writer is faster, its write counts: a decision above all. */
+  async function askedAgain(record: PairingRecord): Promise<void> {
+    const now = clock.now()
+    if (now - (record.askedAt ?? record.createdAt) < askedPrecision) return
+    await store.replace({ ...record, version: record.version + 1, askedAt: now })
   }
 
   async function ask(

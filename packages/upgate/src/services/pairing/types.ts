@@ -44,6 +44,11 @@ export interface PairingRequest {
   readonly clientAddress: string | undefined
   /** Milliseconds since the epoch, like the times below. */
   readonly createdAt: number
+  /**
+   * Last attempt of the device while the request was pending, to about 10 s. A device that waits asks again every few
+   * seconds: one that has been silent for a minute is probably gone, and another one may have taken its name.
+   */
+  readonly askedAt: number
   /** Time from which it can be neither decided nor collected. */
   readonly expiresAt: number
   /** Principal or operator that decided. */

@@ -32,6 +32,23 @@ export function pairingContract(check: Check): void {
     assert.equal(await pairings.uninvite('i'), false)
   })
 
+  check('keeps when a device asked last; of that write and a decision one counts', async (store, fixture) => {
+    const other = await fixture.connect()
+    await store.pairings.request(pairing('a'), roomy)
+    const asked = pairing('a', { version: 2, askedAt: at + 15_000 })
+    assert.equal(await store.pairings.replace(asked), true)
+    assert.deepEqual(defined(await other.pairings.get('a')), defined(asked))
+    assert.deepEqual((await other.pairings.list('pending')).map(defined), [defined(asked)])
+    const won = await Promise.all([
+      store.pairings.replace({ ...asked, version: 3, askedAt: at + 30_000 }),
+      other.pairings.replace({ ...asked, version: 3, state: 'approved' }),
+    ])
+    assert.deepEqual([...won].sort(), [false, true])
+    const left = await store.pairings.get('a')
+    assert.equal(left?.state, won[1] ? 'approved' : 'pending')
+    assert.equal(left?.askedAt, won[1] ? at + 15_000 : at + 30_000)
+  })
+
   check('keeps one request per subject, and takes another once it is over', async ({ pairings }) => {
     await pairings.request(pairing('a'), roomy)
     const again = await pairings.request(pairing('b', { subject: 'key:a' }), roomy)
