@@ -1,5 +1,5 @@
-// What each entry of the library loads, without its dependencies and peers, minified and compressed. A budget is the
-// size that was measured plus about a tenth: it catches what was not meant to grow.
+// The size of each entry of the library as loaded, without its dependencies and peers, minified and compressed. A budget is the
+// size that was measured plus about a tenth: it catches growth that was not meant.
 import { readFileSync } from 'node:fs'
 
 /** Of `upgate`. @type {Record<string, string>} */

@@ -16,7 +16,7 @@ export default defineConfig({
   resolve: { conditions: ['@upgate/source'] },
   test: {
     maxWorkers: 2,
-    // For what hangs, not for what is slow on a busy machine.
+    // Long enough for a slow test on a busy machine: it ends tests that hang.
     testTimeout: 30_000,
     hookTimeout: 30_000,
     // Warnings about loopback peers and the like are right, and expected hundreds of times.

@@ -16,7 +16,7 @@ export function shortage(name, { files = 0, memory = 0 }) {
       `raise it (\`ulimit -n ${files}\`), or leave ${name} out with --only.`
     )
   }
-  // What was allowed and is in use by us already hardly counts.
+  // The memory that this process uses already is too little to matter.
   const free = Math.min(freemem(), process.availableMemory?.() ?? Number.POSITIVE_INFINITY)
   if (memory > free) {
     const gigabytes = (/** @type {number} */ bytes) => (bytes / 2 ** 30).toFixed(1)

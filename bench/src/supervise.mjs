@@ -2,9 +2,9 @@ import { writeSync } from 'node:fs'
 import { dieWithChildren } from './children.mjs'
 
 /**
- * Watches over a run of this process, so that it does not end without a word, whatever ends it.
+ * Watches over a run of this process, so that it does not end without a word, however it ends.
  *
- * A signal ends the children and lets the run write what it has; a second one ends everything. An answer that never
+ * A signal ends the children and lets the run write its figures; a second one ends everything. An answer that never
  * comes empties the event loop: the process would end as if all were well.
  */
 export function superviseRun() {

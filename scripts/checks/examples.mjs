@@ -80,7 +80,7 @@ if (problems.length > 0) {
 
 /**
  * @param {string} compiler
- * @returns {Promise<string[]>} What it says, about files and lines of the documentation
+ * @returns {Promise<string[]>} Its messages, about files and lines of the documentation
  */
 async function compile(compiler) {
   const place = ['test', '.']
@@ -95,8 +95,8 @@ async function compile(compiler) {
   return diagnostics.flatMap(({ file, line, column, code, message }) => {
     const own = fileOf.get(file)
     const source = own ?? relative(root, join(folder, file))
-    // Declarations of others may well be wrong; ours are checked, in whatever way a block reaches them. What is no
-    // syntax for a compiler keeps it from looking at anything else.
+    // Declarations of others may well be wrong; ours are checked, in whatever way a block reaches them. A syntax
+    // error keeps a compiler from looking at anything else.
     const isForeign = own === undefined && /(^|\/)node_modules\//.test(source) && !/^TS1\d{3}$/.test(code)
     return isForeign ? [] : [`${source}:${line}:${column}: ${code}: ${message} (${compiler})`]
   })

@@ -32,7 +32,7 @@ export function run(command, args, { cwd, env = {}, show = false }) {
       cwd,
       env: { ...process.env, ...env },
       stdio: show ? ['ignore', 'inherit', 'inherit'] : ['ignore', 'pipe', 'pipe'],
-      // A group of its own lets an interrupt reach what it started in turn (test workers, their servers).
+      // A group of its own lets an interrupt reach its own children (test workers, their servers).
       detached: ownGroup,
     })
     running.add(child)

@@ -3,7 +3,7 @@ import { join, relative } from 'node:path'
 import { root } from './paths.mjs'
 
 /**
- * Brings a folder of generated files up to date, or says what is not, and sets the exit code.
+ * Brings a folder of generated files up to date, or says which ones are not, and sets the exit code.
  *
  * @param {object} options
  * @param {string} options.folder It holds generated files only

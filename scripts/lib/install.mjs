@@ -49,7 +49,7 @@ export function npm(args) {
 /**
  * Returns why `node_modules` does not match the lock file, or `undefined` if it does.
  *
- * npm leaves a record of what it installed in `node_modules/.package-lock.json`. It has no root entry and
+ * npm leaves a record of its work in `node_modules/.package-lock.json`. It has no root entry and
  * lacks the optional packages of other platforms; everything else must be the same.
  *
  * @param {string} [folder]

@@ -12,7 +12,7 @@ const problemsOf = (sources: Record<string, string[]>) =>
   findProblems(readTable(table), new Map(Object.entries(sources)))
 
 describe('the table of rooms', () => {
-  it('lets through what it lists, node: modules outside the core, and public entries', () => {
+  it('lets through listed imports, node: modules outside the core, and public entries', () => {
     expect(
       problemsOf({
         'core/ports/clock.ts': [],

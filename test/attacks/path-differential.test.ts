@@ -176,7 +176,7 @@ describe('gate and router', () => {
     expect(counts.allow).toBeGreaterThan(count / 20)
   })
 
-  it('would be found to disagree, if the gate compared what was sent', { timeout }, async () => {
+  it('would be found to disagree, if the gate compared targets as sent', { timeout }, async () => {
     const { holes } = await run(decideNaively, contenders, 5_000)
     const found = new Set(holes.map((hole) => hole.split(':')[0]))
     for (const name of [

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 
-/** A WebSocket client that somebody else wrote, as the behaviours drive it. */
+/** A third-party WebSocket client, as the behaviours drive it. */
 export interface Client {
   /** Resolves once the client says that the upgrade succeeded. */
   connected(): Promise<void>

@@ -1,5 +1,5 @@
 /*
- * A gateway with an MCP endpoint, the server of the official SDK, and an authorization server that nobody here wrote
+ * A gateway with an MCP endpoint, the server of the official SDK, and a third-party authorization server
  * (oidc-provider), behind one gate. Each tool needs a scope of its own.
  */
 import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto'

@@ -19,7 +19,7 @@ if (!hasCurl) console.warn('curl with HTTP/2 is not installed: it is left out.')
 
 const { scheme, headers } = asPrincipal({ id: 'alice' })
 let gate: Gate
-/** What arrived, and what was offered. */
+/** Requests that arrived, with the protocols that they offered. */
 const seen: { upgrade: unknown; settings: unknown }[] = []
 const server = createServer(async (request, response) => {
   const { upgrade, 'http2-settings': settings } = request.headers

@@ -99,7 +99,7 @@ describe("the client's own decision function", () => {
     expect([stops(clock.error.details), stops(late.error.details)]).toEqual([false, false])
   })
 
-  test('a device that nobody invited is not told to wait for an approval', () => {
+  test('an uninvited device is not told to wait for an approval', () => {
     const { error } = worded('unknown_identity', proofs.nothing, { pairing: 'introduction_required' })
     expect(error.details.code).toBe('AUTH_TOKEN_MISSING')
     expect(stops(error.details)).toBe(true)

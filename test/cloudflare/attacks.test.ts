@@ -22,7 +22,7 @@ async function refusalOf(behind: Behind, path: string, headers: Record<string, s
 const refused = (code: string) => [401, code, true]
 
 describe('directly at the origin', () => {
-  it('a header that nobody signed proves nothing', async () => {
+  it('an unsigned header proves nothing', async () => {
     const behind = await startBehind()
     const real = await behind.sim.issueUserToken('gateway', 'ada@example.com')
     const email = { 'cf-access-authenticated-user-email': 'ada@example.com' }
@@ -37,7 +37,7 @@ describe('directly at the origin', () => {
     expect((await behind.direct('/api/me', { ...edgeLike, ...email, [header]: real })).status).toBe(200)
   })
 
-  it('a bad header is final: the good cookie beside it does not count', async () => {
+  it('a bad header is final: the good cookie next to it does not count', async () => {
     const behind = await startBehind()
     const real = await behind.sim.issueUserToken('gateway', 'ada@example.com')
     const cookie = `CF_Authorization=${real}`
@@ -106,7 +106,7 @@ describe('through the edge', () => {
     expect((await behind.socket('/ws', { ...spoofed, origin: site }).upgraded).status).toBe(101)
     await behind.passRefusal()
     expect((await behind.socket('/ws', spoofed).upgraded).status).toBe(401)
-    // Public here and at the edge: whatever is sent, nobody is anybody.
+    // Public here and at the edge: no header makes a client a principal.
     const health = await behind.get('/health', spoofed)
     expect([health.status, health.body]).toEqual([200, { principal: null, edge: null }])
   })

@@ -1,4 +1,4 @@
-/* A gateway that is its own authorization server, with one that nobody here wrote (oidc-provider), behind the edge. */
+/* A gateway that is its own authorization server, with a third-party one (oidc-provider), behind the edge. */
 import { createHash, createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
@@ -17,17 +17,17 @@ const redirectUri = 'https://assistant.example.net/callback'
 export const assistant = { 'user-agent': 'Python/3.12 aiohttp/3.11.18' }
 const closing: (() => Promise<void> | void)[] = []
 
-/** Ends, after each test, what it started. */
+/** Ends, after each test, the servers of that test. */
 export function cleanUp(): void {
   afterEach(async () => {
     for (const close of closing.splice(0).reverse()) await close()
   })
 }
 
-/** What a test says about the gateway: its rules, and who watches its codes. */
+/** The settings of the gateway: its rules, and the watch of its codes. */
 export interface Setup {
   readonly rules: readonly RuleOptions[]
-  /** Called before anything listens; what it returns is called in the end. */
+  /** Called before anything listens; it returns a function to be called in the end. */
   watch(parts: Parts): (() => void) | Promise<() => void>
 }
 
@@ -118,7 +118,7 @@ export async function start({ rules, watch }: Setup) {
   app.get('/.well-known/oauth-protected-resource/mcp', (_request, response) => {
     response.json({ resource: `${site}/mcp`, authorization_servers: [site] })
   })
-  // Whom Access vouches for agrees by coming here: the page that asks is left out.
+  // A user of Access agrees by coming here: there is no page that asks.
   app.get('/oauth/consent/:uid', async (request, response) => {
     const { params } = await provider.interactionDetails(request, response)
     const accountId = gate.principalOf(request)?.id ?? ''
@@ -141,7 +141,7 @@ export async function start({ rules, watch }: Setup) {
 
 export type Started = Awaited<ReturnType<typeof start>>
 
-/** The steps in the user's browser, who is logged in at the edge: from the request to the code. */
+/** The steps in the browser of a user with a login at the edge: from the request to the code. */
 export async function authorise({ sim }: Pick<Started, 'sim'>): Promise<{ code: string; verifier: string }> {
   const verifier = randomBytes(32).toString('base64url')
   const jar = new Map([['CF_Authorization', await sim.issueUserToken('gateway', 'ada@example.com')]])

@@ -10,7 +10,7 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL')
 })
 
-/** Starts it, and waits for what it prints first. */
+/** Starts the command, and waits for its first line. */
 async function start() {
   const child = spawn(process.execPath, [cli, '--json', '--port', '0', '--upstream', 'http://127.0.0.1:1'])
   children.push(child)
@@ -50,11 +50,11 @@ describe('the command of edge-sim', () => {
     ).toBe(200)
   })
 
-  it('whoever read the output left, as `| head` does: 0, not a stack trace', async () => {
+  it('the reader of its output has left, as `| head` does: 0, not a stack trace', async () => {
     const { child, url, exited, errors } = await start()
     child.stdout.destroy()
     await new Promise((resolve) => child.stdout.once('close', resolve))
-    // The line about the request finds nobody.
+    // The line about the request finds no reader.
     await fetch(url, { redirect: 'manual' }).catch(() => {})
     expect(await exited).toBe(0)
     expect(errors()).toBe('')

@@ -82,14 +82,14 @@ const rules: readonly RuleOptions[] = [
     access: 'deferred',
     kinds: ['device'],
     handshake: upgateHandshake(),
-    // Devices are named after the site whose service token they have to come with.
+    // Devices are named after the site of the service token that they need.
     agreesWithEdge: (edge, device) => device.displayName === `${edge.id} node`,
   },
 ]
 
 const closing: (() => Promise<void>)[] = []
 
-/** Ends, after each test, what it started. */
+/** Ends, after each test, the servers of that test. */
 export function cleanUp(): void {
   afterEach(async () => {
     for (const close of closing.splice(0).reverse()) await close()

@@ -123,7 +123,7 @@ describe('the keys cannot be had', () => {
     }
     behind.clock.advance(3_600_000)
     expect((await behind.get(me, { cookie })).status).toBe(503)
-    // Bounded: an attempt or two for each hour that somebody asked in.
+    // Bounded: an attempt or two for each hour with a request.
     expect(behind.certsFetched()).toBeLessThanOrEqual(26)
   })
 })

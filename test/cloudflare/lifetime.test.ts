@@ -64,7 +64,7 @@ describe('a live socket', () => {
   })
 })
 
-describe('somebody whose access was ended', () => {
+describe('a user after the end of the access', () => {
   it('loses their socket, and is not readmitted by the token that the edge still honours', async () => {
     const behind = await startBehind()
     const { services, clock } = behind
@@ -85,7 +85,7 @@ describe('somebody whose access was ended', () => {
     await back.upgraded
     await behind.passRefusal()
     expect(await back.closed).toMatchObject({ code: 4401, reason: 'revoked_credential' })
-    // What was ended is kept with the account: another process knows it as well, and so does this one tomorrow.
+    // The end of the access is kept with the account: another process knows it as well, and so does this one tomorrow.
     clock.advance(3_600_000)
     await refused(behind)
     const restarted = await behind.restart()

@@ -1,7 +1,7 @@
 /*
  * A hosted assistant logs in to a gateway that is its own authorization server. The browser steps pass the edge; the
  * token request comes from a data centre with the user agent of a library, and the bot filter swallows it. The server
- * sees a code that nobody redeems, and has to say what that means.
+ * sees a code that no client redeems, and has to say what that means.
  */
 import { type CodeNotRedeemed, createCodeWatch, oauthRules } from 'upgate/oauth'
 import { describe, expect, it } from 'vitest'
@@ -80,7 +80,7 @@ describe('an authorization server behind an edge', () => {
       clock.advance(1)
       expect(events.at(-1)).toMatchObject({ type: 'code_not_redeemed', clientId: 'assistant', count })
     }
-    // Once may be somebody who closed the window; twice is advice.
+    // One code may be lost to a closed window; the second one brings advice.
     expect(events.map(({ advice }) => advice?.includes('Bot Fight Mode'))).toEqual([undefined, true])
     // A probe with another user agent passes, and proves nothing.
     const probe = await sim.fetch(`${site}/oauth/token`, {

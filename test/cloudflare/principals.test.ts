@@ -23,7 +23,7 @@ describe('a person', () => {
     expect(await socket.message()).toMatchObject({ type: 'welcome', principal: { ...ada, id: account?.id } })
   })
 
-  it('gets nothing on a page of somebody else, nor on a route for programs', async () => {
+  it('gets nothing on the page of another user, nor on a route for programs', async () => {
     const behind = await startBehind()
     const cookie = await behind.logIn('ada@example.com')
     const foreign = behind.socket('/ws', { cookie, origin: 'https://evil.example' })
@@ -32,7 +32,7 @@ describe('a person', () => {
     expect([robots.status, robots.body.code]).toEqual([403, 'kind_not_allowed'])
   })
 
-  it('whom nobody here knows is 403 unknown_identity, and no account is made', async () => {
+  it('without an account here is 403 unknown_identity, and no account is made', async () => {
     const behind = await startBehind()
     const cookie = await behind.logIn('eve@example.com')
     for (const path of ['/api/me', '/', '/ws']) {
@@ -123,7 +123,7 @@ describe('a service token', () => {
     expect((await socket.closed).code).toBe(4403)
   })
 
-  it('that nobody here knows does not keep the device out, but agrees with no device', async () => {
+  it('without an account here does not keep the device out, but agrees with no device', async () => {
     const { behind, device } = await withDevice()
     const { headers } = behind.sim.addServiceToken({ name: 'unknown' })
     const { socket, answer } = await prove(behind, '/nodes', headers, device.token)
@@ -136,7 +136,7 @@ describe('a service token', () => {
     expect([http.status, http.body.code]).toEqual([403, 'unknown_identity'])
   })
 
-  it('the edge itself turns away what it does not know', async () => {
+  it('the edge itself turns unknown tokens away', async () => {
     const { behind } = await withDevice()
     const { headers } = behind.sim.addServiceToken({ name: 'old', expiresAt: 0 })
     expect((await behind.get('/robots', headers)).status).toBe(302)

@@ -6,7 +6,7 @@ import type { Services } from 'upgate'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { Browser, origin, type Program, run } from './sessions-elsewhere.ts'
 
-/** How a page, which sends an Origin, is told that it is nobody: the socket opens and is closed. */
+/** How a page, which sends an Origin, learns that it has no principal: the socket opens and is closed. */
 const nobody = [4401, 'auth_required']
 
 async function countAsNone(browser: Browser, cookies: readonly string[]): Promise<void> {
@@ -47,7 +47,7 @@ describe('sessions of express-session', () => {
     expect(await socket.message()).toBe('hello ada')
     const [live] = [...program.gate.connections.list()]
     expect(live?.principal).toMatchObject({ id: 'ada', scheme: 'express-session', scopes: ['chat.write'] })
-    // The session's id is a secret: whoever has it can sign nothing, but has half of what a cookie is made of.
+    // The session's id is a secret: a thief can sign nothing with it, but has half of a cookie.
     expect(JSON.stringify(live?.principal)).not.toContain(sessionIdIn(cookie))
     socket.ws.terminate()
     await socket.closed
@@ -97,7 +97,7 @@ describe('sessions of express-session', () => {
     const cookie = await logIn()
     expect(await browser.open(cookie, 'https://evil.example').refused).toBe(403)
     expect(await browser.open(cookie, 'null').refused).toBe(403)
-    // No Origin at all: no browser, whose cookie is nobody's.
+    // No Origin at all: not a browser, and the cookie does not count.
     expect(await browser.open(cookie, '').refused).toBe(401)
     const foreign = await browser.post('/logout', {}, cookie, 'https://evil.example')
     expect([foreign.status, JSON.parse(foreign.body).code]).toEqual([403, 'origin_refused'])
@@ -122,7 +122,7 @@ describe('sessions of express-session', () => {
     expect((await browser.get('/api/me', cookie)).status).toBe(200)
   })
 
-  // express-session goes on without a session then, as if nobody had logged in.
+  // express-session goes on without a session then, as if no user had logged in.
   it('cannot be judged when their store says that it is disconnected', async () => {
     const cookie = await logIn()
     program.store.emit('disconnect')
@@ -187,7 +187,7 @@ describe('sessions of better-auth', () => {
     await program.services.close()
   })
 
-  /** Signs somebody new up and in. */
+  /** Signs a new user up and in. */
   async function signIn(scopes: readonly string[] = ['chat.write']) {
     const person = { email: `ada${++people}@example.com`, password: 'correct horse' }
     const made = await browser.post('/api/auth/sign-up/email', { ...person, name: 'Ada' })
@@ -276,7 +276,7 @@ describe('sessions of better-auth', () => {
     expect((await browser.get('/api/me', cookie)).status).toBe(200)
   })
 
-  it('end their live sockets when somebody signs out', async () => {
+  it('end their live sockets when a user signs out', async () => {
     const [ada, bob] = [await signIn(), await signIn()]
     const sockets = [browser.open(ada.cookie), browser.open(bob.cookie)]
     for (const socket of sockets) await socket.message()
@@ -288,7 +288,7 @@ describe('sessions of better-auth', () => {
     await sockets[1]?.closed
   })
 
-  it('end their live sockets when all sessions of somebody are revoked elsewhere', async () => {
+  it('end their live sockets when all sessions of a user are revoked elsewhere', async () => {
     const ada = await signIn()
     const again = await browser.post('/api/auth/sign-in/email', ada)
     const sockets = [browser.open(ada.cookie), browser.open(again.cookie)]

@@ -25,7 +25,7 @@ function printedIn(file: string): Printed[] {
   const text = readFileSync(root + file, 'utf8')
   const found: Printed[] = []
   for (const block of text.matchAll(/```(?:ts|js|mjs|diff)[^\n]*\n(.*?)```/gs)) {
-    // Of a difference, what it makes.
+    // A `diff` block shows a change: only the lines after it count.
     const code = (block[1] as string).replace(/^-.*\n/gm, '').replace(/^\+/gm, ' ')
     const line = text.slice(0, block.index).split('\n').length
     // A rule with a name of its own stands where it is used.

@@ -52,7 +52,7 @@ export interface Answer {
   readonly cookie: string
 }
 
-/** A browser without a jar: whoever calls says which cookies go along. */
+/** A browser without a jar: the calling test says which cookies go along. */
 export class Browser {
   readonly #server: Server
   constructor(server: Server) {

@@ -196,7 +196,7 @@ describe('Cloudflare Access in front, simulated', () => {
   })
 })
 
-describe('what it refuses to do', () => {
+describe('its refusals', () => {
   test('a ticket, which sending would consume, and a secret that could be guessed', async () => {
     const ticket = await upgate(['doctor', 'ws://127.0.0.1:1/ws'], {
       env: { UPGATE_TOKEN: `ugt_${'a'.repeat(60)}` },

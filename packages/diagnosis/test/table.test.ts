@@ -144,7 +144,7 @@ describe('the confusion matrix', () => {
     expect(confused).toEqual([])
   })
 
-  test('what is easily confused names a row that exists, another one, and a probe', () => {
+  test('each likely confusion names a row that exists, another one, and a probe', () => {
     for (const { code, confusableWith } of diagnoses)
       for (const other of confusableWith) {
         expect(diagnosisCodes).toContain(other.code)

@@ -25,7 +25,7 @@ export type PageSocketClass = new (url: string, protocols: string[]) => PageSock
 export interface BrowserTransportOptions {
   /** Default: the global one, looked up when a socket is opened. */
   readonly WebSocket?: PageSocketClass
-  /** For the request after a socket that did not open. Default: the global one. */
+  /** Sends the request that finds out why a socket did not open. Default: the global `fetch`. */
   readonly fetch?: typeof fetch
 }
 

@@ -103,7 +103,7 @@ export const pageLoginRows: readonly Row[] = rowsOf('edge-access', [
   },
 ])
 
-/** A browser shows a page nothing of a refused upgrade. The last rows. */
+/** The last rows, for browsers: a page cannot see the answer to a refused upgrade. */
 export const browserRows: readonly Row[] = rowsOf('net', [
   {
     code: 'cross_origin_hidden',

@@ -51,7 +51,7 @@ const aHeader = 'the name of a header, such as `x-api-key`'
 /** An option that names a header: {@link headerName} then refuses the headers of other schemes. */
 export const headerOption: OptionKind<string, 'required'> = text(aHeader, headerForm)
 
-/** The same, where `false` stands for no header. */
+/** An option that names a header, or is `false` for no header. */
 export const headerOrFalse: OptionKind<string | false, 'required'> = value(
   `${aHeader}, or false`,
   (name) => name === false || (typeof name === 'string' && headerForm.test(name)),

@@ -12,7 +12,7 @@ interface Sample {
   readonly asked: AuthRequest
   readonly outcome: string
   readonly options?: Partial<GateOptions>
-  /** For what is logged of requests that are let in as well. */
+  /** For the log of requests that are let in as well. */
   readonly isLetIn?: boolean
 }
 

@@ -1,6 +1,6 @@
 /*
  * The browser steps of an OAuth login pass the edge; the token request, sent by a server with a library's user agent,
- * is swallowed by its bot filter. All the server sees is a code that nobody redeems. It should say so.
+ * is swallowed by its bot filter. All the server sees is a code that no client redeems. It should say so.
  */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
@@ -39,7 +39,7 @@ describe('a watch over authorization codes', () => {
     expect(events[1]?.advice).toContain('Bot Fight Mode')
   })
 
-  it('counts per client, and starts anew when one gets through', () => {
+  it('counts per client, and starts again when one gets through', () => {
     const { clock, events, watch } = watched()
     watch.issued('a', 'one')
     watch.issued('b', 'two')
@@ -59,7 +59,7 @@ describe('a watch over authorization codes', () => {
     expect(events.at(-1)?.clientId).toBe('client 999')
   })
 
-  it('holds no code in what it reports', () => {
+  it('holds no code in its reports', () => {
     const { clock, events, watch } = watched()
     watch.issued('very-secret-code', 'client')
     clock.advance(60_000)

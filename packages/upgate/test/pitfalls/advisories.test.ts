@@ -301,7 +301,7 @@ describe('18. what moltis had', () => {
     expect((await closed)[0]).toBe(4403)
   })
 
-  it('a mode whose secret is unset does not start, or admits no client', async () => {
+  it('a mode without its secret does not start, or admits no client', async () => {
     const principal = { kind: 'service', id: 'gateway' } as const
     for (const token of [undefined, '', [], [''], 'short']) {
       expect(() => sharedToken({ token, principal } as never)).toThrow(TypeError)

@@ -13,7 +13,7 @@ describe('asPrincipal', () => {
     rules: [{ path: '/admin/*', access: 'required', scopes: ['operator.admin'] }],
   })
 
-  it('is somebody to the real engine, with what the record grants and no more', async () => {
+  it('is a principal to the real engine, with the rights of its record and no more', async () => {
     expect(await verdict(gate, request('/admin/x', { headers: alice.headers }))).toBe('allow')
     expect(await verdict(gate, request('/admin/x', { headers: bob.headers }))).toBe(
       'forbid insufficient_scope',
@@ -21,7 +21,7 @@ describe('asPrincipal', () => {
     expect(await verdict(gate, request('/any', { headers: bob.headers }))).toBe('allow')
   })
 
-  it('cannot be guessed by whoever finds it left in', async () => {
+  it('cannot be guessed by a client that finds it left in', async () => {
     const headers = { authorization: 'Bearer test_alice' }
     expect(await verdict(gate, request('/any', { headers }))).toBe('challenge invalid_credential')
     expect(await verdict(gate, request('/any'))).toBe('challenge auth_required')
@@ -38,7 +38,7 @@ describe('assertGuarded', () => {
     expect(() => assertGuarded(server)).toThrow(/No gate guards/)
   })
 
-  it('throws for what is open and not listed, and for what is listed and not open', () => {
+  it('throws for a path that is open and not listed, and for one that is listed and not open', () => {
     const server = createServer()
     const { scheme } = asPrincipal({ id: 'a' })
     const gate = createGate({

@@ -70,7 +70,7 @@ describe('hostile peers', () => {
     }
   })
 
-  it('bounds what it sends to a peer that never reads', async () => {
+  it('bounds its output to a peer that never reads', async () => {
     const t = await start({ limits: { maxControlFrames: 16 } })
     let written = 0
     t.server.on('connection', (socket: Socket) =>

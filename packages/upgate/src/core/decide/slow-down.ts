@@ -8,7 +8,7 @@ import { networksOf } from '../request/networks.ts'
 const minute = 60_000
 /** Wrong credentials in a minute of one address, or of one IPv6 /64, that are answered at once. */
 const limit = 10
-/** The same for all clients without a known address together. */
+/** Wrong credentials in a minute of all clients without a known address together. */
 const limitOfUnknown = 1_000
 /** Milliseconds an answer is held back. */
 const hold = 1_000

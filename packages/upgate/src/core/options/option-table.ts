@@ -48,7 +48,7 @@ type Given<T, N extends string> = Exclude<ValueOf<T, N>, undefined>
 /** A description for each option of a type. */
 export type OptionKinds<T> = { readonly [N in KeysOf<T>]: OptionKind<Given<T, N>> }
 
-/** The same, as far as the options after reading tell it. */
+/** A description for each option of a type, checked against the type of the options after reading. */
 type KindsOf<T, F> = {
   readonly [N in KeysOf<T>]: OptionKind<
     Given<T, N>,

@@ -7,7 +7,7 @@ export interface Pattern {
   readonly source: string
   /** Literal segments as written; `undefined` stands for a parameter. */
   readonly segments: Segments
-  /** The same segments under each text that they are compared as where case and encoding do not count. */
+  /** The segments in each form that counts where neither case nor encoding does. */
   readonly folds: readonly [Segments, ...Segments[]]
   /** True for a pattern that ends in `/*`: everything below. */
   readonly prefix: boolean

@@ -32,6 +32,6 @@ export interface LiveSocket<P extends Principal> {
   hush(reason: string): void
   /** Drops further messages and sends the close frame; the socket is terminated after `closeGrace`. */
   end(code: number, reason: string): void
-  /** The same, with the close code that its protocol or its rule has for the reason; else with the standard one. */
+  /** Ends the socket with the close code of its protocol or its rule for the reason, else with the standard code. */
   endAs(reason: EndReason, standardCode: number, text?: string): void
 }

@@ -43,13 +43,13 @@ export const quarantineOptions: OptionTable<QuarantineOptions, ResolvedQuarantin
   optionTable<QuarantineOptions>()({
     deadline: milliseconds(10_000, 1, longest),
     verifyTimeout: milliseconds(5_000, 1, longest),
-    // On the wire.
+    // Counted on the wire, before decompression.
     maxBytes: bytes(65_536, 1),
     maxDataFrames: count(8, 1),
     maxControlFrames: count(16, 0),
     maxAttempts: count(1, 1),
     maxQueuedMessages: count(16, 0),
-    // Of payload.
+    // Counted as payload, after decompression.
     maxQueuedBytes: bytes(65_536, 0),
     maxSockets: count(1_000, 1),
     // For an IPv4 address or IPv6 /64; twice as many for a /56, four times as many for a /48.

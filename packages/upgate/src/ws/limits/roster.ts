@@ -49,11 +49,11 @@ export class Roster {
   readonly strangers: Deadlines<Newcomer>
   /** Waiting sockets of addresses that succeeded before. */
   readonly acquainted: Deadlines<Newcomer>
-  /** Past the deadline, until the frames that are already here were read. */
+  /** Past the deadline, until the frames that have arrived are read. */
   readonly overdue: Set<Newcomer> = new Set()
   /** Refused, and held before the close frame. */
   readonly held: Set<Newcomer> = new Set()
-  /** The same for sockets that HTTP had let in, and whose first frame was refused. */
+  /** Refused and held as well: sockets that HTTP had let in, with a refused credential in the first frame. */
   readonly heldFirst: Set<object> = new Set()
   readonly leaving: Deadlines<Leaving>
   readonly accepted: Set<Member> = new Set()
