@@ -87,6 +87,7 @@ export class WayReports {
   #refused(request: AuthRequest, refused: Refused): void {
     const { events, faults } = this.#parts
     const findings = this.read(request, refused)
+    if (findings.length === 0 && refused.clocksDiffer !== true && !events.active) return
     const sentences = findings.map((finding) => finding.sentence)
     const reason = refused.reason === undefined ? sentences : [refused.reason, ...sentences]
     const text = reason.length === 0 ? undefined : reason.join(' ')

@@ -37,19 +37,25 @@ export function readWay({
   ambient,
   isRead,
 }: WayFacts): readonly WayFinding[] {
-  const upgrade = asksForWebSocket(request)
-  const findings = [
-    code === 'host_refused' ? readHost(request, policy) : undefined,
-    code === undefined || code === 'auth_required' ? readRemovedOrigin(request, upgrade, ambient) : undefined,
-    readWrittenOrigin(request, policy, upgrade, code === 'origin_refused'),
-    readUpgrade(request),
-    code === 'invalid_credential' || code === 'multiple_credentials'
-      ? readAuthorization(request, isRead)
-      : undefined,
-    readAddresses(request, addresses),
-  ]
-  return findings.filter((finding) => finding !== undefined)
+  const found: WayFinding[] = []
+  const add = (finding: WayFinding | undefined): void => {
+    if (finding !== undefined) found.push(finding)
+  }
+  const { origin, upgrade } = request.headers
+  if (code === 'host_refused') add(readHost(request, policy))
+  if (upgrade !== undefined && (code === undefined || code === 'auth_required')) {
+    add(readRemovedOrigin(request, asksForWebSocket(request), ambient))
+  }
+  if (origin !== undefined) {
+    add(readWrittenOrigin(request, policy, asksForWebSocket(request), code === 'origin_refused'))
+  }
+  add(readUpgrade(request))
+  if (code === 'invalid_credential' || code === 'multiple_credentials') add(readAuthorization(request, isRead))
+  add(readAddresses(request, addresses))
+  return found.length === 0 ? nothing : found
 }
+
+const nothing: readonly WayFinding[] = Object.freeze([])
 
 /**
  * The signs that the operator should hear of although the request may be let in: an Origin that a proxy wrote, and
