@@ -50,7 +50,8 @@ export function readWay({
     add(readWrittenOrigin(request, policy, asksForWebSocket(request), code === 'origin_refused'))
   }
   add(readUpgrade(request))
-  if (code === 'invalid_credential' || code === 'multiple_credentials') add(readAuthorization(request, isRead))
+  if (code === 'invalid_credential' || code === 'multiple_credentials')
+    add(readAuthorization(request, isRead))
   add(readAddresses(request, addresses))
   return found.length === 0 ? nothing : found
 }
