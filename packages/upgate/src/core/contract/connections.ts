@@ -49,6 +49,8 @@ export interface Connections {
    * Adds a connection, unless its principal stopped counting since the decision that let it in.
    *
    * @param decided - `asOf` of that decision
+   * @param connection - the socket or stream, as the register calls it
+   * @returns `refused` where the principal was revoked since, or has expired: end the connection then
    * @example
    * const { principal, asOf } = decision
    * const registration = gate.connections.register({ id, principal, acceptedAt, path, close }, asOf)
@@ -60,6 +62,9 @@ export interface Connections {
    * Closes every connection that the selector matches; returns their number. From then on none of them is in the
    * register, nor heard; where they are very many, the close frames of the later ones follow within some turns of the
    * event loop.
+   *
+   * @param selector - the principals; at least one field
+   * @param reason - close reason, and code by the rule or the protocol
    */
   close(selector: RevocationSelector, reason: RevocationReason): number
   /** The live connections, in order of acceptance. */

@@ -150,6 +150,20 @@ export interface VerifyContext {
  * One kind of credential, in two halves: `extract` finds it, `verify` names its principal.
  *
  * The order of schemes given to `createGate` is the order of trial, never the order of headers.
+ *
+ * @example
+ * const teamHeader: Scheme = {
+ *   name: 'team-header',
+ *   yields: ['service'],
+ *   ambient: false,
+ *   headers: ['x-team-key'],
+ *   extract({ headers }) {
+ *     const value = headers['x-team-key']
+ *     if (typeof value !== 'string') return undefined
+ *     return { credential: { type: 'token', source: 'header', value }, location: 'x-team-key' }
+ *   },
+ *   verify: (credential) => verifyTeamKey(credential),
+ * }
  */
 export interface Scheme<P extends Principal = Principal> {
   /** Name in rules (`schemes: ['api-key']`) and in `explain`; one of its own among the schemes of a gate. */

@@ -115,15 +115,31 @@ export interface Decider<P extends Principal = Principal> {
   /**
    * Decides a request: a value where nothing must be awaited, else a promise. Never rejects.
    *
+   * @param request - an {@link AuthRequest}; `requestOf` of upgate/node makes one
    * @throws TypeError where the request is Node's or a framework's: `decide` of upgate/node takes those
+   * @example
+   * const decision = await gate.decide(requestOf(request))
+   * if (decision.outcome === 'allow') console.log(decision.principal?.id)
    */
   decide(request: AuthRequest): MaybePromise<Decision<P>>
-  /** Turns a refusal, a preflight or a document into status, headers and body; adapters only write that. */
+  /**
+   * Turns a refusal, a preflight or a document into status, headers and body; adapters only write that.
+   *
+   * @param decision - anything but `allow` and `defer`
+   * @param request - the request that was decided
+   * @example
+   * const { status, headers, body } = gate.render(decision, requestOf(request))
+   */
   render(
     decision: Exclude<Decision<P>, { outcome: 'allow' | 'defer' }>,
     request: AuthRequest,
   ): RenderedResponse
-  /** Keeps a decision for {@link Gate.principalOf}, under the host's own request object. */
+  /**
+   * Keeps a decision for {@link Gate.principalOf}, under the host's own request object.
+   *
+   * @param native - Node's request, or another object that stands for the request
+   * @param decision - of this gate
+   */
   remember(native: object, decision: Decision<P>): void
   /** The decision kept for a request object by this gate, if there is one. */
   decisionOf(native: object): Decision<P> | undefined
@@ -136,11 +152,20 @@ export interface Gate<P extends Principal = Principal> extends Decider<P> {
   /**
    * Decides what an in-band credential yields, by the rule of the deferred decision. Never throws and never
    * rejects.
+   *
+   * @param deferred - the decision that let the socket into the quarantine
+   * @param inBand - the credential that the handshake found
+   * @returns the principal, or a refusal
    */
   resume(deferred: Defer<P>, inBand: InBand): MaybePromise<Resumption<P>>
   /**
    * Explains the decision about any request, redacted; consumes no ticket and counts no failure. `explain` of
    * upgate/node takes requests of Node's.
+   *
+   * @param request - an {@link AuthRequest}, or one made up for the question
+   * @example
+   * const { steps } = await gate.explain(requestOf(request))
+   * for (const { step, detail } of steps) console.log(`${step}: ${detail}`)
    */
   explain(request: AuthRequest): Promise<Explanation>
   /**
@@ -154,7 +179,14 @@ export interface Gate<P extends Principal = Principal> extends Decider<P> {
    * expect(gate.rules().filter((line) => line.openTo === 'anyone').map((line) => line.path)).toEqual(['/health'])
    */
   rules(): readonly ListedRule[]
-  /** A decider for a single route: same schemes, same checks, its own demands. */
+  /**
+   * A decider for a single route: same schemes, same checks, its own demands.
+   *
+   * @param options - scopes, roles, kinds and schemes of the route. Default: any principal of kind `user`
+   * @throws TypeError for an unknown option, or demands that no principal can meet
+   * @example
+   * app.delete('/api/users/:id', expressGate(gate.require({ roles: ['admin'] })), remove)
+   */
   require(options?: RequireOptions): Decider<P>
   /**
    * The client's address in canonical form, by `trustedProxies`; `undefined` where it is unknown: limits per
@@ -166,7 +198,13 @@ export interface Gate<P extends Principal = Principal> extends Decider<P> {
    * where something on the way may be the cause.
    */
   reportRefusal(request: AuthRequest, refused: Refused): void
-  /** The principal of a request, as decided; `undefined` for anonymous or undecided requests. */
+  /**
+   * The principal of a request, as decided; `undefined` for anonymous or undecided requests.
+   *
+   * @param native - Node's own request; Express' request is the same object
+   * @example
+   * const principal = gate.principalOf(request)
+   */
   principalOf(native: object): P | undefined
   /** How people log in here, to be served as a public document so that pages can show it. */
   readonly loginConfiguration: LoginConfiguration
@@ -186,6 +224,7 @@ export interface Gate<P extends Principal = Principal> extends Decider<P> {
    * The label of the first rule that lets WebSockets in without a principal on some path of a pattern (`public` or
    * `optional`, with `upgrade: true`); `undefined` where every socket there has a principal.
    *
+   * @param path - a pattern, as in rules
    * @throws TypeError for a malformed pattern
    */
   anonymousRuleFor(path: string): string | undefined

@@ -124,6 +124,17 @@ export interface HandshakeRefresh {
  *
  * It yields a credential, never a principal: the gate verifies with the same schemes as for HTTP.
  * Implementations are stateless and shared; what they must remember of a socket lives in `context.state`.
+ *
+ * @example
+ * const firstLine: Handshake = {
+ *   name: 'first-line',
+ *   receive(frame) {
+ *     if (frame.binary) return { step: 'reject', code: 'bad_handshake', detail: 'The first frame must be text.' }
+ *     return { step: 'credential', credential: { type: 'token', source: 'frame', value: frame.text } }
+ *   },
+ *   accept: () => ['welcome'],
+ *   reject: ({ code }) => ({ frames: [code], closeCode: closeCodeFor(code), closeReason: code }),
+ * }
  */
 export interface Handshake {
   /** Name in `explain` and in the messages of errors. */

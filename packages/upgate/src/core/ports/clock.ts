@@ -14,6 +14,11 @@ export interface Timer {
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number
-  /** Calls back once after `milliseconds`. A timer never keeps the process alive by itself. */
+  /**
+   * Calls back once after `milliseconds`. A timer never keeps the process alive by itself.
+   *
+   * @param milliseconds - from now on
+   * @param callback - called once, unless the timer is cancelled before
+   */
   setTimer(milliseconds: number, callback: () => void): Timer
 }

@@ -38,12 +38,15 @@ export interface DeviceCookies {
    * @param accountId - account that the client has just logged in to
    * @param present - the cookie that the browser sent with the login
    * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   * @example
+   * const issued = await services.deviceCookies.issue(accountId, device.read(request))
    */
   issue(accountId: string, present?: DeviceCookieValue): Promise<IssuedDeviceCookie | undefined>
   /**
    * Ends the cookies of an account except the given one: for "log out my other browsers".
    *
    * @param options - `except`: cookie of the browser that stays. Default: all end
+   * @param accountId - account of the cookies
    * @throws StoreUnavailable (as a rejection) when the store cannot answer
    */
   revokeAll(accountId: string, options?: { readonly except?: DeviceCookieValue }): Promise<void>

@@ -90,9 +90,27 @@ export type LoginAnswer = Verification & {
 
 /** Accounts of people that may log in. Rejects with `StoreUnavailable` when the store cannot answer. */
 export interface Accounts {
-  /** Creates an account; refused if the email is taken or the password does not fit. */
+  /**
+   * Creates an account; refused if the email is taken or the password does not fit.
+   *
+   * @param account - `email` is required; without a password the account can log in at an edge only
+   * @returns the account, or the reason of the refusal
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   * @throws TypeError (as a rejection) for a scope that is not an RFC 6749 scope token
+   * @example
+   * const made = await services.accounts.create({ email: 'alice@example.com', password, scopes: ['operator.read'] })
+   * if (made.outcome === 'refused') console.error(made.reason)
+   */
   create(account: NewAccount): Promise<AccountResult>
-  /** Creates an account only if there is none at all: one of several concurrent set-ups succeeds. */
+  /**
+   * Creates an account only if there is none at all: one of several concurrent set-ups succeeds.
+   *
+   * @param account - as for `create`
+   * @returns the account, or `accounts_exist`
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   * @example
+   * const made = await services.accounts.createFirst({ email, password, scopes: ['operator.admin'] })
+   */
   createFirst(account: NewAccount): Promise<AccountResult>
   /** Whether any account exists. A store that cannot answer rejects; it never says false. */
   any(): Promise<boolean>
@@ -102,20 +120,46 @@ export interface Accounts {
   byEmail(email: string): Promise<Account | undefined>
   /** All accounts in order of creation, disabled ones included. */
   list(): Promise<readonly Account[]>
-  /** Sets a password and ends the account's sessions and the sockets that were proved by password. */
+  /**
+   * Sets a password and ends the account's sessions and the sockets that were proved by password.
+   *
+   * @param id - of the account
+   * @param password - 12 characters to 1,024 UTF-8 bytes
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   */
   setPassword(id: string, password: string): Promise<AccountResult>
   /**
    * Replaces scopes and, if given, roles. Removing any of them ends the account's sessions and live sockets.
+   *
+   * @param id - of the account
+   * @param scopes - exact names; they replace all present ones
+   * @param roles - default: the roles stay
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
    */
   setScopes(id: string, scopes: readonly string[], roles?: readonly string[]): Promise<AccountResult>
-  /** Shuts the account out at once: sessions, keys that act for it, live sockets. */
+  /**
+   * Shuts the account out at once: sessions, keys that act for it, live sockets.
+   *
+   * @param id - of the account
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   */
   disable(id: string): Promise<AccountResult>
-  /** Lets a disabled account in again. Its ended sessions and sockets do not come back. */
+  /**
+   * Lets a disabled account in again. Its ended sessions and sockets do not come back.
+   *
+   * @param id - of the account
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   */
   enable(id: string): Promise<AccountResult>
   /**
    * Ends every login of the account, and leaves the account open: sessions, live sockets, and identities that
    * an edge issued until now, which would otherwise return until they expire. Keys stay. The person has to
    * log in again, at the edge as well.
+   *
+   * @param id - of the account
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   * @example
+   * await services.accounts.endAccess(account.id) // after a device of the person was stolen
    */
   endAccess(id: string): Promise<AccountResult>
   /**
@@ -130,6 +174,11 @@ export interface Accounts {
    * @param email - in any spelling
    * @param password - as typed; it is normalised (NFKC)
    * @param context - facts of the request; default: all unknown
+   * @returns the principal, or the reason; `throttled` and `unavailable` carry `retryAfter` in seconds
+   * @example
+   * const clientAddress = clientAddressOf(gate, request)
+   * const answer = await services.accounts.login(email, password, { clientAddress })
+   * if (answer.outcome === 'authenticated') await services.sessions.create(answer.principal.id)
    */
   login(email: string, password: string, context?: LoginContext): Promise<LoginAnswer>
   /** The revocations of all accounts; schemes pass them to the gate. */

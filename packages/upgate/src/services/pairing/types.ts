@@ -130,25 +130,56 @@ export interface Pairing {
   /**
    * Approves a pending request. The device then has the request's lifetime to collect. One of several
    * concurrent callers succeeds.
+   *
+   * @param id - of the request, as `pending` lists it
+   * @param approval - the actor, and the grant where it differs from the wish
+   * @returns the request, or the reason of the refusal: the actor lacks the right, or another actor was faster
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   * @example
+   * const actor = gate.principalOf(request)
+   * await services.pairing.approve(id, { actor, name: 'kitchen', scopes: ['node.invoke'] })
    */
   approve(id: string, approval: Approval): Promise<PairingDecision>
   /**
    * Rejects a request, also an approved one that is not collected yet. The device sees the rejection until
    * the request expires.
+   *
+   * @param id - of the request
+   * @param by - the actor that rejects
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
    */
   reject(id: string, by: { readonly actor: PairingActor }): Promise<PairingDecision>
   readonly bootstrap: {
     /**
      * Creates a code that lets one device ask. It lasts 10 minutes, counts once, and is bound to role and
      * scopes.
+     *
+     * @param invitation - the actor, and the most that may be granted
+     * @throws StoreUnavailable (as a rejection) when the store cannot answer
+     * @example
+     * const made = await services.pairing.bootstrap.create({ actor: { unbounded: 'cli' }, role: 'node' })
+     * if (made.outcome === 'done') console.log(made.code)
      */
     create(invitation: NewInvitation): Promise<BootstrapResult>
     /** Lists codes and windows that have not ended. */
     list(): Promise<readonly Invitation[]>
-    /** Ends a code or a window. False when there was none. */
+    /**
+     * Ends a code or a window. False when there was none.
+     *
+     * @param id - of the code or window
+     * @param by - the actor that ends it
+     * @throws StoreUnavailable (as a rejection) when the store cannot answer
+     */
     revoke(id: string, by: { readonly actor: PairingActor }): Promise<boolean>
   }
-  /** Lets every device ask for a while. `for` is in milliseconds: at most 10 minutes, default 2 minutes. */
+  /**
+   * Lets every device ask for a while. `for` is in milliseconds: at most 10 minutes, default 2 minutes.
+   *
+   * @param window - the actor, the most that may be granted, and the duration
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   * @example
+   * await services.pairing.openWindow({ actor, role: 'node', for: 60_000 })
+   */
   openWindow(
     window: NewInvitation & { readonly for?: number },
   ): Promise<{ readonly outcome: 'done'; readonly invitation: Invitation } | PairingRefusal>
@@ -157,6 +188,8 @@ export interface Pairing {
    * rejects.
    *
    * @param introducer - principal of another credential that the device sent along
+   * @param proof - of a key or a claim secret
+   * @param context - circumstances of the request
    */
   prove(proof: DeviceProof, context: VerifyContext, introducer?: Principal): Promise<Verification>
   /**

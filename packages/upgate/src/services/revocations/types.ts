@@ -22,9 +22,19 @@ export interface Revocations extends RevocationFeed {
    * await services.revocations.revoke({ scheme: 'express-session', sessionId }, 'logged_out')
    */
   revoke(selector: RevocationSelector, reason?: RevocationReason): Promise<Revocation>
-  /** Reads entries of other processes and announces them here. Rejects with `StoreUnavailable`. */
+  /**
+   * Reads entries of other processes and announces them here. Rejects with `StoreUnavailable`.
+   *
+   * @throws StoreUnavailable (as a rejection) when the log cannot be read
+   */
   sync(): Promise<void>
-  /** Reports whether this process learns of revocations made elsewhere, for readiness checks and alarms. */
+  /**
+   * Reports whether this process learns of revocations made elsewhere, for readiness checks and alarms.
+   *
+   * @example
+   * const { log, bus } = services.revocations.health()
+   * if (log === 'lost') response.statusCode = 503
+   */
   health(): RevocationsHealth
 }
 

@@ -42,6 +42,9 @@ export interface Tickets {
    * @param principal - taken from the decision on the request that asks for the ticket
    * @param ticket - path and origin that the ticket is bound to
    * @throws TypeError for an invalid path or origin, or a principal that has expired
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   * @example
+   * const { ticket } = await services.tickets.create(principal, { path: '/ws', origin: request.headers.origin })
    */
   create(principal: Principal, ticket: NewTicket): Promise<IssuedTicket>
   /**

@@ -40,20 +40,50 @@ export interface Sessions {
   /**
    * Begins a session; only this answer shows the token. The account's oldest sessions beyond the limit end.
    * `undefined` when the account is unknown or disabled.
+   *
+   * @param accountId - account that has just logged in
+   * @param options - label, address, and the session that the browser sent
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   * @example
+   * const issued = await services.sessions.create(accountId, { replaces: cookie.read(request) })
+   * if (issued) response.appendHeader('set-cookie', cookie.setCookie(issued))
    */
   create(accountId: string, options?: NewSession): Promise<IssuedSession | undefined>
-  /** The live sessions of an account, newest first. */
+  /**
+   * The live sessions of an account, newest first.
+   *
+   * @param accountId - account whose sessions are listed
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   */
   list(accountId: string): Promise<readonly SessionInfo[]>
-  /** Ends one session and its live sockets. False when there was none. */
+  /**
+   * Ends one session and its live sockets. False when there was none.
+   *
+   * @param id - of the session, as `list` shows it
+   * @param reason - close reason of its sockets. Default: `logged_out`
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   * @example
+   * await services.sessions.revoke(principal.sessionId)
+   */
   revoke(id: string, reason?: RevocationReason): Promise<boolean>
   /**
    * Gives a session a new token. Do this when its privileges grow: a thief of the old token must not get
    * them.
    *
    * The old token counts until the grace ends, for requests under way. Live sockets end and reconnect.
+   *
+   * @param id - of the session
+   * @param options - `grace`, in milliseconds
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
    */
   rotate(id: string, options?: RotateSession): Promise<SessionRotation>
-  /** Ends all sessions of an account and their live sockets. */
+  /**
+   * Ends all sessions of an account and their live sockets.
+   *
+   * @param accountId - account that is logged out everywhere
+   * @param reason - close reason of the sockets. Default: `revoked`
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   */
   revokeAll(accountId: string, reason?: RevocationReason): Promise<void>
   /**
    * Verifies a session token and answers with its account's principal. Synchronous when the token was
@@ -196,31 +226,77 @@ export interface TokenService<T, N> {
   /**
    * Issues a token. Rejects with a `TypeError` for an empty name or a scope that is not an RFC 6749 scope
    * token.
+   *
+   * @param token - `name` is required
+   * @returns the record, and the secret, which only this answer shows
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   * @example
+   * const { token } = await services.keys.create({ name: 'backup', scopes: ['files.read'] })
    */
   create(token: N): Promise<Issued<T>>
   /** One token by its id, revoked and expired ones included. */
   get(id: string): Promise<T | undefined>
-  /** Lists tokens in order of creation. Revoked ones are left out by default. */
+  /**
+   * Lists tokens in order of creation. Revoked ones are left out by default.
+   *
+   * @param options - `revoked: true` lists revoked tokens as well. Default: false
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   */
   list(options?: { readonly revoked?: boolean }): Promise<readonly T[]>
-  /** Renames a token. `undefined` when no token has the id; the same holds for the methods below. */
+  /**
+   * Renames a token. `undefined` when no token has the id; the same holds for the methods below.
+   *
+   * @param id - of the token
+   * @param name - for people; 1 to 100 characters
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   */
   rename(id: string, name: string): Promise<T | undefined>
-  /** Replaces the scopes. Removing one ends the token's live sockets. */
+  /**
+   * Replaces the scopes. Removing one ends the token's live sockets.
+   *
+   * @param id - of the token
+   * @param scopes - exact names; they replace all present ones
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   */
   setScopes(id: string, scopes: readonly string[]): Promise<T | undefined>
-  /** Sets or clears the expiry. An earlier expiry ends the token's live sockets. */
+  /**
+   * Sets or clears the expiry. An earlier expiry ends the token's live sockets.
+   *
+   * @param id - of the token
+   * @param expiresAt - milliseconds since the epoch; `undefined` = it does not expire
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   */
   setExpiry(id: string, expiresAt: number | undefined): Promise<T | undefined>
   /**
    * Gives the token's record a new secret under the same id, with the same rights and the same expiry. Live
    * sockets end, and reconnect with either token; those of the old token end with the overlap in any case.
+   *
+   * @param id - of the token
+   * @param options - `overlap`, in milliseconds. Default: 0
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   * @example
+   * const rotated = await services.devices.rotate(id, { overlap: 86_400_000 }) // a day for the device to change over
    */
   rotate(id: string, options?: RotateToken): Promise<TokenRotation<T>>
-  /** Ends the token and its live sockets, and cannot be undone. Revoking twice changes nothing. */
+  /**
+   * Ends the token and its live sockets, and cannot be undone. Revoking twice changes nothing.
+   *
+   * @param id - of the token
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   */
   revoke(id: string): Promise<T | undefined>
   /**
    * Verifies a token and answers with its principal. Synchronous when the token was verified within the last
    * minute. Never rejects.
+   *
+   * @param token - as the client sent it
    */
   verify(token: string): MaybePromise<Verification>
-  /** Whether a string has the form of such a token. Checks the form alone. */
+  /**
+   * Whether a string has the form of such a token. Checks the form alone.
+   *
+   * @param token - as the client sent it
+   */
   claims(token: string): boolean
   /** The revocations of these tokens and of the accounts that they act for; schemes pass them to the gate. */
   readonly revocations: RevocationFeed

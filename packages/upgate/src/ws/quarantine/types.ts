@@ -51,11 +51,15 @@ export interface Quarantine<P extends Principal = Principal> {
    * Returns a refusal if nothing was written: the caller renders it with `gate.render` and writes it. Reasons are a
    * refusing decision that no page has to read, a reached cap (503), or an address with too many failures (429); the
    * last two carry `retryAfter`.
+   *
+   * @param admission - the upgrade, its decision, and the server that is to own the socket
    */
   admit(admission: Admission<P>): Refused | undefined
   /**
    * Closes every socket, accepted ones too, terminates the remaining ones after `closeGrace`, and resolves when
    * all are closed. Every later upgrade is refused with 503.
+   *
+   * @param options - close code and reason. Default: 1001, `shutdown`
    */
   close(options?: DrainOptions): Promise<void>
   /**
@@ -66,6 +70,7 @@ export interface Quarantine<P extends Principal = Principal> {
    *
    * @param request - the one that came with the socket in `connection`; `gate.principalOf` knows the new principal, too
    * @param credential - a token, or what a handshake would have found
+   * @param socket - as `connection` handed it over
    * @returns the new principal, which may hold less than the one before, or why it does not count. Never rejects.
    * @throws TypeError for a socket that was not accepted here
    */
@@ -77,6 +82,8 @@ export interface Quarantine<P extends Principal = Principal> {
   /**
    * Answers the principal and path of an accepted socket, by its newest credential; `undefined` for every other
    * socket.
+   *
+   * @param socket - of `ws`, as `connection` handed it over
    */
   acceptedAs(socket: object): AcceptedAs<P> | undefined
   /** Numbers of sockets by stage, for metrics. */
