@@ -17,6 +17,7 @@ export const checks = [
     work: () => runNode(join(root, 'bench', 'src', 'flood', 'main.mjs'), ['--check'], { cwd: root }),
   },
   { name: 'examples', work: () => own('examples.mjs') },
+  { name: 'docstrings', work: () => own('docstrings.mjs') },
   { name: 'types', work: () => node('typescript', ['-b'], 'tsc') },
   { name: 'knip', work: () => node('knip', ['--no-progress']) },
   { name: 'size', work: () => node('size-limit', []) },

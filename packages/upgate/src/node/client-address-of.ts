@@ -16,7 +16,7 @@ import { NodeRequest } from './request.ts'
  * @returns an IPv4 or IPv6 address, or `undefined`
  * @throws TypeError where the gate or Node's request is something else
  * @example
- * await services.accounts.login(email, password, { clientAddress: clientAddressOf(gate, request) })
+ * await services.accounts.login(email, secret, { clientAddress: clientAddressOf(gate, request) })
  */
 export function clientAddressOf(
   gate: Pick<Gate, 'clientAddressOf'>,

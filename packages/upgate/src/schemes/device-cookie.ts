@@ -44,7 +44,7 @@ export interface DeviceCookie {
  * @throws TypeError for an unknown option or a name that a cookie cannot have
  * @example
  * const device = deviceCookie()
- * const answer = await services.accounts.login(email, password, { clientAddress, deviceCookie: device.read(request) })
+ * const answer = await services.accounts.login(email, secret, { clientAddress, deviceCookie: device.read(request) })
  * if (answer.outcome === 'authenticated') {
  *   const known = await services.deviceCookies.issue(answer.principal.id, device.read(request))
  *   if (known) response.appendHeader('set-cookie', device.setCookie(known))

@@ -94,7 +94,7 @@ export interface SessionCookieScheme extends Scheme {
  * @example
  * const cookie = sessionCookie({ sessions: services.sessions })
  * const issued = await services.sessions.create(account.id)
- * response.setHeader('set-cookie', cookie.setCookie(issued))
+ * if (issued) response.setHeader('set-cookie', cookie.setCookie(issued))
  */
 export function sessionCookie(options: SessionCookieOptions): SessionCookieScheme {
   const given = sessionCookieOptions.read('sessionCookie', options)

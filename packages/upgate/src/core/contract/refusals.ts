@@ -233,9 +233,6 @@ function outcomeOf(status: number): Refused['outcome'] {
 
 /**
  * Builds the refusal for a code, with the catalogue's words where nothing better is given.
- *
- * @example
- * refuse('unknown_path', { rule })
  */
 export function refuse(code: RefusalCode, details: RefusalDetails = {}): Refused {
   const entry = refusalCatalogue[code]

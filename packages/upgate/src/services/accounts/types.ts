@@ -98,7 +98,7 @@ export interface Accounts {
    * @throws StoreUnavailable (as a rejection) when the store cannot answer
    * @throws TypeError (as a rejection) for a scope that is not an RFC 6749 scope token
    * @example
-   * const made = await services.accounts.create({ email: 'alice@example.com', password, scopes: ['operator.read'] })
+   * const made = await services.accounts.create({ email: 'alice@example.com', password: secret, scopes: ['operator.read'] })
    * if (made.outcome === 'refused') console.error(made.reason)
    */
   create(account: NewAccount): Promise<AccountResult>
@@ -109,7 +109,7 @@ export interface Accounts {
    * @returns the account, or `accounts_exist`
    * @throws StoreUnavailable (as a rejection) when the store cannot answer
    * @example
-   * const made = await services.accounts.createFirst({ email, password, scopes: ['operator.admin'] })
+   * const made = await services.accounts.createFirst({ email, password: secret, scopes: ['operator.admin'] })
    */
   createFirst(account: NewAccount): Promise<AccountResult>
   /** Whether any account exists. A store that cannot answer rejects; it never says false. */
@@ -177,7 +177,7 @@ export interface Accounts {
    * @returns the principal, or the reason; `throttled` and `unavailable` carry `retryAfter` in seconds
    * @example
    * const clientAddress = clientAddressOf(gate, request)
-   * const answer = await services.accounts.login(email, password, { clientAddress })
+   * const answer = await services.accounts.login(email, secret, { clientAddress })
    * if (answer.outcome === 'authenticated') await services.sessions.create(answer.principal.id)
    */
   login(email: string, password: string, context?: LoginContext): Promise<LoginAnswer>

@@ -137,7 +137,7 @@ export interface Pairing {
    * @throws StoreUnavailable (as a rejection) when the store cannot answer
    * @example
    * const actor = gate.principalOf(request)
-   * await services.pairing.approve(id, { actor, name: 'kitchen', scopes: ['node.invoke'] })
+   * if (actor) await services.pairing.approve(id, { actor, name: 'kitchen', scopes: ['node.invoke'] })
    */
   approve(id: string, approval: Approval): Promise<PairingDecision>
   /**
