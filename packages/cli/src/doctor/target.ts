@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import type { Observation } from '@upgate/diagnosis'
 
-/** The URL of a socket, or what is wrong with it. */
+/** The URL of a socket, or the fault of the text that should have been one. */
 export type Target =
   | { readonly url: URL; readonly observation?: undefined }
   | { readonly url: undefined; readonly observation: Observation }

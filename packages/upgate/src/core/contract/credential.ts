@@ -80,7 +80,9 @@ export interface IssuedCredential {
 /** A scheme's answer about one credential: never a boolean. */
 export type Verification<P extends Principal = Principal> =
   | {
+      /** The credential proves this principal. */
       readonly outcome: 'authenticated'
+      /** Frozen; from the credential's record, never from the client. */
       readonly principal: P
       /**
        * Whether this identity is ambient, where a scheme (Cloudflare Access) knows ambient and explicit ones.
@@ -97,7 +99,9 @@ export type Verification<P extends Principal = Principal> =
     }
   /** `reason` is for `explain` and the audit log; it never holds any part of the secret. */
   | {
+      /** The credential proves nothing: 401, or 403 for codes about the account. */
       readonly outcome: 'rejected'
+      /** Stable: the code of the refusal. */
       readonly code: RejectionCode
       readonly reason: string
       /** Facts the client needs to go on, shown to it as they are: a comparison code, an expiry. */

@@ -12,12 +12,23 @@ export interface EventPlace {
   readonly clientAddress: string | undefined
 }
 
-/** Something worth an audit line. Never holds a secret. `at` is milliseconds since the epoch. */
+/**
+ * Something worth an audit line. Never holds a secret. `at` is milliseconds since the epoch.
+ *
+ * @example
+ * const stop = gate.events.subscribe((event) => {
+ *   if (event.type === 'refused') console.warn(event.code, event.place.path, event.detail)
+ * })
+ */
 export type AuditEvent = { readonly at: number } & (
   | {
+      /** A request was let in. */
       readonly type: 'allowed'
+      /** The request. */
       readonly place: EventPlace
+      /** Absent on public paths, and for anonymous requests of optional ones. */
       readonly principal: Principal | undefined
+      /** Label of the rule that decided. */
       readonly rule: string
     }
   | {
@@ -28,12 +39,19 @@ export type AuditEvent = { readonly at: number } & (
       readonly reason?: string | undefined
     }
   | {
+      /** A request was refused over HTTP. */
       readonly type: 'refused'
+      /** The request. */
       readonly place: EventPlace
+      /** Stable: one of `refusalCodes`. */
       readonly code: RefusalCode
+      /** HTTP status. */
       readonly status: number
+      /** The sentence that the client got. */
       readonly detail: string
+      /** The refused principal, where it is known (403). */
       readonly principal: Principal | undefined
+      /** Label of the rule; absent where none was reached. */
       readonly rule: string | undefined
       /** The scheme that could not answer (503). */
       readonly scheme?: string | undefined
@@ -43,16 +61,25 @@ export type AuditEvent = { readonly at: number } & (
       readonly reason?: string | undefined
     }
   | {
+      /** A socket was handed to the application. */
       readonly type: 'socket_accepted'
+      /** The upgrade. */
       readonly place: EventPlace
+      /** The principal of the socket. */
       readonly principal: Principal
+      /** Names the socket in later events, too. */
       readonly connectionId: string
     }
   | {
+      /** A socket was refused in band, or its deadline passed. */
       readonly type: 'socket_refused'
+      /** The upgrade. */
       readonly place: EventPlace
+      /** Stable: one of `refusalCodes`. */
       readonly code: RefusalCode
+      /** The sentence that the client got. */
       readonly detail: string
+      /** Close code that the client got (RFC 6455 section 7.4). */
       readonly closeCode: number
       /** The scheme that could not answer. */
       readonly scheme?: string | undefined
@@ -83,8 +110,11 @@ export type AuditEvent = { readonly at: number } & (
       readonly reason?: string | undefined
     }
   | {
+      /** An accepted socket is closed. */
       readonly type: 'socket_closed'
+      /** The principal of the socket. */
       readonly principal: Principal
+      /** As in `socket_accepted`. */
       readonly connectionId: string
       /** Why the gate closed it; absent when the peer or the application did. */
       readonly reason: string | undefined

@@ -28,7 +28,7 @@ export function namesVerifier(
   return possible.length > 0 && possible.every(({ name }) => named.includes(name))
 }
 
-/** The schemes that a principal may have been verified by first. */
+/** The schemes that may have verified a principal, by its value of `scheme`. */
 export function schemesOf(
   principal: Principal,
   schemes: readonly VerifyingScheme[],

@@ -13,6 +13,7 @@ export interface FailureCount {
 /** Whether an attempt may be made. */
 export type FailureAttempt =
   | {
+      /** The counts are locked: refuse without verifying. */
       readonly allowed: false
       /** Seconds. */
       readonly retryAfter: number
@@ -20,6 +21,7 @@ export type FailureAttempt =
       readonly count?: number | undefined
     }
   | {
+      /** Verify, and report the result to `end`. */
       readonly allowed: true
       /** Whether an attempt with the first key succeeded before. Absent = no. */
       readonly known?: boolean | undefined

@@ -13,6 +13,7 @@ export interface AccessUser {
   readonly kind: 'user'
   /** As the identity provider spells it. */
   readonly email: string
+  /** Only service tokens have one. */
   readonly commonName?: undefined
   /** `sub`: the person's id in the Access organisation. */
   readonly subject: string
@@ -24,6 +25,7 @@ export interface AccessUser {
 export interface AccessService {
   /** Says that a program sent a service token. */
   readonly kind: 'service'
+  /** Only people have one. */
   readonly email?: undefined
   /** `common_name`: the token's client id, `<hex>.access`. */
   readonly commonName: string

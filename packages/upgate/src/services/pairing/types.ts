@@ -69,8 +69,11 @@ export type PairingRefusalCode =
 
 /** `reason` is a sentence for people. */
 export interface PairingRefusal {
+  /** Nothing was changed. */
   readonly outcome: 'refused'
+  /** Stable: programs compare it. */
   readonly code: PairingRefusalCode
+  /** A sentence for people. */
   readonly reason: string
 }
 
@@ -149,6 +152,7 @@ export interface Pairing {
    * @throws StoreUnavailable (as a rejection) when the store cannot answer
    */
   reject(id: string, by: { readonly actor: PairingActor }): Promise<PairingDecision>
+  /** Codes for a first device, or for a device out of reach of an approver. */
   readonly bootstrap: {
     /**
      * Creates a code that lets one device ask. It lasts 10 minutes, counts once, and is bound to role and

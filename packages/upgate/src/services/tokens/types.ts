@@ -115,6 +115,7 @@ export type RotationRefusalCode =
 
 /** A refused rotation: the old credential stays as it is. */
 export interface RotationRefusal {
+  /** Nothing was changed. */
   readonly outcome: 'refused'
   /** Stable: programs compare it. */
   readonly code: RotationRefusalCode
