@@ -136,6 +136,35 @@ describe.skipIf(!hasProxy('nginx'))('nginx', () => {
     })
   })
 
+  it.each([
+    ['HTTP/1.1', /(?!)/],
+    ['HTTP/1.0', /.*proxy_http_version.*\n/],
+  ])(
+    'may add Upgrade to everything, in %s, and the site is answered all the same',
+    async (_version, left) => {
+      const { port, lines } = await stage((text) =>
+        text
+          .replace('$http_upgrade;', 'websocket;')
+          .replace('$connection_upgrade;', 'upgrade;')
+          .replace(left, ''),
+      )
+      for (let i = 0; i < 3; i++) {
+        expect(await ask(port, '/health')).toEqual({ status: 200, body: 'a page' })
+        expect((await ask(port, '/any')).status).toBe(401)
+      }
+      const posted = await fetch(`http://127.0.0.1:${port}/health`, {
+        method: 'POST',
+        body: 'x'.repeat(200_000),
+      })
+      expect([posted.status, await posted.text()]).toEqual([200, 'a page'])
+      // A real handshake stays one.
+      expect(await upgradeStatus(port)).toBe(401)
+      expect(lines.filter((line) => line.startsWith('A proxy seems to add Upgrade'))).toEqual([
+        expect.stringContaining('proxy_set_header Upgrade $http_upgrade;'),
+      ])
+    },
+  )
+
   it('warns of an Origin that it writes, by a navigation', async () => {
     const { port, lines } = await stage((text) =>
       text.replace(

@@ -1,5 +1,5 @@
 /*
- * A guarded server and a bare one get the same bytes. The guard reads requests with an offer (`Upgrade: h2c`) twice: no
+ * A guarded server and a bare one get the same bytes. The guard reads requests with an offer (`Upgrade: h2c`, or `websocket` without a handshake) twice: no
  * byte may be part of another request, or of another body, than the bare server reads.
  * UPGATE_H2C_CASES=20000 asks for more cases, UPGATE_SEED for others.
  */
@@ -113,6 +113,8 @@ function makeCase(random: () => number): Case {
       const offer = pick(
         ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABk'],
         ['connection:upgrade', 'UPGRADE:h2c'],
+        ['Connection: upgrade', 'Upgrade: websocket'],
+        ['Upgrade:\tWebSocket ', 'Connection: keep-alive,Upgrade'],
         ['Upgrade:  H2C ', 'HTTP2-Settings:', 'Connection: HTTP2-Settings,', 'Connection: upgrade'],
       )
       for (const one of offer) lines.splice(Math.floor(random() * (lines.length + 1)), 0, one)

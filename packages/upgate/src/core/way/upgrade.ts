@@ -14,16 +14,21 @@ export function readUpgrade(request: AuthRequest): WayFinding | undefined {
     }
   }
   if (!namesWebSocket(request)) return undefined
-  if (!hasWebSocketHeaders(request)) {
-    return {
-      sign: 'upgrade_added',
-      sentence:
-        'A request arrived with `Upgrade: websocket` and without any Sec-WebSocket header: a proxy adds it to all requests. HTTP adapters take them as ordinary ones; `guardServer` refuses them. In nginx write `proxy_set_header Upgrade $http_upgrade;`, with the variable, which is empty for them.',
-    }
-  }
+  const added = upgradeAdded(request)
+  if (added !== undefined) return added
   if (/(?:^|[,\s])upgrade(?:$|[,\s])/i.test(headerOf(request, 'connection') ?? '')) return undefined
   return {
     sign: 'upgrade_lost',
     sentence: `A WebSocket handshake arrived without \`Connection: Upgrade\`: a proxy dropped it. Let it forward the header: ${forward}.`,
+  }
+}
+
+/** Finds `Upgrade: websocket` on a request that is no handshake of a WebSocket. */
+export function upgradeAdded(request: AuthRequest): WayFinding | undefined {
+  if (!namesWebSocket(request) || hasWebSocketHeaders(request)) return undefined
+  return {
+    sign: 'upgrade_added',
+    sentence:
+      'A request arrived with `Upgrade: websocket` and without any Sec-WebSocket header: a proxy adds it to all requests. They are answered as ordinary ones; `guardServer` ends the connection with each answer. In nginx write `proxy_set_header Upgrade $http_upgrade;` and `proxy_set_header Connection $connection_upgrade;`, with the variables, which are empty for them.',
   }
 }

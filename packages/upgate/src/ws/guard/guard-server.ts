@@ -21,6 +21,7 @@ import type { QuarantineCounts } from '../limits/roster.ts'
 import { createQuarantine } from '../quarantine/quarantine.ts'
 import type { DrainOptions, Quarantine } from '../quarantine/types.ts'
 import type { SocketOf, SocketRequestOf, SocketServers } from '../socket/web-socket-like.ts'
+import { addedUpgrades } from './added-upgrade.ts'
 import { claimServer } from './claim-server.ts'
 import { createListeners } from './listeners.ts'
 import { answerOn, handBack, isHandedBack, isLastOfConnection, noteConnection } from './offered-h2c.ts'
@@ -156,6 +157,7 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
   const listeners = createListeners(gate, owners, quarantine)
   const { clock, logger } = gate
   let deciding = 0
+  const sayAdded = addedUpgrades(gate)
   let warned = false
   let closing: Promise<void> | undefined
 
@@ -185,7 +187,9 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
   }
 
   function onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    if (closing === undefined && handBack(server, request, socket, head, clock)) return
+    const ignored = closing === undefined ? handBack(server, request, socket, head, clock) : undefined
+    if (ignored === 'websocket') sayAdded(request)
+    if (ignored !== undefined) return
     // Before anything is awaited: without it, a reset would end the process.
     socket.on('error', ignore)
     if (isHandedBack(socket)) {

@@ -4,6 +4,9 @@ import type { Duplex } from 'node:stream'
 import type { Clock } from '../../core/ports/clock.ts'
 import { closeAfter } from '../../node/respond.ts'
 
+/** What a request offers in its Upgrade header, and the guard ignores. */
+export type Offer = 'h2c' | 'websocket'
+
 interface HandedBack {
   /** The one request of the connection that is still answered, once Node has read it again. */
   request?: IncomingMessage
@@ -26,14 +29,16 @@ export function noteConnection(socket: object, clock: Clock): void {
 }
 
 /**
- * Gives a request that offers HTTP/2 without TLS (`Upgrade: h2c`) back to Node's parser, as the HTTP request that it is
- * without the offer: a server may ignore offers (RFC 9110 section 7.8). The JDK's HttpClient and `curl --http2` make one
- * with each request.
+ * Gives a request with an offer that is not taken back to Node's parser, as the HTTP request that it is without the
+ * offer: a server may ignore offers (RFC 9110 section 7.8). There are two kinds:
+ *
+ * - `Upgrade: h2c`, HTTP/2 without TLS: the JDK's HttpClient and `curl --http2` make it with each request;
+ * - `Upgrade: websocket` without any `Sec-WebSocket` header: some proxies add it to everything.
  *
  * Only a request that every reader frames alike is handed back. Its body and the bytes behind it are not touched, and
  * follow in their order. It happens once per connection, which ends with the answer: see {@link isLastOfConnection}.
  *
- * @returns false for every other request; nothing was done then
+ * @returns the offer, or `undefined` for every other request; nothing was done then
  */
 export function handBack(
   server: Server,
@@ -41,25 +46,26 @@ export function handBack(
   socket: Duplex,
   head: Buffer,
   clock: Clock,
-): boolean {
+): Offer | undefined {
   // Newer releases of Node may hand out another stream than the connection itself.
-  if (!(socket instanceof Socket) || socket !== request.socket || isHandedBack(socket)) return false
+  if (!(socket instanceof Socket) || socket !== request.socket || isHandedBack(socket)) return undefined
   const plain = withoutOffer(request, server.maxHeadersCount)
-  if (plain === undefined) return false
+  if (plain === undefined) return undefined
   const state: HandedBack = {}
   ;(socket as Connection)[handedBack] = state
-  const bytes = Buffer.concat([Buffer.from(plain, 'latin1'), head])
+  const bytes = Buffer.concat([Buffer.from(plain.head, 'latin1'), head])
   // Node took its listeners off the socket with the event: a reset before they are back must not end the process.
   socket.on('error', ignore)
   whenAnswered(socket, () => {
-    socket.removeListener('error', ignore)
+    // The error of an answer that could not be written may still be on its way to the listener, which stays then.
     if (socket.destroyed || !socket.writable) return
     keepDeadline(server, socket, state, clock)
     socket.unshift(bytes)
     // Node's listener alone, and no event: the application's listeners would count a second connection.
     Reflect.apply(nodesListener(), server, [socket])
+    socket.removeListener('error', ignore)
   })
-  return true
+  return plain.offer
 }
 
 function ignore(): void {}
@@ -104,13 +110,18 @@ const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const lineText = /^[^\x00-\x08\x0a-\x1f\x7f]*$/
 /** Node keeps no more entries (names and values) of a head without `maxHeadersCount`, and says nothing. */
 const entriesKept = 2_000
+/** nginx speaks HTTP/1.0 to servers unless told otherwise. */
+const versions: readonly string[] = ['1.0', '1.1']
 /** Headers of which a second line could be read in place of the first. */
 const single = ['upgrade', 'http2-settings', 'content-length', 'transfer-encoding', 'host', 'expect']
 
 /** The head without the offer, or `undefined` where there is none, or where not all readers would frame it alike. */
-function withoutOffer(request: IncomingMessage, maxHeadersCount: number | null): string | undefined {
+function withoutOffer(
+  request: IncomingMessage,
+  maxHeadersCount: number | null,
+): { readonly offer: Offer; readonly head: string } | undefined {
   const { method = '', url = '', httpVersion, rawHeaders } = request
-  if (!token.test(method) || method === 'CONNECT' || httpVersion !== '1.1') return undefined
+  if (!token.test(method) || method === 'CONNECT' || !versions.includes(httpVersion)) return undefined
   if (!/^[\x21-\x7e\x80-\xff]+$/.test(url)) return undefined
   const kept = typeof maxHeadersCount === 'number' ? maxHeadersCount * 2 : entriesKept
   // The lines beyond are lost, and one of them may say how long the body is.
@@ -132,13 +143,16 @@ function withoutOffer(request: IncomingMessage, maxHeadersCount: number | null):
       if (left !== '') lines += `${name}:${left}\r\n`
     } else if (lower !== 'upgrade' && lower !== 'http2-settings') lines += `${name}:${value}\r\n`
   }
+  const offer = seen.get('upgrade')?.toLowerCase()
+  if (offer !== 'h2c' && offer !== 'websocket') return undefined
   // Without a Host Node answers by itself, and reads on.
-  if (seen.get('upgrade')?.toLowerCase() !== 'h2c' || !seen.has('host')) return undefined
+  if (!seen.has('host')) return undefined
   const length = seen.get('content-length')
   const coding = seen.get('transfer-encoding')
   if (length !== undefined && (coding !== undefined || !/^\d+$/.test(length))) return undefined
-  if (coding !== undefined && coding.toLowerCase() !== 'chunked') return undefined
-  return `${method} ${url} HTTP/1.1\r\n${lines}\r\n`
+  // HTTP/1.0 has no codings: some readers would look for the length elsewhere.
+  if (coding !== undefined && (coding.toLowerCase() !== 'chunked' || httpVersion === '1.0')) return undefined
+  return { offer, head: `${method} ${url} HTTP/${httpVersion}\r\n${lines}\r\n` }
 }
 
 function withoutTokens(connection: string): string {
