@@ -10,6 +10,7 @@ import { bearer, loggedIn, Visitor } from './visitor.ts'
 
 const entry = fileURLToPath(new URL('../../examples/gateway/dist/node-client.js', import.meta.url))
 
+const clockAhead = new URL('./clock-ahead.mjs', import.meta.url).href
 const quickPauses = new URL('./quick-pauses.mjs', import.meta.url).href
 
 let data: DataDir
@@ -21,7 +22,7 @@ const ended: (() => void)[] = []
 // One gateway for all tests: each test leaves it without nodes, requests and invitations.
 beforeAll(async () => {
   data = temporaryDataDir()
-  program = await startProgram({ dataDir: data.path })
+  program = await startProgram({ dataDir: data.path, env: { NODE_OPTIONS: `--import=${clockAhead}` } })
   visitor = await loggedIn(program.origin)
 }, 60_000)
 beforeEach(() => {
@@ -117,6 +118,9 @@ describe('the node program with --pair', () => {
       address: null,
       key: expect.stringMatching(/^[0-9a-f]{16}$/),
       createdAt: expect.stringMatching(/^\d{4}-/),
+      askedAt: expect.stringMatching(/^\d{4}-/),
+      silentFor: expect.any(Number),
+      silent: false,
       expiresAt: expect.stringMatching(/^\d{4}-/),
     })
     expect(await live.messageOf('changed')).toEqual({ type: 'changed', what: 'pairings' })
@@ -196,6 +200,103 @@ describe('the node program with --pair', () => {
     const other = runNode('other', undefined, join(data.path, 'gateway.db'))
     expect(await other.exited).toBe(2)
     expect(other.output()).toContain('holds no key of a node')
+  })
+})
+
+describe('requests of devices that are gone', () => {
+  // Of two requests under one name, one of a device that was gone, the wrong one was approved.
+  it('are told from those of devices that still ask, which come first', async () => {
+    const gone = runNode('kitchen', await newCode())
+    const { id: goneId } = await asked(gone)
+    expect(await gone.stop()).toBe(0)
+    const alive = runNode('kitchen', await newCode(), join(keys, 'other.json'))
+    await alive.printed('Comparison code: ')
+    const listed = async () =>
+      (await pairings()).requests.map(({ id, name, silent }) => ({ id, name, silent }))
+    const [newest] = await listed()
+    expect(newest?.id).not.toBe(goneId)
+    process.kill(program.pid, 'SIGUSR2')
+    await expect.poll(listed, { timeout: 15_000 }).toEqual([
+      { id: newest?.id, name: 'kitchen', silent: false },
+      { id: goneId, name: 'kitchen', silent: true },
+    ])
+    const { requests } = await pairings()
+    expect(requests[1]?.silentFor).toBeGreaterThanOrEqual(60)
+    expect(requests[0]?.silentFor).toBeLessThan(60)
+    expect(Date.parse(requests[0]?.askedAt as string)).toBeGreaterThan(
+      Date.parse(requests[1]?.askedAt as string),
+    )
+
+    // Typed from the living device, its characters do not fit the request of the other one.
+    const typed = (alive.output().match(/Comparison code: (\S+)/) ?? [])[1] as string
+    const decide = (id: unknown, comparisonCode: unknown) =>
+      visitor.post(`/api/pairings/${id}/approve`, { comparisonCode })
+    const wrong = await decide(goneId, typed)
+    expect([wrong.status, wrong.json()]).toMatchObject([
+      409,
+      { code: 'code_mismatch', detail: 'The device of this request shows other characters.' },
+    ])
+    expect(wrong.text).not.toContain(requests[1]?.comparisonCode)
+    expect((await decide(goneId, '')).json().code).toBe('code_mismatch')
+    expect((await decide(goneId, 7)).json().code).toBe('invalid_body')
+    expect((await decide(goneId, 'x'.repeat(65))).json().code).toBe('invalid_body')
+    const right = await decide(newest?.id, ` ${typed.slice(0, 3).toLowerCase()}-${typed.slice(3)} `)
+    expect(right.status).toBe(200)
+    await alive.printed('Accepted as node.')
+    expect((await decide(newest?.id, 'wrong')).json().code).toBe('already_decided')
+
+    const lines = (await visitor.get('/api/audit')).json().lines as Record<string, unknown>[]
+    expect(lines.find(({ event }) => event === 'pairing_code_wrong')).toMatchObject({
+      name: 'kitchen',
+      comparisonCode: requests[1]?.comparisonCode,
+      key: requests[1]?.key,
+      by: 'ada@example.com',
+    })
+    for (const event of ['pairing_requested', 'pairing_approved', 'pairing_collected']) {
+      expect(lines.find((line) => line.event === event)).toMatchObject({
+        name: 'kitchen',
+        comparisonCode: typed,
+        key: requests[0]?.key,
+      })
+    }
+  })
+})
+
+describe('the outcome of a request', () => {
+  const outcome = async (id: unknown) => (await visitor.get(`/api/pairings/${id}`)).json()
+
+  it('is pending, approved, then collected and connected', async () => {
+    const node = runNode('kitchen', await newCode())
+    const { id } = await asked(node)
+    expect(await outcome(id)).toMatchObject({ id, state: 'pending', decidedBy: null, device: null })
+    node.stop()
+    await node.exited
+    const approved = await visitor.post(`/api/pairings/${id}/approve`, { name: 'Kitchen' })
+    const { device } = approved.json()
+    expect(await outcome(id)).toMatchObject({
+      state: 'approved',
+      decidedBy: 'ada@example.com',
+      device: { id: device, name: 'Kitchen', connected: false },
+    })
+    const back = runNode('kitchen')
+    await back.printed('Accepted as node.')
+    await expect
+      .poll(() => outcome(id))
+      .toMatchObject({ state: 'collected', device: { id: device, connected: true } })
+    await back.stop()
+    await expect.poll(async () => (await outcome(id)).device).toMatchObject({ connected: false })
+  })
+
+  it('is rejected, or unknown', async () => {
+    const rejected = runNode('one', await newCode())
+    const { id } = await asked(rejected)
+    await visitor.post(`/api/pairings/${id}/reject`, {})
+    expect(await outcome(id)).toMatchObject({ state: 'rejected', device: null })
+    await rejected.exited
+    expect(await outcome('nothing')).toMatchObject({ status: 404, code: 'unknown_request' })
+    const reader = await visitor.key(['operator.read'])
+    const answer = await new Visitor(program.origin).get(`/api/pairings/${id}`, bearer(reader.token))
+    expect([answer.status, answer.json().code]).toEqual([403, 'insufficient_scope'])
   })
 })
 
@@ -300,5 +401,22 @@ describe('deciding', () => {
   ])('refuses %s', async (_what, path, body, status, code) => {
     const answer = await visitor.post(`/api/pairings/${path}`, body)
     expect([answer.status, answer.json().code]).toEqual([status, code])
+  })
+})
+
+// The last test: afterwards the clocks of nodes differ too much from the gateway's.
+describe('a request that is not decided', () => {
+  it('has expired as its outcome', async () => {
+    const gone = runNode('kitchen', await newCode())
+    const { id } = await asked(gone)
+    await gone.stop()
+    const state = async () => {
+      process.kill(program.pid, 'SIGUSR2')
+      return (await visitor.get(`/api/pairings/${id}`)).json().state
+    }
+    await expect.poll(state).toBe('expired')
+    expect((await pairings()).requests).toEqual([])
+    const late = await visitor.post(`/api/pairings/${id}/approve`, {})
+    expect([late.status, late.json().code]).toEqual([410, 'request_expired'])
   })
 })

@@ -8,6 +8,12 @@ export interface AuditSummary {
   readonly what: string
 }
 
+/** Everything that a search may find in a line, in lower case: also fields that the table has no room for. */
+export function searchText({ number: _, at: __, ...fields }: AuditLine): string {
+  const text = Object.values(fields).flat().join(' ')
+  return `${text} ${fields.event.replaceAll('_', ' ')}`.toLowerCase()
+}
+
 /** Summarises a line of the audit trail. */
 export function summarise(line: AuditLine): AuditSummary {
   return { group: groupOf(line.event), who: whoOf(line), what: whatOf(line) }
@@ -26,9 +32,25 @@ function whoOf(line: AuditLine): string {
 
 function whatOf(line: AuditLine): string {
   if (line.event === 'revoked') return `${line.reason}; live connections closed: ${line.closed}`
+  if (line.event.startsWith('pairing_')) return aboutPairing(line)
   // A user changed a device or a key.
   if (line.by !== undefined) return [line.name, line.scopes].flat().filter(Boolean).join(' · ')
   const place = line.path === undefined ? '' : `${line.method ?? ''} ${line.path}`
   const more = line.suppressed === undefined ? '' : `and ${line.suppressed} more that were not recorded`
   return [place, line.code ?? line.reason, line.detail, more].filter(Boolean).join(' · ')
+}
+
+/** Which device a line about pairing means: its name alone does not tell, because every device chooses its own. */
+function aboutPairing(line: AuditLine): string {
+  return [
+    line.by === undefined ? '' : line.name,
+    line.comparisonCode && `code ${line.comparisonCode}`,
+    line.key && `key ${line.key}`,
+    line.device && `device ${line.device}`,
+    line.scopes,
+    line.by === undefined && line.name === undefined ? '' : line.address && `from ${line.address}`,
+  ]
+    .flat()
+    .filter(Boolean)
+    .join(' · ')
 }

@@ -37,6 +37,7 @@ export interface OwnEvent {
     | 'pairing_invitation_ended'
     | 'pairing_approved'
     | 'pairing_rejected'
+    | 'pairing_code_wrong'
   readonly [field: string]: string | readonly string[] | undefined
 }
 
@@ -194,6 +195,9 @@ function fieldsOf(event: AuditEvent): Fields {
       return {
         pairing: event.subjectId,
         device: event.deviceId,
+        name: event.name,
+        comparisonCode: event.comparisonCode,
+        key: event.keyId?.slice(0, 16),
         role: event.role,
         scopes: event.scopes,
         address: event.clientAddress,

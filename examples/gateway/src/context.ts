@@ -20,6 +20,8 @@ export interface Context {
   readonly audit: Audit
   readonly live: Live
   readonly addresses: ClientAddresses
+  /** Milliseconds since the epoch. */
+  now(): number
   /** Absent if the first account existed at the start. */
   readonly setupCode: SetupCode | undefined
   /** The login in use: built-in or external. */

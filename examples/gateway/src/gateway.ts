@@ -218,6 +218,7 @@ function assemble(parts: Parts): () => Promise<void> {
     audit,
     live,
     addresses,
+    now,
     setupCode,
     login: gate.loginConfiguration,
     origin: origins[0],

@@ -1,7 +1,7 @@
 import type { Principal } from 'upgate'
 import type { WebSocket } from 'ws'
 import type { Audit } from './audit.ts'
-import { summarise } from './audit-summary.ts'
+import { searchText, summarise } from './audit-summary.ts'
 import { watchHeartbeat } from './heartbeat.ts'
 import type { Presence, Topic } from './presence.ts'
 import { scopes } from './scopes.ts'
@@ -32,7 +32,8 @@ export function createLive(nodes: Presence, audit: Audit): Live {
   const tell = (what: Topic): void => sendToAll(readers, { type: 'changed', what })
   nodes.onTopic(tell)
   audit.onLine((line) => {
-    if (auditors.size > 0) sendToAll(auditors, { type: 'audit', line, summary: summarise(line) })
+    if (auditors.size > 0)
+      sendToAll(auditors, { type: 'audit', line, summary: { ...summarise(line), search: searchText(line) } })
   })
   return {
     accept(socket, principal) {

@@ -10,6 +10,8 @@ import { admin, type DataDir, endAll, type Program, startProgram, temporaryDataD
 import { available, launchBrowser, measure, picture } from './chromium.ts'
 
 const nodeClient = fileURLToPath(new URL('../../../examples/gateway/dist/node-client.js', import.meta.url))
+const quickPauses = new URL('../quick-pauses.mjs', import.meta.url).href
+const clockAhead = new URL('../clock-ahead.mjs', import.meta.url).href
 const noAdmin = { ADMIN_EMAIL: undefined, ADMIN_PASSWORD: undefined }
 
 describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
@@ -213,6 +215,8 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
         }
       }
       await page.getByRole('button', { name: new RegExp(`^Approve .*${comparison}`) }).click()
+      await page.getByLabel('Six characters that the device shows').fill(comparison.toLowerCase())
+      await page.locator('#approve-dialog').getByRole('button', { name: 'Approve' }).click()
       await page.locator('#nodes tbody tr').waitFor()
       await page.locator('#devices [data-state=on]').waitFor()
       await expect.poll(() => row.count()).toBe(0)
@@ -258,7 +262,9 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       const dialog = page.locator('#approve-dialog')
       await dialog.and(page.locator('[open]')).waitFor()
       const comparison = (await row.locator('[data-f=comparisonCode]').textContent()) ?? ''
-      expect(await page.locator('#approve-code').textContent()).toBe(comparison)
+      // Read from the device, never filled in by the page.
+      expect(await page.locator('#approve-code').inputValue()).toBe('')
+      expect(await dialog.textContent()).not.toContain(comparison)
       expect(
         await dialog
           .locator('input:checked')
@@ -280,6 +286,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
         .toContain('Approve')
       expect(await row.count()).toBe(1)
       await approve.click()
+      await page.getByLabel('Six characters that the device shows').fill(comparison)
       await dialog.getByRole('button', { name: 'Approve' }).click()
       await page.locator('#nodes tbody tr').waitFor()
       await expect.poll(() => row.count()).toBe(0)
@@ -291,6 +298,120 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       expect(await page.locator('main').textContent()).toContain('operator.read')
       expect(complaints).toEqual([])
       node.stop()
+    })
+
+    // Of two requests under one name, one of a device that was gone, the wrong one was approved.
+    it('tells two devices of one name apart by keyboard, and shows what became of them', async () => {
+      await start({ NODE_OPTIONS: `--import=${clockAhead}` })
+      const page = await context.newPage()
+      await logIn(page)
+      const pair = async (file: string) => {
+        await page.getByRole('button', { name: 'Create a code' }).press('Enter')
+        await page.locator('#code-dialog[open]').waitFor()
+        const code = await page.getByLabel('Code', { exact: true }).inputValue()
+        const args = ['--pair', '--name', 'kitchen', '--identity', `${data.path}/${file}.json`]
+        const node = runNode({ UPGATE_CODE: code, NODE_OPTIONS: `--import=${quickPauses}` }, args)
+        await expect.poll(node.output, { timeout: 10_000 }).toContain('Comparison code: ')
+        const [, shown = ''] = node.output().match(/Comparison code: (\S+)/) ?? []
+        // The request appears over the dialog, which hides the table.
+        await page.locator('#arrivals').getByText(shown).waitFor()
+        return { node, shown }
+      }
+      const gone = await pair('gone')
+      await picture(page, 'pairing-arrival')
+      await page.getByRole('button', { name: `Go to the request of kitchen, ${gone.shown}` }).press('Enter')
+      expect(await page.locator('#code-value').inputValue()).toBe('')
+      const focused = () => page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? '')
+      expect(await focused()).toBe(`Approve kitchen, ${gone.shown}`)
+      gone.node.stop()
+      await gone.node.exited
+      const alive = await pair('alive')
+      process.kill(program.pid, 'SIGUSR2')
+      await page.keyboard.press('Escape')
+
+      const rows = page.locator('#pairings tbody tr')
+      await rows.nth(1).getByText('silent for 1 min').waitFor()
+      await rows
+        .nth(0)
+        .getByText(/^asked \d+ s ago$/)
+        .waitFor()
+      expect(await rows.locator('[data-f=comparisonCode]').allTextContents()).toEqual([
+        alive.shown,
+        gone.shown,
+      ])
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+        for (const width of [1100, 360]) {
+          await page.setViewportSize({ width, height: 740 })
+          await picture(page, `pairing-two-${colorScheme}-${width}`)
+          expect(await page.evaluate(measure)).toEqual({ wide: false, contrasts: [] })
+        }
+      }
+
+      // The wrong row: it says that the device is silent, and refuses the characters of the other one.
+      const field = page.getByLabel('Six characters that the device shows')
+      await page.getByRole('button', { name: `Approve kitchen, ${gone.shown}` }).press('Enter')
+      await page.locator('#approve-silent').getByText('silent for 1 min').waitFor()
+      await page.keyboard.type(alive.shown)
+      await page.keyboard.press('Enter')
+      await page.getByRole('alert').getByText('The device of this request shows other characters.').waitFor()
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+        for (const width of [1100, 360]) {
+          await page.setViewportSize({ width, height: 740 })
+          await picture(page, `pairing-mismatch-${colorScheme}-${width}`)
+          expect(await page.evaluate(measure)).toEqual({ wide: false, contrasts: [] })
+        }
+      }
+      await page.keyboard.press('Escape')
+      await page.getByRole('button', { name: `Approve kitchen, ${alive.shown}` }).press('Enter')
+      expect(await field.inputValue()).toBe('')
+      await page.keyboard.type(alive.shown)
+      await page.keyboard.press('Enter')
+      const outcomes = page.locator('#outcome-list li')
+      await outcomes
+        .filter({ hasText: alive.shown })
+        .getByText(/^Connected as device kitchen/)
+        .waitFor()
+      await expect.poll(alive.node.output).toContain('Accepted as node.')
+      await page.getByRole('button', { name: `Reject kitchen, ${gone.shown}` }).press('Enter')
+      await outcomes.filter({ hasText: gone.shown }).getByText('Rejected by ada@example.com.').waitFor()
+      await page.reload()
+      await live(page)
+      await outcomes.nth(1).waitFor()
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+        for (const width of [1100, 360]) {
+          await page.setViewportSize({ width, height: 740 })
+          await picture(page, `pairing-outcomes-${colorScheme}-${width}`)
+          expect(await page.evaluate(measure)).toEqual({ wide: false, contrasts: [] })
+        }
+      }
+      expect(complaints.filter((text) => !text.includes('409'))).toEqual([])
+
+      await page.goto(`${program.origin}/audit`)
+      await live(page)
+      await page.getByRole('searchbox', { name: 'Search' }).fill(`${alive.shown} pairing`)
+      await expect
+        .poll(() => page.locator('#audit tbody tr:visible [data-f=event]').allTextContents())
+        .toEqual(['pairing collected', 'pairing approved', 'pairing requested'])
+      await page
+        .locator('#audit-found')
+        .getByText(/^3 of \d+ events$/)
+        .waitFor()
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+        for (const width of [1100, 360]) {
+          await page.setViewportSize({ width, height: 740 })
+          await picture(page, `audit-search-${colorScheme}-${width}`)
+          expect(await page.evaluate(measure)).toEqual({ wide: false, contrasts: [] })
+        }
+      }
+      await page.getByLabel('From').selectOption({ label: 'The last 5 minutes' })
+      await page.locator('#audit tbody tr:visible').first().waitFor()
+      await page.getByRole('searchbox', { name: 'Search' }).fill('no such words')
+      await page.getByText('Nothing matches the filters above.').waitFor()
+      alive.node.stop()
     })
 
     it('creates API keys with chosen scopes, and revokes them', async () => {

@@ -1,13 +1,21 @@
 import { call } from './api.js'
+import { approveInDialog, showArrivals, showCode, tag } from './pairing-dialogs.js'
+import { follow, refreshOutcomes } from './pairing-outcomes.js'
+import { askedWords } from './pairing-words.js'
 import { cloneRow, syncRows } from './rows.js'
 import { setTime } from './time.js'
 
 const introductions = { code: 'with a code', window: 'in a window', credential: 'with a login' }
 const error = document.getElementById('pairing-error')
+/** Requests on the page: those that leave the list are followed to their end. */
+let listed = [...document.querySelectorAll('#pairings tbody tr')].map((row) => row.dataset.key)
 
-/** Fetches the pending requests, and the open codes and windows. */
+/** Fetches the pending requests, the open codes and windows, and what became of earlier requests. */
 export async function refreshPairings() {
   const { requests, invitations } = await call('GET', '/api/pairings')
+  const pending = requests.map(({ id }) => id)
+  follow(listed.filter((id) => !pending.includes(id)))
+  listed = pending
   document.getElementById('pairing-count').textContent = String(requests.length)
   syncRows(
     'pairings',
@@ -21,6 +29,9 @@ export async function refreshPairings() {
       field('wish').replaceChildren(...[request.role, ...request.scopes].flatMap(tag))
       field('address').textContent = request.address ?? 'unknown'
       field('introduction').textContent = introductions[request.introduction] ?? ''
+      const asked = askedWords(request)
+      if (field('asked').textContent !== asked) field('asked').textContent = asked
+      row.classList.toggle('silent', request.silent)
       setTime(field('createdAt'), request.createdAt)
       for (const button of row.querySelectorAll('[data-decide]')) {
         const verb = button.dataset.decide === 'approve' ? 'Approve' : 'Reject'
@@ -29,15 +40,14 @@ export async function refreshPairings() {
     },
   )
   document.getElementById('invitations').replaceChildren(...invitations.map(invitationItem))
+  showArrivals(requests)
+  await refreshOutcomes()
 }
 
-/** @param {string} text */
-function tag(text) {
-  const element = document.createElement('span')
-  element.className = 'tag'
-  element.textContent = text
-  return [element, ' ']
-}
+// A device that asks again causes no event, and neither does one that is gone.
+setInterval(() => {
+  if (document.visibilityState === 'visible' && listed.length > 0) refreshPairings().catch(() => {})
+}, 5_000)
 
 function invitationItem({ id, kind, scopes, expiresAt }) {
   const item = cloneRow('invitation-item')
@@ -64,78 +74,12 @@ async function act(button, action) {
   await refreshPairings().catch(() => {})
 }
 
-function showCode({ code, scopes }) {
-  const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('code-dialog'))
-  const value = /** @type {HTMLInputElement} */ (document.getElementById('code-value'))
-  const command = document.getElementById('pair-command')
-  value.value = code
-  const wish = scopes.length === 0 ? '' : ` --scopes ${scopes.join(',')}`
-  command.textContent = command.dataset.template.replace('{code}', code).replace('{scopes}', wish)
-  document.getElementById('code-scopes').hidden = scopes.length === 0
-  document.getElementById('code-scope-tags').replaceChildren(...scopes.flatMap(tag))
-  dialog.addEventListener(
-    'close',
-    () => {
-      value.value = ''
-      command.textContent = ''
-    },
-    { once: true },
-  )
-  dialog.showModal()
-  value.focus()
-  value.select()
-}
-
-/**
- * Asks which of the requested scopes the device gets.
- *
- * @returns {Promise<string[] | undefined>} `undefined` if the dialog was cancelled
- */
-function chooseScopes({ name, comparisonCode, scopes, grantable }) {
-  const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('approve-dialog'))
-  const form = /** @type {HTMLFormElement} */ (document.getElementById('approve-form'))
-  document.getElementById('approve-name').textContent = name
-  document.getElementById('approve-code').textContent = comparisonCode
-  document.getElementById('approve-scopes').replaceChildren(
-    ...scopes.map((scope) => {
-      const item = cloneRow('approve-scope')
-      const box = item.querySelector('input')
-      box.value = scope
-      box.checked = grantable.includes(scope)
-      box.disabled = !box.checked
-      item.querySelector('[data-f=scope]').textContent = scope
-      item.querySelector('[data-f=why]').hidden = !box.disabled
-      return item
-    }),
-  )
-  return new Promise((resolve) => {
-    let chosen
-    const agree = (event) => {
-      event.preventDefault()
-      chosen = new FormData(form).getAll('scope')
-      dialog.close()
-    }
-    form.addEventListener('submit', agree)
-    dialog.addEventListener(
-      'close',
-      () => {
-        form.removeEventListener('submit', agree)
-        resolve(chosen)
-      },
-      { once: true },
-    )
-    dialog.showModal()
-  })
-}
-
 async function approve(id) {
   const { requests } = await call('GET', '/api/pairings')
   const request = requests.find((each) => each.id === id)
-  // No scopes to choose from, or no longer pending: the server's answer tells.
-  const scopes = request?.scopes.length > 0 ? await chooseScopes(request) : []
-  if (scopes === undefined) return false
-  await call('POST', `/api/pairings/${encodeURIComponent(id)}/approve`, { scopes })
-  return true
+  if (request === undefined)
+    throw new Error('This request is no longer pending; see below what became of it.')
+  return approveInDialog(request)
 }
 
 async function reject(id) {

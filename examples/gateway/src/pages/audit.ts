@@ -1,20 +1,22 @@
 import type { AuditLine } from '../audit.ts'
-import { summarise } from '../audit-summary.ts'
+import { searchText, summarise } from '../audit-summary.ts'
 import type { Viewer } from '../context.ts'
 import { type Html, html } from './html.ts'
 import { page } from './layout.ts'
 import { liveState, time } from './parts.ts'
 
 /** Number of lines on the page; the log has all of them. */
-export const auditPageLines = 200
+export const auditPageLines = 500
 
 export interface AuditPageOptions {
   readonly viewer: Viewer
   readonly lines: readonly AuditLine[]
+  /** Milliseconds since the epoch: the time filter counts from the gateway's clock. */
+  readonly now: number
 }
 
 /** The events since the start, newest first. */
-export function auditPage({ viewer, lines }: AuditPageOptions): Html {
+export function auditPage({ viewer, lines, now }: AuditPageOptions): Html {
   return page({
     title: 'Audit',
     path: '/audit',
@@ -32,15 +34,30 @@ export function auditPage({ viewer, lines }: AuditPageOptions): Html {
       <option value="changes">Logins and changes</option>
     </select>
   </div>
+  <div class="field">
+    <label for="since">From</label>
+    <select id="since">
+      <option value="">All times</option>
+      <option value="300">The last 5 minutes</option>
+      <option value="3600">The last hour</option>
+      <option value="86400">The last day</option>
+    </select>
+  </div>
+  <div class="field">
+    <label for="search">Search</label>
+    <input id="search" type="search" maxlength="100" autocomplete="off" spellcheck="false" placeholder="Name, code, device, address">
+  </div>
 </div>
+<p class="sr" id="audit-found" role="status"></p>
 <div class="panel">
-  <table id="audit" data-limit="${auditPageLines}"${lines.length === 0 && html` hidden`}>
+  <table id="audit" data-limit="${auditPageLines}" data-now="${now}"${lines.length === 0 && html` hidden`}>
     <thead><tr><th scope="col">Time</th><th scope="col">Event</th><th scope="col">Who</th><th scope="col">What</th></tr></thead>
     <tbody>${lines.slice(0, auditPageLines).map(auditRow)}</tbody>
   </table>
   <div class="empty" id="audit-empty"${lines.length > 0 && html` hidden`}>
     <p class="empty-title">No events.</p>
-    <p>Log in somewhere else, or connect a node, and it appears here at once.</p>
+    <p id="audit-none-found" hidden>Nothing matches the filters above.</p>
+    <p id="audit-none-yet">Log in somewhere else, or connect a node, and it appears here at once.</p>
   </div>
 </div>
 <template id="audit-row">${auditRow({ number: 0, at: '', event: '' })}</template>`,
@@ -49,7 +66,7 @@ export function auditPage({ viewer, lines }: AuditPageOptions): Html {
 
 function auditRow(line: AuditLine): Html {
   const { group, who, what } = summarise(line)
-  return html`<tr data-group="${group}">
+  return html`<tr data-group="${group}" data-search="${searchText(line)}">
   <td data-label="Time" data-f="at">${time(line.at, 'clock')}</td>
   <th scope="row"><span class="tag" data-f="event" data-tone="${group}">${line.event.replaceAll('_', ' ')}</span></th>
   <td data-label="Who" data-f="who">${who}</td>

@@ -1,7 +1,7 @@
 import type { Viewer } from '../context.ts'
 import type { ConnectedNode } from '../nodes.ts'
+import type { InvitationView, PairingView } from '../pairing-views.ts'
 import type { DeviceView } from '../routes/devices.ts'
-import type { InvitationView, PairingView } from '../routes/pairings.ts'
 import { type Html, html } from './html.ts'
 import { page } from './layout.ts'
 import { pairingSection } from './pairings.ts'

@@ -12,9 +12,9 @@ import { loginPage } from '../pages/login.ts'
 import { nodesPage } from '../pages/nodes.ts'
 import { setupPage } from '../pages/setup.ts'
 import { usersPage } from '../pages/users.ts'
+import { listInvitations, listPairings } from '../pairing-views.ts'
 import { listDevices } from './devices.ts'
 import { listKeys } from './keys.ts'
-import { listInvitations, listPairings } from './pairings.ts'
 import { listSessions } from './sessions.ts'
 import { listUsers } from './users.ts'
 
@@ -97,7 +97,7 @@ export function addPageRoutes(app: Express, context: Context): void {
   })
 
   app.get('/audit', (request, response) => {
-    send(response, auditPage({ viewer: viewerOf(context, request), lines: audit.list() }))
+    send(response, auditPage({ viewer: viewerOf(context, request), lines: audit.list(), now: context.now() }))
   })
 }
 

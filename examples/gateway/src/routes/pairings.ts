@@ -1,52 +1,10 @@
 import type { Express } from 'express'
-import type { Invitation, PairingRefusal, PairingRequest } from 'upgate'
+import type { PairingRefusal, PairingRequest } from 'upgate'
 import { type Context, callerOf, labelOf } from '../context.ts'
-import { listOf, nameOf, objectOf } from '../http/body.ts'
+import { listOf, nameOf, objectOf, stringOf } from '../http/body.ts'
 import { ProblemError } from '../http/problem.ts'
+import { invitationOf, listInvitations, listPairings, outcomeOf } from '../pairing-views.ts'
 import { pairingProblem } from './pairing-problem.ts'
-
-/** A device that waits for approval, as the API and the pages show it. Its name, role and scopes are unverified. */
-export interface PairingView {
-  readonly id: string
-  /** The device shows the same code. */
-  readonly comparisonCode: string
-  readonly name: string
-  readonly role: string
-  readonly scopes: readonly string[]
-  /** The requested scopes that the user holds and that the code or window covers. */
-  readonly grantable: readonly string[]
-  /** The introduction: a code, a window, or a person. */
-  readonly introduction: string
-  readonly address: string | null
-  /** First 16 digits of the SHA-256 of its key. */
-  readonly key: string | null
-  /** ISO 8601. */
-  readonly createdAt: string
-  /** ISO 8601. */
-  readonly expiresAt: string
-}
-
-/** An open code or window; the code itself is shown once, when it is created. */
-export interface InvitationView {
-  readonly id: string
-  readonly kind: 'code' | 'window'
-  readonly scopes: readonly string[]
-  /** ISO 8601. */
-  readonly expiresAt: string
-}
-
-/** Lists the pending requests in order of arrival, for a user with these scopes. */
-export async function listPairings(
-  context: Context,
-  held: readonly string[],
-): Promise<readonly PairingView[]> {
-  return (await context.services.pairing.pending()).map((request) => viewOf(request, held))
-}
-
-/** Lists the open codes and windows. */
-export async function listInvitations(context: Context): Promise<readonly InvitationView[]> {
-  return (await context.services.pairing.bootstrap.list()).map(invitationOf)
-}
 
 /** Creating codes and windows, and deciding requests, within the scopes of the user. */
 export function addPairingRoutes(app: Express, context: Context): void {
@@ -60,6 +18,12 @@ export function addPairingRoutes(app: Express, context: Context): void {
       listInvitations(context),
     ])
     response.json({ requests, invitations })
+  })
+
+  app.get('/api/pairings/:id', async (request, response) => {
+    const outcome = await outcomeOf(context, request.params.id, callerOf(context, request).scopes)
+    if (outcome === undefined) throw unknownRequest
+    response.json(outcome)
   })
 
   app.post('/api/pairings/codes', async (request, response) => {
@@ -95,6 +59,14 @@ export function addPairingRoutes(app: Express, context: Context): void {
   app.post('/api/pairings/:id/approve', async (request, response) => {
     const body = objectOf(request)
     const actor = callerOf(context, request)
+    const asked = await pairing.get(request.params.id)
+    if (Object.hasOwn(body, 'comparisonCode') && asked?.state === 'pending') {
+      // Typed from the device's display: it tells apart requests under one name.
+      if (plainCode(stringOf(body, 'comparisonCode', 64)) !== asked.comparisonCode) {
+        audit.record({ event: 'pairing_code_wrong', ...aboutOf(asked), by: labelOf(actor) })
+        throw codeMismatch
+      }
+    }
     const decision = await pairing.approve(request.params.id, {
       actor,
       ...(Object.hasOwn(body, 'name') && { name: nameOf(body) }),
@@ -103,7 +75,14 @@ export function addPairingRoutes(app: Express, context: Context): void {
     if (decision.outcome === 'refused') throw refused(decision)
     const { id, granted } = decision.request
     const { deviceId: device = '', name = '', role = '', scopes = [] } = granted ?? {}
-    audit.record({ event: 'pairing_approved', pairing: id, device, name, scopes, by: labelOf(actor) })
+    audit.record({
+      event: 'pairing_approved',
+      ...aboutOf(decision.request),
+      device,
+      name,
+      scopes,
+      by: labelOf(actor),
+    })
     live.changed('devices')
     response.json({ id, device, name, role, scopes })
   })
@@ -112,8 +91,7 @@ export function addPairingRoutes(app: Express, context: Context): void {
     const actor = callerOf(context, request)
     const decision = await pairing.reject(request.params.id, { actor })
     if (decision.outcome === 'refused') throw refused(decision)
-    const { id, name } = decision.request
-    audit.record({ event: 'pairing_rejected', pairing: id, name, by: labelOf(actor) })
+    audit.record({ event: 'pairing_rejected', ...aboutOf(decision.request), by: labelOf(actor) })
     response.sendStatus(204)
   })
 }
@@ -141,23 +119,26 @@ const unknownInvitation = new ProblemError({
   action: 'List the pairings and use one of the ids there.',
 })
 
-function viewOf(request: PairingRequest, held: readonly string[]): PairingView {
-  const covered = request.limit?.scopes ?? held
-  return {
-    id: request.id,
-    comparisonCode: request.comparisonCode,
-    name: request.name,
-    role: request.role,
-    scopes: request.scopes,
-    grantable: request.scopes.filter((scope) => held.includes(scope) && covered.includes(scope)),
-    introduction: request.introduction,
-    address: request.clientAddress ?? null,
-    key: request.keyId?.slice(0, 16) ?? null,
-    createdAt: new Date(request.createdAt).toISOString(),
-    expiresAt: new Date(request.expiresAt).toISOString(),
-  }
+const unknownRequest = new ProblemError({
+  status: 404,
+  code: 'unknown_request',
+  detail: 'There is no such pairing request, or it ended more than ten minutes ago.',
+  action: 'List the pairings and use one of the ids there.',
+})
+
+const codeMismatch = new ProblemError({
+  status: 409,
+  code: 'code_mismatch',
+  detail: 'The device of this request shows other characters.',
+  action: 'Read the six characters from the device again, or approve the request that has them.',
+})
+
+/** Removes blanks and hyphens: users type the code as they read it. */
+function plainCode(typed: string): string {
+  return typed.replace(/[\s-]/g, '').toUpperCase()
 }
 
-function invitationOf({ id, kind, scopes, expiresAt }: Invitation): InvitationView {
-  return { id, kind, scopes, expiresAt: new Date(expiresAt).toISOString() }
+/** What an audit line says of a request. */
+function aboutOf({ id, name, comparisonCode, keyId, clientAddress }: PairingRequest) {
+  return { pairing: id, name, comparisonCode, key: keyId?.slice(0, 16), address: clientAddress }
 }
