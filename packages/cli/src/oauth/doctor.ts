@@ -67,7 +67,7 @@ export async function runOAuthDoctor(options: OAuthDoctorOptions): Promise<Repor
   let server: Document | undefined
   let token: URL | undefined
 
-  /** The first document of several places, with what the last failing one answered. */
+  /** Finds the first document of several places. `blocked`: the first verdict that blames the edge or the network. */
   const find = async (
     places: readonly URL[],
     isOne: (document: Document) => boolean,

@@ -7,15 +7,33 @@ import { optionTable } from '../core/options/option-table.ts'
  *
  * Hashes are PHC strings that carry their own parameters. A rejection counts as "cannot answer", never as a
  * mismatch.
+ *
+ * @example
+ * const passwordHasher: PasswordHasher = {
+ *   hash: (password) => argon2.hash(password),
+ *   verify: (password, stored) => argon2.verify(stored, password),
+ *   needsRehash: (stored) => argon2.needsRehash(stored),
+ * }
  */
 export interface PasswordHasher {
-  /** Hashes a password with a new salt; answers a PHC string. */
+  /**
+   * Hashes a password with a new salt; answers a PHC string.
+   *
+   * @param password - as typed, normalised (NFKC)
+   */
   hash(password: string): Promise<string>
-  /** Tells whether a password is the one that a stored hash was made of. */
+  /**
+   * Tells whether a password is the one that a stored hash was made of.
+   *
+   * @param password - as typed, normalised (NFKC)
+   * @param stored - a PHC string of `hash`
+   */
   verify(password: string, stored: string): Promise<boolean>
   /**
    * Whether a stored hash is weaker than the hashes that `hash` makes now. A weaker one is replaced at the
    * next login.
+   *
+   * @param stored - a PHC string of `hash`
    */
   needsRehash(stored: string): boolean
 }

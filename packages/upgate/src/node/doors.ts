@@ -6,7 +6,12 @@ import { optionTable } from '../core/options/option-table.ts'
 import { guardingGates } from './guards.ts'
 import { kindOf } from './request.ts'
 
-/** Options of the HTTP adapters. Unknown options throw. */
+/**
+ * Options of the HTTP adapters. Unknown options throw.
+ *
+ * @example
+ * app.use(expressGate(gate, { socketsElsewhere: true })) // a proxy in front takes the upgrades
+ */
 export interface AdapterOptions {
   /**
    * Says that the upgrades of this server, and requests that other listeners take before the application, are guarded in

@@ -15,7 +15,18 @@ export function bearerOf(request: AuthRequest): string | undefined {
   return token === '' ? undefined : token
 }
 
-/** Verifiers of another system's tokens, by the prefix of the token. */
+/**
+ * Verifiers of another system's tokens, by the prefix of the token.
+ *
+ * @example
+ * const foreign: ForeignTokens = {
+ *   mk_: async (token) => {
+ *     const key = await oldKeys.find(token)
+ *     if (!key) return { outcome: 'rejected', code: 'invalid_credential', reason: 'no such key' }
+ *     return { outcome: 'authenticated', principal: principalOf(key) }
+ *   },
+ * }
+ */
 export type ForeignTokens = Readonly<
   Record<string, (token: string, context: VerifyContext) => MaybePromise<Verification>>
 >

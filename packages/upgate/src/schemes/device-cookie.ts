@@ -28,9 +28,15 @@ export interface DeviceCookie {
   /**
    * Reads the cookie of a request, for `accounts.login` and `deviceCookies.issue`. If other cookies share its
    * name, all of them are returned, at most four; `undefined` if there is none.
+   *
+   * @param request - Node's own, or any object with `headers` in lower case
    */
   read(request: { readonly headers: HeaderRecord }): string | readonly string[] | undefined
-  /** Returns the value of the `Set-Cookie` header that gives the cookie to a browser. */
+  /**
+   * Returns the value of the `Set-Cookie` header that gives the cookie to a browser.
+   *
+   * @param issued - by `deviceCookies.issue`
+   */
   setCookie(issued: IssuedDeviceCookie): string
 }
 

@@ -25,6 +25,10 @@ export interface PasswordScheme extends Scheme {
   /**
    * Verifies a password and answers with its principal; see `Accounts.login` for lockout and bounds. Never
    * rejects.
+   *
+   * @param email - in any spelling
+   * @param password - as typed
+   * @param context - facts of the request; default: all unknown
    */
   login(email: string, password: string, context?: LoginContext): Promise<LoginAnswer>
 }

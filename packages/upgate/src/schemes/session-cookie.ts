@@ -73,9 +73,17 @@ export interface SessionCookieScheme extends Scheme {
   /**
    * Reads the token of a request, or several tokens, unverified. Pass the result to `sessions.create` as
    * `replaces`, so that a login ends the former session.
+   *
+   * @param request - Node's own, or any object with `headers` in lower case
+   * @example
+   * const issued = await services.sessions.create(account.id, { replaces: cookie.read(request) })
    */
   read(request: { readonly headers: HeaderRecord }): string | readonly string[] | undefined
-  /** Returns the value of the `Set-Cookie` header that begins a session in a browser. */
+  /**
+   * Returns the value of the `Set-Cookie` header that begins a session in a browser.
+   *
+   * @param issued - by `sessions.create` or `sessions.rotate`
+   */
   setCookie(issued: IssuedSession): string
   /** Returns the value of the `Set-Cookie` header that removes the cookie. */
   removeCookie(): string

@@ -10,7 +10,12 @@ import type { Revocations } from './revocations/types.ts'
 import type { TicketOptions, Tickets } from './tokens/tickets.ts'
 import type { Devices, Keys, Sessions } from './tokens/types.ts'
 
-/** Bounds; times in milliseconds. */
+/**
+ * Bounds; times in milliseconds.
+ *
+ * @example
+ * const services = createServices({ store, limits: { sessionIdle: 86_400_000, sessionsPerAccount: 3 } })
+ */
 export interface ServiceLimits {
   /**
    * A session ends after so long without use. Default: 7 days; at least a minute.

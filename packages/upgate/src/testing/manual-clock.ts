@@ -2,7 +2,11 @@ import type { Clock } from '../core/ports/clock.ts'
 
 /** A clock that stands still until it is told to move. */
 export interface ManualClock extends Clock {
-  /** Moves on by so many milliseconds and calls every timer that is due, in order, at its own time. */
+  /**
+   * Moves on by so many milliseconds and calls every timer that is due, in order, at its own time.
+   *
+   * @param milliseconds - how far to move; 0 calls the timers that are due
+   */
   advance(milliseconds: number): void
   /** How many timers are running. */
   readonly pending: number

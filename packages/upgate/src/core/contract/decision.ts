@@ -100,7 +100,20 @@ export type Answered = Preflight | DocumentAnswer
 /** A refusal of any sort. */
 export type Refused = Challenge | Forbid | Throttle | Unavailable | Invalid
 
-/** The engine's answer to a request, as a value. A `switch` over `outcome` is exhaustive. */
+/**
+ * The engine's answer to a request, as a value. A `switch` over `outcome` is exhaustive.
+ *
+ * @example
+ * const decision = await gate.decide(requestOf(request))
+ * switch (decision.outcome) {
+ *   case 'allow':
+ *     return serve(decision.principal)
+ *   case 'defer':
+ *     return response.writeHead(426).end()
+ *   default:
+ *     return respond(gate, request, response, decision)
+ * }
+ */
 export type Decision<P extends Principal = Principal> = Allow<P> | Defer<P> | Answered | Refused
 
 /**

@@ -157,9 +157,19 @@ export type AuditEvent = { readonly at: number } & (
 
 /** The hub of audit events. A listener that throws is reported to the logger, never to the caller. */
 export interface AuditEvents {
-  /** Calls the listener for every event. Returns its removal. */
+  /**
+   * Calls the listener for every event. Returns its removal.
+   *
+   * @param listener - called synchronously; an exception is logged and has no other effect
+   * @example
+   * const stop = gate.events.subscribe((event) => audit.write(event))
+   */
   subscribe(listener: (event: AuditEvent) => void): () => void
-  /** Hands an event to every listener. */
+  /**
+   * Hands an event to every listener.
+   *
+   * @param event - one of the types of {@link AuditEvent}
+   */
   emit(event: AuditEvent): void
   /** False without listeners: lets the hot path skip building events. */
   readonly active: boolean

@@ -11,7 +11,12 @@ import type { RenderedResponse } from './rendered-response.ts'
 import type { AuthRequest } from './request.ts'
 import type { RuleOptions } from './rules.ts'
 
-/** The state before the first account exists. */
+/**
+ * The state before the first account exists.
+ *
+ * @example
+ * const setup = { page: '/setup', required: async () => !(await services.accounts.any()) }
+ */
 export interface SetupOptions {
   /** Path of the setup page; a public rule must let browsers see it. */
   readonly page: string
@@ -19,7 +24,16 @@ export interface SetupOptions {
   required(): MaybePromise<boolean>
 }
 
-/** Another party does the login (Cloudflare Access, an identity-aware proxy): the built-in one is closed. */
+/**
+ * Another party does the login (Cloudflare Access, an identity-aware proxy): the built-in one is closed.
+ *
+ * @example
+ * const externalLogin = {
+ *   name: 'Cloudflare Access',
+ *   logoutUrl: '/cdn-cgi/access/logout',
+ *   closes: ['/login', '/api/login'],
+ * }
+ */
 export interface ExternalLoginOptions {
   /** Name of the other party, for people: `Cloudflare Access`. */
   readonly name: string
@@ -32,7 +46,12 @@ export interface ExternalLoginOptions {
   readonly closes: readonly string[]
 }
 
-/** The facts about the login that a page needs; public. */
+/**
+ * The facts about the login that a page needs; public.
+ *
+ * @example
+ * app.get('/api/login-configuration', (request, response) => response.json(gate.loginConfiguration))
+ */
 export interface LoginConfiguration {
   /** `external` where another party does the login, else `built-in`. */
   readonly login: 'built-in' | 'external'

@@ -5,6 +5,10 @@ export type PrincipalKind = 'user' | 'device' | 'service'
  * The identity that a verified credential's record states, never one that a client claims.
  *
  * Values are frozen: they are shared between requests by the caches.
+ *
+ * @example
+ * const principal = gate.principalOf(request)
+ * if (principal?.scopes.includes('files.write')) save()
  */
 export interface Principal {
   /** The sort of actor; rules admit kinds. */

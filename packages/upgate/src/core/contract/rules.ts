@@ -5,7 +5,17 @@ import type { Principal, PrincipalKind } from './principal.ts'
 /** How a path may be entered. `deferred` concerns WebSocket upgrades only; HTTP there is answered 426. */
 export type Access = 'public' | 'optional' | 'required' | 'deferred'
 
-/** One rule as the application writes it. The first rule that matches decides; nothing matched = required. */
+/**
+ * One rule as the application writes it. The first rule that matches decides; nothing matched = required.
+ *
+ * @example
+ * const rules: RuleOptions[] = [
+ *   { path: ['/health', '/login'], access: 'public' },
+ *   { path: '/api/admin/*', access: 'required', scopes: ['operator.admin'] },
+ *   { path: '/api/jobs/*', access: 'required', kinds: ['user', 'service'] },
+ *   { path: '/ws', access: 'deferred', kinds: ['device'], handshake: upgateHandshake() },
+ * ]
+ */
 export interface RuleOptions {
   /**
    * Path pattern, or several: exact (`/health`), prefix (`/assets/*`: everything below), segments

@@ -6,9 +6,15 @@ export interface RevocationBus {
   /**
    * Tells every instance, this one included, that the log reaches this number. Never throws; a message that cannot
    * be sent is dropped: heartbeats, which are announcements too, and reading the log make up for it.
+   *
+   * @param sequence - number of the newest entry, from 0
    */
   announce(sequence: number): void
-  /** Calls back for every announcement heard. Returns its removal. */
+  /**
+   * Calls back for every announcement heard. Returns its removal.
+   *
+   * @param listener - called with the number that was announced
+   */
   subscribe(listener: (sequence: number) => void): () => void
   /** Releases the connection. Announcements after it are dropped. */
   close(): Promise<void>

@@ -110,24 +110,42 @@ export interface PairingStore {
   /**
    * Adds a request and uses up its code, or answers the subject's own one that is not over yet (pending, approved
    * or rejected). Of concurrent callers with one subject, one adds; of those with one code, one gets it.
+   *
+   * @param record - the new request
+   * @param terms - the bounds, and the code that is used up
    */
   request(record: PairingRecord, terms: PairingTerms): Promise<PairingAnswer>
   /** One request by its id, whatever its state. */
   get(id: string): Promise<PairingRecord | undefined>
   /** The request of one device that is not over yet. */
   bySubject(subject: string): Promise<PairingRecord | undefined>
-  /** Requests in this state, in order of creation. */
+  /**
+   * Requests in this state, in order of creation.
+   *
+   * @param state - of the requests
+   */
   list(state: PairingState): Promise<readonly PairingRecord[]>
-  /** Compare and set: writes if the stored version is `record.version - 1`. False = another writer was faster. */
+  /**
+   * Compare and set: writes if the stored version is `record.version - 1`. False = another writer was faster.
+   *
+   * @param record - the new state, with the next `version`
+   */
   replace(record: PairingRecord): Promise<boolean>
   /**
    * Compare and set as above, and in the same transaction adds the device and binds the key to it. The key belongs
    * to the new device from then on, whatever it belonged to before.
+   *
+   * @param record - the new state, with the next `version`
+   * @param device - the new device
+   * @param keyId - hex SHA-256 of its public key; absent for a claim secret
    */
   collect(record: PairingRecord, device: TokenRecord, keyId: string | undefined): Promise<boolean>
   /**
    * Marks overdue requests as expired and answers them: of concurrent callers one gets each. Forgets those
    * that are over and whose `expiresAt` is `forgetBy` or earlier, and invitations that are over.
+   *
+   * @param now - milliseconds since the epoch
+   * @param forgetBy - milliseconds since the epoch
    */
   expire(now: number, forgetBy: number): Promise<readonly PairingRecord[]>
   /** Id of the device that a key belongs to. */

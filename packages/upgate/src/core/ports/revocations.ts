@@ -48,7 +48,11 @@ export interface Revocation {
 export interface RevocationFeed {
   /** Number of the newest entry that this process knows; 0 when there is none. */
   sequence(): number
-  /** Calls the listener, synchronously, for every entry this process learns of. Returns its removal. */
+  /**
+   * Calls the listener, synchronously, for every entry this process learns of. Returns its removal.
+   *
+   * @param listener - called in the order of the log
+   */
   subscribe(listener: (revocation: Revocation) => void): () => void
 }
 

@@ -129,21 +129,43 @@ export interface Touch {
 
 /** Accounts. Every operation is atomic, and durable when it has answered. */
 export interface AccountStore {
-  /** Whether there is any account, disabled ones included. */
+  /**
+   * Whether there is any account, disabled ones included.
+   *
+   * @throws StoreUnavailable (as a rejection), as every operation of a store
+   */
   any(): Promise<boolean>
   /** One account by its id, disabled ones included. */
   get(id: string): Promise<AccountRecord | undefined>
   /** One account by its normalised email. */
   byEmail(email: string): Promise<AccountRecord | undefined>
-  /** In order of creation. */
+  /**
+   * In order of creation.
+   *
+   * @returns all accounts, disabled ones included
+   */
   list(): Promise<readonly AccountRecord[]>
-  /** Adds if neither id nor email is taken. Of concurrent callers one gets true. */
+  /**
+   * Adds if neither id nor email is taken. Of concurrent callers one gets true.
+   *
+   * @param record - with `version` 1
+   * @returns false: the id or the email is taken
+   */
   add(record: AccountRecord): Promise<boolean>
-  /** Adds if there is no account at all. Of concurrent callers one gets true. */
+  /**
+   * Adds if there is no account at all. Of concurrent callers one gets true.
+   *
+   * @param record - with `version` 1
+   * @returns false: there is an account already
+   */
   addFirst(record: AccountRecord): Promise<boolean>
   /**
    * Compare and set: writes if the stored version is `record.version - 1`, and appends the drafts to the log in
    * the same transaction. `undefined` = another writer was faster, nothing changed.
+   *
+   * @param record - the new state, with the next `version`
+   * @param revocations - log entries that belong to the change; may be empty
+   * @returns the entries with their numbers
    */
   replace(
     record: AccountRecord,
@@ -155,16 +177,29 @@ export interface AccountStore {
 export interface SessionStore {
   /** One session by its id. */
   get(id: string): Promise<SessionRecord | undefined>
-  /** Of one account, newest first. */
+  /**
+   * Of one account, newest first.
+   *
+   * @param accountId - account whose sessions are listed
+   */
   list(accountId: string): Promise<readonly SessionRecord[]>
   /**
    * Adds a session and removes the account's oldest ones beyond `atMost`, with a log entry each: at the new session's
-   * `createdAt`, with the selector `{ sessionId }` and the reason `revoked`. Answers the entries, or `undefined` if the id was taken.
+   * `createdAt`, with the selector `{ sessionId }` and the reason `revoked`. Answers the entries, or
+   * `undefined` if the id was taken.
+   *
+   * @param record - the new session
+   * @param atMost - sessions of the account, the new one included
    */
   add(record: SessionRecord, atMost: number): Promise<readonly Revocation[] | undefined>
   /**
    * Compare and set: gives the session another token if it still has this one, and appends the draft to the log in
    * the same transaction. `undefined` = it is gone, or another writer was faster.
+   *
+   * @param id - of the session
+   * @param from - the digest that is stored now
+   * @param to - the digests that replace it
+   * @param revocation - log entry of the rotation
    */
   rotate(
     id: string,
@@ -172,16 +207,27 @@ export interface SessionStore {
     to: SessionDigests,
     revocation: RevocationDraft,
   ): Promise<Revocation | undefined>
-  /** Consumes: of concurrent callers one gets the log entry, the others `undefined`. */
+  /**
+   * Consumes: of concurrent callers one gets the log entry, the others `undefined`.
+   *
+   * @param id - of the session
+   * @param revocation - log entry of the removal
+   */
   remove(id: string, revocation: RevocationDraft): Promise<Revocation | undefined>
   /**
    * Removes the account's sessions of generations before this one, after the account's generation moved on; the log
    * entry was written with the account. Sessions of later generations stay. Answers how many.
+   *
+   * @param accountId - account of the sessions
+   * @param generation - sessions of earlier generations are removed
    */
   removeOf(accountId: string, generation: number): Promise<number>
   /**
    * Forgets sessions that ended by themselves: `expiresAt` is `expiredBy` or earlier, or they were last seen before
    * `lastSeenBefore`. Answers how many.
+   *
+   * @param expiredBy - milliseconds since the epoch
+   * @param lastSeenBefore - milliseconds since the epoch
    */
   purge(expiredBy: number, lastSeenBefore: number): Promise<number>
   /** Records uses; ids of sessions that are gone are ignored. */
@@ -194,9 +240,19 @@ export interface TokenStore {
   get(id: string): Promise<TokenRecord | undefined>
   /** In order of creation, revoked ones included. */
   list(): Promise<readonly TokenRecord[]>
-  /** Adds if the id is not taken. Of concurrent callers one gets true. */
+  /**
+   * Adds if the id is not taken. Of concurrent callers one gets true.
+   *
+   * @param record - with `version` 1
+   * @returns false: the id is taken
+   */
   add(record: TokenRecord): Promise<boolean>
-  /** Compare and set with log entries, as for accounts. Does not touch `lastUsedAt`. */
+  /**
+   * Compare and set with log entries, as for accounts. Does not touch `lastUsedAt`.
+   *
+   * @param record - the new state, with the next `version`
+   * @param revocations - log entries that belong to the change; may be empty
+   */
   replace(
     record: TokenRecord,
     revocations: readonly RevocationDraft[],
@@ -209,17 +265,31 @@ export interface TokenStore {
 export interface SecretStore {
   /**
    * Keeps the value if none of that name is kept, and answers the one that is. Of concurrent callers all get the same.
+   *
+   * @param name - of the secret, such as `device-cookies`
+   * @param value - a new secret, used only if none is kept
+   * @returns the secret that is kept
    */
   keep(name: string, value: string): Promise<string>
 }
 
 /** The numbered log of revocations, written together with the change it announces wherever both are in one place. */
 export interface RevocationLog {
-  /** Adds entries by themselves: for changes that were made elsewhere, such as in another store. */
+  /**
+   * Adds entries by themselves: for changes that were made elsewhere, such as in another store.
+   *
+   * @param drafts - entries without a number, in order
+   * @returns the entries with their numbers
+   */
   append(drafts: readonly RevocationDraft[]): Promise<readonly Revocation[]>
   /** Number of the newest entry; 0 when there is none. */
   head(): Promise<number>
-  /** Entries after a number, in order, at most `limit`. */
+  /**
+   * Entries after a number, in order, at most `limit`.
+   *
+   * @param sequence - number after which entries are read
+   * @param limit - largest number of entries
+   */
   since(sequence: number, limit: number): Promise<readonly Revocation[]>
 }
 

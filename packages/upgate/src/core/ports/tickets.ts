@@ -22,12 +22,25 @@ export interface TicketRecord {
 
 /** Tickets. Every operation is atomic. */
 export interface TicketStore {
-  /** Adds a ticket, and removes the oldest ones of the same principal beyond `atMost`. False if the id was taken. */
+  /**
+   * Adds a ticket, and removes the oldest ones of the same principal beyond `atMost`. False if the id was taken.
+   *
+   * @param record - the new ticket
+   * @param atMost - tickets of the principal, the new one included
+   */
   add(record: TicketRecord, atMost: number): Promise<boolean>
   /** One ticket by its id, without consuming it. */
   get(id: string): Promise<TicketRecord | undefined>
-  /** Consumes: of concurrent callers one gets the record, the others `undefined`. */
+  /**
+   * Consumes: of concurrent callers one gets the record, the others `undefined`.
+   *
+   * @param id - of the ticket
+   */
   take(id: string): Promise<TicketRecord | undefined>
-  /** Forgets tickets whose `expiresAt` is this time or earlier. Answers how many. */
+  /**
+   * Forgets tickets whose `expiresAt` is this time or earlier. Answers how many.
+   *
+   * @param expiredBy - milliseconds since the epoch
+   */
   purge(expiredBy: number): Promise<number>
 }

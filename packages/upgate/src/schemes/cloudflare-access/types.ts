@@ -64,7 +64,15 @@ export interface IdentifiedPrincipal {
   readonly kind?: Principal['kind']
 }
 
-/** Maps a verified identity to an account of the application. `null` = no account here; none is created. */
+/**
+ * Maps a verified identity to an account of the application. `null` = no account here; none is created.
+ *
+ * @example
+ * const identify: Identify = async ({ kind, email }) => {
+ *   const account = kind === 'user' ? await accounts.findByEmail(email) : null
+ *   return account && { id: account.id, scopes: account.scopes }
+ * }
+ */
 export type Identify = (identity: AccessIdentity) => MaybePromise<IdentifiedPrincipal | null | undefined>
 
 /** Rights of a service token. */
@@ -186,7 +194,13 @@ export interface CloudflareAccessOptions {
   readonly dangerouslyTrustSimulatorAt?: string
 }
 
-/** The scheme, with functions for its operation. */
+/**
+ * The scheme, with functions for its operation.
+ *
+ * @example
+ * const access = cloudflareAccess({ team: 'acme', audience: [AUD] })
+ * if (!(await access.prefetch())) console.warn(access.status())
+ */
 export interface CloudflareAccessScheme extends Scheme<AccessPrincipal> {
   /** Fetches the keys now, so that the first request need not wait. False when the fetch failed. */
   prefetch(): Promise<boolean>

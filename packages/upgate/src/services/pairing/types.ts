@@ -210,7 +210,15 @@ export interface Pairing {
   readonly revocations: RevocationFeed
 }
 
-/** Options of pairing, given to `createServices({ pairing })`. Times in milliseconds. */
+/**
+ * Options of pairing, given to `createServices({ pairing })`. Times in milliseconds.
+ *
+ * @example
+ * const services = createServices({
+ *   store,
+ *   pairing: { roles: { node: [], operator: ['operator.admin'] }, actorScope: 'operator.pairing' },
+ * })
+ */
 export interface PairingOptions {
   /**
    * Roles that a device may get, each with the scopes that an actor needs to grant it. An actor may also

@@ -5,7 +5,12 @@ import type { AcquaintanceRecord, AcquaintanceStore } from '../../core/ports/acq
 import type { Clock, Timer } from '../../core/ports/clock.ts'
 import type { Logger } from '../../core/ports/logger.ts'
 
-/** Options for remembering, across restarts, the addresses from which sockets were accepted. */
+/**
+ * Options for remembering, across restarts, the addresses from which sockets were accepted.
+ *
+ * @example
+ * guardServer(server, gate, { sockets, acquaintances: { store: sqlite.acquaintances, key: installationKey } })
+ */
 export interface AcquaintanceOptions {
   /** Where they are kept: `store.acquaintances` of `sqliteStore`, `postgresStore` and `memoryStore`. */
   readonly store: AcquaintanceStore

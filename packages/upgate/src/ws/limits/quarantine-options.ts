@@ -1,6 +1,11 @@
 import type { AcquaintanceOptions } from './acquaintances.ts'
 
-/** Limits of `createQuarantine`. Times in milliseconds. Unknown options and impossible values throw. */
+/**
+ * Limits of `createQuarantine`. Times in milliseconds. Unknown options and impossible values throw.
+ *
+ * @example
+ * guardServer(server, gate, { sockets: { '/ws': wss }, deadline: 5_000, maxSocketsPerAddress: 8 })
+ */
 export interface QuarantineOptions {
   /** Milliseconds from the upgrade to acceptance, whatever happens in between. Default: 10,000. */
   readonly deadline?: number
