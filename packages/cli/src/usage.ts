@@ -18,7 +18,7 @@ NO_COLOR switches colours off.
 export const doctorUsage = `Usage: upgate doctor <url> [options]
 
 Climbs from the URL to an idle connection: URL, proxy of this computer, name, TCP, TLS, HTTP, the server that answered,
-admission at the edge, bot filter, upgrade, first words in band, credential, authorisation, silence. A check below a
+admission at the edge, bot filter, upgrade, first words in band, credential, authorisation, clocks, silence. A check below a
 failed one is skipped. It creates no device and no pairing request, consumes no ticket, and follows no redirect.
 
   --token-file <file>        Token of the gate: API key, device token, session or shared token; - reads standard input.

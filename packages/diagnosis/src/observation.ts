@@ -119,6 +119,8 @@ export interface ObservedTimes {
   readonly idle?: number | undefined
   /** From the creation of the credential to its use, if the client knows it. */
   readonly credentialAge?: number | undefined
+  /** The server's clock when it answered, since the epoch, as its `Date` header has it. */
+  readonly server?: number | undefined
 }
 
 /** Results of second looks. */

@@ -124,6 +124,7 @@ export function see(observation: Observation): Seen {
       open: number(times?.open),
       idle: number(times?.idle),
       credentialAge: number(times?.credentialAge),
+      server: number(times?.server),
     },
     probes: {
       tls: probes?.tls,

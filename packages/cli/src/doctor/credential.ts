@@ -1,4 +1,10 @@
-import { type ClientHandshake, connect, isConnectError } from '@upgate/client'
+import {
+  type ClientHandshake,
+  connect,
+  isConnectError,
+  type WsTransportOptions,
+  wsTransport,
+} from '@upgate/client'
 import { clean, type Diagnosis, diagnose } from '@upgate/diagnosis'
 import { fail, type Outcome, pass } from './check.ts'
 
@@ -25,6 +31,7 @@ export async function authenticate(
     handshake,
     timeout,
     signal,
+    network,
   }: {
     readonly token: string | undefined
     readonly cookie: string | undefined
@@ -33,6 +40,7 @@ export async function authenticate(
     readonly handshake: ClientHandshake
     readonly timeout: number
     readonly signal: AbortSignal
+    readonly network: WsTransportOptions
   },
 ): Promise<Session> {
   const connection = connect(url, {
@@ -43,6 +51,7 @@ export async function authenticate(
       ...(origin !== undefined && { origin }),
     },
     handshake,
+    transport: wsTransport(network),
     reconnect: false,
     keepAlive: 0,
     timeout,

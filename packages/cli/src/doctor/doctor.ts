@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net'
 import { connectHandshake, headerHandshake, upgateHandshake } from '@upgate/client'
 import { clean, type Diagnosis, diagnose, type Observation, withoutSecrets } from '@upgate/diagnosis'
 import { hostOf, portOf, resolveName, tryPort, tryTls } from '../net/connect.ts'
@@ -27,6 +28,12 @@ export interface DoctorOptions {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly signal: AbortSignal
   readonly progress: Progress
+  /** Certificates of private authorities, in PEM. */
+  readonly ca?: string | undefined
+  /** Resolves names. Default: the system's resolver. */
+  readonly lookup?: LookupFunction | undefined
+  /** Milliseconds since the epoch. Default: this computer's clock. */
+  readonly now?: () => number
 }
 
 /** `User-Agent` values of the two looks at a bot filter. */
@@ -46,7 +53,8 @@ const perCheck = 10_000
  * follows no redirect. A credential that it sends counts as any other: repeated wrong ones are slowed down.
  */
 export async function runDoctor(options: DoctorOptions): Promise<Report> {
-  const { token, cookie, edge, origin, signal } = options
+  const { token, cookie, edge, origin, signal, ca, lookup, now = Date.now } = options
+  const network = { ...(ca !== undefined && { ca }), ...(lookup !== undefined && { lookup }) }
   const end = performance.now() + options.timeout
   const left = (): number => Math.round(end - performance.now())
   const limit = (): number => Math.max(1, Math.min(perCheck, left()))
@@ -71,6 +79,7 @@ export async function runDoctor(options: DoctorOptions): Promise<Report> {
       } as Record<string, string>,
       timeout: limit(),
       signal,
+      ...network,
     })
 
   let address = ''
@@ -100,7 +109,7 @@ export async function runDoctor(options: DoctorOptions): Promise<Report> {
       title: 'Name',
       after: ['url'],
       async run() {
-        const found = await resolveName(hostOf(url), limit())
+        const found = await resolveName(hostOf(url), limit(), lookup)
         if ('error' in found) return fail(verdictOn({ reached: 'nothing', error: found.error }))
         address = found.addresses[0] ?? ''
         return pass(found.addresses.slice(0, 4).join(', '))
@@ -111,7 +120,7 @@ export async function runDoctor(options: DoctorOptions): Promise<Report> {
       title: 'TCP connection',
       after: ['dns'],
       async run() {
-        const found = await resolveName(hostOf(url), limit())
+        const found = await resolveName(hostOf(url), limit(), lookup)
         const all = 'addresses' in found ? found.addresses.slice(0, 4) : [address]
         const tried: string[] = []
         let first: Awaited<ReturnType<typeof tryPort>>
@@ -135,7 +144,7 @@ export async function runDoctor(options: DoctorOptions): Promise<Report> {
       after: ['tcp'],
       async run() {
         if (!secure) return pass('none: ws:// is not encrypted')
-        const { error, tls } = await tryTls({ host: hostOf(url), address, port: portOf(url) }, limit())
+        const { error, tls } = await tryTls({ host: hostOf(url), address, port: portOf(url), ca }, limit())
         if (error !== undefined) return fail(verdictOn({ reached: 'tcp', error, tls }))
         const ends = tls.validTo === undefined ? '' : `, valid until ${clean(tls.validTo, 40)}`
         return pass(`${clean(tls.protocol ?? 'TLS', 20)}, ${clean(tls.subject ?? '', 60)}${ends}`)
@@ -223,7 +232,7 @@ export async function runDoctor(options: DoctorOptions): Promise<Report> {
           ...(sendsEdge && edgeHeaders),
           ...(origin !== undefined && { origin }),
         }
-        opening = await openSocket(url.href, { headers, timeout: limit(), signal, secrets })
+        opening = await openSocket(url.href, { headers, timeout: limit(), signal, secrets, network })
         const verdict = verdictOn({
           ...opening.observation,
           sent: { upgrade: true, credentials: sendsEdge ? ['edge_service_token'] : [] },
@@ -272,6 +281,7 @@ export async function runDoctor(options: DoctorOptions): Promise<Report> {
           handshake: handshakeFor(options.handshake, opening),
           timeout: limit(),
           signal,
+          network,
         })
         if (session.diagnosis === undefined) return pass(session.summary)
         return aboutAuthorisation.has(session.diagnosis.code)
@@ -286,6 +296,18 @@ export async function runDoctor(options: DoctorOptions): Promise<Report> {
       run() {
         if (session === undefined) return skip('needs: credential')
         return session.diagnosis === undefined ? pass(session.granted) : fail(session.diagnosis)
+      },
+    },
+    {
+      id: 'clock',
+      title: 'Clocks',
+      after: ['http'],
+      run() {
+        const date = Date.parse(String(bare.response?.headers?.date ?? ''))
+        if (Number.isNaN(date)) return unknown('the server does not say what time it is')
+        const verdict = verdictOn({ times: { at: now(), server: date } })
+        const apart = Math.round(Math.abs(now() - date) / 1000)
+        return verdict.code === 'clock_skew' ? fail(verdict) : pass(`${apart} s apart`)
       },
     },
   ]

@@ -1,4 +1,4 @@
-import { wsTransport } from '@upgate/client'
+import { type WsTransportOptions, wsTransport } from '@upgate/client'
 import { type Observation, withoutSecrets } from '@upgate/diagnosis'
 
 /** The result of an upgrade without a credential of the protocol. */
@@ -24,11 +24,13 @@ export function openSocket(
     timeout,
     signal,
     secrets,
+    network,
   }: {
     readonly headers: Readonly<Record<string, string>>
     readonly timeout: number
     readonly signal: AbortSignal
     readonly secrets: readonly string[]
+    readonly network: WsTransportOptions
   },
 ): Promise<Opening> {
   return new Promise((resolve) => {
@@ -54,7 +56,7 @@ export function openSocket(
         error: { timedOut: true, message: `No answer to the upgrade within ${timeout / 1000} s.` },
       })
     }, timeout)
-    const socket = wsTransport({ maxPayload: 64 * 1024 }).open(
+    const socket = wsTransport({ ...network, maxPayload: 64 * 1024 }).open(
       { url, protocols: [], headers, timeout: timeout + 1000 },
       {
         reached(step) {

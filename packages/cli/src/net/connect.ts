@@ -1,5 +1,5 @@
 import { lookup } from 'node:dns/promises'
-import { isIP, connect as tcpConnect } from 'node:net'
+import { isIP, type LookupFunction, connect as tcpConnect } from 'node:net'
 import { checkServerIdentity, type TLSSocket, connect as tlsConnect } from 'node:tls'
 import type { Observation, ObservedTls } from '@upgate/diagnosis'
 import { errorOf } from './get.ts'
@@ -20,6 +20,7 @@ export function portOf(url: URL): number {
 export async function resolveName(
   host: string,
   timeout: number,
+  resolver?: LookupFunction,
 ): Promise<{ readonly addresses: readonly string[] } | { readonly error: ObservedError }> {
   if (isIP(host) !== 0) return { addresses: [host] }
   let timer: NodeJS.Timeout | undefined
@@ -29,11 +30,22 @@ export async function resolveName(
       timeout,
     )
   })
-  const found = lookup(host, { all: true, verbatim: true }).then(
+  const asked =
+    resolver === undefined ? lookup(host, { all: true, verbatim: true }) : lookupBy(resolver, host)
+  const found = asked.then(
     (all) => ({ addresses: all.map(({ address }) => address) }),
     (error: unknown) => ({ error: errorOf(error) }),
   )
   return Promise.race([found, late]).finally(() => clearTimeout(timer))
+}
+
+function lookupBy(resolver: LookupFunction, host: string): Promise<readonly { readonly address: string }[]> {
+  return new Promise((resolve, reject) => {
+    resolver(host, { all: true, verbatim: true }, (error, found) => {
+      if (error !== null) reject(error)
+      else resolve(Array.isArray(found) ? found : [{ address: found }])
+    })
+  })
 }
 
 /** Opens a TCP connection and ends it again. */
@@ -53,7 +65,12 @@ export function tryPort(host: string, port: number, timeout: number): Promise<Ob
 
 /** A TLS handshake as a client of a WebSocket makes it, and the certificate, also a refused one. */
 export function tryTls(
-  { host, address, port }: { host: string; address: string; port: number },
+  {
+    host,
+    address,
+    port,
+    ca,
+  }: { host: string; address: string; port: number; ca?: string | undefined },
   timeout: number,
 ): Promise<{ readonly error?: ObservedError | undefined; readonly tls: ObservedTls }> {
   return new Promise((resolve) => {
@@ -62,6 +79,7 @@ export function tryTls(
       host: address,
       port,
       ...(isIP(host) === 0 ? { servername: host } : {}),
+      ...(ca !== undefined && { ca }),
       ALPNProtocols: ['http/1.1'],
       // TLS with an address verifies the address, as a client would.
       checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate),

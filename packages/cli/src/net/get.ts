@@ -15,6 +15,8 @@ export interface Request {
   readonly timeout: number
   readonly signal: AbortSignal
   readonly lookup?: LookupFunction | undefined
+  /** Certificates of private authorities, in PEM. */
+  readonly ca?: string | undefined
 }
 
 /** The observed facts: an answer, or an error. */
@@ -29,7 +31,7 @@ const keptBytes = 512
  * hostile.
  */
 export function send(request: Request): Promise<Facts> {
-  const { url, method = 'GET', headers = {}, body, timeout, signal, lookup } = request
+  const { url, method = 'GET', headers = {}, body, timeout, signal, lookup, ca } = request
   return new Promise((resolve) => {
     let facts: Facts = { reached: 'nothing' }
     let kept = ''
@@ -55,6 +57,7 @@ export function send(request: Request): Promise<Facts> {
       agent: false,
       signal,
       ...(lookup !== undefined && { lookup }),
+      ...(ca !== undefined && { ca }),
     })
     const timer = setTimeout(
       () => end({ error: { timedOut: true, message: `No answer within ${timeout / 1000} s.` } }),

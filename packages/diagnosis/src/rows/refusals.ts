@@ -337,7 +337,7 @@ export const clockRows: readonly Row[] = rowsOf('client', [
   {
     code: 'clock_skew',
     title: 'The clocks of client and server differ',
-    sees: '`DEVICE_AUTH_SIGNATURE_EXPIRED`, `expired_credential` with the server’s time, or for a credential that was just issued.',
+    sees: '`DEVICE_AUTH_SIGNATURE_EXPIRED`, `expired_credential` with the server’s time, or for a credential that was just issued. Or the `Date` of the answer is more than five minutes away from this clock.',
     cause: 'A proof or a fresh credential looks expired, because one clock is wrong by minutes.',
     action: 'Set both clocks (NTP). A virtual machine that was asleep is often behind.',
     retry: 'backoff',
@@ -347,7 +347,11 @@ export const clockRows: readonly Row[] = rowsOf('client', [
         probe: 'Compare this computer’s time with the `Date` header of the server.',
       },
     ],
-    matches: ({ said, refusal, times }) =>
+    matches: ({ said, refusal, times, answer }) =>
+      (answer === undefined &&
+        times.server !== undefined &&
+        times.at !== undefined &&
+        Math.abs(times.at - times.server) > 300_000) ||
       said?.code === 'DEVICE_AUTH_SIGNATURE_EXPIRED' ||
       (refusal === 'expired_credential' && said?.serverTime === true) ||
       ((refusal === 'expired_credential' || refusal === 'auth_expired') &&

@@ -1,0 +1,178 @@
+import { deviceKey } from '@upgate/client'
+import type { DiagnosisCode } from '@upgate/diagnosis'
+import { brokenToken, sharedSecret, startGate } from '../gate.ts'
+import type { Situation, Started } from '../situation.ts'
+import { type Stage, strangersToken } from '../stage.ts'
+
+type Gate = Awaited<ReturnType<typeof startGate>>
+
+/** A gate that refuses this token on this path. */
+const refused = (
+  name: string,
+  code: DiagnosisCode,
+  path: string,
+  tokenOf?: (gate: Gate) => string | Promise<string>,
+): Situation => ({
+  number: 54,
+  name,
+  code,
+  async start(stage) {
+    const gate = await startGate(stage)
+    const url = `${gate.url}${path}`
+    if (tokenOf === undefined) return { url }
+    return sending(url, await tokenOf(gate))
+  },
+})
+const sending = (url: string, token: string): Started => ({
+  url,
+  client: { credential: token },
+  doctor: { token },
+})
+const device = async ({ services }: Gate): Promise<string> =>
+  (await services.devices.create({ name: 'printer', role: 'node', scopes: ['node.read'] })).token
+const admin = { kind: 'user', id: 'admin', scopes: ['operator.admin'], roles: [] } as never
+const noKeys = { doctor: 'It sends no device key and creates no pairing request.' }
+
+async function invited(stage: Stage): Promise<Gate & { code: string }> {
+  const gate = await startGate(stage)
+  const made = await gate.services.pairing.bootstrap.create({ actor: admin, role: 'node', scopes: [] })
+  if (made.outcome !== 'done') throw new Error(made.code)
+  return { ...gate, code: made.code }
+}
+
+export const gate: readonly Situation[] = [
+  {
+    number: 53,
+    name: 'a page of another origin',
+    code: 'origin_refused',
+    async start(stage) {
+      const { url } = await startGate(stage)
+      const origin = 'https://evil.example'
+      return {
+        url: `${url}/ws`,
+        client: { headers: { Origin: origin } },
+        doctor: { origin },
+      }
+    },
+  },
+  refused('no credential on a path that wants one', 'auth_required', '/admin'),
+  refused('a token of another gate', 'invalid_credential', '/ws', () => strangersToken),
+  refused('a token that has expired', 'expired_credential', '/ws', async ({ services }) => {
+    const { token } = await services.devices.create({ name: 'old', expiresAt: Date.now() + 30 })
+    await new Promise((resolve) => setTimeout(resolve, 60))
+    return token
+  }),
+  refused('a token that was revoked', 'revoked_credential', '/ws', async ({ services }) => {
+    const { id, token } = await services.devices.create({ name: 'lost' })
+    await services.devices.revoke(id)
+    return token
+  }),
+  refused('a key of an account that is disabled', 'account_disabled', '/ws', async ({ services }) => {
+    const made = await services.accounts.create({ email: 'a@example.com' })
+    if (made.outcome !== 'done') throw new Error(made.code)
+    const { token } = await services.keys.create({ name: 'key', accountId: made.account.id })
+    await services.accounts.disable(made.account.id)
+    return token
+  }),
+  refused('a device on a path for users', 'kind_not_allowed', '/users', device),
+  refused('a device token where another scheme is demanded', 'scheme_not_allowed', '/shared', device),
+  refused('a token without a scope that the path wants', 'insufficient_scope', '/scoped', device),
+  refused('a token without a role that the path wants', 'role_required', '/roles', device),
+  refused('a verifier that is away', 'unavailable', '/ws', () => brokenToken),
+  refused('a path that can be read in two ways', 'ambiguous_target', '/public/..%2fws'),
+  refused('broken encoding in the path', 'malformed_target', '/ws%zz'),
+  refused('a path without a WebSocket', 'unknown_path', '/lost', () => sharedSecret),
+  {
+    number: 54,
+    name: 'a full gate',
+    code: 'over_capacity',
+    async start(stage) {
+      const { url } = await startGate(stage, { guard: { maxSockets: 1, reservedShare: 1 } })
+      return { url: `${url}/ws` }
+    },
+  },
+  {
+    number: 54,
+    name: 'a host that the gate does not know',
+    code: 'host_refused',
+    without: {
+      client: 'The gate checks Host of HTTP requests only; a WebSocket from a page has its Origin.',
+      doctor: 'The same.',
+    },
+    start: () => ({ url: 'ws://127.0.0.1:1/' }),
+  },
+  {
+    number: 43,
+    name: 'an Upgrade that a proxy removed, before a gate',
+    code: 'upgrade_lost',
+    async start(stage) {
+      const { port } = await startGate(stage)
+      const { request } = await import('node:http')
+      // What nginx does without its two lines: HTTP/1.0, and no header of the hop.
+      const proxy = await stage.http((incoming, response) => {
+        const { connection: _, upgrade: __, ...headers } = incoming.headers
+        request({ host: '127.0.0.1', port, path: incoming.url, headers }, (answer) => {
+          response.writeHead(answer.statusCode ?? 502, answer.headers)
+          answer.pipe(response)
+        })
+          .on('error', () => response.writeHead(502).end())
+          .end()
+      })
+      return { url: `ws://127.0.0.1:${proxy}/ws` }
+    },
+  },
+  {
+    number: 63,
+    name: 'a device that waits for approval',
+    code: 'pairing_required',
+    without: noKeys,
+    async start(stage) {
+      const { url, code } = await invited(stage)
+      return {
+        url: `${url}/ws`,
+        client: { credential: { device: deviceKey(), code, name: 'printer' } },
+        secrets: [code],
+      }
+    },
+  },
+  {
+    number: 63,
+    name: 'a device that was rejected',
+    code: 'pairing_rejected',
+    without: noKeys,
+    async start(stage) {
+      const { url, code, services } = await invited(stage)
+      const { connect } = await import('@upgate/client')
+      const device = deviceKey()
+      const first = connect(`${url}/ws`, { credential: { device, code }, reconnect: false })
+      await first.accepted.catch(() => {})
+      const [request] = await services.pairing.pending()
+      await services.pairing.reject(request?.id ?? '', { actor: admin })
+      return { url: `${url}/ws`, client: { credential: { device } }, secrets: [code] }
+    },
+  },
+  {
+    number: 72,
+    name: 'a clock that is an hour off',
+    code: 'clock_skew',
+    async start(stage) {
+      const { url, services } = await startGate(stage)
+      const { id: _ } = await services.devices.create({ name: 'printer' })
+      const now = (): number => Date.now() - 3_600_000
+      return {
+        url: `${url}/ws`,
+        client: {
+          credential: { device: deviceKey() },
+          clock: {
+            now,
+            setTimer(milliseconds, callback) {
+              const timer = setTimeout(callback, milliseconds)
+              return { cancel: () => clearTimeout(timer) }
+            },
+          },
+        },
+        doctor: { now },
+      }
+    },
+  },
+]
