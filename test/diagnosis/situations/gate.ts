@@ -1,4 +1,4 @@
-import { deviceKey } from '@upgate/client'
+import { type ClientHandshake, deviceKey, headerHandshake } from '@upgate/client'
 import type { DiagnosisCode } from '@upgate/diagnosis'
 import { brokenToken, sharedSecret, startGate } from '../gate.ts'
 import type { Situation, Started } from '../situation.ts'
@@ -12,6 +12,7 @@ const refused = (
   code: DiagnosisCode,
   path: string,
   tokenOf?: (gate: Gate) => string | Promise<string>,
+  handshake?: ClientHandshake,
 ): Situation => ({
   number: 54,
   name,
@@ -20,12 +21,12 @@ const refused = (
     const gate = await startGate(stage)
     const url = `${gate.url}${path}`
     if (tokenOf === undefined) return { url }
-    return sending(url, await tokenOf(gate))
+    return sending(url, await tokenOf(gate), handshake)
   },
 })
-const sending = (url: string, token: string): Started => ({
+const sending = (url: string, token: string, handshake?: ClientHandshake): Started => ({
   url,
-  client: { credential: token },
+  client: { credential: token, ...(handshake !== undefined && { handshake }) },
   doctor: { token },
 })
 const device = async ({ services }: Gate): Promise<string> =>
@@ -75,13 +76,13 @@ export const gate: readonly Situation[] = [
     return token
   }),
   refused('a device on a path for users', 'kind_not_allowed', '/users', device),
-  refused('a device token where another scheme is demanded', 'scheme_not_allowed', '/shared', device),
+  refused('a device token where another scheme is demanded', 'scheme_not_allowed', '/shared', device, headerHandshake()),
   refused('a token without a scope that the path wants', 'insufficient_scope', '/scoped', device),
   refused('a token without a role that the path wants', 'role_required', '/roles', device),
   refused('a verifier that is away', 'unavailable', '/ws', () => brokenToken),
-  refused('a path that can be read in two ways', 'ambiguous_target', '/public/..%2fws'),
+  refused('a path that can be read in two ways', 'ambiguous_target', '/lost/..%2fadmin/x'),
   refused('broken encoding in the path', 'malformed_target', '/ws%zz'),
-  refused('a path without a WebSocket', 'unknown_path', '/lost', () => sharedSecret),
+  refused('a path without a WebSocket', 'unknown_path', '/lost', () => sharedSecret, headerHandshake()),
   {
     number: 54,
     name: 'a full gate',
@@ -156,13 +157,12 @@ export const gate: readonly Situation[] = [
     name: 'a clock that is an hour off',
     code: 'clock_skew',
     async start(stage) {
-      const { url, services } = await startGate(stage)
-      const { id: _ } = await services.devices.create({ name: 'printer' })
+      const { url, code } = await invited(stage)
       const now = (): number => Date.now() - 3_600_000
       return {
         url: `${url}/ws`,
         client: {
-          credential: { device: deviceKey() },
+          credential: { device: deviceKey(), code },
           clock: {
             now,
             setTimer(milliseconds, callback) {

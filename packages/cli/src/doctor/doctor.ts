@@ -233,9 +233,12 @@ export async function runDoctor(options: DoctorOptions): Promise<Report> {
           ...(origin !== undefined && { origin }),
         }
         opening = await openSocket(url.href, { headers, timeout: limit(), signal, secrets, network })
+        const plain = (sendsEdge ? admitted : bare).response
         const verdict = verdictOn({
           ...opening.observation,
           sent: { upgrade: true, credentials: sendsEdge ? ['edge_service_token'] : [] },
+          // The plain GET of the checks before: where the gate answers it, only the upgrade is lost.
+          ...(plain !== undefined && { probes: { http: plain } }),
         })
         if (opening.opened) return pass('101: the WebSocket opened')
         if (wantsCredential(verdict)) {

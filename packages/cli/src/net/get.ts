@@ -67,7 +67,8 @@ export function send(request: Request): Promise<Facts> {
       socket.on('lookup', (error: Error | null) => error ?? reached('dns'))
       socket.on('connect', () => reached('tcp'))
       if (socket instanceof TLSSocket) socket.on('secureConnect', () => reached('tls'))
-      socket.on('data', (chunk: Buffer) => {
+      // Before Node's parser, which ends the request at the first byte that is no HTTP.
+      socket.prependListener('data', (chunk: Buffer) => {
         if (kept.length < keptBytes) kept += chunk.toString('latin1').slice(0, keptBytes - kept.length)
       })
     })

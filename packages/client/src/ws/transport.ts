@@ -53,6 +53,8 @@ function open(request: TransportRequest, events: TransportEvents, options: Clien
   try {
     socket = new WebSocket(request.url, [...request.protocols], {
       ...options,
+      // As browsers do: a server for HTTP/2 alone then refuses the handshake, and does not speak HTTP/2 to us.
+      ...({ ALPNProtocols: ['http/1.1'] } as ClientOptions),
       headers: request.headers,
       followRedirects: false,
       perMessageDeflate: false,
