@@ -7,6 +7,8 @@ import { root } from './lib/paths.mjs'
 writeGenerated({
   folder: join(root, 'docs', 'diagnosis'),
   texts: await writeDiagnosisPages(),
+  // scripts/situations.mjs writes it: it takes real connections.
+  others: ['situations.md'],
   check: process.argv.includes('--check'),
   remedy: 'is not what the table says: npm run build && node scripts/diagnosis.mjs',
 })

@@ -61,6 +61,8 @@ Why a connection failed: every code of [\`diagnose\`](../api/upgate.diagnosis.md
 attempt, in the order in which an attempt passes the layers. The pages are generated from the table in
 \`packages/diagnosis/src/rows\`: change it, then say \`npm run build && node scripts/diagnosis.mjs\`.
 
+[Situations](situations.md) lists the failures that tests produce for real, with the verdicts of client and doctor.
+
 ${parts.join('\n')}`
 }
 

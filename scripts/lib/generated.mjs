@@ -8,12 +8,13 @@ import { root } from './paths.mjs'
  * @param {object} options
  * @param {string} options.folder It holds generated files only
  * @param {ReadonlyMap<string, string>} options.texts The text of each file, by its name
+ * @param {readonly string[]} [options.others] Files in it that something else generates
  * @param {boolean} options.check Writes nothing
  * @param {string} options.remedy Follows the name of a file that is not current
  */
-export function writeGenerated({ folder, texts, check, remedy }) {
+export function writeGenerated({ folder, texts, others = [], check, remedy }) {
   const there = existsSync(folder) ? readdirSync(folder) : []
-  const left = there.filter((file) => !texts.has(file))
+  const left = there.filter((file) => !texts.has(file) && !others.includes(file))
   const changed = [...texts].filter(
     ([file, text]) => !there.includes(file) || readFileSync(join(folder, file), 'utf8') !== text,
   )

@@ -54,11 +54,15 @@ export async function startGate(
   } as GateOptions)
   const server = createHttpServer((_request, response) => response.end('application'))
   const accepting = (): WebSocketServer => new WebSocketServer({ noServer: true }).on('connection', () => {})
-  const guard = guardServer(server, gate as never, {
-    sockets: Object.fromEntries(paths.map((path) => [path, accepting()])),
-    hold: 0,
-    ...guarding,
-  } as GuardServerOptions)
+  const guard = guardServer(
+    server,
+    gate as never,
+    {
+      sockets: Object.fromEntries(paths.map((path) => [path, accepting()])),
+      hold: 0,
+      ...guarding,
+    } as GuardServerOptions,
+  )
   stage.later(async () => {
     server.close()
     server.closeAllConnections()

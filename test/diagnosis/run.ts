@@ -1,5 +1,5 @@
-import { type ConnectError, connect, isConnectError } from '@upgate/client'
 import { type Report, runDoctor } from '@upgate/cli'
+import { type ConnectError, connect, isConnectError } from '@upgate/client'
 import type { Situation, Started } from './situation.ts'
 import { Stage } from './stage.ts'
 
@@ -57,14 +57,14 @@ export async function runAll(all: readonly Situation[], width = 10): Promise<rea
 
 export async function askClient({ url, client }: Started): Promise<{ code: string; said: string }> {
   const events: unknown[] = []
-  const connection = connect(url, { reconnect: false, timeout: 8000, ...client })
+  const connection = connect(url, { reconnect: false, ...client })
   for (const name of ['state', 'failed', 'closed', 'pairing'] as const)
     connection.on(name, (value: unknown) => events.push(value, String(value)))
   const ended = new Promise<ConnectError | undefined>((resolve) => connection.on('closed', resolve))
   let error: unknown
   try {
     await connection.accepted
-    error = await withTimeLimit(ended, 3000)
+    error = await withTimeLimit(ended, 1500)
   } catch (thrown) {
     error = thrown
   }

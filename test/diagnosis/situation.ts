@@ -1,5 +1,5 @@
-import type { ConnectOptions } from '@upgate/client'
 import type { DoctorOptions } from '@upgate/cli'
+import type { ConnectOptions } from '@upgate/client'
 import type { DiagnosisCode } from '@upgate/diagnosis'
 import type { Stage } from './stage.ts'
 
@@ -11,7 +11,7 @@ export interface Situation {
   readonly number: number
   /** The only right verdict. */
   readonly code: DiagnosisCode
-  /** Who is played by a program of this repository: the servers of others are real otherwise. */
+  /** The product that a program of this repository stands for. */
   readonly simulated?: string
   /** Why the client, or the doctor, cannot come into this situation. */
   readonly without?: { readonly client?: string; readonly doctor?: string }

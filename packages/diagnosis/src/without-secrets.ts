@@ -6,8 +6,8 @@ const prefix = 8
 
 /**
  * Copies an observation, or any other data, without the values of these secrets: a server may echo a credential in a
- * header, a body, a close reason or a frame. Values are found as they are, percent-encoded and in JSON, and by their
- * first 8 characters where they were cut.
+ * header, a body, a close reason or a frame. Values are found as they are, percent-encoded and in JSON, without the name
+ * of a cookie or scheme in front, and by their first 8 characters where they were cut.
  *
  * {@link diagnose} removes secrets by their form; this function removes known ones. Call it before
  * an observation is kept, logged or sent.
@@ -18,17 +18,29 @@ export function withoutSecrets<T>(value: T, secrets: Iterable<string | undefined
   const forms = new Set<string>()
   for (const secret of secrets) {
     if (typeof secret !== 'string' || secret.length < shortest) continue
-    forms.add(secret)
-    forms.add(JSON.stringify(secret).slice(1, -1))
-    try {
-      forms.add(encodeURIComponent(secret))
-    } catch {
-      // Half a surrogate pair has no encoding.
+    for (const each of [secret, ...partsOf(secret)]) {
+      forms.add(each)
+      forms.add(JSON.stringify(each).slice(1, -1))
+      try {
+        forms.add(encodeURIComponent(each))
+      } catch {
+        // Half a surrogate pair has no encoding.
+      }
     }
   }
   // The longest first: a secret may contain another one.
   const ordered = [...forms].sort((a, b) => b.length - a.length)
   return ordered.length === 0 ? value : (copy(value, ordered, 0) as T)
+}
+
+/** The values of a `Cookie` header, and what follows the scheme in `Authorization`: a server may repeat them alone. */
+function partsOf(secret: string): readonly string[] {
+  const values = secret
+    .split(';')
+    .slice(0, 64)
+    .map((each) => each.slice(each.indexOf('=') + 1).trim())
+  const credential = /^\S+ +(\S.*)$/.exec(secret)?.[1] ?? ''
+  return [...values, credential].filter((each) => each.length >= prefix)
 }
 
 function copy(value: unknown, forms: readonly string[], depth: number): unknown {

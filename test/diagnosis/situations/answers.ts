@@ -106,13 +106,7 @@ export const answers: readonly Situation[] = [
     '401 Unauthorized',
     'WWW-Authenticate: Bearer realm="browser"\r\n',
   ),
-  answered(
-    49,
-    'a path that a proxy does not route',
-    'proxy_no_route',
-    '404 Not Found',
-    'Server: nginx\r\n',
-  ),
+  answered(49, 'a path that a proxy does not route', 'proxy_no_route', '404 Not Found', 'Server: nginx\r\n'),
   {
     number: 50,
     name: 'headers that are larger than Node reads',

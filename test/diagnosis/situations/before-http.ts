@@ -17,19 +17,28 @@ const looking = (address: string, lookup: ReturnType<typeof failingLookup>): Sta
 async function fullPort(stage: Stage): Promise<number> {
   const child = fork(new URL('../full-port.mjs', import.meta.url), { stdio: 'ignore', execArgv: [] })
   stage.later(() => child.kill('SIGKILL'))
-  const port = await new Promise<number>((resolve) => child.once('message', (value) => resolve(Number(value))))
+  const port = await new Promise<number>((resolve) =>
+    child.once('message', (value) => resolve(Number(value))),
+  )
   const fillers = Array.from({ length: 8 }, () => open(port, '127.0.0.1').on('error', () => {}))
   stage.later(() => {
     for (const each of fillers) each.destroy()
   })
   // The queue has two places, and the process that should empty it never does.
-  await Promise.all(fillers.slice(0, 2).map((each) => new Promise((resolve) => each.once('connect', resolve))))
+  await Promise.all(
+    fillers.slice(0, 2).map((each) => new Promise((resolve) => each.once('connect', resolve))),
+  )
   return port
 }
 
 export const beforeHttp: readonly Situation[] = [
   { number: 1, name: 'the scheme is ftp', code: 'url_scheme', start: () => url('ftp://127.0.0.1/ws') },
-  { number: 2, name: 'a fragment in the URL', code: 'url_fragment', start: () => url('ws://127.0.0.1:1/ws#x') },
+  {
+    number: 2,
+    name: 'a fragment in the URL',
+    code: 'url_fragment',
+    start: () => url('ws://127.0.0.1:1/ws#x'),
+  },
   {
     number: 3,
     name: 'no such name',
@@ -41,6 +50,19 @@ export const beforeHttp: readonly Situation[] = [
     name: 'the resolver is out of order',
     code: 'dns_temporary',
     start: () => looking('ws://gateway.invalid/ws', failingLookup('EAI_AGAIN')),
+  },
+  {
+    number: 3,
+    name: 'a resolver that does not answer',
+    code: 'dns_temporary',
+    start: () => {
+      const never = looking('ws://gateway.invalid/ws', () => {})
+      return {
+        ...never,
+        client: { ...never.client, timeout: 500 },
+        doctor: { ...never.doctor, timeout: 500 },
+      }
+    },
   },
   {
     number: 4,
@@ -106,7 +128,6 @@ export const beforeHttp: readonly Situation[] = [
     name: 'a tailnet name that nothing serves',
     code: 'tailscale_down',
     simulated: 'the resolver of the tailnet',
-    start: async (stage) =>
-      looking(`ws://box.tail1234.ts.net:${await stage.freePort()}/ws`, loopbackLookup),
+    start: async (stage) => looking(`ws://box.tail1234.ts.net:${await stage.freePort()}/ws`, loopbackLookup),
   },
 ]

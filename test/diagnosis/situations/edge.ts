@@ -1,17 +1,28 @@
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
 import type { DiagnosisCode } from '@upgate/diagnosis'
-import { createEdgeSim, type EdgeSim, type Fault } from '@upgate/edge-sim'
+import { createEdgeSim, type EdgeSim, type Fault, type TeamOptions } from '@upgate/edge-sim'
 import { startGate } from '../gate.ts'
 import type { Situation, Started } from '../situation.ts'
 import type { Stage } from '../stage.ts'
 
 const simulated = 'Cloudflare’s edge: @upgate/edge-sim'
 
+/** The team's keys, made once: to make them for each edge takes longer than all the rest. */
+const signingKeys = [1, 2].map(() => {
+  const { privateKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  })
+  return createPrivateKey(privateKey).export({ format: 'jwk' })
+}) as TeamOptions['signingKeys']
+
 /** A gate behind the simulated edge, a service token that it admits, and a device token of the gate. */
 export async function behindEdge(stage: Stage) {
   const { port, services } = await startGate(stage)
   const sim = createEdgeSim({
     upstream: `http://127.0.0.1:${port}`,
-    teams: ['acme'],
+    teams: [{ name: 'acme', ...(signingKeys !== undefined && { signingKeys }) }],
     applications: [
       { name: 'app', host: '127.0.0.1', policies: [{ action: 'service_auth' }, { action: 'allow' }] },
     ],

@@ -1,8 +1,9 @@
+import { createServer as createHttpsServer } from 'node:https'
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
 import { wsTransport } from '@upgate/client'
 import { certificate } from '../certificates.ts'
 import type { Situation, Started } from '../situation.ts'
-import { at, type Stage } from '../stage.ts'
+import { at, listen, type Stage } from '../stage.ts'
 
 const silent = { client: { timeout: 1500 }, doctor: { timeout: 2500 } }
 const trusting = (ca: string): Pick<Started, 'client' | 'doctor'> => ({
@@ -129,6 +130,22 @@ export const tls: readonly Situation[] = [
         },
         { trusted: false },
       ),
+  },
+  {
+    number: 54,
+    name: 'a gate behind TLS that wants a credential',
+    code: 'auth_required',
+    async start(stage) {
+      const { key, cert } = await certificate()
+      const server = createHttpsServer({ key, cert }, (_request, response) =>
+        response.writeHead(401, { 'upgate-refusal': 'auth_required; gate="x"' }).end(),
+      )
+      stage.later(() => {
+        server.closeAllConnections()
+        server.close()
+      })
+      return { url: at(await listen(server), 'wss'), ...trusting(cert) }
+    },
   },
   { number: 73, name: 'alert 40, handshake failure', code: 'tls_failed', start: alerting(40) },
   {

@@ -86,7 +86,16 @@ export const websocket: readonly Situation[] = [
     number: 55,
     name: 'the accept of another request',
     code: 'ws_bad_accept',
-    start: async (stage) => ({ url: at(await upgraded(stage, () => {}, '', () => 'x')) }),
+    start: async (stage) => ({
+      url: at(
+        await upgraded(
+          stage,
+          () => {},
+          '',
+          () => 'x',
+        ),
+      ),
+    }),
   },
   {
     number: 56,
@@ -218,7 +227,10 @@ export const websocket: readonly Situation[] = [
             now: () => Date.now(),
             setTimer(milliseconds, callback) {
               // The deadline of the attempt stays; pings and their grace pass a thousand times as fast.
-              const timer = setTimeout(callback, milliseconds >= 20_000 ? milliseconds * timers.fast : milliseconds)
+              const timer = setTimeout(
+                callback,
+                milliseconds >= 20_000 ? milliseconds * timers.fast : milliseconds,
+              )
               return { cancel: () => clearTimeout(timer) }
             },
           },

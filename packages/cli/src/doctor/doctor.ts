@@ -70,8 +70,8 @@ export async function runDoctor(options: DoctorOptions): Promise<Report> {
 
   const verdictOn = (observation: Observation): Diagnosis =>
     diagnose(withoutSecrets({ ...known, ...observation }, secrets))
-  const get = (headers: Readonly<Record<string, string | undefined>>): Promise<Facts> =>
-    send({
+  const get = async (headers: Readonly<Record<string, string | undefined>>): Promise<Facts> => {
+    const facts = await send({
       url: httpUrl(url),
       headers: {
         accept: '*/*',
@@ -81,6 +81,9 @@ export async function runDoctor(options: DoctorOptions): Promise<Report> {
       signal,
       ...network,
     })
+    // At once: `Server` and the like are printed without a diagnosis.
+    return withoutSecrets(facts, secrets)
+  }
 
   let address = ''
   let bare: Facts = {}

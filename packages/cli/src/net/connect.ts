@@ -65,12 +65,7 @@ export function tryPort(host: string, port: number, timeout: number): Promise<Ob
 
 /** A TLS handshake as a client of a WebSocket makes it, and the certificate, also a refused one. */
 export function tryTls(
-  {
-    host,
-    address,
-    port,
-    ca,
-  }: { host: string; address: string; port: number; ca?: string | undefined },
+  { host, address, port, ca }: { host: string; address: string; port: number; ca?: string | undefined },
   timeout: number,
 ): Promise<{ readonly error?: ObservedError | undefined; readonly tls: ObservedTls }> {
   return new Promise((resolve) => {
