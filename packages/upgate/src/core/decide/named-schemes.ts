@@ -6,11 +6,11 @@ import type { CompiledRule } from '../contract/rules.ts'
 export type VerifyingScheme = Pick<Scheme, 'name' | 'principalSchemes' | 'edge'>
 
 /**
- * Whether a rule names what verified a principal.
+ * Whether a rule names the scheme that verified a principal.
  *
- * The scheme that verified it must be named, by its own name: of two schemes of one type, the principals of both carry
- * the same `principal.scheme`. A scheme may also stand for principals of another scheme, as tickets do. Which one of
- * several schemes of a type that was cannot be known, so all of them must be named.
+ * The rule must give that scheme's own `name`, because the principals of two schemes of one type carry the same
+ * `principal.scheme`. A ticket stands for a principal that another scheme verified before. If several schemes of the
+ * gate may have verified that principal, the rule must name all of them.
  *
  * @param schemes - all schemes of the gate
  */
