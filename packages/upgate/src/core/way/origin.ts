@@ -36,7 +36,7 @@ export function readWrittenOrigin(
   if (!upgrade && isNavigation(request)) {
     return {
       sign: 'origin_on_navigation',
-      sentence: `A navigation arrived with Origin ${quote(origin)}, and browsers send none with it: a proxy writes Origin. ${remove} On WebSockets the gate cannot tell: until the line is gone, let their rules demand a ticket, and cookies be SameSite=Strict.`,
+      sentence: `A navigation arrived with Origin ${quote(origin)}, and browsers send none with it: a proxy writes Origin. ${remove} On WebSockets the gate cannot tell: until the line is gone, let their rules demand a ticket (\`anyOrigin: true\`). SameSite=Strict keeps off pages of other sites, not those of another port or subdomain.`,
     }
   }
   const site = headerOf(request, 'sec-fetch-site')
