@@ -35,7 +35,10 @@ export type {
   Refusal,
   RefusalFrames,
 } from './core/contract/handshake.ts'
-export { type GuardedServer, type GuardServerOptions, guardServer } from './ws/guard/guard-server.ts'
+export type { GuardServerOptions } from './ws/guard/guard-options.ts'
+export { guardServer } from './ws/guard/guard-server.ts'
+export type { GuardedServer } from './ws/guard/guarded-server.ts'
+export type { UpgradeHandler } from './ws/guard/handlers.ts'
 export { type CentrifugeOptions, centrifuge } from './ws/handshakes/centrifuge.ts'
 export { type ConnectFrameOptions, connectFrame } from './ws/handshakes/connect-frame.ts'
 export { type GraphqlWsOptions, graphqlWs } from './ws/handshakes/graphql-ws.ts'

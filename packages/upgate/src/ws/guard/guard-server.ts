@@ -6,50 +6,24 @@ import type { Answered, Decision, Refused } from '../../core/contract/decision.t
 import type { Gate } from '../../core/contract/gate.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
-import { isPlain } from '../../core/options/check-options.ts'
-import { count, milliseconds, optional, value } from '../../core/options/option-kinds.ts'
-import { optionTable } from '../../core/options/option-table.ts'
 import { isUpgradeLost, websocketOnly } from '../../core/request/upgrade-request.ts'
 import { settle } from '../../node/http-gate.ts'
 import { assertServer, intercept, type RequestEvent } from '../../node/intercept.ts'
 import { decideSafely, judge, markDecided } from '../../node/judge.ts'
 import { NodeRequest } from '../../node/request.ts'
 import { respond, respondToSocket } from '../../node/respond.ts'
-import { quarantineOptions } from '../limits/limits.ts'
-import type { QuarantineOptions } from '../limits/quarantine-options.ts'
-import type { QuarantineCounts } from '../limits/roster.ts'
 import { createQuarantine } from '../quarantine/quarantine.ts'
-import type { DrainOptions, Quarantine } from '../quarantine/types.ts'
-import type { SocketOf, SocketRequestOf, SocketServers } from '../socket/web-socket-like.ts'
+import type { DrainOptions } from '../quarantine/types.ts'
+import type { SocketServers } from '../socket/web-socket-like.ts'
 import { addedUpgrades } from './added-upgrade.ts'
 import { claimServer } from './claim-server.ts'
+import { type GuardServerOptions, readGuardOptions } from './guard-options.ts'
+import type { GuardedServer } from './guarded-server.ts'
+import { createHandlers } from './handlers.ts'
 import { createListeners } from './listeners.ts'
 import { answerOn, handBack, isHandedBack, isLastOfConnection, noteConnection } from './offered-h2c.ts'
 import { createOwners } from './owners.ts'
 import { passUpgradeOn } from './pass-upgrade-on.ts'
-
-/** Options of {@link guardServer}, together with those of the quarantine. Unknown options throw. */
-export interface GuardServerOptions<S extends SocketServers = SocketServers> extends QuarantineOptions {
-  /**
-   * Which `WebSocketServer` owns which path: made with `noServer`, or with `{ server, path }` and taken as it is.
-   * Paths are patterns as in rules. Exactly one owner a path; every deferred rule needs one.
-   */
-  readonly sockets?: S
-  /** Milliseconds until an upgrade that is not decided yet is answered 503. Default: 10,000. */
-  readonly decisionTimeout?: number
-  /** Upgrades being decided at a time; further ones are answered 503. Default: 1,000. */
-  readonly maxDeciding?: number
-}
-
-const guardServerOptions = optionTable<GuardServerOptions>()({
-  // The servers are checked by `createOwners`, together with the guarded one.
-  sockets: optional(
-    value<SocketServers>("an object of WebSocketServers by path, such as { '/ws': wss }", isPlain),
-  ),
-  decisionTimeout: milliseconds(10_000, 1, 2 ** 31 - 1),
-  maxDeciding: count(1_000, 1),
-  ...quarantineOptions.kinds,
-})
 
 interface Upgrade {
   readonly asked: NodeRequest
@@ -60,47 +34,6 @@ interface Upgrade {
 type Refusable = Refused | Answered
 
 const shuttingDown = { detail: 'The server is shutting down.' }
-
-/** A guarded server. */
-export interface GuardedServer<P extends Principal = Principal, S extends SocketServers = SocketServers> {
-  /**
-   * Listens for the sockets that are accepted on a path of `sockets`, all of them with a principal: its type is the
-   * gate's, the socket's type that of the `WebSocketServer`.
-   *
-   * A listener that throws or rejects ends its socket with 1011. Sockets that came to the same `WebSocketServer` by
-   * another path or past this guard do not reach it.
-   *
-   * @param path - as in `sockets`
-   * @returns a function that takes the listener away; `close` does as well
-   * @throws TypeError for a path that is not in `sockets`, and where a rule lets sockets in without a principal
-   * @example
-   * const guard = guardServer(server, gate, { sockets: { '/ws': new WebSocketServer({ noServer: true }) } })
-   * guard.on('/ws', (socket, request, principal) => socket.send(`hello ${principal.id}`))
-   */
-  on<K extends keyof S & string>(
-    path: K,
-    listener: (socket: SocketOf<S[K]>, request: SocketRequestOf<S[K]>, principal: P) => unknown,
-  ): () => void
-  /**
-   * The same for every path, those included on which `public` and `optional` rules let sockets in without a principal:
-   * the listener gets `undefined` for them.
-   *
-   * @throws TypeError for a path that is not in `sockets`
-   */
-  onOptional<K extends keyof S & string>(
-    path: K,
-    listener: (socket: SocketOf<S[K]>, request: SocketRequestOf<S[K]>, principal: P | undefined) => unknown,
-  ): () => void
-  /**
-   * Refuses new upgrades, closes every socket with 1001 and resolves when all are gone; the server then has its
-   * own `emit` back. Close the server as well: from then on nothing guards it.
-   */
-  close(options?: DrainOptions): Promise<void>
-  /** Has a newer credential of an accepted socket verified; see {@link Quarantine.refresh}. */
-  readonly refresh: Quarantine<P>['refresh']
-  /** Numbers of sockets by stage, for metrics. */
-  readonly counts: QuarantineCounts
-}
 
 /**
  * Guards an existing `http` or `https` server: every request and every upgrade is decided before any listener sees
@@ -126,16 +59,18 @@ export interface GuardedServer<P extends Principal = Principal, S extends Socket
 export function guardServer<P extends Principal, S extends SocketServers = Record<never, never>>(
   server: Server | TlsServer,
   gate: Gate<P>,
-  options: GuardServerOptions<S> = {},
+  options: GuardServerOptions<S, P> = {},
 ): GuardedServer<P, S> {
   assertServer(server, 'guardServer')
   const {
     sockets = {},
+    handlers = {},
+    maxUnprovenHandled,
     decisionTimeout,
     maxDeciding,
     acquaintances,
     ...limits
-  } = guardServerOptions.read('guardServer', options)
+  } = readGuardOptions(options)
   if (typeof gate?.resume !== 'function') {
     throw new TypeError(
       'guardServer: the second argument must be a gate (createGate). What gate.require(...) returns decides single routes only.',
@@ -149,6 +84,7 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
         `Add the WebSocketServer that serves it: sockets: { '${orphan}': wss }.`,
     )
   }
+  const handled = createHandlers(gate, handlers, owners, maxUnprovenHandled)
   const quarantine = createQuarantine(gate, {
     ...limits,
     ...(acquaintances === undefined ? {} : { acquaintances }),
@@ -266,6 +202,8 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
     if (outcome !== 'allow') return decision
     gate.remember(request, decision)
     markDecided(request, gate, asked.target)
+    const handler = handled.of(asked.target)
+    if (handler !== undefined) return handled.call(handler, request, socket, head, decision)
     const taken = passUpgradeOn({
       gate,
       interception,
@@ -314,6 +252,7 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
   }
 
   async function drain(how?: DrainOptions): Promise<void> {
+    handled.close()
     await quarantine.close(how)
     listeners.clear()
     interception.release()

@@ -1,19 +1,16 @@
 import { nameOf } from '../../core/options/check-options.ts'
-import { analyseTarget, decodeOneReading, pathOf } from '../../core/request/target.ts'
-import { matchesStrictly, overlap, type Pattern, parsePattern } from '../../core/rules/pattern.ts'
+import { type Pattern, parsePattern } from '../../core/rules/pattern.ts'
 import type { WebSocketServerLike } from '../socket/web-socket-like.ts'
+import { createPathTable, type PathTable } from './path-table.ts'
 
 /** Which `WebSocketServer` owns which upgrade path. */
-export interface Owners {
-  /** The owner of a request-target; a target that is not in canonical form has none. */
-  of(target: string): WebSocketServerLike | undefined
+export interface Owners extends PathTable<WebSocketServerLike> {
   /** Whether every path that a rule's pattern matches has an owner. */
   cover(pattern: string): boolean
   /** The owners that listen for upgrades of this server themselves, for one path only. */
   readonly listening: readonly WebSocketServerLike[]
   /** The owners, by the pattern of their paths. */
   readonly servers: ReadonlyMap<string, WebSocketServerLike>
-  readonly patterns: readonly Pattern[]
 }
 
 /** Settings that `ws` keeps of a server, as its documentation names the options. */
@@ -35,46 +32,25 @@ export function createOwners(
       `${where}: \`sockets\` is a WebSocketServer; name the path that it owns: { '/ws': wss }.`,
     )
   }
-  const exact = new Map<string, WebSocketServerLike>()
-  const patterned: { readonly pattern: Pattern; readonly wss: WebSocketServerLike }[] = []
-  const patterns: Pattern[] = []
   const listening = new Set<WebSocketServerLike>()
   for (const [path, wss] of Object.entries(sockets)) {
     const entry = `${where}: \`sockets['${path}']\``
-    const pattern = parsePattern(path, `${where}: \`sockets\``)
     if (typeof wss?.handleUpgrade !== 'function' || typeof wss.emit !== 'function') {
       throw new TypeError(`${entry} must be a WebSocketServer of the package \`ws\`, not ${nameOf(wss)}.`)
     }
     checkSettings(wss, path, server, entry)
-    const other = patterns.find((known) => overlap(known, pattern))
-    if (other !== undefined) {
-      throw new TypeError(
-        `${entry}: some paths are owned by \`sockets['${other.source}']\` already; every path has one owner.`,
-      )
-    }
-    patterns.push(pattern)
-    if (pattern.text !== undefined && !pattern.prefix) exact.set(pattern.text, wss)
-    else patterned.push({ pattern, wss })
     const settings = settingsOf(wss)
     if (settings.server === server && typeof settings.path === 'string') listening.add(wss)
   }
+  const table = createPathTable(sockets, where, 'sockets')
   return {
-    of(target) {
-      const path = decodeOneReading(pathOf(target))
-      const owner = exact.get(path)
-      if (owner !== undefined || patterned.length === 0) return owner
-      const analysed = analyseTarget(target)
-      if (analysed === 'ambiguous' || 'malformed' in analysed || analysed.readings !== undefined)
-        return undefined
-      return patterned.find(({ pattern }) => matchesStrictly(pattern, path))?.wss
-    },
+    ...table,
     cover(pattern) {
       const wanted = parsePattern(pattern, where)
-      return patterns.some((own) => contains(own, wanted))
+      return table.patterns.some((own) => contains(own, wanted))
     },
     listening: [...listening],
     servers: new Map(Object.entries(sockets)),
-    patterns,
   }
 }
 

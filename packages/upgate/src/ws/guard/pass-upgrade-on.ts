@@ -1,12 +1,11 @@
-import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Allow } from '../../core/contract/decision.ts'
 import type { Gate } from '../../core/contract/gate.ts'
 import type { Principal } from '../../core/contract/principal.ts'
-import { pathOf } from '../../core/request/target.ts'
 import type { Interception } from '../../node/intercept.ts'
 import type { Owners } from './owners.ts'
+import { registerRaw } from './raw-socket.ts'
 
 /** An allowed upgrade that no server given to `guardServer` owns. */
 export interface PassedUpgrade<P extends Principal> {
@@ -46,10 +45,12 @@ export function passUpgradeOn<P extends Principal>(upgrade: PassedUpgrade<P>): b
   const { gate, interception, owners, answered, request, socket, head, decision } = upgrade
   const present = interception.upgradeListeners()
   if (present === 0 && !answered) return false
-  if (!register(gate, request, socket, decision)) {
+  const remove = registerRaw(gate, request, socket, decision)
+  if (remove === undefined) {
     socket.destroy()
     return true
   }
+  if (decision.principal !== undefined) (request as Upgrading)[registered] = remove
   const before = (request as Upgrading)[keptOut] ?? 0
   const restore = owners.listening.map((wss) => {
     const own = Object.getOwnPropertyDescriptor(wss, 'handleUpgrade')
@@ -70,34 +71,6 @@ export function passUpgradeOn<P extends Principal>(upgrade: PassedUpgrade<P>): b
   const takers = present - (((request as Upgrading)[keptOut] ?? 0) - before)
   if (takers > 1) upgrade.onRivals(takers)
   return takers > 0
-}
-
-/**
- * Registers the raw socket, so that revocation and expiry destroy it: the gate does not know the protocol on it.
- *
- * @returns false if the principal was revoked or expired since the decision
- */
-function register<P extends Principal>(
-  gate: Gate<P>,
-  request: IncomingMessage,
-  socket: Duplex,
-  { principal, asOf }: Allow<P>,
-): boolean {
-  if (principal === undefined) return true
-  const registration = gate.connections.register(
-    {
-      id: randomUUID(),
-      principal,
-      acceptedAt: gate.clock.now(),
-      path: pathOf(request.url ?? ''),
-      close: () => socket.destroy(),
-    },
-    asOf,
-  )
-  if (registration.outcome === 'refused') return false
-  socket.once('close', registration.remove)
-  ;(request as Upgrading)[registered] = registration.remove
-  return true
 }
 
 /** Takes the raw socket of an upgrade that was passed on off the register again, if it is there. */

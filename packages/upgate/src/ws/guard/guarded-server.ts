@@ -1,0 +1,45 @@
+import type { Principal } from '../../core/contract/principal.ts'
+import type { QuarantineCounts } from '../limits/roster.ts'
+import type { DrainOptions, Quarantine } from '../quarantine/types.ts'
+import type { SocketOf, SocketRequestOf, SocketServers } from '../socket/web-socket-like.ts'
+
+/** A guarded server. */
+export interface GuardedServer<P extends Principal = Principal, S extends SocketServers = SocketServers> {
+  /**
+   * Listens for the sockets that are accepted on a path of `sockets`, all of them with a principal: its type is the
+   * gate's, the socket's type that of the `WebSocketServer`.
+   *
+   * A listener that throws or rejects ends its socket with 1011. Sockets that came to the same `WebSocketServer` by
+   * another path or past this guard do not reach it.
+   *
+   * @param path - as in `sockets`
+   * @returns a function that takes the listener away; `close` does as well
+   * @throws TypeError for a path that is not in `sockets`, and where a rule lets sockets in without a principal
+   * @example
+   * const guard = guardServer(server, gate, { sockets: { '/ws': new WebSocketServer({ noServer: true }) } })
+   * guard.on('/ws', (socket, request, principal) => socket.send(`hello ${principal.id}`))
+   */
+  on<K extends keyof S & string>(
+    path: K,
+    listener: (socket: SocketOf<S[K]>, request: SocketRequestOf<S[K]>, principal: P) => unknown,
+  ): () => void
+  /**
+   * The same for every path, those included on which `public` and `optional` rules let sockets in without a principal:
+   * the listener gets `undefined` for them.
+   *
+   * @throws TypeError for a path that is not in `sockets`
+   */
+  onOptional<K extends keyof S & string>(
+    path: K,
+    listener: (socket: SocketOf<S[K]>, request: SocketRequestOf<S[K]>, principal: P | undefined) => unknown,
+  ): () => void
+  /**
+   * Refuses new upgrades, closes every socket with 1001 and resolves when all are gone; the server then has its
+   * own `emit` back. Close the server as well: from then on nothing guards it.
+   */
+  close(options?: DrainOptions): Promise<void>
+  /** Has a newer credential of an accepted socket verified; see {@link Quarantine.refresh}. */
+  readonly refresh: Quarantine<P>['refresh']
+  /** Numbers of sockets by stage, for metrics. */
+  readonly counts: QuarantineCounts
+}
