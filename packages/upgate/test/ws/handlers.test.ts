@@ -23,6 +23,12 @@ const rules = [
   },
 ] as const
 
+/** As every real owner does: Node leaves the end of an upgraded socket to it. */
+function read(socket: Duplex): void {
+  socket.resume()
+  socket.on('end', () => socket.end())
+}
+
 interface Taken {
   readonly url: string | undefined
   readonly head: string
@@ -40,6 +46,7 @@ async function staged(
   const taken: Taken[] = []
   const take: UpgradeHandler = (request, socket, head, principal) => {
     taken.push({ url: request.url, head: head.toString(), principal: principal?.id, socket })
+    read(socket)
     socket.write(`${switching}hello ${principal?.id}`)
   }
   const { handlers = { '/hmr': take, '/open': take }, maxUnprovenHandled } = more
@@ -132,7 +139,13 @@ describe('an upgrade on a path that a function owns', () => {
     ['rejects', () => Promise.reject(new Error('no upstream'))],
   ])('ends alone if the function %s', async (_what, fails) => {
     const { port, warnings } = await staged({
-      handlers: { '/hmr': fails, '/open': (_request, socket) => socket.write(`${switching}fine`) },
+      handlers: {
+        '/hmr': fails,
+        '/open': (_request, socket) => {
+          read(socket)
+          socket.write(`${switching}fine`)
+        },
+      },
     })
     expect(await raw(port, handshake('/hmr', ours)).ended()).toBe('')
     expect(warnings).toEqual(['guardServer: a function of `handlers` failed; its socket is destroyed.'])
