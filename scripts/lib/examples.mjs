@@ -18,7 +18,21 @@
 /** Languages of blocks that are compiled. */
 const compiled = new Set(['js', 'mjs', 'javascript', 'ts', 'mts', 'typescript'])
 /** Languages of blocks that are no program; one that is in neither list is a mistake. */
-const others = new Set(['', 'diff', 'html', 'http', 'json', 'md', 'nginx', 'sh', 'sql', 'text', 'yaml'])
+const others = new Set([
+  '',
+  'caddyfile',
+  'diff',
+  'haproxy',
+  'html',
+  'http',
+  'json',
+  'md',
+  'nginx',
+  'sh',
+  'sql',
+  'text',
+  'yaml',
+])
 
 /**
  * @param {string} file Its name, for messages
