@@ -19,6 +19,8 @@ export interface RenderOptions {
   readonly originPolicy: OriginPolicy
   /** Challenges of the schemes, for example `Bearer`, without parameters. */
   readonly challenges: readonly string[]
+  /** Of the application, for every refusal; the gate's own headers of the same name win. */
+  readonly refusalHeaders: readonly (readonly [string, string])[]
 }
 
 const statusTexts: Readonly<Record<number, string>> = {
@@ -46,7 +48,20 @@ export function createRenderer(
 ): (decision: Exclude<Decision, { outcome: 'allow' | 'defer' }>, request: AuthRequest) => RenderedResponse {
   const { loginPage, setupPage, externalLogin, originPolicy, challenges } = options
   const marker = `gate="${options.name}"`
+  const { refusalHeaders } = options
+  if (refusalHeaders.length === 0) return renderRefusal
   return (decision, request) => {
+    const answer = renderRefusal(decision, request)
+    if (decision.outcome === 'preflight' || decision.outcome === 'document') return answer
+    const own = new Set(answer.headers.map(([name]) => name.toLowerCase()))
+    const added = refusalHeaders.filter(([name]) => !own.has(name.toLowerCase()))
+    return { ...answer, headers: [...answer.headers, ...added] }
+  }
+
+  function renderRefusal(
+    decision: Exclude<Decision, { outcome: 'allow' | 'defer' }>,
+    request: AuthRequest,
+  ): RenderedResponse {
     if (decision.outcome === 'preflight') return { status: 204, headers: decision.headers, body: '' }
     if (decision.outcome === 'document') return documentAnswer(decision, request)
     const upgrade = asksForWebSocket(request)

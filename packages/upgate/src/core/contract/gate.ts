@@ -104,6 +104,12 @@ export interface GateOptions<P extends Principal = Principal> {
   readonly externalLogin?: ExternalLoginOptions
   /** Name in the marker header and in the realm, so that two gates can be told apart. Default: `upgate`. */
   readonly name?: string
+  /**
+   * Headers that every refusal carries in addition, over HTTP and in answer to upgrades: those that helmet or a proxy sets on
+   * the application's own answers, such as `Strict-Transport-Security`. The gate's own headers of the same name win. Default:
+   * none.
+   */
+  readonly refusalHeaders?: Readonly<Record<string, string>>
   /** Default: the clock of the machine. Tests use `manualClock` of `upgate/testing`. */
   readonly clock?: Clock
   /** Where warnings and failures go. Default: Node's warnings, as `process.on('warning')` sees them. */

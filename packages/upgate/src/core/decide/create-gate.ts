@@ -1,3 +1,4 @@
+import { readRefusalHeaders } from '../answer/refusal-headers.ts'
 import { createRenderer } from '../answer/render.ts'
 import { isPromiseLike } from '../async/maybe-promise.ts'
 import type { MaybePromise, PrincipalOf, Scheme } from '../contract/credential.ts'
@@ -83,6 +84,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
     externalLogin: external?.configuration,
     originPolicy,
     challenges: [...new Set(schemes.flatMap((scheme) => scheme.challenge ?? []))],
+    refusalHeaders: readRefusalHeaders(read.refusalHeaders),
   })
   const decisions = new WeakMap<object, Decision<P>>()
 

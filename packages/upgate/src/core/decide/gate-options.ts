@@ -1,5 +1,6 @@
 import type { Scheme } from '../contract/credential.ts'
 import type { GateOptions, RequireOptions, SetupOptions } from '../contract/gate.ts'
+import { isPlain } from '../options/check-options.ts'
 import {
   clock as clockKind,
   fn,
@@ -9,6 +10,7 @@ import {
   optionalNested,
   text,
   unchecked,
+  value,
   withDefault,
 } from '../options/option-kinds.ts'
 import { type OptionTable, optionTable } from '../options/option-table.ts'
@@ -65,6 +67,13 @@ export const gateOptions: OptionTable<GateOptions, ReadGateOptions> = optionTabl
   name: withDefault(
     text('1 to 64 letters, digits, dots, dashes or underscores', /^[A-Za-z0-9._-]{1,64}$/),
     'upgate',
+  ),
+  // Checked header by header.
+  refusalHeaders: optional(
+    value<Readonly<Record<string, string>>>(
+      "an object such as { 'Referrer-Policy': 'no-referrer' }",
+      isPlain,
+    ),
   ),
   clock: optional(clockKind()),
   logger: optional(loggerKind()),
