@@ -1,4 +1,5 @@
 import type { AuditEvent, Principal } from 'upgate'
+import { folded } from './client-address.ts'
 import { jsonLine } from './json-line.ts'
 import { createTokenBucket } from './token-bucket.ts'
 
@@ -200,7 +201,7 @@ function fieldsOf(event: AuditEvent): Fields {
         key: event.keyId?.slice(0, 16),
         role: event.role,
         scopes: event.scopes,
-        address: event.clientAddress,
+        address: event.clientAddress ?? folded(event.peerAddress),
       }
     default:
       // An unknown event of a newer library is recorded with its flat fields.

@@ -15,6 +15,11 @@ export function createClientAddresses(gate: Pick<Gate, 'clientAddressOf'>): Clie
   const counted = (request: IncomingMessage): string | undefined => clientAddressOf(gate, request)
   return {
     counted,
-    shown: (request) => counted(request) ?? request.socket.remoteAddress?.replace(/^::ffff:(?=[\d.]+$)/i, ''),
+    shown: (request) => counted(request) ?? folded(request.socket.remoteAddress),
   }
+}
+
+/** Writes the address of a socket without the prefix of IPv4 in IPv6. */
+export function folded(address: string | undefined): string | undefined {
+  return address?.replace(/^::ffff:(?=[\d.]+$)/i, '')
 }

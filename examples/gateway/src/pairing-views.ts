@@ -1,4 +1,5 @@
 import type { Invitation, PairingRequest } from 'upgate'
+import { folded } from './client-address.ts'
 import type { Context } from './context.ts'
 
 /** A device that waits for approval, as the API and the pages show it. Its name, role and scopes are unverified. */
@@ -13,7 +14,10 @@ export interface PairingView {
   readonly grantable: readonly string[]
   /** The introduction: a code, a window, or a person. */
   readonly introduction: string
+  /** The client's, else that of the socket's peer. */
   readonly address: string | null
+  /** True if it is the peer's: it may be a proxy's. */
+  readonly addressMayBeProxy: boolean
   /** First 16 digits of the SHA-256 of its key. */
   readonly key: string | null
   /** ISO 8601. */
@@ -108,7 +112,8 @@ function viewOf(request: PairingRequest, held: readonly string[], now: number): 
     scopes: request.scopes,
     grantable: request.scopes.filter((scope) => held.includes(scope) && covered.includes(scope)),
     introduction: request.introduction,
-    address: request.clientAddress ?? null,
+    address: request.clientAddress ?? folded(request.peerAddress) ?? null,
+    addressMayBeProxy: request.clientAddress === undefined && request.peerAddress !== undefined,
     key: request.keyId?.slice(0, 16) ?? null,
     createdAt: new Date(request.createdAt).toISOString(),
     askedAt: new Date(request.askedAt).toISOString(),

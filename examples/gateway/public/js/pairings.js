@@ -28,6 +28,7 @@ export async function refreshPairings() {
       field('key').textContent = request.key ?? 'no key'
       field('wish').replaceChildren(...[request.role, ...request.scopes].flatMap(tag))
       field('address').textContent = request.address ?? 'unknown'
+      field('proxy').hidden = !request.addressMayBeProxy
       field('introduction').textContent = introductions[request.introduction] ?? ''
       const asked = askedWords(request)
       if (field('asked').textContent !== asked) field('asked').textContent = asked

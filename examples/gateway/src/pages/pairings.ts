@@ -96,6 +96,7 @@ const blank: PairingView = {
   grantable: [],
   introduction: 'code',
   address: '',
+  addressMayBeProxy: false,
   key: '',
   createdAt: '',
   askedAt: '',
@@ -110,7 +111,7 @@ function pairingRow(request: PairingView): Html {
   <th scope="row"><span class="comparison mono" data-f="comparisonCode">${comparisonCode}</span></th>
   <td data-label="Says it is"><span><span class="name" data-f="name">${name}</span><span class="sub mono" data-f="key">${request.key ?? 'no key'}</span></span></td>
   <td data-label="Asks for"><span data-f="wish"><span class="tag">${request.role}</span> ${request.scopes.map((scope) => html`<span class="tag">${scope}</span> `)}</span></td>
-  <td data-label="Address"><span><span class="mono" data-f="address">${request.address ?? 'unknown'}</span><span class="sub" data-f="introduction">${introductions[request.introduction] ?? ''}</span></span></td>
+  <td data-label="Address"><span><span class="mono" data-f="address">${request.address ?? 'unknown'}</span><span class="sub" data-f="proxy"${!request.addressMayBeProxy && html` hidden`}>may be a proxy's</span><span class="sub" data-f="introduction">${introductions[request.introduction] ?? ''}</span></span></td>
   <td data-label="Asked"><span><span data-f="asked">${askedWords(request)}</span><span class="sub">first <span data-f="createdAt">${time(request.createdAt)}</span></span></span></td>
   <td class="actions"><span class="button-row"><button class="quiet" type="button" data-decide="approve" aria-label="Approve ${name}, ${comparisonCode}">Approve</button><button class="quiet danger" type="button" data-decide="reject" aria-label="Reject ${name}, ${comparisonCode}">Reject</button></span></td>
 </tr>`

@@ -73,6 +73,9 @@ describe('a device with a key', () => {
       keyId: device.id,
       introduction: 'code',
       state: 'pending',
+      // No header names the client, and a loopback peer may speak for any.
+      clientAddress: undefined,
+      peerAddress: expect.stringMatching(/127\.0\.0\.1$/),
     })
 
     // The wish exceeds the code, so approving it unchanged is refused.

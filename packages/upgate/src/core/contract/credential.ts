@@ -140,6 +140,8 @@ export interface Extraction {
 export interface VerifyContext {
   /** Client address in canonical form (IPv4-mapped folded), absent when it is unknown or not trustworthy. */
   readonly clientAddress: string | undefined
+  /** In band: address of the socket's peer. It may be a proxy's: show it where the client's is unknown, count nothing by it. */
+  readonly peerAddress?: string | undefined
   /** True for `explain`: change nothing, count nothing, consume nothing. */
   readonly dryRun: boolean
   /** Path of the request or upgrade, without query, as received; tickets are bound to it. */

@@ -146,6 +146,8 @@ export type AuditEvent = { readonly at: number } & (
       readonly role: string
       readonly scopes: readonly string[]
       readonly clientAddress: string | undefined
+      /** Address of the socket's peer, which may be a proxy's. */
+      readonly peerAddress?: string | undefined
       /** Name of the device: its own word until the approval gives it one. */
       readonly name?: string | undefined
       /** The six characters that the device shows; absent where no request was kept. */

@@ -358,6 +358,7 @@ export class Engine<P extends Principal> {
       httpFailure: proof.failure?.code,
       circumstances: {
         clientAddress: context.clientAddress,
+        peerAddress: request.peerAddress,
         dryRun: context.dryRun,
         path: context.path,
         origin: context.origin,

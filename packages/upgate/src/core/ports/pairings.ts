@@ -52,6 +52,8 @@ export interface PairingRecord {
   readonly scopes: readonly string[]
   /** Canonical address of the device, where it is known. */
   readonly clientAddress?: string | undefined
+  /** Address of the socket's peer, which may be a proxy's; for display only. */
+  readonly peerAddress?: string | undefined
   /** Time of the request. */
   readonly createdAt: number
   /** Last attempt of the device while the request was pending, to about 10 s; absent until it asks again. */

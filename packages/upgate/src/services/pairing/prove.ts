@@ -171,6 +171,7 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
       role: names.role ?? limit?.role ?? 'node',
       scopes: names.scopes ?? limit?.scopes ?? [],
       clientAddress: context.clientAddress,
+      peerAddress: context.peerAddress,
       createdAt: now,
       expiresAt: now + options.requestLifetime,
     }

@@ -42,6 +42,8 @@ export interface PairingRequest {
   readonly scopes: readonly string[]
   /** Canonical address of the device; `undefined` where it is not known. */
   readonly clientAddress: string | undefined
+  /** Address of the socket's peer. It may be a proxy's: show it, with these words, where `clientAddress` is unknown. */
+  readonly peerAddress: string | undefined
   /** Milliseconds since the epoch, like the times below. */
   readonly createdAt: number
   /**

@@ -16,7 +16,8 @@ const roomy: PairingTerms = { now: at, atMost: 100, perAddress: 100 }
 /** Registers what every store of pairings must pass, races included. */
 export function pairingContract(check: Check): void {
   check('gives back pairings and invitations as they were put in', async ({ pairings }) => {
-    const record = pairing('a', { clientAddress: '192.0.2.1', limit: { role: 'node', scopes: ['x'] } })
+    const limit = { role: 'node', scopes: ['x'] }
+    const record = pairing('a', { clientAddress: '192.0.2.1', peerAddress: '127.0.0.1', limit })
     assert.equal((await pairings.request(record, roomy)).outcome, 'added')
     assert.deepEqual(defined(await pairings.get('a')), defined(record))
     assert.deepEqual(defined(await pairings.bySubject('key:a')), defined(record))
