@@ -124,6 +124,8 @@ export function approveInDialog(request) {
       'close',
       () => {
         form.removeEventListener('submit', agree)
+        // The characters of one device must not wait for the next one.
+        typed.value = ''
         resolve(done)
       },
       { once: true },

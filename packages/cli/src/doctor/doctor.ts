@@ -160,7 +160,7 @@ export async function runDoctor(options: DoctorOptions): Promise<Report> {
       async run() {
         bare = await get({ 'user-agent': agents.library })
         if (bare.response !== undefined) return pass(`status ${bare.response.status}`)
-        // What a plain port says to TLS, and TLS to plain text, shows in the handshake before.
+        // Servers that speak TLS reset a connection on which plain text arrives: a TLS handshake tells.
         const tls =
           secure || bare.error?.code !== 'ECONNRESET'
             ? undefined

@@ -66,6 +66,21 @@ describe('an offer of HTTP/2 (`Upgrade: h2c`)', () => {
     expect(answer).toContain('["Host","gateway.example.com","Connection","X-Hop","X-Hop","1"]')
   })
 
+  it('is refused once its body was read, so that no reset overtakes the answer, or after a second', async () => {
+    const { port, clock } = await guarded()
+    const head = request('POST /closed HTTP/1.1', [...offer, 'Content-Length: 6'])
+    const slow = raw(port, `${head}abc`)
+    const stuck = raw(port, `${head}abc`)
+    // Another request is answered: these two wait for the rest of their bodies.
+    expect(await raw(port, request('GET /closed HTTP/1.1', ['Connection: close'])).ended()).toMatch(/ 401 /)
+    expect([slow.text(), stuck.text()]).toEqual(['', ''])
+    slow.socket.write('def')
+    expect(await slow.ended()).toMatch(/^HTTP\/1\.1 401 /)
+    expect(stuck.text()).toBe('')
+    clock.advance(1_000)
+    expect(await stuck.ended()).toMatch(/^HTTP\/1\.1 401 /)
+  })
+
   it('needs the proof that its path demands', async () => {
     const { port, reached } = await guarded()
     expect(await raw(port, request('GET /closed HTTP/1.1', offer)).ended()).toMatch(

@@ -113,6 +113,9 @@ export interface PairingStore {
    * Adds a request and uses up its code, or answers the subject's own one that is not over yet (pending, approved
    * or rejected). Of concurrent callers with one subject, one adds; of those with one code, one gets it.
    *
+   * A request is over when it was collected, or when its `expiresAt` is at or before `terms.now`, whatever its state. The
+   * new request of the same subject takes its place: the old id is unknown from then on.
+   *
    * @param record - the new request
    * @param terms - the bounds, and the code that is used up
    */

@@ -9,7 +9,7 @@ import { refuse } from '../../core/contract/refusals.ts'
 import { isUpgradeLost, websocketOnly } from '../../core/request/upgrade-request.ts'
 import { settle } from '../../node/http-gate.ts'
 import { assertServer, intercept, type RequestEvent } from '../../node/intercept.ts'
-import { decideSafely, judge, markDecided } from '../../node/judge.ts'
+import { decideSafely, isAllowed, judge, markDecided, type Verdict } from '../../node/judge.ts'
 import { NodeRequest } from '../../node/request.ts'
 import { respond, respondToSocket } from '../../node/respond.ts'
 import { createQuarantine } from '../quarantine/quarantine.ts'
@@ -21,7 +21,14 @@ import { type GuardServerOptions, readGuardOptions } from './guard-options.ts'
 import type { GuardedServer } from './guarded-server.ts'
 import { createHandlers } from './handlers.ts'
 import { createListeners } from './listeners.ts'
-import { answerOn, handBack, isHandedBack, isLastOfConnection, noteConnection } from './offered-h2c.ts'
+import {
+  afterBody,
+  answerOn,
+  handBack,
+  isHandedBack,
+  isLastOfConnection,
+  noteConnection,
+} from './offered-h2c.ts'
 import { createOwners } from './owners.ts'
 import { passUpgradeOn } from './pass-upgrade-on.ts'
 
@@ -117,9 +124,13 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
       markDecided(request, gate, asked.target)
       interception.pass(event, request, response)
     }
+    const carry = (settled: Verdict<P>): void => {
+      if (isAllowed(settled)) settle(settled, request, response, proceed)
+      else afterBody(request, clock, () => settle(settled, request, response, proceed))
+    }
     const verdict = judge(gate, asked)
-    if (!isPromiseLike(verdict)) settle(verdict, request, response, proceed)
-    else void verdict.then((settled) => settle(settled, request, response, proceed))
+    if (!isPromiseLike(verdict)) carry(verdict)
+    else void verdict.then(carry)
   }
 
   function onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {

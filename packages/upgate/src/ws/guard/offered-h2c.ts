@@ -104,6 +104,33 @@ export function isLastOfConnection(request: IncomingMessage, response: ServerRes
   return true
 }
 
+/** Milliseconds for the rest of a refused body. */
+const bodyGrace = 1_000
+
+/**
+ * Reads and drops what is left of a refused request's body, for at most a second, before its answer is written. The
+ * connection ends with the answer, and bytes still on their way would turn the end into a reset that overtakes it (RFC 9112
+ * section 9.6).
+ */
+export function afterBody(request: IncomingMessage, clock: Clock, answer: () => void): void {
+  // A client that waits for 100 sends no body before the answer.
+  if (!isHandedBack(request.socket) || request.complete || request.headers.expect !== undefined) {
+    answer()
+    return
+  }
+  let isOver = false
+  const over = (): void => {
+    if (isOver) return
+    isOver = true
+    timer.cancel()
+    answer()
+  }
+  const timer = clock.setTimer(bodyGrace, over)
+  request.once('end', over)
+  request.once('close', over)
+  request.resume()
+}
+
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 /** Without the octets that end a line, and those that some parsers take for such. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern looks for them
