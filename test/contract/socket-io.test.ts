@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { Server } from 'socket.io'
 import { io as connect } from 'socket.io-client'
 import { createGate } from 'upgate'
+import { endWithCredential } from 'upgate/node'
 import { asPrincipal } from 'upgate/testing'
 import { guardServer } from 'upgate/ws'
 import { expect, it } from 'vitest'
@@ -30,3 +31,42 @@ it.each(['polling', 'websocket'])(
     await io.close()
   },
 )
+
+it('ends a long poll at logout, and delivers no further batch', async () => {
+  const { scheme, headers } = asPrincipal({ id: 'alice' })
+  const server = createServer()
+  const gate = createGate({ schemes: [scheme] })
+  const io = new Server(server, { transports: ['polling'] })
+  // In front of socket.io, as the guide prints it.
+  server.prependListener('request', (request, response) => {
+    if (request.url?.startsWith('/socket.io/')) endWithCredential(gate, request, response)
+  })
+  guardServer(server, gate)
+  const joined = new Promise<import('socket.io').Socket>((resolve) => io.on('connection', resolve))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const client = connect(url, {
+    transports: ['polling'],
+    reconnection: false,
+    extraHeaders: headers as Record<string, string>,
+  })
+  const heard: unknown[] = []
+  client.on('news', (text) => heard.push(text))
+  try {
+    const socket = await joined
+    socket.emit('news', 'before')
+    await expect.poll(() => heard).toEqual(['before'])
+    // The next long poll is under way.
+    await expect.poll(() => gate.connections.size).toBe(1)
+    const gone = new Promise((resolve) => client.on('disconnect', resolve))
+    expect(gate.connections.close({ principalId: 'alice' }, 'logged_out')).toBe(1)
+    socket.emit('news', 'after')
+    expect(await gone).toBe('transport error')
+    expect(heard).toEqual(['before'])
+    expect(gate.connections.size).toBe(0)
+  } finally {
+    client.close()
+    server.closeAllConnections()
+    await io.close()
+  }
+})
