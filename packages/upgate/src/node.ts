@@ -16,6 +16,8 @@ export type { HeaderList } from './core/contract/decision.ts'
 export type { RenderedResponse } from './core/contract/rendered-response.ts'
 export { clientAddressOf } from './node/client-address-of.ts'
 export type { AdapterOptions } from './node/doors.ts'
+export { forwardAuth } from './node/forward-auth/forward-auth.ts'
+export type { AskingProxy, ForwardAuthOptions, IdentityHeaderNames } from './node/forward-auth/options.ts'
 export { httpGate, type RequestListener } from './node/http-gate.ts'
 export {
   type EndWithCredentialOptions,

@@ -298,6 +298,17 @@ const samples: Record<string, Sample> = {
   expressGate: { good: () => [gate] },
   koaGate: { good: () => [gate] },
   httpGate: { good: () => [gate, run], also: { 1: ['function'] } },
+  forwardAuth: {
+    good: () => [gate, { from: ['10.0.0.5'], proxy: 'nginx' }],
+    options: 1,
+    full: {
+      from: ['10.0.0.5'],
+      proxy: 'nginx',
+      headers: { user: 'X-User', roles: false },
+      dangerouslyPassDeferred: false,
+      dangerouslyTrustSharedPeers: false,
+    },
+  },
   clientAddressOf: { good: () => [gate, request] },
   requestOf: { good: () => [request] },
   decide: { good: () => [gate, request] },

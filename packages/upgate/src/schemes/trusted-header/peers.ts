@@ -10,6 +10,14 @@ import {
   type Range,
 } from '../../core/request/address-ranges.ts'
 
+/** Words of the messages about peers. */
+export interface PeerWords {
+  readonly option: string
+  readonly sent: string
+  /** What a peer that is no proxy could do. */
+  readonly power: string
+}
+
 /** The peers whose headers count. */
 export interface Peers {
   /** Why the peer of a request does not count, or `undefined` if it does. */
@@ -20,6 +28,7 @@ export interface Peers {
  * Compiles `peers`.
  *
  * @param shared - whether peers may be others than the proxy alone
+ * @param words - the names of the option and of the refused data, for messages
  * @throws TypeError for an entry that does not name the proxy
  */
 export function compilePeers(
@@ -27,16 +36,18 @@ export function compilePeers(
   peers: readonly string[],
   shared: boolean,
   logger: Logger | undefined,
+  words: PeerWords = { option: 'peers', sent: 'identity headers', power: 'log in as any user' },
 ): Peers {
+  const { option, sent } = words
   const paths = new Set(peers.filter((peer) => peer.startsWith('/')))
   const ranges = peers
     .filter((peer) => !paths.has(peer))
     .flatMap((peer) => {
-      const networks = parseRanges(where, 'peers', peer)
-      if (!shared) assertOwn(where, peer, networks)
+      const networks = parseRanges(where, option, peer)
+      if (!shared) assertOwn(where, words, peer, networks)
       return networks
     })
-  assertNotTheWorld(where, 'peers', ranges)
+  assertNotTheWorld(where, option, ranges)
   const warned = new Set<string>()
 
   const whyNotSocket = (path: string): string | undefined => {
@@ -45,7 +56,7 @@ export function compilePeers(
     if (!warned.has(problem)) {
       warned.add(problem)
       logger?.error(
-        `${where}: identity headers that come by ${path} do not count, because ${problem}. Create it with mode 600, with process.umask(0o177) before \`listen\`; it must belong to the user that the proxy runs as.`,
+        `${where}: ${sent} that come by ${path} do not count, because ${problem}. Create it with mode 600, with process.umask(0o177) before \`listen\`; it must belong to the user that the proxy runs as.`,
       )
     }
     return problem
@@ -56,12 +67,12 @@ export function compilePeers(
       const { peerAddress, socketPath } = request
       if (peerAddress === undefined) {
         if (socketPath !== undefined && paths.has(socketPath)) return whyNotSocket(socketPath)
-        return 'they did not come from a peer in `peers`'
+        return `they did not come from a peer in \`${option}\``
       }
       const address = parseAddress(peerAddress)
       return address !== undefined && isWithin(address, ranges)
         ? undefined
-        : `they came from ${peerAddress}, which is not in \`peers\``
+        : `they came from ${peerAddress}, which is not in \`${option}\``
     },
   }
 }
@@ -80,11 +91,22 @@ function whyOpen(path: string): string | undefined {
 const loopback = parseRanges('', '', 'loopback')
 const cloudflare = parseRanges('', '', 'cloudflare')
 
+function cloudflareRemedy(option: string): string {
+  return option === 'peers'
+    ? 'Use `cloudflareAccess`, which verifies a signature'
+    : 'Write the address of the proxy'
+}
+
 /** Throws for peers that are not the proxy alone. */
-function assertOwn(where: string, peer: string, networks: readonly Range[]): void {
+function assertOwn(
+  where: string,
+  { option, power }: PeerWords,
+  peer: string,
+  networks: readonly Range[],
+): void {
   const fail = (others: string, instead: string): never => {
     throw new TypeError(
-      `${where}: \`peers\` has ${JSON.stringify(peer)}, from which ${others} can send: it could log in as any user. ${instead}, or say \`dangerouslyTrustSharedPeers: true\`.`,
+      `${where}: \`${option}\` has ${JSON.stringify(peer)}, from which ${others} can send: it could ${power}. ${instead}, or say \`dangerouslyTrustSharedPeers: true\`.`,
     )
   }
   const within = (others: readonly Range[]): boolean =>
@@ -95,8 +117,7 @@ function assertOwn(where: string, peer: string, networks: readonly Range[]): voi
       "Let the proxy connect to a Unix socket of mode 600 and write its path, such as '/run/app/gate.sock'",
     )
   }
-  if (within(cloudflare))
-    fail('each customer of Cloudflare', 'Use `cloudflareAccess`, which verifies a signature')
+  if (within(cloudflare)) fail('each customer of Cloudflare', cloudflareRemedy(option))
   if (networks.some(([address, length]) => length < (address.kind() === 'ipv4' ? 16 : 48))) {
     fail('each machine of a large network', 'Write the address of the proxy')
   }
