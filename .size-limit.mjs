@@ -8,7 +8,7 @@ const budgets = {
   './cloudflare-access': '10.4 kB',
   './express': '6.5 kB',
   './koa': '6.5 kB',
-  './node': '8.2 kB',
+  './node': '12.7 kB',
   './oauth': '4.7 kB',
   './protocol': '2 kB',
   './redis': '7.5 kB',
