@@ -5,7 +5,7 @@ import {
   type WsTransportOptions,
   wsTransport,
 } from '@upgate/client'
-import { clean, type Diagnosis, diagnose } from '@upgate/diagnosis'
+import { clean, type Diagnosis, diagnose, withoutSecrets } from '@upgate/diagnosis'
 import { fail, type Outcome, pass } from './check.ts'
 
 /** An accepted socket, or why it is none. */
@@ -73,7 +73,12 @@ export async function authenticate(
     close: () => connection.close(),
   }
   try {
-    const { principal, roles, scopes } = await connection.accepted
+    const acceptance = await connection.accepted
+    // Printed without a diagnosis, and the server chose all of it.
+    const { principal, roles, scopes } = withoutSecrets(
+      { principal: acceptance.principal, roles: acceptance.roles, scopes: acceptance.scopes },
+      [token, cookie, edge?.clientId, edge?.clientSecret],
+    )
     const list = (names: readonly string[]): string =>
       names.length === 0 ? 'none' : clean(names.slice(0, 12).join(', '), 160)
     return {

@@ -44,7 +44,9 @@ export function openSocket(
       clearTimeout(timer)
       signal.removeEventListener('abort', stop)
       const seen = { ...observation, frames, ...(closed !== undefined && { close: closed }), ...more }
-      resolve({ opened, closed, frames, observation: withoutSecrets(seen, secrets) })
+      const clean = withoutSecrets(seen, secrets)
+      // The frames are printed, too.
+      resolve({ opened, closed, frames: clean.frames ?? [], observation: clean })
     }
     const stop = (): void => {
       socket.terminate()
