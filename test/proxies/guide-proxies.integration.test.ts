@@ -127,6 +127,47 @@ describe.skipIf(!hasProxy('nginx'))('nginx', () => {
     })
   })
 
+  it('says that a cookie did not count because Origin was removed, and not to the client', async () => {
+    const { port, events } = await stage((text) =>
+      text.replace(/.*proxy_set_header Host.*\n/, (line) => `${line}proxy_set_header Origin "";\n`),
+    )
+    const origin = `http://127.0.0.1:${port}`
+    expect(await upgradeStatus(port, { origin, cookie: 'upgate_session=a-session' })).toBe(401)
+    expect(events[0]).toMatchObject({
+      code: 'auth_required',
+      reason: expect.stringContaining(
+        'If a proxy removed it, delete that line (`proxy_set_header Origin "";` in nginx',
+      ),
+    })
+  })
+
+  it('names a Host that HTTP/1.0 left out', async () => {
+    const { port, events } = await stage((text) =>
+      text
+        .replace(/.*proxy_http_version.*\n/, '')
+        .replace(/.*proxy_set_header Host.*\n/, 'proxy_set_header Host "";\n'),
+    )
+    const { status, body } = await ask(port, '/any')
+    expect([status, JSON.parse(body).code]).toEqual([403, 'host_refused'])
+    expect(events[0]).toMatchObject({ reason: expect.stringMatching(/^No Host arrived, as in HTTP\/1\.0; /) })
+  })
+
+  it('counts the client behind two proxies, once both are trusted', async () => {
+    const inner = await stage()
+    const outer = await startProxy(
+      'nginx',
+      (port) => `server { listen 127.0.0.1:${port}; location / {
+        proxy_pass http://127.0.0.1:${inner.port};
+        proxy_set_header Host 127.0.0.1:${inner.port};
+        proxy_set_header X-Forwarded-For 203.0.113.9;
+      } }`,
+    )
+    ends.push(() => outer.stop())
+    // The outer proxy says which client it has; the inner one appends the outer one's address.
+    expect((await ask(outer.port, '/any', { 'X-Forwarded-For': '198.51.100.1' })).status).toBe(401)
+    expect(inner.events[0]).toMatchObject({ place: { clientAddress: '203.0.113.9' } })
+  })
+
   it('answers 426 where Upgrade was lost, on a required path as well', async () => {
     const { port, events } = await stage((text) => text.replace(/.*proxy_set_header Upgrade.*\n/, ''))
     expect(await upgradeStatus(port)).toBe(426)
