@@ -86,6 +86,14 @@ describe('an upgrade on a path that a function owns', () => {
     expect(taken).toEqual([])
   })
 
+  it('is answered 426 if a proxy dropped its Upgrade header', async () => {
+    const { port } = await staged()
+    const lost = handshake('/hmr', ours)
+      .replace('Upgrade: websocket\r\n', '')
+      .replace('Connection: Upgrade', 'Connection: close')
+    expect(await raw(port, lost).ended()).toMatch(/^HTTP\/1\.1 426 [\s\S]*upgrade_required/)
+  })
+
   it('reaches no upgrade listener of the server, and other paths still do', async () => {
     const reached: string[] = []
     const { port, taken } = await staged({

@@ -114,7 +114,7 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
   function onRequest(event: RequestEvent, request: IncomingMessage, response: ServerResponse): void {
     if (!isLastOfConnection(request, response)) return
     const asked = new NodeRequest('http', request)
-    if (isUpgradeLost(asked) && owners.of(asked.target) !== undefined) {
+    if (isUpgradeLost(asked) && (owners.of(asked.target) ?? handled.of(asked.target)) !== undefined) {
       const refused = refuse('upgrade_required', { headers: websocketOnly })
       gate.reportRefusal(asked, refused)
       respond(response, gate.render(refused, asked))
