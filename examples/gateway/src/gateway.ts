@@ -33,7 +33,7 @@ import { localPresence, type Presence, sharedPresence } from './presence.ts'
 import { createRules } from './rules.ts'
 import { scopes } from './scopes.ts'
 import { createSetupCode, type SetupCode } from './setup-code.ts'
-import { createSockets } from './sockets.ts'
+import { createSockets, type Endpoint } from './sockets.ts'
 import { openStorage } from './storage.ts'
 
 /** The environment of the gateway; the program passes the console. */
@@ -203,12 +203,14 @@ function assemble(parts: Parts): () => Promise<void> {
     if (event.step === 'collected') live.changed('devices')
   })
   const addresses = createClientAddresses(gate)
+  const nodeSockets: Endpoint = {
+    maxPayload: nodeMessageLimit,
+    atMost: 4,
+    accept: (socket, principal, request) => nodes.accept(socket, principal, addresses.shown(request)),
+  }
   const sockets = createSockets({
-    '/ws': {
-      maxPayload: nodeMessageLimit,
-      atMost: 4,
-      accept: (socket, principal, request) => nodes.accept(socket, principal, addresses.shown(request)),
-    },
+    '/ws': nodeSockets,
+    '/': nodeSockets,
     '/ws/chat': { maxPayload: chatFrameLimit, atMost: 20, accept: chat.accept },
     '/ws/live': { maxPayload: 1024, atMost: 20, accept: live.accept },
   })

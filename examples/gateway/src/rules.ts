@@ -26,9 +26,12 @@ export function createRules(handshake: Handshake, schemes: SchemeNames): readonl
     // A second log-out is no error.
     { path: ['/logout', '/api/auth/logout'], methods: ['POST'], access: 'optional' },
 
+    // The start page comes first, for HTTP alone: behind a deferred rule, it would be answered 426.
+    { path: '/', access: 'required', upgrade: false },
     // An HTTP credential is optional and has to be a device's: a browser's cookie does not make a node.
+    // `/` as well: the command `openclaw node run` takes a host and a port, and no path.
     {
-      path: '/ws',
+      path: ['/ws', '/'],
       access: 'deferred',
       kinds: ['device'],
       schemes: [schemes.device, schemes.deviceKey],

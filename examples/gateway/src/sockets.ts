@@ -12,26 +12,36 @@ export interface Endpoint {
   accept(socket: WebSocket, principal: Principal, request: IncomingMessage): void
 }
 
-/** Creates a WebSocket server for every path; the guard hands accepted sockets to it. */
+/**
+ * Creates a WebSocket server for every endpoint; the guard hands accepted sockets to it. Paths with the same endpoint
+ * share the server, and with it the most sockets of a principal.
+ */
 export function createSockets(
   endpoints: Readonly<Record<string, Endpoint>>,
 ): Record<string, WebSocketServer> {
+  const created = new Map<Endpoint, WebSocketServer>()
   const servers: Record<string, WebSocketServer> = {}
-  for (const [path, { maxPayload, atMost, accept }] of Object.entries(endpoints)) {
-    const keep = createKeeper(atMost)
-    const server = new WebSocketServer({ noServer: true, maxPayload, perMessageDeflate: false })
-    server.on('connection', (socket: WebSocket, request: IncomingMessage, principal?: Principal) => {
-      // The rules admit no socket without a principal; if they ever do, the endpoint cannot use it.
-      if (principal === undefined) {
-        socket.close(1011, 'no_principal')
-        return
-      }
-      keep(principal.id, socket)
-      accept(socket, principal, request)
-    })
+  for (const [path, endpoint] of Object.entries(endpoints)) {
+    const server = created.get(endpoint) ?? createSocketServer(endpoint)
+    created.set(endpoint, server)
     servers[path] = server
   }
   return servers
+}
+
+function createSocketServer({ maxPayload, atMost, accept }: Endpoint): WebSocketServer {
+  const keep = createKeeper(atMost)
+  const server = new WebSocketServer({ noServer: true, maxPayload, perMessageDeflate: false })
+  server.on('connection', (socket: WebSocket, request: IncomingMessage, principal?: Principal) => {
+    // The rules admit no socket without a principal; if they ever do, the endpoint cannot use it.
+    if (principal === undefined) {
+      socket.close(1011, 'no_principal')
+      return
+    }
+    keep(principal.id, socket)
+    accept(socket, principal, request)
+  })
+  return server
 }
 
 /** Counts sockets by principal: a stolen token must not open an unlimited number. */
