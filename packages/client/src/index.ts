@@ -44,6 +44,8 @@ export type {
   TransportRequest,
   TransportSocket,
 } from './transport.ts'
+export { type AllowAddress, allowedLookup } from './ws/allowed-address.ts'
+export { isPublicAddress } from './ws/public-address.ts'
 export { type WsTransportOptions, wsTransport } from './ws/transport.ts'
 
 /**

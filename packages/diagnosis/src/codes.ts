@@ -7,6 +7,7 @@ export const diagnosisCodes = [
   'offline',
   'credential_unavailable',
   'edge_secret_over_plain',
+  'address_not_allowed',
   'tls_pin_mismatch',
   'silent_peer',
   'url_scheme',

@@ -771,6 +771,10 @@ export const samples: readonly Sample[] = [
     error: { code: 'credential_unavailable' },
   }),
   sample('secret over plain', 'edge_secret_over_plain', { url, error: { code: 'edge_secret_over_plain' } }),
+  sample('address inside a network', 'address_not_allowed', {
+    url,
+    error: { code: 'address_not_allowed', message: 'The address is not one that may be connected to.' },
+  }),
   sample('page: hidden', 'cross_origin_hidden', {
     url: wss,
     sent: { client: 'browser' },

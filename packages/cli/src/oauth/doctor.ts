@@ -1,11 +1,11 @@
-import { isIP } from 'node:net'
+import { isPublicAddress } from '@upgate/client'
 import { clean, diagnose, type Observation } from '@upgate/diagnosis'
 import { fail, type Outcome, pass, type Report, skip, unknown, type Verdict } from '../doctor/check.ts'
 import { climb, type Progress, type Rung } from '../doctor/ladder.ts'
 import { isLoopback, plainUrl } from '../doctor/target.ts'
 import { hostOf, resolveName } from '../net/connect.ts'
 import { type Facts, send } from '../net/get.ts'
-import { isInner, outerLookup } from './lookup.ts'
+import { isInnerAddress, publicLookup } from './lookup.ts'
 import { type Document, listOf, readDocument, textOf, wellKnown } from './metadata.ts'
 
 /** The targets and settings of `upgate doctor oauth`. */
@@ -42,7 +42,7 @@ export async function runOAuthDoctor(options: OAuthDoctorOptions): Promise<Repor
   const mayAsk = (target: URL): boolean => {
     if (target.username !== '' || target.password !== '') return false
     if (target.protocol !== 'https:' && !(target.protocol === 'http:' && startIsInner)) return false
-    return startIsInner || isIP(hostOf(target)) === 0 || !isInner(hostOf(target))
+    return startIsInner || !isInnerAddress(target)
   }
   const ask = (target: URL, more: { method?: 'POST'; body?: string; agent?: string } = {}): Promise<Facts> =>
     send({
@@ -56,7 +56,7 @@ export async function runOAuthDoctor(options: OAuthDoctorOptions): Promise<Repor
       ...(more.body !== undefined && { body: more.body }),
       timeout: limit(),
       signal,
-      ...(!startIsInner && { lookup: outerLookup }),
+      ...(!startIsInner && { lookup: publicLookup }),
     })
   const verdictOn = (target: URL, facts: Observation): Verdict =>
     diagnose({ url: target.href, sent: { upgrade: false }, ...facts })
@@ -95,7 +95,8 @@ export async function runOAuthDoctor(options: OAuthDoctorOptions): Promise<Repor
             diagnose({ url: plainUrl(options.url), error: { name: 'SyntaxError', message: 'Invalid URL' } }),
           )
         const found = await resolveName(hostOf(url), limit())
-        startIsInner = isLoopback(url) || ('addresses' in found && found.addresses.every(isInner))
+        startIsInner =
+          isLoopback(url) || ('addresses' in found && found.addresses.every((each) => !isPublicAddress(each)))
         if (url.protocol === 'http:' && !startIsInner)
           return fail(problem('oauth_plain_http', 'url', 'OAuth over plain http', insecure))
         return pass(plainUrl(url.href))

@@ -3,8 +3,9 @@ import { request as httpsRequest, type RequestOptions } from 'node:https'
 import { connect as tlsConnect } from 'node:tls'
 import type { Probes } from '@upgate/diagnosis'
 import type { ProbeRequest } from '../transport.ts'
+import { refusalOf } from './allowed-address.ts'
 import { readBody } from './read-body.ts'
-import type { WsTransportOptions } from './transport.ts'
+import type { SocketOptions } from './transport.ts'
 
 /** Verdicts of a plain `ws://` that TLS on the same port would explain. */
 const mayBeTls: ReadonlySet<string> = new Set(['http_closed', 'tcp_reset', 'http_silent'])
@@ -16,15 +17,20 @@ const mayBeLostUpgrade: ReadonlySet<string> = new Set([
 ])
 
 /** Second looks that cost one connection: a TLS ClientHello, or a GET of the same path without a credential. */
-export async function probe(request: ProbeRequest, options: WsTransportOptions): Promise<Probes | undefined> {
+export async function probe(request: ProbeRequest, options: SocketOptions): Promise<Probes | undefined> {
   const url = new URL(request.url)
+  if (refusalOf(url, options.allowAddress) !== undefined) return undefined
   if (mayBeTls.has(request.code) && url.protocol === 'ws:')
-    return { tls: await helloTo(url, request.timeout) }
+    return { tls: await helloTo(url, request.timeout, options) }
   if (mayBeLostUpgrade.has(request.code)) return { http: await get(url, request, options) }
   return undefined
 }
 
-function helloTo(url: URL, timeout: number): Promise<'answered' | 'refused' | 'silent'> {
+function helloTo(
+  url: URL,
+  timeout: number,
+  { lookup }: SocketOptions,
+): Promise<'answered' | 'refused' | 'silent'> {
   return new Promise((resolve) => {
     const host = url.hostname.replace(/^\[|\]$/g, '')
     const socket = tlsConnect({
@@ -32,6 +38,7 @@ function helloTo(url: URL, timeout: number): Promise<'answered' | 'refused' | 's
       port: Number(url.port || 80),
       // Only whether TLS answers counts. Nothing is sent over it.
       rejectUnauthorized: false,
+      ...(lookup !== undefined && { lookup }),
       ...(/^[\d.]+$|:/.test(host) ? {} : { servername: host }),
     })
     const done = (result: 'answered' | 'refused' | 'silent'): void => {
@@ -55,10 +62,10 @@ function helloTo(url: URL, timeout: number): Promise<'answered' | 'refused' | 's
 function get(
   url: URL,
   { headers, timeout }: ProbeRequest,
-  options: WsTransportOptions,
+  options: SocketOptions,
 ): Promise<NonNullable<Probes['http']>> {
   const { authorization, cookie, 'x-api-key': _, ...rest } = headers
-  const { maxPayload: __, agent, lookup, ...tls } = options
+  const { maxPayload: __, allowAddress: ___, agent, lookup, ...tls } = options
   const edge = authorization !== undefined && /^\s*\{/.test(authorization) ? { authorization } : {}
   const settings = {
     ...tls,

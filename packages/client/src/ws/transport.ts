@@ -4,6 +4,7 @@ import { type SecureContextOptions, TLSSocket } from 'node:tls'
 import type { Observation, ObservedTls } from '@upgate/diagnosis'
 import { type ClientOptions, WebSocket } from 'ws'
 import type { Transport, TransportEvents, TransportRequest, TransportSocket } from '../transport.ts'
+import { type AllowAddress, allowedLookup, refusalOf } from './allowed-address.ts'
 import { probe } from './probe.ts'
 import { readBody } from './read-body.ts'
 
@@ -20,22 +21,53 @@ export interface WsTransportOptions {
   readonly maxPayload?: number
   /** Resolves names; `dns.lookup` by default. */
   readonly lookup?: LookupFunction
+  /**
+   * Whether an address may be connected to, for URLs that others choose: `isPublicAddress`. It is asked for each address of
+   * a name and for addresses in the URL, also for second looks at a failure. Not with `agent`. Default: all are allowed.
+   */
+  readonly allowAddress?: AllowAddress
+}
+
+/** The options as sockets take them, with the look-up that finds allowed addresses only. */
+export interface SocketOptions extends WsTransportOptions {
+  readonly maxPayload: number
 }
 
 /** So much of the beginning of an answer is kept. */
 const keptBytes = 512
 
-/** Sockets of the package `ws`: Node, Bun and Deno. No redirect is followed, and nothing is compressed. */
+/**
+ * Sockets of the package `ws`: Node, Bun and Deno. No redirect is followed, and nothing is compressed.
+ *
+ * @throws TypeError for `allowAddress` with an `agent`, which connects by itself
+ */
 export function wsTransport(options: WsTransportOptions = {}): Transport {
-  const { maxPayload = 1024 * 1024, ...rest } = options
+  const { maxPayload = 1024 * 1024, allowAddress, lookup } = options
+  if (allowAddress !== undefined && typeof allowAddress !== 'function') {
+    throw new TypeError('wsTransport: `allowAddress` must be a function, such as isPublicAddress.')
+  }
+  if (allowAddress !== undefined && options.agent !== undefined) {
+    throw new TypeError(
+      'wsTransport: `allowAddress` and `agent` do not go together: an agent or its proxy chooses the address itself.',
+    )
+  }
+  const settings: SocketOptions = {
+    ...options,
+    maxPayload,
+    ...(allowAddress !== undefined && { lookup: allowedLookup(allowAddress, lookup) }),
+  }
   return {
     sendsHeaders: true,
-    open: (request, events) => open(request, events, { ...rest, maxPayload }),
-    probe: (request) => probe(request, rest),
+    open: (request, events) => open(request, events, settings),
+    probe: (request) => probe(request, settings),
   }
 }
 
-function open(request: TransportRequest, events: TransportEvents, options: ClientOptions): TransportSocket {
+function open(
+  request: TransportRequest,
+  events: TransportEvents,
+  { allowAddress, ...options }: SocketOptions,
+): TransportSocket {
   let ended = false
   let failed = false
   let socket: WebSocket | undefined
@@ -51,6 +83,8 @@ function open(request: TransportRequest, events: TransportEvents, options: Clien
   }
   events.reached('nothing')
   try {
+    const refused = refusalOf(new URL(request.url), allowAddress)
+    if (refused !== undefined) throw refused
     socket = new WebSocket(request.url, [...request.protocols], {
       ...options,
       // As browsers do: a server for HTTP/2 alone then refuses the handshake, and does not speak HTTP/2 to us.
