@@ -10,6 +10,7 @@ import type { Clock } from './clock.ts'
 import type { Credential } from './credential.ts'
 import type { Acceptance, AfterStep, ClientHandshake, Conversation, UpgradeParts } from './handshake.ts'
 import { HandshakeFailure } from './handshakes/failure.ts'
+import { isSecretHeader, refusal as overPlain } from './plain.ts'
 import type { Transport, TransportEvents, TransportSocket } from './transport.ts'
 
 /** Everything that one attempt needs, with its credentials fetched. */
@@ -23,6 +24,8 @@ export interface AttemptSetup {
   readonly protocols: readonly string[]
   readonly sent: Sent
   readonly secrets: readonly string[]
+  /** Whether the handshake may add headers and secrets to the upgrade: others could read them on an exposed URL. */
+  readonly mayAddSecrets: boolean
   /** Milliseconds up to the acceptance. */
   readonly timeout: number
   /** Milliseconds between pings; 0 sends none. */
@@ -234,6 +237,13 @@ export function startAttempt(setup: AttemptSetup, events: AttemptEvents): Attemp
 
   const open = (parts: UpgradeParts): void => {
     if (stage === 'ended') return
+    if (
+      !setup.mayAddSecrets &&
+      (parts.secrets?.length || Object.keys(parts.headers ?? {}).some(isSecretHeader))
+    ) {
+      giveUp(overPlain('what the handshake adds to the upgrade'))
+      return
+    }
     secrets.push(...(parts.secrets ?? []), ...Object.values(parts.headers ?? {}))
     const headers = { ...setup.headers, ...parts.headers }
     const protocols = [...setup.protocols, ...(parts.protocols ?? [])]

@@ -10,12 +10,13 @@ import { type Attempt, type AttemptEnd, startAttempt } from './attempt.ts'
 import { pauseAfter } from './backoff.ts'
 import { systemClock } from './clock.ts'
 import { type Credential, type CredentialRequest, isSame, secretsOf } from './credential.ts'
-import { checkEdge, type EdgeCredential, edgeHeaders, isLoopback } from './edge.ts'
+import { checkEdge, type EdgeCredential, edgeHeaders } from './edge.ts'
 import { ConnectError } from './error.ts'
 import { createEmitter } from './events.ts'
 import type { Acceptance } from './handshake.ts'
 import { upgateHandshake } from './handshakes/upgate.ts'
 import { type ConnectOptions, checkCredential, checkOptions } from './options.ts'
+import { isExposed, isSecretHeader, refusal as overPlain, plainRefusal } from './plain.ts'
 import type { ConnectionEvents, State } from './state.ts'
 import { readTarget } from './target.ts'
 import type { Transport } from './transport.ts'
@@ -35,14 +36,6 @@ export interface Connection {
 
 /** Failures of the edge are for its credential, all others for the gate's. */
 const edgeLayers: ReadonlySet<string> = new Set(['edge-access'])
-/** Headers that are no secrets. */
-const plainHeaders: ReadonlySet<string> = new Set([
-  'user-agent',
-  'origin',
-  'accept',
-  'accept-language',
-  'cache-control',
-])
 
 /** Connects over a transport; the entries of the package call it with theirs. */
 export function createConnection(
@@ -145,25 +138,32 @@ export function createConnection(
         observation: target.observation,
         pairing: undefined,
       })
-    const place = new URL(target.url)
-    if (options.edge !== undefined && place.protocol !== 'wss:' && !isLoopback(place.hostname)) {
-      const observation: Observation = { url: target.url, error: { code: 'edge_secret_over_plain' } }
-      return ended({ diagnosis: verdict(observation), observation, pairing: undefined })
+    const exposed = isExposed(target.url)
+    const refuse = (error: NonNullable<Observation['error']>): void => {
+      const observation: Observation = { url: target.url, error }
+      ended({ diagnosis: verdict(observation), observation, pairing: undefined })
     }
+    const outgoing = {
+      edge: options.edge !== undefined,
+      headers: lowerCase(options.headers ?? {}),
+      credential: undefined,
+      accepted: options.dangerouslySendCredentialsOverPlain === true,
+    }
+    // Before any function is asked for a secret that could not be sent.
+    const early = exposed ? plainRefusal(outgoing) : undefined
+    if (early !== undefined) return refuse(early)
     let credential: Credential | undefined
     let edge: EdgeCredential | undefined
     try {
       credential = await credentialFor(reason, refusal)
       edge = await edgeFor()
     } catch (error) {
-      const observation: Observation = {
-        url: target.url,
-        error: { code: 'credential_unavailable', name: clean(error instanceof Error ? error.name : '') },
-      }
-      return ended({ diagnosis: verdict(observation), observation, pairing: undefined })
+      return refuse({ code: 'credential_unavailable', name: clean(error instanceof Error ? error.name : '') })
     }
     // It may have been closed while a credential was fetched.
     if (stopped.signal.aborted) return
+    const late = exposed ? plainRefusal({ ...outgoing, credential }) : undefined
+    if (late !== undefined) return refuse(late)
     if (
       reason === 'refused' &&
       refusal !== undefined &&
@@ -183,9 +183,7 @@ export function createConnection(
     const secrets = [
       ...secretsOf(credential),
       ...(edge === undefined ? [] : [edge.clientId, edge.clientSecret]),
-      ...Object.entries(headers).flatMap(([name, value]) =>
-        plainHeaders.has(name) ? [] : secretParts(value),
-      ),
+      ...Object.entries(headers).flatMap(([name, value]) => (isSecretHeader(name) ? secretParts(value) : [])),
     ]
     attempt = startAttempt(
       {
@@ -197,6 +195,7 @@ export function createConnection(
         protocols,
         sent: { credentials: kinds, client: transport.sendsHeaders ? 'library' : 'browser' },
         secrets,
+        mayAddSecrets: !exposed || outgoing.accepted,
         timeout,
         keepAlive,
         clock,
@@ -220,7 +219,7 @@ export function createConnection(
             emitter.emit('renewed', step.acceptance)
           } else if (step.step === 'renewal_failed') {
             emitter.emit('renewal_failed', { code: clean(step.code, 64), message: clean(step.message) })
-          } else void renew()
+          } else void renew(target.url)
         },
         ended: (end) => void look(end, target.url, headers, secrets),
       },
@@ -228,11 +227,16 @@ export function createConnection(
   }
 
   /** Fetches and sends a newer credential, if there is a function to ask; otherwise the expiry ends the socket. */
-  const renew = async (): Promise<void> => {
+  const renew = async (target: string): Promise<void> => {
     if (typeof options.credential !== 'function') return
     const from = attempt
     try {
       const newer = await credentialFor('renewal')
+      // The socket may have been opened with a device key, which is no secret on the wire.
+      if (isExposed(target) && !options.dangerouslySendCredentialsOverPlain && secretsOf(newer).length > 0) {
+        const { code, message = '' } = overPlain('the renewed credential')
+        return emitter.emit('renewal_failed', { code: String(code), message })
+      }
       if (newer !== undefined && from === attempt && from?.renew(newer) === true) last = newer
     } catch {
       emitter.emit('renewal_failed', {

@@ -56,3 +56,12 @@ export function isLoopback(hostname: string): boolean {
     /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(hostname)
   )
 }
+
+/** Whether a header carries a secret of an edge: one of Access's, or its service token in `Authorization`. */
+export function isEdgeHeader(name: string, value: string): boolean {
+  return (
+    name.startsWith('cf-access-') ||
+    (name === 'authorization' && /^\s*\{/.test(value)) ||
+    (name === 'cookie' && /(?:^|;)\s*CF_(?:Authorization|AppSession)=/.test(value))
+  )
+}

@@ -20,7 +20,10 @@ export interface ConnectOptions {
   readonly credential?: CredentialSource
   /** For Cloudflare Access in front of the gate. Sent over `wss` or to loopback only. */
   readonly edge?: EdgeSource
-  /** Further headers of the upgrade. They count as secrets, except `User-Agent` and `Origin`. */
+  /**
+   * Further headers of the upgrade. They count as secrets, except `User-Agent`, `Origin`, `Accept`, `Accept-Language` and
+   * `Cache-Control`.
+   */
   readonly headers?: Readonly<Record<string, string>>
   /** Default: `upgateHandshake()`. */
   readonly handshake?: ClientHandshake
@@ -34,6 +37,12 @@ export interface ConnectOptions {
   readonly reconnect?: boolean | ReconnectOptions
   /** Milliseconds between pings, below the idle limits of proxies and edges; 0 sends none. Default: 45,000. */
   readonly keepAlive?: number
+  /**
+   * Sends tokens, passwords, pairing codes and headers also over `ws://` to other computers, where every computer on the way
+   * can read and reuse them: for a private network whose gateway has no TLS. The secrets of an edge stay out.
+   * Default: false, which refuses them with `credential_over_plain`.
+   */
+  readonly dangerouslySendCredentialsOverPlain?: boolean
   /** How sockets are opened. Default: that of the entry. */
   readonly transport?: Transport
   /** The place of the diagnoses' pages, for `link`. */
@@ -54,6 +63,7 @@ const known: ReadonlySet<string> = new Set<keyof ConnectOptions>([
   'signal',
   'reconnect',
   'keepAlive',
+  'dangerouslySendCredentialsOverPlain',
   'transport',
   'docs',
   'clock',
@@ -81,6 +91,10 @@ export function checkOptions(
     if (max < min) throw new TypeError('connect: `reconnect.max` must not be smaller than `reconnect.min`.')
   } else if (reconnect !== undefined && typeof reconnect !== 'boolean') {
     throw new TypeError('connect: `reconnect` must be true, false, or { min, max, stableAfter }.')
+  }
+  const { dangerouslySendCredentialsOverPlain: plain = false } = options
+  if (typeof plain !== 'boolean') {
+    throw new TypeError('connect: `dangerouslySendCredentialsOverPlain` must be true or false.')
   }
   if (edge !== undefined && typeof edge !== 'function') checkEdge(edge)
   checkHeaders(headers)

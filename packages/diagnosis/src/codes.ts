@@ -8,6 +8,7 @@ export const diagnosisCodes = [
   'credential_unavailable',
   'edge_secret_over_plain',
   'address_not_allowed',
+  'credential_over_plain',
   'tls_pin_mismatch',
   'silent_peer',
   'url_scheme',

@@ -775,6 +775,10 @@ export const samples: readonly Sample[] = [
     url,
     error: { code: 'address_not_allowed', message: 'The address is not one that may be connected to.' },
   }),
+  sample('credential over plain', 'credential_over_plain', {
+    url,
+    error: { code: 'credential_over_plain', message: 'Not sent: the header cookie.' },
+  }),
   sample('page: hidden', 'cross_origin_hidden', {
     url: wss,
     sent: { client: 'browser' },

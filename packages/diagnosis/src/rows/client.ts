@@ -57,6 +57,17 @@ export const clientRows: readonly Row[] = rowsOf('client', [
     matches: ({ error }) => error.code === 'address_not_allowed',
   },
   {
+    code: 'credential_over_plain',
+    title: 'The credential was not sent, because the URL is not encrypted',
+    sees: 'The client refuses to connect: `ws://` to another computer, with a token, a password, a pairing code, or headers such as `Authorization` and `Cookie`. The evidence says which of them.',
+    cause:
+      'Without TLS, every computer on the way could read the credential and use it, also after this connection.',
+    action:
+      'Use `wss://`. On a private network whose gateway has no TLS, prove a device key, which is not sent; or accept the risk with the option `dangerouslySendCredentialsOverPlain`.',
+    retry: 'never',
+    matches: ({ error }) => error.code === 'credential_over_plain',
+  },
+  {
     code: 'tls_pin_mismatch',
     title: 'The certificate is not the one that this client is pinned to',
     sees: 'TLS succeeds, and the client refuses the fingerprint of the certificate.',
