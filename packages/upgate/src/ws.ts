@@ -37,7 +37,7 @@ export type {
 } from './core/contract/handshake.ts'
 export type { GuardServerOptions } from './ws/guard/guard-options.ts'
 export { guardServer } from './ws/guard/guard-server.ts'
-export type { GuardedServer } from './ws/guard/guarded-server.ts'
+export type { GuardCounts, GuardedServer } from './ws/guard/guarded-server.ts'
 export type { UpgradeHandler } from './ws/guard/handlers.ts'
 export { type CentrifugeOptions, centrifuge } from './ws/handshakes/centrifuge.ts'
 export { type ConnectFrameOptions, connectFrame } from './ws/handshakes/connect-frame.ts'

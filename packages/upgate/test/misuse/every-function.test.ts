@@ -127,6 +127,7 @@ const samples: Record<string, Sample> = {
       setup: { page: '/login', required: () => false },
       externalLogin: { name: 'Access', logoutUrl: '/logout', closes: ['/login'] },
       name: 'upgate',
+      refusalHeaders: { 'X-Frame-Options': 'DENY' },
       clock,
       logger,
     },
@@ -418,6 +419,8 @@ const samples: Record<string, Sample> = {
     options: 2,
     full: {
       sockets: { '/ws': new WebSocketServer({ noServer: true }) },
+      handlers: { '/hmr': run },
+      maxUnprovenHandled: 1,
       decisionTimeout: 1,
       maxDeciding: 1,
       ...quarantine,

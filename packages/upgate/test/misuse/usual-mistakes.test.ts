@@ -83,6 +83,31 @@ describe('a usual mistake says which option is meant and what to do', () => {
       "createGate: `login` must be an object, such as { page: '/login' }, not a string.",
     ],
     [
+      'a function for handlers: without its path',
+      guard({ handlers: () => {} }),
+      "guardServer: `handlers` must be an object of functions by path, such as { '/hmr': handle }, not the function",
+    ],
+    [
+      'a WebSocketServer among handlers:',
+      guard({ handlers: { '/ws': wss } }),
+      "guardServer: `handlers['/ws']` must be a function (request, socket, head, principal), not a WebSocketServer.",
+    ],
+    [
+      'maxUnprovenHandled: 0',
+      guard({ maxUnprovenHandled: 0 }),
+      'guardServer: `maxUnprovenHandled` must be a whole number from 1, not 0.',
+    ],
+    [
+      'refusalHeaders: a list of pairs',
+      gate({ refusalHeaders: [['X-Frame-Options', 'DENY']] }),
+      'createGate: `refusalHeaders` must be an object',
+    ],
+    [
+      'refusalHeaders: a line break in a value',
+      gate({ refusalHeaders: { 'X-Frame-Options': 'DENY\r\nSet-Cookie: a=1' } }),
+      'createGate: `refusalHeaders["X-Frame-Options"]`',
+    ],
+    [
       'socket: for sockets:',
       guard({ socket: { '/ws': wss } }),
       'guardServer: unknown option `socket`. Did you mean `sockets`?',

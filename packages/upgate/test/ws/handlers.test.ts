@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { guardServer, jsonFrame, type UpgradeHandler } from 'upgate/ws'
+import { type GuardServerOptions, guardServer, jsonFrame, type UpgradeHandler } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { handshake, raw } from '../adapters/raw.ts'
+import { makeGate } from '../core/fixtures.ts'
 import { closeStages, eventually, ours, type Stage, stage } from '../pitfalls/guard-stage.ts'
 
 afterEach(closeStages)
@@ -221,5 +222,20 @@ describe('mistakes are named at construction', () => {
     expect(await make({ '/both': nothing }, { '/both': wss })).toThrow(
       /`handlers\['\/both'\]`: some paths are owned by `sockets\['\/both'\]` already/,
     )
+  })
+
+  it('a path that another guard of the server owns, whichever option gave it away', async () => {
+    const { server } = await staged()
+    const second = (options: GuardServerOptions) => () => guardServer(server, makeGate(), options)
+    expect(second({ handlers: { '/*': nothing } })).toThrow(
+      "guardServer: `handlers['/*']` has an owner already: another guard of this server owns `/ws`.",
+    )
+    expect(second({ handlers: { '/hmr': nothing } })).toThrow(
+      "`handlers['/hmr']` has an owner already: another guard of this server owns `/hmr`",
+    )
+    expect(second({ sockets: { '/open': new WebSocketServer({ noServer: true }) } })).toThrow(
+      "`sockets['/open']` has an owner already: another guard of this server owns `/open`",
+    )
+    expect(second({ handlers: { '/other': nothing } })).not.toThrow()
   })
 })

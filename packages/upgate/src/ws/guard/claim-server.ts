@@ -1,6 +1,6 @@
 import { overlap } from '../../core/rules/pattern.ts'
 import { type Guard, type Guarded, guards } from '../../node/guards.ts'
-import type { Owners } from './owners.ts'
+import type { PathTable } from './path-table.ts'
 
 /** The mark of one guard on a server. */
 export interface Claim {
@@ -15,7 +15,14 @@ export interface Claim {
  *
  * @throws TypeError if the same gate guards the server already, or another guard of this server owns one of the paths
  */
-export function claimServer(server: object, gate: object, owners: Owners): Claim {
+export function claimServer(
+  server: object,
+  gate: object,
+  tables: Readonly<Record<'sockets' | 'handlers', PathTable<unknown>>>,
+): Claim {
+  const owned = Object.entries(tables).flatMap(([option, { patterns }]) =>
+    patterns.map((pattern) => ({ option, pattern })),
+  )
   const noted = (server as Guarded)[guards] ?? []
   for (const guard of noted) {
     if (guard.gate === gate) {
@@ -23,15 +30,15 @@ export function claimServer(server: object, gate: object, owners: Owners): Claim
         'guardServer: this gate guards this server already; name all paths in the `sockets` of one call.',
       )
     }
-    for (const pattern of owners.patterns) {
+    for (const { option, pattern } of owned) {
       const other = guard.patterns.find((known) => overlap(known, pattern))
       if (other === undefined) continue
       throw new TypeError(
-        `guardServer: \`sockets['${pattern.source}']\` has an owner already: another guard of this server owns \`${other.source}\`.`,
+        `guardServer: \`${option}['${pattern.source}']\` has an owner already: another guard of this server owns \`${other.source}\`.`,
       )
     }
   }
-  const guard: Guard = { gate, patterns: owners.patterns }
+  const guard: Guard = { gate, patterns: owned.map(({ pattern }) => pattern) }
   Object.defineProperty(server, guards, { value: [...noted, guard], configurable: true, writable: true })
   return {
     release() {

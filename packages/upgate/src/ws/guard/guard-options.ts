@@ -18,10 +18,14 @@ export interface GuardServerOptions<S extends SocketServers = SocketServers, P e
   /**
    * Functions that own the upgrades of a path, with their raw sockets: a framework's hot reload, or the upgrade of a proxy
    * library. For paths of `required` rules, and of `public` and `optional` ones with `upgrade: true`; deferred paths need a
-   * `WebSocketServer`. The decision comes first. A function that throws or rejects ends its socket.
+   * `WebSocketServer`. The decision comes first. A function that throws or rejects ends its socket. Audit events tell of
+   * sockets with a principal as of those of `sockets`.
    */
   readonly handlers?: Readonly<Record<string, UpgradeHandler<P>>>
-  /** Sockets of `handlers` without a principal at a time; further ones are answered 503. Default: 1,000. */
+  /**
+   * Sockets of `handlers` without a principal at a time, in all; of one address at most `maxSocketsPerAddress`. Further ones
+   * are answered 503. Default: 1,000.
+   */
   readonly maxUnprovenHandled?: number
   /** Milliseconds until an upgrade that is not decided yet is answered 503. Default: 10,000. */
   readonly decisionTimeout?: number
@@ -46,7 +50,7 @@ const guardServerOptions = optionTable<GuardServerOptions>()({
   ...quarantineOptions.kinds,
 })
 
-type WithDefaults = 'maxUnprovenHandled' | 'decisionTimeout' | 'maxDeciding'
+type WithDefaults = 'maxUnprovenHandled' | 'maxSocketsPerAddress' | 'decisionTimeout' | 'maxDeciding'
 
 /**
  * Checks the options of `guardServer` and fills in the defaults. The entries of `sockets` and `handlers` are checked where

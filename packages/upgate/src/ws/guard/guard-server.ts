@@ -91,12 +91,13 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
         `Add the WebSocketServer that serves it: sockets: { '${orphan}': wss }.`,
     )
   }
-  const handled = createHandlers(gate, handlers, owners, maxUnprovenHandled)
+  const { maxSocketsPerAddress } = limits
+  const handled = createHandlers(gate, handlers, owners, { maxUnprovenHandled, maxSocketsPerAddress })
   const quarantine = createQuarantine(gate, {
     ...limits,
     ...(acquaintances === undefined ? {} : { acquaintances }),
   })
-  const claim = claimServer(server, gate, owners)
+  const claim = claimServer(server, gate, { sockets: owners, handlers: handled })
   const listeners = createListeners(gate, owners, quarantine)
   const { clock, logger } = gate
   let deciding = 0
@@ -214,8 +215,11 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
     gate.remember(request, decision)
     markDecided(request, gate, asked.target)
     const handler = handled.of(asked.target)
-    if (handler !== undefined) return handled.call(handler, request, socket, head, decision)
-    const taken = passUpgradeOn({
+    if (handler !== undefined) {
+      const clientAddress = gate.clientAddressOf(asked)
+      return handled.call(handler, { request, socket, head, decision, clientAddress })
+    }
+    return passUpgradeOn({
       gate,
       interception,
       owners,
@@ -226,7 +230,6 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
       decision,
       onRivals,
     })
-    return taken ? undefined : refuse('unknown_path', { rule: decision.rule })
   }
 
   function onRivals(count: number): void {
@@ -263,8 +266,7 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
   }
 
   async function drain(how?: DrainOptions): Promise<void> {
-    handled.close()
-    await quarantine.close(how)
+    await Promise.all([handled.sockets.close(), quarantine.close(how)])
     listeners.clear()
     interception.release()
     claim.release()
@@ -281,7 +283,8 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
     },
     refresh: quarantine.refresh,
     get counts() {
-      return quarantine.counts
+      const { size: handledNow, unproven } = handled.sockets
+      return { ...quarantine.counts, handled: handledNow, unprovenHandled: unproven }
     },
   }
 }

@@ -3,6 +3,14 @@ import type { QuarantineCounts } from '../limits/roster.ts'
 import type { DrainOptions, Quarantine } from '../quarantine/types.ts'
 import type { SocketOf, SocketRequestOf, SocketServers } from '../socket/web-socket-like.ts'
 
+/** Numbers of sockets of a guarded server. */
+export interface GuardCounts extends QuarantineCounts {
+  /** Raw sockets that functions of `handlers` own. */
+  readonly handled: number
+  /** Of these, how many have no principal. */
+  readonly unprovenHandled: number
+}
+
 /** A guarded server. */
 export interface GuardedServer<P extends Principal = Principal, S extends SocketServers = SocketServers> {
   /**
@@ -34,12 +42,12 @@ export interface GuardedServer<P extends Principal = Principal, S extends Socket
     listener: (socket: SocketOf<S[K]>, request: SocketRequestOf<S[K]>, principal: P | undefined) => unknown,
   ): () => void
   /**
-   * Refuses new upgrades, closes every socket with 1001 and resolves when all are gone; the server then has its
-   * own `emit` back. Close the server as well: from then on nothing guards it.
+   * Refuses new upgrades, closes every socket with 1001, destroys those of `handlers`, and resolves when all are gone; the
+   * server then has its own `emit` back. Close the server as well: from then on nothing guards it.
    */
   close(options?: DrainOptions): Promise<void>
   /** Has a newer credential of an accepted socket verified; see {@link Quarantine.refresh}. */
   readonly refresh: Quarantine<P>['refresh']
   /** Numbers of sockets by stage, for metrics. */
-  readonly counts: QuarantineCounts
+  readonly counts: GuardCounts
 }

@@ -1,20 +1,19 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { isPromiseLike } from '../../core/async/maybe-promise.ts'
-import type { Allow, Refused } from '../../core/contract/decision.ts'
+import type { Refused } from '../../core/contract/decision.ts'
 import type { Gate } from '../../core/contract/gate.ts'
 import type { Principal } from '../../core/contract/principal.ts'
-import { refuse } from '../../core/contract/refusals.ts'
 import { isCallable, nameOf } from '../../core/options/check-options.ts'
 import { overlap, parsePattern } from '../../core/rules/pattern.ts'
+import { type HandledLimits, HandledSockets, type HandledUpgrade } from './handled-sockets.ts'
 import { createPathTable, type PathTable } from './path-table.ts'
-import { registerRaw } from './raw-socket.ts'
 
 /**
  * Takes the allowed upgrades of a path with their raw sockets: a framework's hot reload, the upgrade of a proxy library.
  *
- * @param socket - nothing was written to it; it is destroyed when the principal's credential is revoked or expires, and at
- * the guard's `close`
+ * @param socket - nothing was written to it; it is destroyed, with an `error` event, when the principal's credential is revoked
+ * or expires, and at the guard's `close`
  * @param head - the first bytes behind the request, as Node's `upgrade` event has them
  * @param principal - `undefined` on public and optional paths without a credential
  */
@@ -26,31 +25,26 @@ export type UpgradeHandler<P extends Principal = Principal> = (
 ) => unknown
 
 /** Functions that own upgrade paths. */
-export interface Handlers<P extends Principal> {
-  of(target: string): UpgradeHandler<P> | undefined
+export interface Handlers<P extends Principal> extends PathTable<UpgradeHandler<P>> {
   /** Hands an upgrade over, or returns why not. */
   call(
     handler: UpgradeHandler<P>,
-    request: IncomingMessage,
-    socket: Duplex,
-    head: Buffer,
-    decision: Allow<P>,
+    upgrade: HandledUpgrade<P> & { readonly head: Buffer },
   ): Refused | undefined
-  /** Destroys all sockets that were handed over. */
-  close(): void
+  /** The sockets that were handed over. */
+  readonly sockets: HandledSockets<P>
 }
 
 /**
  * Reads the option `handlers`.
  *
- * @param most - sockets without a principal at a time: unauthenticated work is bounded
  * @throws TypeError for an entry that is no function, for a path with two owners, and for one that a deferred rule covers
  */
 export function createHandlers<P extends Principal>(
   gate: Gate<P>,
   handlers: Readonly<Record<string, UpgradeHandler<P>>>,
   owners: PathTable<unknown>,
-  most: number,
+  limits: HandledLimits,
 ): Handlers<P> {
   const where = 'guardServer'
   for (const [path, handler] of Object.entries(handlers)) {
@@ -67,38 +61,25 @@ export function createHandlers<P extends Principal>(
         `Give the path to a WebSocketServer: sockets: { '${deferred}': wss }.`,
     )
   }
-  const table = createPathTable(handlers, where, 'handlers', [{ option: 'sockets', table: owners }])
-  const live = new Set<Duplex>()
-  let unproven = 0
+  const sockets = new HandledSockets(gate, limits)
   return {
-    of: table.of,
-    call(handler, request, socket, head, decision) {
-      const { principal } = decision
-      if (principal === undefined && unproven >= most) return refuse('over_capacity')
-      if (registerRaw(gate, request, socket, decision) === undefined) {
-        socket.destroy()
-        return undefined
-      }
-      if (principal === undefined) unproven++
-      live.add(socket)
-      socket.once('close', () => {
-        live.delete(socket)
-        if (principal === undefined) unproven--
-      })
+    ...createPathTable(handlers, where, 'handlers', [{ option: 'sockets', table: owners }]),
+    sockets,
+    call(handler, upgrade) {
+      const { request, socket, head, decision } = upgrade
+      const refused = sockets.take(upgrade)
+      if (refused !== undefined) return refused
       const failed = (error: unknown): void => {
         gate.logger.error('guardServer: a function of `handlers` failed; its socket is destroyed.', { error })
-        socket.destroy()
+        sockets.end(socket, 'internal_error')
       }
       try {
-        const done = handler(request, socket, head, principal)
+        const done = handler(request, socket, head, decision.principal)
         if (isPromiseLike(done)) done.then(undefined, failed)
       } catch (error) {
         failed(error)
       }
       return undefined
-    },
-    close() {
-      for (const socket of live) socket.destroy()
     },
   }
 }

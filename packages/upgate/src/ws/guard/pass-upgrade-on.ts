@@ -1,8 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { Allow } from '../../core/contract/decision.ts'
+import type { Allow, Refused } from '../../core/contract/decision.ts'
 import type { Gate } from '../../core/contract/gate.ts'
 import type { Principal } from '../../core/contract/principal.ts'
+import { refuse } from '../../core/contract/refusals.ts'
 import type { Interception } from '../../node/intercept.ts'
 import type { Owners } from './owners.ts'
 import { registerRaw } from './raw-socket.ts'
@@ -39,18 +40,18 @@ interface Upgrading {
  * An owner made with `{ server, path }` listens as well and would answer 400 to any path but its own: it is kept
  * out of this one event.
  *
- * @returns false if the server has no such listener; nothing was written then
+ * @returns why not, if the server has no such listener or the principal was revoked since the decision; nothing was written
+ * then
  */
-export function passUpgradeOn<P extends Principal>(upgrade: PassedUpgrade<P>): boolean {
+export function passUpgradeOn<P extends Principal>(upgrade: PassedUpgrade<P>): Refused | undefined {
   const { gate, interception, owners, answered, request, socket, head, decision } = upgrade
   const present = interception.upgradeListeners()
-  if (present === 0 && !answered) return false
-  const remove = registerRaw(gate, request, socket, decision)
-  if (remove === undefined) {
-    socket.destroy()
-    return true
+  if (present === 0 && !answered) return nowhere(decision)
+  const raw = registerRaw(gate, request, socket, decision)
+  if (raw !== undefined) {
+    if ('code' in raw) return raw
+    ;(request as Upgrading)[registered] = raw.remove
   }
-  if (decision.principal !== undefined) (request as Upgrading)[registered] = remove
   const before = (request as Upgrading)[keptOut] ?? 0
   const restore = owners.listening.map((wss) => {
     const own = Object.getOwnPropertyDescriptor(wss, 'handleUpgrade')
@@ -67,10 +68,14 @@ export function passUpgradeOn<P extends Principal>(upgrade: PassedUpgrade<P>): b
   } finally {
     for (const undo of restore) undo()
   }
-  if (answered) return true
+  if (answered) return undefined
   const takers = present - (((request as Upgrading)[keptOut] ?? 0) - before)
   if (takers > 1) upgrade.onRivals(takers)
-  return takers > 0
+  return takers > 0 ? undefined : nowhere(decision)
+}
+
+function nowhere({ rule }: Allow): Refused {
+  return refuse('unknown_path', { rule })
 }
 
 /** Takes the raw socket of an upgrade that was passed on off the register again, if it is there. */
