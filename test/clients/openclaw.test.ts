@@ -19,6 +19,9 @@ const context = (): HandshakeContext => ({
   now: () => 0,
   randomId: () => 'nonce',
   httpPrincipal: undefined,
+  value: undefined,
+  path: '/ws',
+  clientAddress: undefined,
   gone: false,
 })
 

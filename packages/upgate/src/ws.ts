@@ -29,6 +29,7 @@ export type {
   Frame,
   Handshake,
   HandshakeContext,
+  HandshakeHeader,
   HandshakeRefresh,
   HandshakeStep,
   OutgoingFrame,

@@ -447,6 +447,8 @@ const samples: Record<string, Sample> = {
     full: {
       credential: run,
       declared: run,
+      open: run,
+      ignore: run,
       accept: run,
       reject: run,
       replay: false,

@@ -429,6 +429,9 @@ describe('a proof', () => {
       now: () => 0,
       randomId: () => 'nonce',
       httpPrincipal: undefined,
+      value: undefined,
+      path: '/ws',
+      clientAddress: undefined,
       gone: false,
     }
     const own = upgateHandshake({ deviceKeys: true })

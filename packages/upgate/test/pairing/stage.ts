@@ -67,6 +67,9 @@ export function credentialOf(device: DeviceIdentity, at: number, wish: Wish = {}
     now: () => at,
     randomId: () => `nonce-${Math.random()}`,
     httpPrincipal: undefined,
+    value: undefined,
+    path: '/ws',
+    clientAddress: undefined,
     gone: false,
   }
   const [opening] = (handshake.open?.(context) ?? []) as readonly string[]

@@ -104,7 +104,7 @@ describe('what a handshake answers', () => {
       'its own: no step',
       own({ receive: wrong(() => undefined) }),
       goodToken,
-      "The handshake \"own\": `receive` must return a step: { step: 'credential' | 'send' | 'ignore' | 'reject', ... }.",
+      "The handshake \"own\": `receive` must return a step: { step: 'credential' | 'more' | 'send' | 'ignore' | 'reject', ... }.",
     ],
     [
       'its own: a step that there is not',

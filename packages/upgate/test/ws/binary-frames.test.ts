@@ -27,7 +27,7 @@ const speaking: Handshake = {
   reject: () => ({ frames: [bytes('no'), 'no'], closeCode: 4401, closeReason: 'no' }),
   refresh: {
     marker: 'auth_refresh',
-    receive: (frame) => good.refresh?.receive(frame),
+    receive: (frame, context) => good.refresh?.receive(frame, context),
     accept: () => [bytes('renewed')],
     reject: () => [bytes('not renewed')],
     expiring: () => [bytes('expiring')],

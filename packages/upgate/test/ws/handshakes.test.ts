@@ -16,6 +16,9 @@ const context = (): HandshakeContext => ({
   now: () => 1_700_000_000_000,
   randomId: (bytes) => 'r'.repeat(Math.ceil((bytes * 4) / 3)),
   httpPrincipal: undefined,
+  value: undefined,
+  path: '/ws',
+  clientAddress: undefined,
   gone: false,
 })
 const text = (value: unknown) =>

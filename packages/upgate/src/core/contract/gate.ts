@@ -5,6 +5,7 @@ import type { MaybePromise, Scheme } from './credential.ts'
 import type { Decision, Defer, InBand, Refused, Resumption } from './decision.ts'
 import type { AuditEvents } from './events.ts'
 import type { Explanation } from './explanation.ts'
+import type { Handshake } from './handshake.ts'
 import type { ListedRule } from './listed-rule.ts'
 import type { Principal } from './principal.ts'
 import type { RenderedResponse } from './rendered-response.ts'
@@ -253,6 +254,13 @@ export interface Gate<P extends Principal = Principal> extends Decider<P> {
    * @throws TypeError for a malformed pattern
    */
   anonymousRuleFor(path: string): string | undefined
+  /**
+   * The handshakes of the deferred rules for some path of a pattern, as the rules were given them.
+   *
+   * @param path - a pattern, as in rules
+   * @throws TypeError for a malformed pattern
+   */
+  handshakesFor(path: string): readonly Handshake[]
   /** Unsubscribes from the revocation feeds and cancels timers. Live connections stay as they are. */
   close(): void
 }

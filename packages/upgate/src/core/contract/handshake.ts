@@ -31,35 +31,60 @@ export interface Dropped {
   readonly id?: string
 }
 
-/** The in-band part's view of one socket. `state` is the handshake's own. */
-export interface HandshakeContext<State = unknown> {
-  /** Free for the handshake, one value a socket. `undefined` at first. */
+/** A header line that a handshake adds to the 101. */
+export type HandshakeHeader = readonly [name: string, value: string]
+
+/**
+ * The in-band part's view of one socket.
+ *
+ * `State` is the type of the handshake's own notes, `Value` the type of the value that the application gets.
+ */
+export interface HandshakeContext<State = unknown, Value = unknown> {
+  /** The handshake's own notes about the socket. At first: the answer of its `state`, or `undefined` without one. */
   state: State
+  /**
+   * A value for the application: the fourth argument of `connection`, and of the listeners of `guard.on`. It counts as
+   * it is at the moment of acceptance. At first: `undefined`.
+   */
+  value: Value | undefined
   /** Milliseconds since the epoch. */
   now(): number
   /** Cryptographically random bytes in base64url. */
   randomId(bytes: number): string
+  /** The path of the upgrade, without the query. */
+  readonly path: string
+  /** Canonical address of the client; `undefined` where it is not known. */
+  readonly clientAddress: string | undefined
   /** The principal HTTP proved, when there is one that did not satisfy the rule by itself. */
   readonly httpPrincipal: Principal | undefined
   /**
    * Whether the socket is gone: ask after each `await` of an asynchronous `open`, and release what was opened in vain.
-   * Kept up to date until the socket is accepted, and beyond that for handshakes with `closed`.
+   * Kept up to date until the socket is accepted, and beyond that for handshakes with `closed` or `refresh`.
    */
   readonly gone: boolean
 }
 
 /** The result of reading one frame. */
 export type HandshakeStep =
-  /** A credential: the gate verifies it. `replay` hands the frame to the application after acceptance. */
+  /**
+   * A credential: the gate verifies it. `replay` hands this frame, and every one that was collected by `more`, to the
+   * application after acceptance, or the given frames in their place.
+   */
   | {
       readonly step: 'credential'
       readonly credential: Credential
       readonly declared?: Declared | undefined
-      readonly replay?: boolean | undefined
+      readonly replay?: boolean | readonly OutgoingFrame[] | undefined
     }
-  /** The client is owed something first, such as a nonce to sign. */
+  /**
+   * A part of the credential, which is not complete yet: the frame is collected for `replay`. A credential consists of
+   * at most 64 frames and 64 KiB (`maxCollectedFrames`, `maxCollectedBytes`); the deadline does not move. `frames`, if
+   * any, are sent at once.
+   */
+  | { readonly step: 'more'; readonly frames?: readonly OutgoingFrame[] | undefined }
+  /** The client is owed something first, such as a nonce to sign. The frame is not replayed. */
   | { readonly step: 'send'; readonly frames: readonly OutgoingFrame[] }
-  /** Allowed before authentication, and without meaning for it. */
+  /** Allowed before authentication, and without meaning for it. The frame is not replayed. */
   | { readonly step: 'ignore' }
   /** Not this protocol. `detail` names the fault, never the content. */
   | { readonly step: 'reject'; readonly code: RefusalCode; readonly detail: string }
@@ -103,27 +128,40 @@ export interface Acceptance {
  *
  * The socket goes on during the verification and after a refusal. Another principal ends it.
  */
-export interface HandshakeRefresh {
-  /** Text that every such frame contains: frames without it are passed on as they are, unread. */
-  readonly marker: string
+export interface HandshakeRefresh<State = unknown, Value = unknown> {
   /**
-   * A credential or a rejection; `undefined` for application data after all. Called for text frames of at most
-   * 16 KiB.
+   * A part of every such frame: text for text frames, bytes for binary ones. Frames without it are passed on as they
+   * are, unread.
    */
-  receive(frame: Frame): Extract<HandshakeStep, { step: 'credential' | 'reject' }> | undefined
-  /** Returns the frames that say that the newer credential counts. */
-  accept(acceptance: Acceptance): readonly OutgoingFrame[]
-  /** The old credential counts as long as it did before. */
-  reject(refusal: Refusal): readonly OutgoingFrame[]
+  readonly marker: string | Uint8Array
+  /**
+   * Reads such a frame, of at most 16 KiB: a credential, something to send first, a frame to ignore, or a rejection;
+   * `undefined` for application data after all. A frame that is answered counts as an attempt (`maxRefreshes`).
+   */
+  receive(
+    frame: Frame,
+    context: HandshakeContext<State, Value>,
+  ): Exclude<HandshakeStep, { step: 'more' }> | undefined
+  /** Returns the frames that say that the newer credential counts. `frame` is the one that carried it. */
+  accept(
+    acceptance: Acceptance,
+    frame: Frame,
+    context: HandshakeContext<State, Value>,
+  ): readonly OutgoingFrame[]
+  /** The old credential counts as long as it did before. `frame` is the one that is refused. */
+  reject(refusal: Refusal, frame: Frame, context: HandshakeContext<State, Value>): readonly OutgoingFrame[]
   /** The frames for a minute before the credential expires, or for at once where it is valid for less. */
-  expiring?(expiresAt: number, now: number): readonly OutgoingFrame[]
+  expiring?(expiresAt: number, now: number, context: HandshakeContext<State, Value>): readonly OutgoingFrame[]
 }
 
 /**
  * How a protocol asks for credentials, which frame carries them, how it says yes and no.
  *
  * It yields a credential, never a principal: the gate verifies with the same schemes as for HTTP.
- * Implementations are stateless and shared; what they must remember of a socket lives in `context.state`.
+ * Implementations are stateless and shared; what they must remember of a socket lives in `context.state`. An exception
+ * refuses the socket that it is about and is logged; other sockets do not notice.
+ *
+ * `docs/guide-handshakes.md` builds one step by step.
  *
  * @example
  * const firstLine: Handshake = {
@@ -136,9 +174,18 @@ export interface HandshakeRefresh {
  *   reject: ({ code }) => ({ frames: [code], closeCode: closeCodeFor(code), closeReason: code }),
  * }
  */
-export interface Handshake {
+export interface Handshake<State = unknown, Value = unknown> {
   /** Name in `explain` and in the messages of errors. */
   readonly name: string
+  /** Makes the notes about a new socket, `context.state`. Called at most once for a socket. Default: `undefined`. */
+  state?(): State
+  /**
+   * Header lines for the 101, of every socket on the path, before anything is known about the client.
+   *
+   * Refused are `Set-Cookie` (the socket is not accepted yet), `Sec-WebSocket-*`, hop-by-hop lines, lines about a body,
+   * and what is no header line; a wrong line, or an exception, refuses the upgrade with 503.
+   */
+  headers?(context: HandshakeContext<State, Value>): readonly HandshakeHeader[]
   /**
    * Frames the server sends first, before the client says anything: at once, or by a promise.
    *
@@ -146,9 +193,9 @@ export interface Handshake {
    * frames are counted; up to 16 messages (`maxQueuedMessages`) wait for `receive`. A promise that rejects, or is late,
    * refuses the socket with `unavailable`. After the socket is gone, its answer has no effect.
    */
-  open?(context: HandshakeContext): MaybePromise<readonly OutgoingFrame[]>
-  /** Reads one frame: a credential, something to send first, a frame without meaning, or a fault. */
-  receive(frame: Frame, context: HandshakeContext): HandshakeStep
+  open?(context: HandshakeContext<State, Value>): MaybePromise<readonly OutgoingFrame[]>
+  /** Reads one frame: a credential or a part of it, something to send first, a frame without meaning, or a fault. */
+  receive(frame: Frame, context: HandshakeContext<State, Value>): HandshakeStep
   /**
    * Whether a frame is meant to carry a credential of this protocol, also where that is missing or does not count.
    *
@@ -156,10 +203,20 @@ export interface Handshake {
    * prove the same principal, and reaches the application only by `replay`. Absent: all frames of such a socket are data.
    */
   claims?(frame: Frame): boolean
-  /** Returns the frames that say yes; may be empty, where the application answers. */
-  accept(acceptance: Acceptance, context: HandshakeContext): readonly OutgoingFrame[]
-  /** Returns the frames, the close code and the reason that say no. */
-  reject(refusal: Refusal, context: HandshakeContext): RefusalFrames
+  /**
+   * Returns the frames that say yes; may be empty, where the application answers. `frame` is the one that the answer
+   * is for: the last one of the credential.
+   */
+  accept(
+    acceptance: Acceptance,
+    context: HandshakeContext<State, Value>,
+    frame?: Frame,
+  ): readonly OutgoingFrame[]
+  /**
+   * Returns the frames, the close code and the reason that say no. `frame` is the one that is refused; `undefined` where
+   * none is, as for a deadline or a limit.
+   */
+  reject(refusal: Refusal, context: HandshakeContext<State, Value>, frame?: Frame): RefusalFrames
   /**
    * The close code of an accepted socket that the gate ends: 1001, 1008, 1012, 1013, or 3000 to 4999. `undefined`, or
    * absent: the code of the quarantine. The close reason is the same in every protocol. `closeCodesOf` of
@@ -171,7 +228,7 @@ export interface Handshake {
    * for every reason: the place to release what `open` or `receive` acquired. An exception, or a rejected promise, is
    * logged and has no other effect.
    */
-  closed?(context: HandshakeContext): MaybePromise<void>
+  closed?(context: HandshakeContext<State, Value>): MaybePromise<void>
   /** Lets accepted sockets renew their credential in band. Absent: such frames are application data. */
-  readonly refresh?: HandshakeRefresh
+  readonly refresh?: HandshakeRefresh<State, Value>
 }

@@ -118,6 +118,8 @@ export interface CompiledRule extends DecidedRule {
    */
   readonly audience: readonly string[] | undefined
   readonly handshake: Handshake | undefined
+  /** The same as the application wrote it, by which `guard.on` recognises it. */
+  readonly givenHandshake?: Handshake | undefined
   /** The codes of the rule's clients; absent where they are the standard ones, or those of the handshake. */
   readonly closeCodes?: CloseCodes | undefined
   /** Whether it decides HTTP requests. */

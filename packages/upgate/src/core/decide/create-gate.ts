@@ -14,13 +14,13 @@ import type { Logger } from '../ports/logger.ts'
 import type { RevocationFeed } from '../ports/revocations.ts'
 import { compileClientAddresses } from '../request/client-address.ts'
 import { compileOriginPolicy } from '../request/origin.ts'
-import { anonymousRuleFor } from '../rules/anonymous-sockets.ts'
 import { compileExternalLogin } from '../rules/closed-paths.ts'
 import { compileRule, compileRules } from '../rules/compile-rules.ts'
 import { reachOf } from '../rules/hidden-rules.ts'
 import { Matcher } from '../rules/matcher.ts'
 import { Reaches } from '../rules/reach.ts'
 import { listRules } from '../rules/rule-listing.ts'
+import { anonymousRuleFor, handshakesFor } from '../rules/socket-rules.ts'
 import { checkSchemes } from './check-schemes.ts'
 import { Engine } from './engine.ts'
 import { explain } from './explain.ts'
@@ -175,6 +175,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
       rule.access === 'deferred' ? [pattern.source] : [],
     ),
     anonymousRuleFor: (path) => anonymousRuleFor(patterns, path, 'gate.anonymousRuleFor'),
+    handshakesFor: (path) => handshakesFor(patterns, path, 'gate.handshakesFor'),
     close() {
       for (const remove of unsubscribe) remove()
       faults.close()

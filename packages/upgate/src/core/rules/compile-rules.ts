@@ -3,12 +3,13 @@ import type { Scheme } from '../contract/credential.ts'
 import type { Handshake } from '../contract/handshake.ts'
 import type { PrincipalKind } from '../contract/principal.ts'
 import type { CompiledRule, RuleOptions } from '../contract/rules.ts'
-import { assertKnownOptions, isPlain, wrongEntry, wrongOption } from '../options/check-options.ts'
+import { assertKnownOptions, isPlain, wrongEntry } from '../options/check-options.ts'
 import { flag, fn, list, oneOf, optional, text, unchecked, value } from '../options/option-kinds.ts'
 import { type OptionKind, type OptionTable, optionTable } from '../options/option-table.ts'
 import { checkAnyOrigin, type OriginScheme } from './any-origin.ts'
 import { audienceOf } from './audience.ts'
 import { checkedHandshake } from './checked-handshake.ts'
+import { assertHandshake } from './handshake-shape.ts'
 import type { RulePattern } from './matcher.ts'
 import { type Pattern, parsePattern } from './pattern.ts'
 import { documentOf } from './rule-document.ts'
@@ -134,14 +135,7 @@ export function compileRule(
         `${where}: a deferred rule needs a \`handshake\`: how the protocol says who it is, for example \`jsonFrame({ credential })\`.`,
       )
     }
-    for (const method of ['receive', 'accept', 'reject'] as const) {
-      if (typeof handshake[method] !== 'function')
-        throw wrongOption(where, `handshake.${method}`, 'a function', handshake[method])
-    }
-    for (const method of ['open', 'claims', 'ended', 'closed'] as const) {
-      if (handshake[method] !== undefined && typeof handshake[method] !== 'function')
-        throw wrongOption(where, `handshake.${method}`, 'a function, or left out', handshake[method])
-    }
+    assertHandshake(where, handshake)
   } else if (handshake !== undefined) {
     throw new TypeError(`${where}: \`handshake\` belongs to \`access: 'deferred'\` only.`)
   }
@@ -179,6 +173,7 @@ export function compileRule(
     schemes,
     audience: audienceOf(options, known, where),
     handshake: handshake === undefined ? undefined : checkedHandshake(handshake),
+    givenHandshake: handshake,
     ...(closeCodes !== undefined && { closeCodes: closeCodesOf(closeCodes) }),
     http: upgrade !== 'only',
     upgrade: upgrade === undefined ? access === 'required' || access === 'deferred' : upgrade !== false,

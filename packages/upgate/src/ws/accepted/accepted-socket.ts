@@ -14,6 +14,7 @@ import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
 import type { Message } from '../socket/message.ts'
 import { sendAll } from '../socket/send-all.ts'
 import type { WebSocketLike, WebSocketServerLike } from '../socket/web-socket-like.ts'
+import type { SocketContext } from '../talk/handshake-context.ts'
 import { closeCodeOf, endReasonOf } from './endings.ts'
 import type { LiveSocket } from './live-socket.ts'
 import type { Endpoint, SharedByAccepted } from './shared.ts'
@@ -33,7 +34,7 @@ export class AcceptedSocket<P extends Principal> implements Member, LiveSocket<P
   principal: P | undefined
   since = 0
   endReason: string | undefined
-  onGone: (() => void) | undefined
+  context: SocketContext<P> | undefined
   /** Messages that wait for the application to listen. */
   unheard: UnheardMessages | undefined
   readonly #shared: SharedByAccepted<P>
@@ -71,20 +72,17 @@ export class AcceptedSocket<P extends Principal> implements Member, LiveSocket<P
   /** Takes it off the register: the server never opened it, or not in time. */
   abandon(): void {
     this.#remove?.()
+    this.context?.finish()
   }
 
   /**
-   * Sends the acknowledgement, and hands it to the application with the messages that came before.
-   *
-   * @param at101 - the decision, where the socket was accepted at the upgrade without a first frame
+   * Sends the acknowledgement, and hands it to the application with its value and the messages that came before.
    */
   start(
     opened: WebSocketLike,
     wss: WebSocketServerLike,
     request: IncomingMessage,
-    frames: readonly OutgoingFrame[],
-    messages: Message[],
-    at101?: Allow<P>,
+    { frames, messages, value, at101 }: Beginning<P>,
   ): void {
     const ws = opened as AttachedSocket<AcceptedSocket<P>>
     const { capacity, firstFrames, renewals, reports } = this.#shared
@@ -101,7 +99,8 @@ export class AcceptedSocket<P extends Principal> implements Member, LiveSocket<P
       reports.accepted(this, this.principal)
     }
     sendAll(ws, frames)
-    if (this.#guarded(() => wss.emit('connection', ws, request, this.principal))) this.deliver(messages)
+    if (this.#guarded(() => wss.emit('connection', ws, request, this.principal, value)))
+      this.deliver(messages)
   }
 
   deliver(messages: readonly Message[], resume = true): void {
@@ -204,7 +203,7 @@ export class AcceptedSocket<P extends Principal> implements Member, LiveSocket<P
       reports.closed(this, this.principal)
     }
     roster.gone()
-    this.onGone?.()
+    this.context?.finish()
   }
 
   #forgetUnheard(): void {
@@ -234,6 +233,18 @@ export class AcceptedSocket<P extends Principal> implements Member, LiveSocket<P
       return false
     }
   }
+}
+
+/** The first words of the gate and of the client on an accepted socket. */
+interface Beginning<P extends Principal> {
+  /** The acknowledgement. */
+  readonly frames: readonly OutgoingFrame[]
+  /** Messages that came before the acceptance. */
+  readonly messages: readonly Message[]
+  /** The value that the handshake made for the application. */
+  readonly value: unknown
+  /** The decision, where the socket was accepted at the upgrade without a first frame. */
+  readonly at101: Allow<P> | undefined
 }
 
 type Owned = AttachedSocket<AcceptedSocket<Principal>>

@@ -1,15 +1,17 @@
 import type { Credential } from '../../core/contract/credential.ts'
 import type { Allow, Defer, Refused, Resumption } from '../../core/contract/decision.ts'
-import type { Handshake, Refusal } from '../../core/contract/handshake.ts'
+import type { Frame, Handshake, OutgoingFrame, Refusal } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import type { Timer } from '../../core/ports/clock.ts'
 import type { Bucket } from '../limits/addresses.ts'
 import { isOpen } from '../socket/attached.ts'
+import type { Message } from '../socket/message.ts'
 import { sendAll } from '../socket/send-all.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import { frameOf } from '../talk/answers.ts'
 import { Attempt, type Claimant, type Found } from '../talk/attempt.ts'
+import { CredentialFrames } from '../talk/credential-frames.ts'
 import { codeOfRevocation, countsAsFailure } from '../talk/failures.ts'
 import { SocketContext } from '../talk/handshake-context.ts'
 import type { Shared } from '../talk/shared.ts'
@@ -49,7 +51,8 @@ export class FirstFrame<P extends Principal> implements Claimant<P>, Talker {
   readonly #ws: WebSocketLike
   readonly #deferred: Defer<P>
   readonly handshake: Handshake
-  #context: SocketContext<P> | undefined
+  readonly #credential: CredentialFrames
+  #answered: Message | undefined
   #state: State<P> = expected
   #frames = 0
   #paused = false
@@ -68,20 +71,17 @@ export class FirstFrame<P extends Principal> implements Claimant<P>, Talker {
     this.#ws = ws
     this.#deferred = asDeferred(decision, socket, origin)
     this.handshake = this.#deferred.handshake
+    this.#credential = new CredentialFrames(shared.limits)
   }
 
   get context(): SocketContext<P> {
-    if (this.#context !== undefined) return this.#context
-    const context = new SocketContext(this.#shared, this.#socket.principal)
-    this.#context = context
-    const { handshake } = this
-    if (handshake.closed !== undefined) {
-      this.#socket.onGone = () => {
-        context.gone = true
-        this.#shared.talk.closed(handshake, context)
-      }
-    }
-    return context
+    const socket = this.#socket
+    socket.context ??= new SocketContext(this.#shared, this.handshake, socket, socket.principal)
+    return socket.context
+  }
+
+  get answered(): Frame | undefined {
+    return this.#answered && frameOf(...this.#answered)
   }
 
   get rule(): Refused['rule'] {
@@ -124,27 +124,39 @@ export class FirstFrame<P extends Principal> implements Claimant<P>, Talker {
   #reads(data: unknown, isBinary: boolean, claimed: boolean): boolean {
     const { limits, talk } = this.#shared
     const frame = frameOf(data, isBinary)
+    const message: Message = [data, isBinary]
     const claims = claimed || talk.claims(this, frame)
     if (claims === false) return false
+    this.#answered = message
     const step = claims === true ? talk.receive(this, frame) : claims
     if (step.step === 'threw') {
       this.#refuse(step.refusal)
+    } else if (step.step === 'more') {
+      this.#challenge(step.frames)
+      if (!this.#credential.add(message)) this.#refuse(this.#refusal('too_many_frames'))
     } else if (++this.#frames > limits.maxDataFrames) {
       this.#refuse(this.#refusal('too_many_frames'))
     } else if (step.step === 'credential') {
-      this.#verify(step, data, isBinary)
+      const replayed = this.#credential.complete(step, message)
+      if (replayed === undefined) this.#refuse(this.#refusal('too_many_frames'))
+      else this.#verify(step, replayed)
     } else if (step.step === 'reject') {
       this.#refuse(this.#refusal(step.code, step.detail))
     } else {
-      this.#state = challenged
-      if (step.step === 'send') sendAll(this.#ws, step.frames)
+      this.#challenge(step.step === 'send' ? step.frames : undefined)
     }
     return true
   }
 
-  #verify(step: Found, data: unknown, isBinary: boolean): void {
+  #challenge(frames: readonly OutgoingFrame[] = []): void {
+    this.#state = challenged
+    this.#answered = undefined
+    sendAll(this.#ws, frames)
+  }
+
+  #verify(step: Found, replayed: readonly Message[]): void {
     const { capacity, gate, limits } = this.#shared
-    const attempt = new Attempt<P>(this.#shared, this, this.#deferred, step, [data, isBinary])
+    const attempt = new Attempt<P>(this.#shared, this, this.#deferred, step, replayed)
     const verifying: State<P> = { at: 'verifying', attempt, timer: undefined }
     this.#state = verifying
     const wait = attempt.guessable ? capacity.addresses.wait(this.bucket, 'guesses', limits.maxRefusals) : 0

@@ -3,6 +3,7 @@ import type { Moment } from '../../core/contract/connections.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import type { RevocationReason } from '../../core/ports/revocations.ts'
 import type { Message } from '../socket/message.ts'
+import type { SocketContext } from '../talk/handshake-context.ts'
 
 /** An accepted socket, as the files see it that read its messages before the application does. */
 export interface LiveSocket<P extends Principal> {
@@ -16,8 +17,8 @@ export interface LiveSocket<P extends Principal> {
   readonly principal: P | undefined
   /** Reason with which the gate is closing the socket. */
   readonly endReason: string | undefined
-  /** Called once when the socket is gone. */
-  onGone: (() => void) | undefined
+  /** The handshake's view of the socket; absent while the handshake does not need it. */
+  context: SocketContext<P> | undefined
   /**
    * Replaces the credential by a newer one of the same principal: expiry and revocation follow the newer one.
    *
@@ -27,7 +28,7 @@ export interface LiveSocket<P extends Principal> {
   /** Emits one of the gate's events on the application's socket. */
   tell(event: string, ...values: unknown[]): void
   /** Delivers messages that had to wait, before any later message; `resume`: then reads on. */
-  deliver(messages: Message[], resume: boolean): void
+  deliver(messages: readonly Message[], resume: boolean): void
   /** Drops every further message of the peer. */
   hush(reason: string): void
   /** Drops further messages and sends the close frame; the socket is terminated after `closeGrace`. */

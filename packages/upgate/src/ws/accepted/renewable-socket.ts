@@ -10,6 +10,7 @@ import { sendAll } from '../socket/send-all.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import { Attempt, type Claimant } from '../talk/attempt.ts'
 import { codeOfRevocation, countsAsFailure } from '../talk/failures.ts'
+import { SocketContext } from '../talk/handshake-context.ts'
 import type { Shared } from '../talk/shared.ts'
 import { asDeferred } from './as-deferred.ts'
 import type { LiveSocket } from './live-socket.ts'
@@ -65,6 +66,13 @@ export class RenewableSocket<P extends Principal> implements Claimant<P> {
     return compiledRuleOf(this.#decision.rule).handshake
   }
 
+  /** The handshake's view of the socket, for a protocol that renews credentials. */
+  contextFor(handshake: Handshake): SocketContext<P> {
+    const { socket } = this
+    socket.context ??= new SocketContext(this.#shared, handshake, socket, socket.principal)
+    return socket.context
+  }
+
   /** Does nothing: the old credential stays in force while the newer one is verified. */
   pause(): void {}
 
@@ -77,10 +85,14 @@ export class RenewableSocket<P extends Principal> implements Claimant<P> {
     }
     this.#mayLose = mayLose
     this.#done = done
-    const step = { step: 'credential', ...inBand } as const
     const deferred = asDeferred(this.#decision, this.socket, this.#origin)
-    this.#attempt = new Attempt<P>(this.#shared, this, deferred, step, [undefined, false])
+    this.#attempt = new Attempt<P>(this.#shared, this, deferred, inBand)
     this.#attempt.start()
+  }
+
+  /** Counts a frame that is answered, and carries none yet. */
+  answers(): Refused | undefined {
+    return this.#whyNotNow()
   }
 
   /** Counts a frame that should have carried one. */
@@ -186,7 +198,8 @@ export class RenewableSocket<P extends Principal> implements Claimant<P> {
     const expiresAt = socket.principal?.expiresAt
     if (expiresAt === undefined || socket.endReason !== undefined || !isOpen(this.#ws)) return
     if (handshake === undefined) return
-    sendAll(this.#ws, this.#shared.talk.expiring(handshake, expiresAt, now))
+    const renewing = { handshake, context: this.contextFor(handshake) }
+    sendAll(this.#ws, this.#shared.renewalTalk.expiring(renewing, expiresAt, now))
   }
 
   /** Whether a refusal closes the socket: another principal's credential, too many failures, or too many attempts. */

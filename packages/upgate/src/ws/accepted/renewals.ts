@@ -1,13 +1,14 @@
 import type { IncomingMessage } from 'node:http'
 import type { InBand, Refused, Resumption } from '../../core/contract/decision.ts'
-import type { Handshake, OutgoingFrame } from '../../core/contract/handshake.ts'
+import type { Frame, OutgoingFrame } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import { compiledRuleOf } from '../../core/contract/rules.ts'
 import { type AttachedSocket, attached, emitAsUsual, intercept, isOpen } from '../socket/attached.ts'
 import { sendAll } from '../socket/send-all.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
-import { isReadable } from '../talk/answers.ts'
+import { frameOf, isReadable } from '../talk/answers.ts'
+import type { Renewing } from '../talk/renewal-talk.ts'
 import type { Shared } from '../talk/shared.ts'
 import { ExpiryNotices } from './expiry-notices.ts'
 import type { LiveSocket } from './live-socket.ts'
@@ -54,17 +55,27 @@ export class Renewals<P extends Principal> implements RenewalReader<P> {
     const renewable = this.#sockets.get(socket)
     const handshake = renewable?.handshake
     if (renewable === undefined || handshake?.refresh === undefined) return false
-    if (isBinary || !Buffer.isBuffer(data) || data.length > longestFrame) return false
-    if (!data.includes(handshake.refresh.marker)) return false
-    const text = data.toString()
-    const step = this.#shared.talk.renewal(handshake, text)
+    if (!Buffer.isBuffer(data) || data.length > longestFrame) return false
+    const { marker } = handshake.refresh
+    if (isBinary === (typeof marker === 'string') || !data.includes(marker as string)) return false
+    const renewing = { handshake, context: renewable.contextFor(handshake) }
+    const frame = frameOf(data, isBinary)
+    const step = this.#shared.renewalTalk.renewal(renewing, frame)
     if (step === undefined) return false
     // The application has closed the socket already: an answer could not be sent.
     if (!isOpen(ws)) return true
     const answer = (resumption: Resumption<P>): void => {
-      this.#answer(renewable, handshake, ws, resumption, text)
+      this.#answer(renewable, renewing, ws, resumption, frame)
     }
     switch (step.step) {
+      case 'ignore':
+        break
+      case 'send': {
+        const refused = renewable.answers()
+        if (refused === undefined) sendAll(ws, step.frames)
+        else answer(refused)
+        break
+      }
       case 'threw':
         answer(renewable.malformed(step.refusal))
         break
@@ -81,16 +92,16 @@ export class Renewals<P extends Principal> implements RenewalReader<P> {
   /** Answers in band. */
   #answer(
     renewable: RenewableSocket<P>,
-    handshake: Handshake,
+    renewing: Renewing,
     ws: WebSocketLike,
     answer: Resumption<P>,
-    text: string,
+    frame: Frame,
   ): void {
-    const { talk } = this.#shared
+    const { renewalTalk: talk } = this.#shared
     if (renewable.socket.endReason !== undefined || !isOpen(ws)) return
     let refused: Refused | undefined
     if (answer.outcome === 'allow') {
-      const frames = talk.renewed(handshake, answer, text)
+      const frames = talk.renewed(renewing, answer, frame)
       // The handshake could not write the answer: the old credential stays in force.
       if (frames === undefined) return
       refused = this.#swap(renewable, ws, answer, frames)
@@ -98,7 +109,7 @@ export class Renewals<P extends Principal> implements RenewalReader<P> {
       refused = answer
     }
     if (refused === undefined) return
-    this.#refused(renewable, ws, refused, talk.renewalRefused(handshake, refused, text))
+    this.#refused(renewable, ws, refused, talk.renewalRefused(renewing, refused, frame))
   }
 
   /** Puts the newer credential in the old one's place, or returns why it does not count any more. */

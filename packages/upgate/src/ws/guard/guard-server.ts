@@ -20,7 +20,7 @@ import { claimServer } from './claim-server.ts'
 import { type GuardServerOptions, readGuardOptions } from './guard-options.ts'
 import type { GuardedServer } from './guarded-server.ts'
 import { createHandlers } from './handlers.ts'
-import { createListeners } from './listeners.ts'
+import { createListeners, type ListenArguments } from './listeners.ts'
 import {
   afterBody,
   answerOn,
@@ -275,8 +275,8 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
   }
 
   return {
-    on: (path, listener) => listeners.add('on', path, listener),
-    onOptional: (path, listener) => listeners.add('onOptional', path, listener),
+    on: (path: string, ...how: ListenArguments) => listeners.add('on', path, how),
+    onOptional: (path, listener) => listeners.add('onOptional', path, [listener]),
     close(how) {
       closing ??= drain(how)
       return closing

@@ -1,3 +1,4 @@
+import type { Handshake } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import type { QuarantineCounts } from '../limits/roster.ts'
 import type { DrainOptions, Quarantine } from '../quarantine/types.ts'
@@ -29,7 +30,32 @@ export interface GuardedServer<P extends Principal = Principal, S extends Socket
    */
   on<K extends keyof S & string>(
     path: K,
-    listener: (socket: SocketOf<S[K]>, request: SocketRequestOf<S[K]>, principal: P) => unknown,
+    listener: (
+      socket: SocketOf<S[K]>,
+      request: SocketRequestOf<S[K]>,
+      principal: P,
+      value: unknown,
+    ) => unknown,
+  ): () => void
+  /**
+   * The same for a path with this handshake, whose `context.value` the listener gets with its type. It is `undefined` for
+   * a socket that HTTP let in without the handshake, unless its `headers` made a value.
+   *
+   * @param path - as in `sockets`
+   * @param handshake - the one of the rule, the same object
+   * @throws TypeError for a path that has no rule with this handshake, or one with another
+   * @example
+   * guard.on('/ws', upstreams, (socket, request, principal, upstream) => upstream?.pipe(socket))
+   */
+  on<K extends keyof S & string, V>(
+    path: K,
+    handshake: Handshake<unknown, V>,
+    listener: (
+      socket: SocketOf<S[K]>,
+      request: SocketRequestOf<S[K]>,
+      principal: P,
+      value: V | undefined,
+    ) => unknown,
   ): () => void
   /**
    * The same for every path, those included on which `public` and `optional` rules let sockets in without a principal:
@@ -39,7 +65,12 @@ export interface GuardedServer<P extends Principal = Principal, S extends Socket
    */
   onOptional<K extends keyof S & string>(
     path: K,
-    listener: (socket: SocketOf<S[K]>, request: SocketRequestOf<S[K]>, principal: P | undefined) => unknown,
+    listener: (
+      socket: SocketOf<S[K]>,
+      request: SocketRequestOf<S[K]>,
+      principal: P | undefined,
+      value: unknown,
+    ) => unknown,
   ): () => void
   /**
    * Refuses new upgrades, closes every socket with 1001, destroys those of `handlers`, and resolves when all are gone; the

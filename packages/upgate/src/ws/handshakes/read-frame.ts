@@ -24,17 +24,22 @@ export type Read<T> =
 /** An object out of JSON. Read own properties only: with {@link own}. */
 export type JsonObject = Readonly<Record<string, unknown>>
 
-/** Parses a text frame that must hold a JSON object. */
-export function readObject(frame: Frame): Read<JsonObject> {
+/** Parses a text frame that must hold JSON. */
+export function readJson(frame: Frame): Read<unknown> {
   if (frame.binary) return { rejection: bad('The message is a binary frame; a text frame was expected.') }
-  let value: unknown
   try {
-    value = JSON.parse(frame.text)
+    return { value: JSON.parse(frame.text) as unknown }
   } catch {
     return { rejection: bad('The message is not valid JSON.') }
   }
-  if (!isObject(value)) return { rejection: bad('The message is valid JSON, but not an object.') }
-  return { value }
+}
+
+/** Parses a text frame that must hold a JSON object. */
+export function readObject(frame: Frame): Read<JsonObject> {
+  const read = readJson(frame)
+  if (read.rejection) return read
+  if (!isObject(read.value)) return { rejection: bad('The message is valid JSON, but not an object.') }
+  return { value: read.value }
 }
 
 /** Whether a JSON value is an object, not `null` and not an array. */

@@ -46,6 +46,9 @@ export const quarantineOptions: OptionTable<QuarantineOptions, ResolvedQuarantin
     // Counted on the wire, before decompression.
     maxBytes: bytes(65_536, 1),
     maxDataFrames: count(8, 1),
+    maxCollectedFrames: count(64, 1),
+    // Counted as payload, after decompression.
+    maxCollectedBytes: bytes(65_536, 1),
     maxControlFrames: count(16, 0),
     maxAttempts: count(1, 1),
     maxQueuedMessages: count(16, 0),

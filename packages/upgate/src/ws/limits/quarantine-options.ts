@@ -15,6 +15,10 @@ export interface QuarantineOptions {
   readonly maxBytes?: number
   /** Data frames before acceptance. Default: 8. */
   readonly maxDataFrames?: number
+  /** Frames of one credential that comes in parts (`step: 'more'`); they are none of `maxDataFrames`. Default: 64. */
+  readonly maxCollectedFrames?: number
+  /** Bytes of their payload. Default: 65,536. */
+  readonly maxCollectedBytes?: number
   /** Pings and pongs before acceptance. Default: 16. */
   readonly maxControlFrames?: number
   /** Credentials one socket may offer. Default: 1. */

@@ -1,11 +1,13 @@
 import type { Allow, Refused } from '../../core/contract/decision.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
+import { compiledRuleOf } from '../../core/contract/rules.ts'
 import { AcceptedSocket } from '../accepted/accepted-socket.ts'
 import type { Endpoint, SharedByAccepted } from '../accepted/shared.ts'
 import type { Bucket } from '../limits/addresses.ts'
 import { codeOfRevocation } from '../talk/failures.ts'
 import { answer101 } from './answer-101.ts'
+import { headOf101 } from './head-of-101.ts'
 import type { Admission } from './types.ts'
 
 /**
@@ -30,9 +32,16 @@ export function admitAllowed<P extends Principal>(
       !capacity.addresses.fits(bucket(), 'anonymous', limits.maxSocketsPerAddress))
   if (over()) return refuse('too_many_sockets', { rule })
 
+  const { handshake } = compiledRuleOf(rule)
+  const context = headOf101(shared, admission, handshake, rule, endpoint, principal)
+  if (context !== undefined && 'outcome' in context) return context
   const accepted = new AcceptedSocket(shared, principal, endpoint, rule)
+  accepted.context = context
   const revoked = accepted.register(decision.asOf)
-  if (revoked !== undefined) return refuse(codeOfRevocation(revoked), { rule })
+  if (revoked !== undefined) {
+    context?.finish()
+    return refuse(codeOfRevocation(revoked), { rule })
+  }
 
   gate.remember(request, decision)
   const answered = answer101(shared, admission, true, (ws) => {
@@ -48,7 +57,7 @@ export function admitAllowed<P extends Principal>(
     }
     roster.born()
     if (principal === undefined) capacity.addresses.add(bucket(), 'anonymous', 1)
-    accepted.start(ws, wss, request, [], [], decision)
+    accepted.start(ws, wss, request, { frames: [], messages: [], value: context?.value, at101: decision })
   })
   if (answered) return undefined
   if (socket.closed) accepted.abandon()

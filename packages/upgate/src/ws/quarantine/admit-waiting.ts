@@ -4,6 +4,7 @@ import { refuse } from '../../core/contract/refusals.ts'
 import type { Endpoint, SharedByAccepted } from '../accepted/shared.ts'
 import { answer101 } from './answer-101.ts'
 import { arrivalOf } from './arrival.ts'
+import { headOf101 } from './head-of-101.ts'
 import type { Admission } from './types.ts'
 import { WaitingSocket } from './waiting-socket.ts'
 
@@ -34,8 +35,12 @@ export function admitWaiting<P extends Principal>(
   const acquainted = capacity.isAcquainted(bucket)
   if (!capacity.room.make(acquainted, slowed)) return refuse('over_capacity', { rule })
 
+  const deferred = decision.outcome === 'defer' ? decision : undefined
+  const context = headOf101(shared, admission, deferred?.handshake, rule, endpoint, deferred?.httpPrincipal)
+  if (context !== undefined && 'outcome' in context) return context
+
   roster.watch(wss)
-  const arrival = arrivalOf(admission, decision, endpoint, bucket, acquainted, headerShapes)
+  const arrival = arrivalOf(admission, decision, endpoint, bucket, acquainted, headerShapes, context)
   const waiting = new WaitingSocket(shared, arrival)
   const compression = limits.dangerouslyAllowCompression
   if (answer101(shared, admission, compression, (ws) => waiting.opened(ws))) return undefined

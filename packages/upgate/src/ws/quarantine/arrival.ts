@@ -6,6 +6,7 @@ import type { Endpoint } from '../accepted/shared.ts'
 import type { Bucket } from '../limits/addresses.ts'
 import { type HeaderShapes, packHeaders, unpackRequest } from '../socket/request-snapshot.ts'
 import type { WebSocketServerLike } from '../socket/web-socket-like.ts'
+import type { SocketContext } from '../talk/handshake-context.ts'
 import type { Admission } from './types.ts'
 
 /** The facts about an upgrade that a waiting socket keeps: they never change. */
@@ -21,6 +22,8 @@ export interface Arrival<P extends Principal> {
   /** The header lines, packed: see `ws/socket/request-snapshot.ts`. */
   readonly headerNames: readonly string[]
   readonly headerValues: string
+  /** Absent while the handshake has not got it. */
+  readonly context: SocketContext<P> | undefined
 }
 
 /** Keeps the facts of an upgrade, without its request. */
@@ -31,6 +34,7 @@ export function arrivalOf<P extends Principal>(
   bucket: Bucket,
   acquainted: boolean,
   shapes: HeaderShapes,
+  context: SocketContext<P> | undefined,
 ): Arrival<P> {
   const { names, values } = packHeaders(request, shapes)
   return {
@@ -43,6 +47,7 @@ export function arrivalOf<P extends Principal>(
     url: request.url ?? '/',
     headerNames: names,
     headerValues: values,
+    context,
   }
 }
 

@@ -1,7 +1,7 @@
 import { isPromiseLike } from '../../core/async/maybe-promise.ts'
 import type { Credential } from '../../core/contract/credential.ts'
 import type { Refused } from '../../core/contract/decision.ts'
-import type { Acceptance, Handshake, OutgoingFrame, Refusal } from '../../core/contract/handshake.ts'
+import type { Acceptance, Frame, Handshake, OutgoingFrame, Refusal } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import { handshakeOf } from '../handshakes/close-only.ts'
@@ -10,16 +10,17 @@ import { sendAll } from '../socket/send-all.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import { frameOf } from '../talk/answers.ts'
 import type { Found } from '../talk/attempt.ts'
+import { CredentialFrames } from '../talk/credential-frames.ts'
 import { codeOfSocketError } from '../talk/failures.ts'
 import { SocketContext } from '../talk/handshake-context.ts'
 import type { Shared } from '../talk/shared.ts'
-import { isRefusal, type Talker } from '../talk/talk.ts'
+import { type Heard, isRefusal, type Talker } from '../talk/talk.ts'
 import type { Arrival } from './arrival.ts'
 
 /** The socket that the conversation is about, and that acts on its result. */
 export interface Subject {
-  /** A frame carries a credential. `rest`: messages that arrived after it. */
-  found(found: Found, frame: Message, rest: readonly Message[]): void
+  /** A credential is complete. `replayed`: its frames for the application; `rest`: messages that arrived after it. */
+  found(found: Found, replayed: readonly Message[], rest: readonly Message[]): void
   refuse(refusal: Refused): void
 }
 
@@ -34,6 +35,8 @@ export class Conversation<P extends Principal> implements Talker {
   /** Messages that arrived before the handshake's `open` answered. */
   #early: MessageQueue | undefined
   #frames = 0
+  readonly #credential: CredentialFrames
+  #answered: Message | undefined
   /** The last credential that was found. */
   offered: Credential | undefined
 
@@ -42,6 +45,8 @@ export class Conversation<P extends Principal> implements Talker {
     this.#arrival = arrival
     this.#subject = subject
     this.ws = ws
+    this.#credential = new CredentialFrames(shared.limits)
+    this.#context = arrival.context
   }
 
   /** The state of the socket while it has no other. */
@@ -62,8 +67,17 @@ export class Conversation<P extends Principal> implements Talker {
   get context(): SocketContext<P> {
     const { decision } = this.#arrival
     const httpPrincipal = decision.outcome === 'defer' ? decision.httpPrincipal : undefined
-    this.#context ??= new SocketContext(this.#shared, httpPrincipal)
+    this.#context ??= new SocketContext(this.#shared, this.handshake, this.#arrival.endpoint, httpPrincipal)
     return this.#context
+  }
+
+  /** The context, if the handshake has got it. */
+  get knownContext(): SocketContext<P> | undefined {
+    return this.#context
+  }
+
+  get answered(): Frame | undefined {
+    return this.#answered && frameOf(...this.#answered)
   }
 
   /** Lets the handshake greet the client, at once or later. */
@@ -101,16 +115,28 @@ export class Conversation<P extends Principal> implements Talker {
     if (this.#stage !== 'opening') return
     this.ws.pause()
     this.#early ??= new MessageQueue(this.#shared.limits)
-    if (!this.#early.add(...message)) this.#subject.refuse(refuse('too_many_frames', { rule: this.rule }))
+    if (!this.#early.add(...message)) this.#tooMany()
   }
 
   #read(message: Message, rest: readonly Message[]): void {
-    const { rule } = this
-    if (++this.#frames > this.#shared.limits.maxDataFrames) {
-      this.#subject.refuse(refuse('too_many_frames', { rule }))
+    if (this.#frames >= this.#shared.limits.maxDataFrames) {
+      this.#tooMany()
       return
     }
+    this.#answered = message
     const step = this.#shared.talk.receive(this, frameOf(...message))
+    if (step.step === 'more') {
+      sendAll(this.ws, step.frames ?? [])
+      if (!this.#credential.add(message)) this.#tooMany()
+    } else {
+      this.#frames++
+      this.#take(step, message, rest)
+    }
+    // What comes later, such as the deadline, is about no frame.
+    if (this.#stage === 'hearing') this.#answered = undefined
+  }
+
+  #take(step: Exclude<Heard, { step: 'more' }>, message: Message, rest: readonly Message[]): void {
     switch (step.step) {
       case 'ignore':
         return
@@ -118,16 +144,26 @@ export class Conversation<P extends Principal> implements Talker {
         sendAll(this.ws, step.frames)
         return
       case 'reject':
-        this.#subject.refuse(refuse(step.code, { detail: step.detail, rule }))
+        this.#subject.refuse(refuse(step.code, { detail: step.detail, rule: this.rule }))
         return
       case 'threw':
         this.#subject.refuse(step.refusal)
         return
-      case 'credential':
+      case 'credential': {
+        const replayed = this.#credential.complete(step, message)
+        if (replayed === undefined) {
+          this.#tooMany()
+          return
+        }
         this.#stage = 'over'
         this.offered = step.credential
-        this.#subject.found(step, message, rest)
+        this.#subject.found(step, replayed, rest)
+      }
     }
+  }
+
+  #tooMany(): void {
+    this.#subject.refuse(refuse('too_many_frames', { rule: this.rule }))
   }
 
   /** The refusal if the deadline passes now. */
@@ -144,13 +180,16 @@ export class Conversation<P extends Principal> implements Talker {
 
   /** Refuses the credential, and waits for another one. */
   tryAgain(refusal: Refusal, waited: readonly Message[]): void {
-    this.#resume(this.#shared.talk.reject(this, refusal).frames, waited)
+    const { frames } = this.#shared.talk.reject(this, refusal)
+    this.#answered = undefined
+    this.#resume(frames, waited)
   }
 
   /** Ends with a refusal: reports it, and sends its frames. Returns the close frame. */
   refuse(refusal: Refused, send = true): readonly [code: number, reason: string] {
     this.#end()
     const { frames, closeCode, closeReason } = this.#shared.talk.reject(this, refusal)
+    this.#answered = undefined
     this.#report(refusal, closeCode)
     if (send) sendAll(this.ws, frames)
     return [closeCode, closeReason]
@@ -178,8 +217,6 @@ export class Conversation<P extends Principal> implements Talker {
   /** Tells the handshake that the socket is gone, if it knows the socket. */
   gone(): void {
     this.#end()
-    if (this.#context === undefined) return
-    this.#context.gone = true
-    this.#shared.talk.closed(this.handshake, this.#context)
+    this.#context?.finish()
   }
 }

@@ -43,7 +43,9 @@ export function makeReady<P extends Principal>(
   )
   const revoked = accepted.register(asOf)
   if (revoked !== undefined) return refuse(codeOfRevocation(revoked), { rule: talk.rule })
-  if (talk.handshake.closed !== undefined) accepted.onGone = () => talk.gone()
+  // Any other handshake needs no context after the acceptance: it would cost memory for as long as the socket lives.
+  const { closed, refresh } = talk.handshake
+  if (closed !== undefined || refresh !== undefined) accepted.context = talk.knownContext
   return { outcome: 'ready', accepted, frames }
 }
 
@@ -67,5 +69,5 @@ export function handOver<P extends Principal>(
   const headers = undefined
   shared.gate.remember(request, { outcome: 'allow', principal, edgePrincipal, rule, headers, asOf })
   ;(wss.clients as Set<unknown> | undefined)?.add(ws)
-  accepted.start(ws, wss, request, frames, messages)
+  accepted.start(ws, wss, request, { frames, messages, value: talk.knownContext?.value, at101: undefined })
 }

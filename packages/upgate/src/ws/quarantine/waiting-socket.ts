@@ -77,10 +77,10 @@ export class WaitingSocket<P extends Principal>
   }
 
   /** The handshake found a credential: it is verified, and messages wait for the answer. */
-  found(found: Found, frame: Message, rest: readonly Message[]): void {
+  found(found: Found, replayed: readonly Message[], rest: readonly Message[]): void {
     const state = this.#state
     if (state.at !== 'talking') return
-    const attempt = new Attempt<P>(this.shared, this, this.arrival.decision as Defer<P>, found, frame)
+    const attempt = new Attempt<P>(this.shared, this, this.arrival.decision as Defer<P>, found, replayed)
     for (const [data, isBinary] of rest) attempt.enqueue(data, isBinary)
     this.#state = { at: 'verifying', talk: state, attempt }
     this.#attempts++
@@ -224,7 +224,8 @@ export class WaitingSocket<P extends Principal>
     this.#state = gone
     this.releaseSlot()
     this.shared.roster.gone()
-    talk?.gone()
+    if (talk === undefined) this.arrival.context?.finish()
+    else talk.gone()
   }
 
   /** Takes the socket off the lists of its state; a verification under way goes on, and its answer is dropped. */

@@ -1,5 +1,6 @@
 import type { InBand } from '../../core/contract/decision.ts'
-import type { Frame, HandshakeStep } from '../../core/contract/handshake.ts'
+import type { Frame, HandshakeStep, OutgoingFrame } from '../../core/contract/handshake.ts'
+import type { Message } from '../socket/message.ts'
 
 /** A message of `ws`, whatever its `binaryType`, as handshakes see frames. */
 export function frameOf(data: unknown, isBinary: boolean): Frame {
@@ -9,6 +10,11 @@ export function frameOf(data: unknown, isBinary: boolean): Frame {
       ? data
       : Buffer.from(data as ArrayBuffer)
   return isBinary ? { binary: true, bytes } : { binary: false, text: bytes.toString() }
+}
+
+/** A frame that a handshake hands to the application, as a message of `ws`. */
+export function messageOf(frame: OutgoingFrame): Message {
+  return [Buffer.from(frame as string), typeof frame !== 'string']
 }
 
 /** Whether a credential is present at all: handshakes and applications may pass on absent or malformed values. */

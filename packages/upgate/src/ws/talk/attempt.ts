@@ -30,16 +30,21 @@ export class Attempt<P extends Principal> {
   readonly #claimant: Claimant<P>
   readonly #deferred: Defer<P>
   readonly #inBand: InBand
-  /** The frame with the credential, where the handshake wants it handed on. */
-  readonly #replayed: Message | undefined
+  /** The frames of the credential, where the handshake wants them handed on. */
+  readonly #replayed: readonly Message[]
   #queue: MessageQueue | undefined
   #cancelTurn: (() => void) | undefined
   #verification: Verification | undefined
 
-  constructor(shared: Shared<P>, claimant: Claimant<P>, deferred: Defer<P>, found: Found, frame: Message) {
-    const { credential, declared, replay } = found
+  constructor(
+    shared: Shared<P>,
+    claimant: Claimant<P>,
+    deferred: Defer<P>,
+    { credential, declared }: InBand,
+    replayed: readonly Message[] = [],
+  ) {
     this.guessable = isGuessable(credential)
-    this.#replayed = replay ? frame : undefined
+    this.#replayed = replayed
     this.#shared = shared
     this.#claimant = claimant
     this.#deferred = deferred
@@ -60,9 +65,9 @@ export class Attempt<P extends Principal> {
     return this.#queue?.messages ?? []
   }
 
-  /** Messages for the application, in order: the replayed frame first. */
+  /** Messages for the application, in order: the replayed frames first. */
   get messages(): Message[] {
-    return this.#replayed === undefined ? [...this.queued] : [this.#replayed, ...this.queued]
+    return [...this.#replayed, ...this.queued]
   }
 
   /** Queues a message that arrived during the verification; false if the queue is full. */

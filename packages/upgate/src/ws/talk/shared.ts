@@ -4,8 +4,10 @@ import { Capacity } from '../limits/capacity.ts'
 import type { Limits } from '../limits/limits.ts'
 import { Roster } from '../limits/roster.ts'
 import { Verifications } from '../limits/verifications.ts'
+import { ExtraHeaders } from '../socket/extra-headers.ts'
 import type { HeaderShapes } from '../socket/request-snapshot.ts'
 import type { QuarantineGate } from './quarantine-gate.ts'
+import { RenewalTalk } from './renewal-talk.ts'
 import { Reports } from './reports.ts'
 import { Talk } from './talk.ts'
 
@@ -18,6 +20,8 @@ export interface Shared<P extends Principal> {
   readonly verifications: Verifications
   readonly reports: Reports<P>
   readonly talk: Talk<P>
+  readonly renewalTalk: RenewalTalk<P>
+  readonly headers: ExtraHeaders
   readonly headerShapes: HeaderShapes
 }
 
@@ -37,6 +41,8 @@ export function createShared<P extends Principal>(
     verifications: new Verifications(capacity.addresses, clock, limits),
     reports,
     talk: new Talk(reports),
+    renewalTalk: new RenewalTalk(reports),
+    headers: new ExtraHeaders(),
     headerShapes: new Map(),
   }
 }

@@ -7,6 +7,7 @@ import type {
   Frame,
   Handshake,
   HandshakeContext,
+  HandshakeHeader,
   HandshakeStep,
   OutgoingFrame,
   Refusal,
@@ -14,6 +15,7 @@ import type {
 } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
+import type { Secrets } from '../../core/faults/secrets.ts'
 import { closeOnly } from '../handshakes/close-only.ts'
 import { validCloseCode, validCloseReason } from '../socket/close-frame.ts'
 import { withCredential } from './answers.ts'
@@ -26,11 +28,18 @@ export interface Talker {
   /** The credential being verified: an exception may quote it. */
   readonly offered: Credential | undefined
   /** The handshake's view of the socket, made when it is first needed. */
-  readonly context: HandshakeContext
+  readonly context: KnownContext
+  /** The frame that is being read, or that an answer is for. */
+  readonly answered: Frame | undefined
+}
+
+/** A context with a look at the notes that calls nothing of the handshake. */
+export interface KnownContext extends HandshakeContext {
+  readonly notes: unknown
 }
 
 /** The handshake threw: this refusal takes the place of its step. */
-interface Threw {
+export interface Threw {
   readonly step: 'threw'
   readonly refusal: Refused
 }
@@ -38,7 +47,7 @@ interface Threw {
 /** The result of a frame. */
 export type Heard = HandshakeStep | Threw
 
-type Frames = readonly OutgoingFrame[]
+export type Frames = readonly OutgoingFrame[]
 
 type About = Frame | IssuedCredential | undefined
 
@@ -53,6 +62,15 @@ export class Talk<P extends Principal> {
 
   constructor(reports: Reports<P>) {
     this.#reports = reports
+  }
+
+  /** The header lines of the 101, or the refusal to answer it. */
+  headers(talker: Pick<Talker, 'handshake' | 'rule' | 'context'>): readonly HandshakeHeader[] | Refused {
+    try {
+      return talker.handshake.headers?.(talker.context) ?? []
+    } catch (error) {
+      return this.#unavailable({ ...nothingSaid, ...talker }, 'headers', error, undefined)
+    }
   }
 
   /** The frames that a socket is greeted with, at once or later. The promise never rejects. */
@@ -92,7 +110,7 @@ export class Talk<P extends Principal> {
   /** The frames that acknowledge a credential. */
   accept(talker: Talker, acceptance: Acceptance): Frames | Refused {
     try {
-      return talker.handshake.accept(acceptance, talker.context)
+      return talker.handshake.accept(acceptance, talker.context, talker.answered)
     } catch (error) {
       return this.#unavailable(talker, 'accept', error, acceptance.issued)
     }
@@ -105,7 +123,7 @@ export class Talk<P extends Principal> {
   reject(talker: Talker, refusal: Refusal, offered: Credential | undefined = talker.offered): RefusalFrames {
     let rejection: RefusalFrames
     try {
-      rejection = talker.handshake.reject(refusal, talker.context)
+      rejection = talker.handshake.reject(refusal, talker.context, talker.answered)
     } catch (error) {
       this.#log(talker, 'reject', error, undefined, offered)
       rejection = closeOnly(refusal.code)
@@ -125,58 +143,16 @@ export class Talk<P extends Principal> {
   }
 
   /** Tells the handshake that a socket is gone, of which it got the context. */
-  closed(handshake: Handshake, context: HandshakeContext): void {
+  closed(handshake: Handshake, context: KnownContext): void {
     if (handshake.closed === undefined) return
     const threw = (error: unknown): void => {
-      this.#reports.handshakeThrew(handshake, 'closed', error, (secrets) => secrets.addData(context.state))
+      this.#reports.handshakeThrew(handshake, 'closed', error, (secrets) => secrets.addData(context.notes))
     }
     try {
       const done = handshake.closed(context)
       if (isPromiseLike(done)) Promise.resolve(done).catch(threw)
     } catch (error) {
       threw(error)
-    }
-  }
-
-  /** A message of an accepted socket: the step if it is about the credential, otherwise `undefined`. */
-  renewal(handshake: Handshake, text: string): Exclude<Heard, { step: 'send' | 'ignore' }> | undefined {
-    try {
-      const step = handshake.refresh?.receive({ binary: false, text })
-      return step && withCredential(step)
-    } catch (error) {
-      this.#logRenewal(handshake, 'receive', error, text)
-      const refusal = refuse('bad_handshake', { detail: 'The message could not be read.' })
-      return { step: 'threw', refusal }
-    }
-  }
-
-  /** The frames that acknowledge a newer credential; `undefined` if the handshake threw. */
-  renewed(handshake: Handshake, acceptance: Acceptance, text: string): Frames | undefined {
-    try {
-      return handshake.refresh?.accept(acceptance) ?? []
-    } catch (error) {
-      this.#logRenewal(handshake, 'accept', error, text, acceptance.issued)
-      return undefined
-    }
-  }
-
-  /** The frames that refuse a newer credential; none if the handshake threw. */
-  renewalRefused(handshake: Handshake, refusal: Refusal, text: string): Frames {
-    try {
-      return handshake.refresh?.reject(refusal) ?? []
-    } catch (error) {
-      this.#logRenewal(handshake, 'reject', error, text)
-      return []
-    }
-  }
-
-  /** The frames that announce the end of a credential; none if the handshake threw. */
-  expiring(handshake: Handshake, expiresAt: number, now: number): Frames {
-    try {
-      return handshake.refresh?.expiring?.(expiresAt, now) ?? []
-    } catch (error) {
-      this.#logRenewal(handshake, 'expiring', error, '')
-      return []
     }
   }
 
@@ -192,23 +168,26 @@ export class Talk<P extends Principal> {
 
   /** Logs the exception. Returns the note for the event. */
   #log(talker: Talker, hook: string, error: unknown, about: About, offered = talker.offered): string {
-    const { handshake } = talker
+    const { handshake, answered } = talker
     this.#reports.handshakeThrew(handshake, hook, error, (secrets) => {
-      if (about !== undefined && 'text' in about) secrets.addText(about.text)
-      else secrets.addData(about)
-      secrets.addCredential(offered).addData(talker.context.state)
+      addAbout(secrets, about)
+      // The answer to a frame may quote it.
+      if (about === undefined || !('binary' in about)) addAbout(secrets, answered)
+      secrets.addCredential(offered).addData(talker.context.notes)
     })
     return `The handshake ${handshake.name} failed in \`${hook}\`.`
   }
-
-  #logRenewal(handshake: Handshake, hook: string, error: unknown, text: string, issued?: object): void {
-    this.#reports.handshakeThrew(handshake, `refresh.${hook}`, error, (secrets) =>
-      secrets.addText(text).addData(issued),
-    )
-  }
 }
 
+/** What an exception may quote. */
+export function addAbout(secrets: Secrets, about: About): void {
+  if (about !== undefined && 'text' in about) secrets.addText(about.text)
+  else secrets.addData(about)
+}
+
+const nothingSaid = { offered: undefined, answered: undefined }
+
 /** Whether the talk ended in a refusal. */
-export function isRefusal(answer: Frames | Refused): answer is Refused {
+export function isRefusal<T>(answer: readonly T[] | Refused): answer is Refused {
   return !Array.isArray(answer)
 }
