@@ -115,7 +115,9 @@ describe('a credential in parts', () => {
     // Else the octets wait for the acknowledgement of the first.
     octets.socket.setNoDelay(true)
     const parts = split(line, 1)
-    parts.forEach((part, i) => fragments.write(frame(i === 0 ? 1 : 0, part, i === parts.length - 1)))
+    for (const [i, part] of parts.entries()) {
+      fragments.write(frame(i === 0 ? 1 : 0, part, i === parts.length - 1))
+    }
     for (const byte of text(line)) {
       octets.write(Buffer.from([byte]))
       await new Promise((resolve) => setImmediate(resolve))
