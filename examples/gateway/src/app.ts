@@ -12,6 +12,7 @@ import { addKeyRoutes } from './routes/keys.ts'
 import { addNodeRoutes } from './routes/nodes.ts'
 import { addPageRoutes } from './routes/pages.ts'
 import { addPairingRoutes } from './routes/pairings.ts'
+import { addRemoteRoutes } from './routes/remote.ts'
 import { addSessionRoutes } from './routes/sessions.ts'
 import { addUserRoutes } from './routes/users.ts'
 
@@ -61,6 +62,7 @@ export function createApp({ context, guard, origins, log, watch }: AppOptions): 
   addSessionRoutes(app, context)
   addAccountRoutes(app, context)
   addUserRoutes(app, context)
+  addRemoteRoutes(app, context)
   addPageRoutes(app, context)
   app.use(notFound)
   app.use(createErrorHandler(log))

@@ -21,18 +21,29 @@ export function summarise(line: AuditLine): AuditSummary {
 
 function groupOf(event: string): AuditSummary['group'] {
   if (/refused|failed|wrong|distrusted/.test(event)) return 'refusals'
-  return /^(socket|deferred)/.test(event) ? 'sockets' : 'changes'
+  return /^(socket|deferred|remote_(connected|pairing|lost|stopped))/.test(event) ? 'sockets' : 'changes'
 }
 
 function whoOf(line: AuditLine): string {
   return String(
-    line.by ?? line.name ?? line.principal ?? line.principalId ?? line.credentialId ?? line.address ?? '',
+    line.by ??
+      line.setBy ??
+      line.name ??
+      line.principal ??
+      line.principalId ??
+      line.credentialId ??
+      line.address ??
+      '',
   )
 }
 
 function whatOf(line: AuditLine): string {
   if (line.event === 'revoked') return `${line.reason}; live connections closed: ${line.closed}`
   if (line.event.startsWith('pairing_')) return aboutPairing(line)
+  if (line.event.startsWith('remote_')) {
+    const code = line.comparisonCode && `code ${line.comparisonCode}`
+    return [line.url, line.layer, line.code, code, line.role].filter(Boolean).join(' · ')
+  }
   // A user changed a device or a key.
   if (line.by !== undefined) return [line.name, line.scopes].flat().filter(Boolean).join(' · ')
   const place = line.path === undefined ? '' : `${line.method ?? ''} ${line.path}`

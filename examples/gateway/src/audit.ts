@@ -39,6 +39,13 @@ export interface OwnEvent {
     | 'pairing_approved'
     | 'pairing_rejected'
     | 'pairing_code_wrong'
+    | 'remote_set'
+    | 'remote_removed'
+    | 'remote_connected'
+    | 'remote_pairing'
+    | 'remote_lost'
+    | 'remote_failed'
+    | 'remote_stopped'
   readonly [field: string]: string | readonly string[] | undefined
 }
 

@@ -21,6 +21,15 @@ export interface Config {
   readonly access: AccessConfig | undefined
   /** Time from a node's upgrade to its credential. */
   readonly handshakeTimeout: number
+  readonly remote: RemoteConfig
+}
+
+/** The connection to another gateway. */
+export interface RemoteConfig {
+  /** Encrypts its secrets; absent = the key in the data folder, if there is one. */
+  readonly key: string | undefined
+  /** Inner addresses that it may lead to: addresses, CIDR ranges, `loopback`, `private`. */
+  readonly allow: readonly string[]
 }
 
 /** The servers that several instances share. The addresses may contain passwords. */
@@ -68,7 +77,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     port: readInteger('PORT', read('PORT') ?? '8787', 0, 65_535),
     dataDir: resolve(read('DATA_DIR') ?? './data'),
     database: readDatabase(read('DATABASE_URL'), read('REDIS_URL')),
-    acquaintanceKey: readKey(read('ACQUAINTANCE_KEY')),
+    acquaintanceKey: readKey('ACQUAINTANCE_KEY', read('ACQUAINTANCE_KEY')),
     publicUrl,
     trustedProxies: readProxies(read('TRUST_PROXY')),
     // A password may begin or end with a space: it is not trimmed.
@@ -80,6 +89,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       100,
       60_000,
     ),
+    remote: { key: readKey('REMOTE_KEY', read('REMOTE_KEY')), allow: readAllowed(read('REMOTE_ALLOW')) },
   }
 }
 
@@ -142,11 +152,9 @@ function readPublicUrl(value: string | undefined): string | undefined {
   return url.origin
 }
 
-function readKey(key: string | undefined): string | undefined {
+function readKey(name: string, key: string | undefined): string | undefined {
   if (key !== undefined && key.length < 32) {
-    throw new ConfigError(
-      'ACQUAINTANCE_KEY must have at least 32 characters: `openssl rand -base64 32` makes one.',
-    )
+    throw new ConfigError(`${name} must have at least 32 characters: \`openssl rand -base64 32\` makes one.`)
   }
   return key
 }
@@ -179,13 +187,9 @@ function checkServer(name: string, value: string, protocols: readonly string[], 
 }
 
 function readProxies(value: string | undefined): readonly string[] {
-  if (value === undefined) return []
   const hint =
     'TRUST_PROXY must list the proxies in front of the gateway, separated by commas: addresses, CIDR ranges, loopback or private'
-  const entries = value
-    .split(',')
-    .map((entry) => entry.trim().toLowerCase())
-    .filter((entry) => entry !== '')
+  const entries = listOf(value)
   for (const entry of entries) {
     if (/^(true|\d+|\*|all)$/i.test(entry)) {
       // A number of hops, or all addresses, would let a client choose its own address.
@@ -196,6 +200,25 @@ function readProxies(value: string | undefined): readonly string[] {
     }
   }
   return entries
+}
+
+function readAllowed(value: string | undefined): readonly string[] {
+  const entries = listOf(value)
+  const wrong = entries.find((entry) => entry !== 'loopback' && entry !== 'private' && !isNetwork(entry))
+  if (wrong !== undefined) {
+    throw new ConfigError(
+      `REMOTE_ALLOW must list the inner addresses that this gateway may connect to, separated by commas: addresses, CIDR ranges, loopback or private; ${JSON.stringify(wrong)} is none of these.`,
+    )
+  }
+  return entries
+}
+
+/** The entries of a list with commas, in lower case. */
+function listOf(value: string | undefined): readonly string[] {
+  return (value ?? '')
+    .split(',')
+    .map((entry) => entry.trim().toLowerCase())
+    .filter((entry) => entry !== '')
 }
 
 function isNetwork(entry: string): boolean {

@@ -11,6 +11,7 @@ import type { Audit } from './audit.ts'
 import type { ClientAddresses } from './client-address.ts'
 import type { Live } from './live.ts'
 import type { Presence } from './presence.ts'
+import type { Remote } from './remote/remote.ts'
 import type { SetupCode } from './setup-code.ts'
 
 /** The services and helpers of the routes. */
@@ -20,6 +21,10 @@ export interface Context {
   readonly audit: Audit
   readonly live: Live
   readonly addresses: ClientAddresses
+  /** This gateway as a node of another one. */
+  readonly remote: Remote
+  /** Whether the remote may have this address. */
+  mayConnectTo(address: string): boolean
   /** Milliseconds since the epoch. */
   now(): number
   /** Absent if the first account existed at the start. */

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { wsTransport } from '@upgate/client'
 import {
   apiKey,
   type Clock,
@@ -30,11 +31,13 @@ import { createLive } from './live.ts'
 import { nodeHandshake } from './node-handshake.ts'
 import { createNodes, type Nodes, nodeMessageLimit } from './nodes.ts'
 import { localPresence, type Presence, sharedPresence } from './presence.ts'
+import { allowedAddresses } from './remote/addresses.ts'
+import { createRemote, type Remote } from './remote/remote.ts'
 import { createRules } from './rules.ts'
 import { scopes } from './scopes.ts'
 import { createSetupCode, type SetupCode } from './setup-code.ts'
 import { createSockets, type Endpoint } from './sockets.ts'
-import { openStorage } from './storage.ts'
+import { openStorage, type Storage } from './storage.ts'
 
 /** The environment of the gateway; the program passes the console. */
 export interface Surroundings {
@@ -79,7 +82,9 @@ export async function startGateway(config: Config, surroundings: Surroundings): 
   const now = (): number => clock?.now() ?? Date.now()
   const nodes = createNodes({ now })
   let presence: Presence | undefined
+  let remote: Remote | undefined
   const closeAll = async (): Promise<void> => {
+    await (remote ?? storage.remote.records).close()
     await presence?.close()
     await services.close()
     await storage.close()
@@ -106,7 +111,7 @@ export async function startGateway(config: Config, surroundings: Surroundings): 
     // No `await` from here on: the server must be guarded before it reads a connection.
     const { port } = server.address() as AddressInfo
     const origins = originsOf(config, port)
-    const stop = assemble({
+    const assembled = assemble({
       config,
       clock,
       logger,
@@ -121,7 +126,11 @@ export async function startGateway(config: Config, surroundings: Surroundings): 
       server,
       origins,
       setupCode,
+      stored: storage.remote,
     })
+    const { stop } = assembled
+    remote = assembled.remote
+    await remote.start()
     return {
       origin: origins[0],
       port,
@@ -159,12 +168,13 @@ interface Parts {
   readonly server: Server
   readonly origins: readonly [string, ...string[]]
   readonly setupCode: SetupCode | undefined
+  readonly stored: Storage['remote']
 }
 
-/** Connects gate, application and sockets; returns a function that closes them. */
-function assemble(parts: Parts): () => Promise<void> {
+/** Connects gate, application and sockets. */
+function assemble(parts: Parts): { readonly remote: Remote; stop(): Promise<void> } {
   const { config, clock, logger, log, write, now, audit, services, server, origins } = parts
-  const { nodes, presence, setupCode, acquaintances } = parts
+  const { nodes, presence, setupCode, acquaintances, stored } = parts
   const session = sessionCookie({
     sessions: services.sessions,
     cookieName: 'gateway_session',
@@ -214,12 +224,25 @@ function assemble(parts: Parts): () => Promise<void> {
     '/ws/chat': { maxPayload: chatFrameLimit, atMost: 20, accept: chat.accept },
     '/ws/live': { maxPayload: 1024, atMost: 20, accept: live.accept },
   })
+  const mayConnectTo = allowedAddresses(config.remote.allow)
+  const remote = createRemote({
+    ...stored,
+    transport: wsTransport({ allowAddress: mayConnectTo }),
+    clock,
+    now,
+    name: new URL(origins[0]).host,
+    log,
+    changed: () => live.changed('remote'),
+    stepped: ({ step, ...facts }) => audit.record({ event: `remote_${step}`, ...facts }),
+  })
   const context: Context = {
     services,
     nodes: presence,
     audit,
     live,
     addresses,
+    remote,
+    mayConnectTo,
     now,
     setupCode,
     login: gate.loginConfiguration,
@@ -237,9 +260,12 @@ function assemble(parts: Parts): () => Promise<void> {
     deadline: config.handshakeTimeout,
     ...(acquaintances && { acquaintances }),
   })
-  return async () => {
-    await guarded.close({ code: 1001 })
-    gate.close()
-    access?.close()
+  return {
+    remote,
+    async stop() {
+      await guarded.close({ code: 1001 })
+      gate.close()
+      access?.close()
+    },
   }
 }

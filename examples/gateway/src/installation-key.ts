@@ -4,14 +4,16 @@ import { join } from 'node:path'
 import { ConfigError } from './config.ts'
 
 /**
- * Reads the secret of this installation from the data folder. The first start creates it, readable by its owner only.
+ * Reads a secret of this installation from the data folder. The first call creates it, readable by its owner only.
  *
- * The secret is not in the database: a copy of the database must not reveal the addresses of its keyed digests.
+ * The secret is not in the database: a copy of the database must not reveal the addresses of its keyed digests, or the
+ * secrets that it encrypts.
  *
+ * @param name of the file
  * @throws {ConfigError} if the file is unusable
  */
-export function installationKey(dataDir: string): string {
-  const file = join(dataDir, 'installation.key')
+export function installationKey(dataDir: string, name = 'installation.key'): string {
+  const file = join(dataDir, name)
   try {
     writeFileSync(file, randomBytes(32).toString('base64url'), { flag: 'wx', mode: 0o600 })
   } catch (error) {

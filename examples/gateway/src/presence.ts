@@ -3,7 +3,7 @@ import pg from 'pg'
 import type { ConnectedNode, Nodes } from './nodes.ts'
 
 /** Lists that pages fetch again after a change at any instance. */
-export type Topic = 'devices' | 'keys' | 'pairings' | 'users'
+export type Topic = 'devices' | 'keys' | 'pairings' | 'users' | 'remote'
 
 /** The nodes connected to any instance of the gateway, and the changes there. */
 export interface Presence {
@@ -89,7 +89,7 @@ export async function sharedPresence(options: SharedPresenceOptions): Promise<Pr
   const others = new Map<string, Other>()
   const changeListeners = new Set<() => void>()
   const topicListeners = new Set<(topic: Topic) => void>()
-  const topics: Record<Topic, number> = { devices: 0, keys: 0, pairings: 0, users: 0 }
+  const topics: Record<Topic, number> = { devices: 0, keys: 0, pairings: 0, users: 0, remote: 0 }
   let version = 0
   let written = -1
   let lastLook = performance.now()

@@ -47,6 +47,7 @@ export function createRules(handshake: Handshake, schemes: SchemeNames): readonl
       scopes: [scopes.pairing],
     },
     { path: ['/api/keys', '/api/keys/*'], access: 'required', kinds: programs, scopes: [scopes.admin] },
+    { path: '/api/remote', access: 'required', kinds: programs, scopes: [scopes.admin] },
     { path: '/api/audit', access: 'required', kinds: programs, scopes: [scopes.admin] },
     // Accounts are for people: a program with every scope still makes none.
     { path: ['/api/users', '/api/users/*'], access: 'required', kinds: people, scopes: [scopes.admin] },
@@ -55,6 +56,7 @@ export function createRules(handshake: Handshake, schemes: SchemeNames): readonl
     { path: '/audit', access: 'required', scopes: [scopes.admin] },
     { path: '/keys', access: 'required', scopes: [scopes.admin] },
     { path: '/users', access: 'required', scopes: [scopes.admin] },
+    { path: '/remote', access: 'required', scopes: [scopes.admin] },
     { path: '/nodes', access: 'required', scopes: [scopes.read, scopes.pairing] },
   ]
 }

@@ -7,6 +7,10 @@ import type { AcquaintanceOptions } from 'upgate/ws'
 import type { Config } from './config.ts'
 import { prepareDataDir } from './data-dir.ts'
 import { installationKey } from './installation-key.ts'
+import { keyFromSettings, keyInFolder, type RemoteKey } from './remote/key.ts'
+import { postgresRecords } from './remote/postgres-records.ts'
+import type { RemoteRecords } from './remote/records.ts'
+import { sqliteRecords } from './remote/sqlite-records.ts'
 
 /** The store of the records, and the bus that announces revocations to other instances. */
 export interface Storage {
@@ -15,6 +19,8 @@ export interface Storage {
   readonly bus: RevocationBus | undefined
   /** Absent without a key: known addresses are then forgotten at the end of the process. */
   readonly acquaintances: AcquaintanceOptions | undefined
+  /** The connection to another gateway, and the key of its secrets. */
+  readonly remote: { readonly records: RemoteRecords; readonly key: RemoteKey }
   close(): Promise<void>
 }
 
@@ -26,10 +32,15 @@ export async function openStorage(config: Config, logger: Logger): Promise<Stora
   const { database } = config
   if (database === undefined) {
     prepareDataDir(config.dataDir, { user: process.getuid?.(), warn: (sentence) => logger.warn(sentence) })
-    const store = await sqliteStore({ file: join(config.dataDir, 'gateway.db') })
+    const file = join(config.dataDir, 'gateway.db')
+    const store = await sqliteStore({ file })
     const key = config.acquaintanceKey ?? installationKey(config.dataDir)
     const acquaintances = acquaintancesOf(store, key)
-    return { store, bus: undefined, acquaintances, close: () => store.close() }
+    const remote = {
+      records: await sqliteRecords(file),
+      key: config.remote.key === undefined ? keyInFolder(config.dataDir) : keyFromSettings(config.remote.key),
+    }
+    return { store, bus: undefined, acquaintances, remote, close: () => store.close() }
   }
   const { url: connectionString, redis } = database
   const records = await postgresStore({ connectionString })
@@ -40,10 +51,15 @@ export async function openStorage(config: Config, logger: Logger): Promise<Stora
   const bus = await (redis === undefined
     ? postgresBus({ connectionString, logger })
     : redisBus({ url: redis, logger }))
+  const remote = {
+    records: await postgresRecords(connectionString),
+    key: keyFromSettings(config.remote.key),
+  }
   return {
     store,
     bus,
     acquaintances: acquaintancesOf(store, config.acquaintanceKey),
+    remote,
     async close() {
       await bus.close()
       await store.close()

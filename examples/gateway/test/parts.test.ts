@@ -31,6 +31,18 @@ describe('settings', () => {
     expect(originsOf(readConfig({ HOST: '[::1]' }), 80)).toEqual(['http://[::1]', 'http://localhost'])
   })
 
+  it('name the inner addresses that this gateway may connect to', () => {
+    expect(readConfig({}).remote).toEqual({ key: undefined, allow: [] })
+    expect(readConfig({ REMOTE_ALLOW: 'Loopback, 10.0.0.0/8,fd00::1' }).remote.allow).toEqual([
+      'loopback',
+      '10.0.0.0/8',
+      'fd00::1',
+    ])
+    for (const REMOTE_ALLOW of ['gateway.example.com', '10.0.0.0/33', '0.0.0.0/0', 'cloudflare'])
+      expect(() => readConfig({ REMOTE_ALLOW })).toThrow(/^REMOTE_ALLOW must list the inner addresses/)
+    expect(() => readConfig({ REMOTE_KEY: 'short' })).toThrow(/^REMOTE_KEY must have at least 32 characters/)
+  })
+
   it('never repeat a password', () => {
     try {
       readConfig({ ADMIN_EMAIL: 'ada@example.com', ADMIN_PASSWORD: 'hunter2' })

@@ -7,8 +7,8 @@ export interface PageOptions {
   /** Path of the page, for the navigation. */
   readonly path: string
   readonly viewer: Viewer
-  /** Name of the page's module below `/assets/js/`. */
-  readonly script: string
+  /** Name of the page's module below `/assets/js/`, if it has one. */
+  readonly script?: string
   readonly body: Slot
 }
 
@@ -16,6 +16,7 @@ const navigation = [
   { path: '/nodes', label: 'Nodes' },
   { path: '/keys', label: 'API keys' },
   { path: '/chat', label: 'Chat' },
+  { path: '/remote', label: 'Remote' },
   { path: '/audit', label: 'Audit' },
   { path: '/users', label: 'Users' },
   { path: '/account', label: 'Account' },
@@ -43,7 +44,7 @@ export function page({ title, path, viewer, script, body }: PageOptions): Html {
 </header>
 <main id="main" tabindex="-1">${body}</main>
 <noscript><p class="banner">Live updates and buttons on this page need JavaScript; the API works without it.</p></noscript>
-<script type="module" src="/assets/js/${script}.js"></script>`,
+${script !== undefined && html`<script type="module" src="/assets/js/${script}.js"></script>`}`,
   )
 }
 

@@ -6,10 +6,13 @@ import { pageAfterLogin, startPage } from '../next.ts'
 import { accountPage } from '../pages/account.ts'
 import { auditPage } from '../pages/audit.ts'
 import { chatPage } from '../pages/chat.ts'
+import { diagnosisPage } from '../pages/diagnosis.ts'
 import type { Html } from '../pages/html.ts'
 import { keysPage } from '../pages/keys.ts'
 import { loginPage } from '../pages/login.ts'
 import { nodesPage } from '../pages/nodes.ts'
+import { notFoundPage } from '../pages/not-found.ts'
+import { remotePage } from '../pages/remote.ts'
 import { setupPage } from '../pages/setup.ts'
 import { usersPage } from '../pages/users.ts'
 import { listInvitations, listPairings } from '../pairing-views.ts'
@@ -94,6 +97,16 @@ export function addPageRoutes(app: Express, context: Context): void {
 
   app.get('/chat', (request, response) => {
     send(response, chatPage(viewerOf(context, request)))
+  })
+
+  app.get('/remote', (request, response) => {
+    send(response, remotePage({ viewer: viewerOf(context, request), view: context.remote.view() }))
+  })
+
+  app.get('/diagnosis/:code', (request, response) => {
+    const found = diagnosisPage(viewerOf(context, request), request.params.code)
+    if (found === undefined) response.status(404)
+    send(response, found ?? notFoundPage())
   })
 
   app.get('/audit', (request, response) => {

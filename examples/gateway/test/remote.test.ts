@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest'
+import { allowedAddresses } from '../src/remote/addresses.ts'
+import { credentialOf } from '../src/remote/credential.ts'
+import { parseRecord } from '../src/remote/records.ts'
+import { createVault, VaultError } from '../src/remote/vault.ts'
+
+describe('the vault', () => {
+  const place = { record: 'one', url: 'wss://gateway.example.com/ws', field: 'token' }
+  const vault = createVault('a key of at least 32 characters...')
+
+  it('opens what it sealed, with another nonce each time', () => {
+    const [one, other] = [vault.seal('secret \u00e9', place), vault.seal('secret \u00e9', place)]
+    expect(one).not.toBe(other)
+    expect([vault.open(one, place), vault.open(other, place)]).toEqual(['secret \u00e9', 'secret \u00e9'])
+    expect(one).not.toContain('secret')
+  })
+
+  it('opens nothing at another place, with another key, or after a change', () => {
+    const sealed = vault.seal('secret', place)
+    for (const changed of [
+      { ...place, record: 'two' },
+      { ...place, field: 'sessionKey' },
+      // Otherwise, a change of the URL in the database would send the token elsewhere.
+      { ...place, url: 'wss://evil.example/ws' },
+    ])
+      expect(() => vault.open(sealed, changed)).toThrow(VaultError)
+    expect(() => createVault('another key of at least 32 characters').open(sealed, place)).toThrow(VaultError)
+    for (const text of [
+      '',
+      'v1.',
+      'v2.AAAA',
+      sealed.slice(0, -4),
+      `${sealed}AAAA`,
+      sealed.replace(/.$/, 'x'),
+      'v1.AAAA',
+    ])
+      if (text !== sealed) expect(() => vault.open(text, place), text).toThrow(VaultError)
+  })
+})
+
+describe('addresses', () => {
+  it('are public ones, and those that are allowed', () => {
+    const none = allowedAddresses([])
+    expect(['8.8.8.8', '2606:4700::1111'].map(none)).toEqual([true, true])
+    expect(['127.0.0.1', '10.0.0.1', '::1', 'fe80::1', '64:ff9b::7f00:1', ''].map(none)).toEqual(
+      Array(6).fill(false),
+    )
+    const some = allowedAddresses(['loopback', '10.1.0.0/16', '192.168.1.7', 'fd00::/8'])
+    const inside = ['127.0.0.1', '127.9.9.9', '::1', '10.1.2.3', '192.168.1.7', 'fd12::1', '::ffff:10.1.2.3']
+    expect(inside.filter((address) => !some(address))).toEqual([])
+    const outside = [
+      '10.2.0.1',
+      '192.168.1.8',
+      'fc00::1',
+      '169.254.169.254',
+      'fe80::1%lo',
+      'localhost',
+      '0.0.0.0',
+      '::',
+    ]
+    expect(outside.filter(some)).toEqual([])
+    expect(allowedAddresses(['private'])('192.168.1.8')).toBe(true)
+    // The metadata of clouds has to be allowed by its own address.
+    expect(allowedAddresses(['private', 'loopback'])('169.254.169.254')).toBe(false)
+  })
+})
+
+describe('the credential', () => {
+  it.each([
+    ['a device token', { token: 'ugd_abc' }, ['token']],
+    ['an API key', { token: 'ugk_abc' }, ['token']],
+    ['a pairing code', { token: 'abcd-efgh-2345' }, ['device', 'code', 'name']],
+    ['a shared token', { token: 'a-shared-token' }, ['device', 'token', 'name']],
+    ['nothing', {}, ['device', 'name']],
+    ['a pairing', { token: 'ABCDEFGH2345', deviceToken: 'ugd_abc' }, ['device', 'token', 'name']],
+  ])('of %s', (_, secrets, fields) => {
+    expect(Object.keys(credentialOf(secrets, 'here') as object)).toEqual(fields)
+  })
+})
+
+it('a stored text that is no record is named as such', () => {
+  for (const text of [
+    '',
+    '{}',
+    'null',
+    '{"id":1}',
+    '{"id":"a","url":"no","setBy":"b","setAt":1,"sealed":{}}',
+  ])
+    expect(() => parseRecord(text)).toThrow('The stored connection to the other gateway cannot be read.')
+})
