@@ -1,84 +1,22 @@
-import {
-  type Diagnosis,
-  diagnose,
-  type Observation,
-  type Reached,
-  type Sent,
-  withoutSecrets,
-} from '@upgate/diagnosis'
-import type { Clock } from './clock.ts'
-import type { Credential } from './credential.ts'
-import type { Acceptance, AfterStep, ClientHandshake, Conversation, UpgradeParts } from './handshake.ts'
+import { diagnose, type Observation, type Reached, withoutSecrets } from '@upgate/diagnosis'
+import type { Attempt, AttemptEvents, AttemptSetup } from './attempt-contract.ts'
+import type { Acceptance, Conversation, UpgradeParts } from './handshake.ts'
 import { HandshakeFailure } from './handshakes/failure.ts'
+import { createKeepAlive } from './keep-alive.ts'
+import { createKeptFrames, pairingIn } from './kept-frames.ts'
 import { isSecretHeader, refusal as overPlain } from './plain.ts'
-import type { Transport, TransportEvents, TransportSocket } from './transport.ts'
-
-/** Everything that one attempt needs, with its credentials fetched. */
-export interface AttemptSetup {
-  readonly url: string
-  readonly transport: Transport
-  readonly handshake: ClientHandshake
-  readonly credential: Credential | undefined
-  /** Headers for the edge, and those of the options. */
-  readonly headers: Readonly<Record<string, string>>
-  readonly protocols: readonly string[]
-  readonly sent: Sent
-  readonly secrets: readonly string[]
-  /** Whether the handshake may add headers and secrets to the upgrade: others could read them on an exposed URL. */
-  readonly mayAddSecrets: boolean
-  /** Milliseconds up to the acceptance. */
-  readonly timeout: number
-  /** Milliseconds between pings; 0 sends none. */
-  readonly keepAlive: number
-  readonly clock: Clock
-  readonly docs: string | undefined
-}
-
-/** The events of an attempt. `ended` comes exactly once, and last. */
-export interface AttemptEvents {
-  opened(): void
-  accepted(acceptance: Acceptance): void
-  message(data: string | Uint8Array): void
-  after(step: Exclude<AfterStep, { step: 'data' }>): void
-  ended(end: AttemptEnd): void
-}
-
-/** The end of an attempt. */
-export interface AttemptEnd {
-  readonly diagnosis: Diagnosis
-  readonly observation: Observation
-  /** Facts of a refusal for a person: what to compare while a pairing waits. */
-  readonly pairing: PairingFacts | undefined
-}
-
-/** The facts that a person compares while a pairing waits for approval. */
-export interface PairingFacts {
-  readonly comparisonCode: string | undefined
-  readonly requestId: string | undefined
-}
-
-/** A running attempt. */
-export interface Attempt {
-  send(data: string | Uint8Array): boolean
-  renew(credential: Credential): boolean
-  close(code: number, reason: string): void
-}
+import type { TransportEvents, TransportSocket } from './transport.ts'
 
 /** After a refusal the server closes; if it does not within this time, the client ends the socket. */
 const refusalGrace = 3000
 /** From the client's close frame to the end of the socket. */
 const closeGrace = 2000
-/** For the answer to a ping. */
-const pongGrace = 20_000
-/** Frames kept for the diagnosis, and characters of each. */
-const keptFrames = 16
-const keptLength = 16_384
 
 /** Opens one socket, authenticates it, and reports how it ended. It never throws. */
 export function startAttempt(setup: AttemptSetup, events: AttemptEvents): Attempt {
   const { url, transport, handshake, credential, clock } = setup
   const abort = new AbortController()
-  const frames: string[] = []
+  const { frames, keep, clear } = createKeptFrames()
   const secrets = [...setup.secrets]
   let observation: Observation = { url, sent: setup.sent }
   let reached: Reached | undefined
@@ -88,20 +26,27 @@ export function startAttempt(setup: AttemptSetup, events: AttemptEvents): Attemp
   let openedAt: number | undefined
   let lastByte = clock.now()
   let closing: { code: number; reason: string } | undefined
-  let pinged = false
   let queue: Promise<void> = Promise.resolve()
 
   let deadline = clock.setTimer(setup.timeout, () => {
     giveUp({ timedOut: true, message: `No acceptance within ${setup.timeout / 1000} s.` })
   })
-  let keepAlive: { cancel(): void } | undefined
+  const keepAlive = createKeepAlive({
+    every: setup.keepAlive,
+    clock,
+    ping: () => socket?.ping?.(),
+    lost() {
+      socket?.terminate()
+      end({ code: 4000, reason: 'no answer to a ping' })
+    },
+  })
 
   const end = (close?: { code: number; reason: string }): void => {
     if (stage === 'ended') return
     const wasAccepted = stage === 'accepted'
     stage = 'ended'
     deadline.cancel()
-    keepAlive?.cancel()
+    keepAlive.stop()
     abort.abort()
     const now = clock.now()
     const raw: Observation = {
@@ -114,7 +59,7 @@ export function startAttempt(setup: AttemptSetup, events: AttemptEvents): Attemp
     // Before anything else sees it: a server may echo what it was sent.
     const clean = withoutSecrets(raw, secrets)
     const diagnosis = diagnose(clean, setup.docs === undefined ? {} : { docs: setup.docs })
-    events.ended({ diagnosis, observation: clean, pairing: pairingIn(frames) })
+    events.ended({ diagnosis, observation: clean, pairing: pairingIn(frames), secrets })
   }
   const giveUp = (error: Observation['error']): void => {
     if (stage === 'ended') return
@@ -129,30 +74,10 @@ export function startAttempt(setup: AttemptSetup, events: AttemptEvents): Attemp
   const accept = (acceptance: Acceptance): void => {
     stage = 'accepted'
     deadline.cancel()
-    frames.length = 0
-    schedulePing()
+    clear()
+    if (socket?.ping !== undefined) keepAlive.start()
     events.accepted(acceptance)
   }
-  const schedulePing = (): void => {
-    if (setup.keepAlive === 0 || socket?.ping === undefined) return
-    keepAlive?.cancel()
-    keepAlive = clock.setTimer(setup.keepAlive, () => {
-      pinged = true
-      socket?.ping?.()
-      keepAlive = clock.setTimer(pongGrace, () => {
-        // Half-open: without this, nothing would ever notice.
-        if (pinged) {
-          socket?.terminate()
-          end({ code: 4000, reason: 'no answer to a ping' })
-        } else schedulePing()
-      })
-    })
-  }
-  const keep = (text: string): void => {
-    frames.push(text.slice(0, keptLength))
-    if (frames.length > keptFrames) frames.shift()
-  }
-
   const begin = async (): Promise<void> => {
     conversation = handshake.begin?.(credential, talk)
     const first = (await conversation?.opened()) ?? []
@@ -225,9 +150,8 @@ export function startAttempt(setup: AttemptSetup, events: AttemptEvents): Attemp
       queue = queue.then(() => receive(data)).catch(failed)
     },
     pong() {
-      pinged = false
       lastByte = clock.now()
-      schedulePing()
+      keepAlive.answered()
     },
     closed(code, reason) {
       // Frames that arrived before the close are read first.
@@ -248,7 +172,13 @@ export function startAttempt(setup: AttemptSetup, events: AttemptEvents): Attemp
     const headers = { ...setup.headers, ...parts.headers }
     const protocols = [...setup.protocols, ...(parts.protocols ?? [])]
     observation = { ...observation, sent: { ...setup.sent, protocols: protocols.length } }
-    socket = transport.open({ url, protocols, headers, timeout: setup.timeout }, listener)
+    try {
+      socket = transport.open({ url, protocols, headers, timeout: setup.timeout }, listener)
+    } catch (error) {
+      // Against its contract; a connection that never ends would be worse.
+      const { name, message } = error as Partial<Error>
+      giveUp({ name, message })
+    }
   }
   if (handshake.upgrade === undefined) open({})
   else {
@@ -285,15 +215,4 @@ export function startAttempt(setup: AttemptSetup, events: AttemptEvents): Attemp
       })
     },
   }
-}
-
-/** The facts of the last refusal that waits for a pairing; both checked, because they are shown to people. */
-function pairingIn(frames: readonly string[]): PairingFacts | undefined {
-  for (const frame of frames.toReversed()) {
-    if (!frame.includes('pairing_required') && !frame.includes('PAIRING_REQUIRED')) continue
-    const code = /"comparisonCode":"([A-Za-z\d][A-Za-z\d -]{2,15})"/.exec(frame)?.[1]
-    const id = /"requestId":"([A-Za-z\d][\w.:-]{0,127})"/.exec(frame)?.[1]
-    return { comparisonCode: code, requestId: id }
-  }
-  return undefined
 }

@@ -1,24 +1,19 @@
-import {
-  clean,
-  type Diagnosis,
-  diagnose,
-  type Observation,
-  type SentCredential,
-  withoutSecrets,
-} from '@upgate/diagnosis'
-import { type Attempt, type AttemptEnd, startAttempt } from './attempt.ts'
+import { clean, type Diagnosis, diagnose, type Observation } from '@upgate/diagnosis'
+import { startAttempt } from './attempt.ts'
+import type { Attempt, AttemptEnd, AttemptEvents } from './attempt-contract.ts'
 import { pauseAfter } from './backoff.ts'
 import { systemClock } from './clock.ts'
 import { type Credential, type CredentialRequest, isSame, secretsOf } from './credential.ts'
-import { checkEdge, type EdgeCredential, edgeHeaders } from './edge.ts'
 import { ConnectError } from './error.ts'
 import { createEmitter } from './events.ts'
 import type { Acceptance } from './handshake.ts'
 import { upgateHandshake } from './handshakes/upgate.ts'
-import { type ConnectOptions, checkCredential, checkOptions } from './options.ts'
-import { isExposed, isSecretHeader, refusal as overPlain, plainRefusal } from './plain.ts'
-import type { ConnectionEvents, State } from './state.ts'
-import { readTarget } from './target.ts'
+import { type ConnectOptions, checkOptions } from './options.ts'
+import { createPause } from './pause.ts'
+import { refusal as overPlain } from './plain.ts'
+import { fetchCredential, prepare } from './prepare.ts'
+import { createSecondLook } from './second-look.ts'
+import { type ConnectionEvents, eventNames, type State } from './state.ts'
 import type { Transport } from './transport.ts'
 
 /** A connection that keeps itself. */
@@ -60,31 +55,19 @@ export function createConnection(
   } = typeof options.reconnect === 'object' ? options.reconnect : {}
   const again = options.reconnect !== false
 
-  const emitter = createEmitter<ConnectionEvents>([
-    'state',
-    'accepted',
-    'message',
-    'failed',
-    'pairing',
-    'token',
-    'renewed',
-    'renewal_failed',
-    'closed',
-  ])
+  const emitter = createEmitter<ConnectionEvents>(eventNames)
   const stopped = new AbortController()
+  const secondLook = createSecondLook(transport, { timeout, docs })
   let state: State = { name: 'connecting', attempt: 1 }
   let attempt: Attempt | undefined
-  let timer: { cancel(): void } | undefined
-  let unwatch = (): void => {}
   let failures = 0
   let attempts = 0
   let acceptedAt: number | undefined
   /** Whether a refusal was answered with another credential since the last stable acceptance. */
   let replaced = false
-  let last: Credential | undefined
-  let lastEdge: EdgeCredential | undefined
+  let last: { readonly credential: Credential | undefined; readonly edge: string } | undefined
+  let lastError: ConnectError | undefined
   let shownRequest: string | undefined
-  const probed = new Set<string>()
   let settle: { resolve(acceptance: Acceptance): void; reject(error: unknown): void } | undefined
   const accepted = new Promise<Acceptance>((resolve, reject) => {
     settle = { resolve, reject }
@@ -96,32 +79,22 @@ export function createConnection(
     state = next
     emitter.emit('state', next)
   }
+  const pause = createPause({
+    clock,
+    network: transport.network,
+    spread: () => Math.round(random() * min),
+    waiting: (until) => enter({ name: 'waiting', until, error: lastError as ConnectError }),
+    offline: () => enter({ name: 'offline', error: lastError }),
+  })
   const verdict = (observation: Observation): Diagnosis =>
     diagnose(observation, docs === undefined ? {} : { docs })
   const finish = (error: ConnectError | undefined): void => {
     if (state.name === 'closed') return
-    timer?.cancel()
-    unwatch()
+    pause.end()
     stopped.abort()
     enter({ name: 'closed', error })
     settle?.reject(error ?? new ConnectError(verdict({ error: { aborted: true } })))
     emitter.emit('closed', error)
-  }
-
-  const credentialFor = async (
-    reason: CredentialRequest['reason'],
-    diagnosis?: Diagnosis,
-  ): Promise<Credential | undefined> => {
-    const { credential } = options
-    if (typeof credential !== 'function') return credential
-    const fetched = await credential({ reason, diagnosis, signal: stopped.signal })
-    if (fetched !== undefined) checkCredential(fetched)
-    return fetched
-  }
-  const edgeFor = async (): Promise<EdgeCredential | undefined> => {
-    const edge = typeof options.edge === 'function' ? await options.edge() : options.edge
-    if (edge !== undefined) checkEdge(edge)
-    return edge
   }
 
   const start = async (
@@ -131,113 +104,76 @@ export function createConnection(
     if (state.name === 'closed') return
     attempts += 1
     enter({ name: 'connecting', attempt: attempts })
-    const target = readTarget(String(url))
-    if (target.url === undefined)
-      return ended({
-        diagnosis: verdict(target.observation),
-        observation: target.observation,
-        pairing: undefined,
-      })
-    const exposed = isExposed(target.url)
-    const refuse = (error: NonNullable<Observation['error']>): void => {
-      const observation: Observation = { url: target.url, error }
-      ended({ diagnosis: verdict(observation), observation, pairing: undefined })
-    }
-    const outgoing = {
-      edge: options.edge !== undefined,
-      headers: lowerCase(options.headers ?? {}),
-      credential: undefined,
-      accepted: options.dangerouslySendCredentialsOverPlain === true,
-    }
-    // Before any function is asked for a secret that could not be sent.
-    const early = exposed ? plainRefusal(outgoing) : undefined
-    if (early !== undefined) return refuse(early)
-    let credential: Credential | undefined
-    let edge: EdgeCredential | undefined
-    try {
-      credential = await credentialFor(reason, refusal)
-      edge = await edgeFor()
-    } catch (error) {
-      return refuse({ code: 'credential_unavailable', name: clean(error instanceof Error ? error.name : '') })
-    }
+    const prepared = await prepare(String(url), options, {
+      handshake,
+      sendsHeaders: transport.sendsHeaders,
+      reason,
+      refusal,
+      signal: stopped.signal,
+    })
     // It may have been closed while a credential was fetched.
     if (stopped.signal.aborted) return
-    const late = exposed ? plainRefusal({ ...outgoing, credential }) : undefined
-    if (late !== undefined) return refuse(late)
-    if (
-      reason === 'refused' &&
-      refusal !== undefined &&
-      isSame(credential, last) &&
-      JSON.stringify(edge) === JSON.stringify(lastEdge)
-    ) {
-      return finish(new ConnectError(refusal))
+    if (prepared.parts === undefined) {
+      ended({ diagnosis: verdict(prepared.observation), pairing: undefined })
+      return
     }
-    last = credential
-    lastEdge = edge
-    const headers = lowerCase({ ...options.headers, ...(edge !== undefined && edgeHeaders(edge)) })
-    const kinds: SentCredential[] = [
-      ...(credential === undefined ? [] : [handshake.kindOf(credential)]),
-      ...(edge === undefined ? [] : (['edge_service_token'] as const)),
-      ...kindsOf(headers),
-    ]
-    const secrets = [
-      ...secretsOf(credential),
-      ...(edge === undefined ? [] : [edge.clientId, edge.clientSecret]),
-      ...Object.entries(headers).flatMap(([name, value]) => (isSecretHeader(name) ? secretParts(value) : [])),
-    ]
+    const { parts } = prepared
+    const edge = JSON.stringify(prepared.edge)
+    if (refusal !== undefined && last?.edge === edge && isSame(parts.credential, last.credential)) {
+      finish(new ConnectError(refusal))
+      return
+    }
+    last = { credential: parts.credential, edge }
+    const events: AttemptEvents = {
+      opened: () => enter({ name: 'authenticating', attempt: attempts }),
+      accepted(acceptance) {
+        acceptedAt = clock.now()
+        attempts = 0
+        secondLook.reset()
+        enter({ name: 'accepted', acceptance })
+        settle?.resolve(acceptance)
+        if (acceptance.deviceToken !== undefined) emitter.emit('token', acceptance.deviceToken)
+        emitter.emit('accepted', acceptance)
+      },
+      message: (data) => emitter.emit('message', data),
+      after(step) {
+        if (step.step === 'renewed') {
+          if (state.name === 'accepted') enter({ name: 'accepted', acceptance: step.acceptance })
+          emitter.emit('renewed', step.acceptance)
+        } else if (step.step === 'renewal_failed') {
+          emitter.emit('renewal_failed', { code: clean(step.code, 64), message: clean(step.message) })
+        } else void renew(parts.mayAddSecrets)
+      },
+      ended(end) {
+        attempt = undefined
+        if (acceptedAt !== undefined || stopped.signal.aborted) ended(end)
+        else void secondLook.at(end, parts).then(ended)
+      },
+    }
     attempt = startAttempt(
-      {
-        url: target.url,
-        transport,
-        handshake,
-        credential,
-        headers,
-        protocols,
-        sent: { credentials: kinds, client: transport.sendsHeaders ? 'library' : 'browser' },
-        secrets,
-        mayAddSecrets: !exposed || outgoing.accepted,
-        timeout,
-        keepAlive,
-        clock,
-        docs,
-      },
-      {
-        opened: () => enter({ name: 'authenticating', attempt: attempts }),
-        accepted(acceptance) {
-          acceptedAt = clock.now()
-          attempts = 0
-          probed.clear()
-          enter({ name: 'accepted', acceptance })
-          settle?.resolve(acceptance)
-          if (acceptance.deviceToken !== undefined) emitter.emit('token', acceptance.deviceToken)
-          emitter.emit('accepted', acceptance)
-        },
-        message: (data) => emitter.emit('message', data),
-        after(step) {
-          if (step.step === 'renewed') {
-            if (state.name === 'accepted') enter({ name: 'accepted', acceptance: step.acceptance })
-            emitter.emit('renewed', step.acceptance)
-          } else if (step.step === 'renewal_failed') {
-            emitter.emit('renewal_failed', { code: clean(step.code, 64), message: clean(step.message) })
-          } else void renew(target.url)
-        },
-        ended: (end) => void look(end, target.url, headers, secrets),
-      },
+      { ...parts, transport, handshake, protocols, timeout, keepAlive, clock, docs },
+      events,
     )
   }
 
   /** Fetches and sends a newer credential, if there is a function to ask; otherwise the expiry ends the socket. */
-  const renew = async (target: string): Promise<void> => {
+  const renew = async (maySend: boolean): Promise<void> => {
     if (typeof options.credential !== 'function') return
     const from = attempt
     try {
-      const newer = await credentialFor('renewal')
-      // The socket may have been opened with a device key, which is no secret on the wire.
-      if (isExposed(target) && !options.dangerouslySendCredentialsOverPlain && secretsOf(newer).length > 0) {
-        const { code, message = '' } = overPlain('the renewed credential')
-        return emitter.emit('renewal_failed', { code: String(code), message })
+      const newer = await fetchCredential(options.credential, {
+        reason: 'renewal',
+        diagnosis: undefined,
+        signal: stopped.signal,
+      })
+      if (newer === undefined) return
+      // The socket may have been opened with a device key, which is not sent.
+      if (!maySend && secretsOf(newer).length > 0) {
+        emitter.emit('renewal_failed', overPlain('the renewed credential'))
+        return
       }
-      if (newer !== undefined && from === attempt && from?.renew(newer) === true) last = newer
+      if (from === attempt && from?.renew(newer) === true && last !== undefined)
+        last = { ...last, credential: newer }
     } catch {
       emitter.emit('renewal_failed', {
         code: 'credential_unavailable',
@@ -246,36 +182,7 @@ export function createConnection(
     }
   }
 
-  /** A second look, where the first verdict is one of several. */
-  const look = async (
-    end: AttemptEnd,
-    target: string,
-    headers: Readonly<Record<string, string>>,
-    secrets: readonly string[],
-  ): Promise<void> => {
-    const { code, confusableWith, severity } = end.diagnosis
-    attempt = undefined
-    const wanted =
-      transport.probe !== undefined &&
-      (confusableWith.length > 0 || !transport.sendsHeaders) &&
-      severity === 'error' &&
-      !probed.has(code) &&
-      !stopped.signal.aborted &&
-      acceptedAt === undefined
-    if (!wanted) return ended(end)
-    probed.add(code)
-    let probes: Observation['probes']
-    try {
-      probes = await transport.probe?.({ url: target, headers, code, timeout: Math.min(timeout, 3000) })
-    } catch {
-      // The probe only adds facts to the diagnosis.
-    }
-    if (probes === undefined) return ended(end)
-    const observation = { ...end.observation, probes: withoutSecrets(probes, secrets) }
-    ended({ ...end, observation, diagnosis: verdict(observation) })
-  }
-
-  const ended = ({ diagnosis, pairing }: AttemptEnd): void => {
+  const ended = ({ diagnosis, pairing }: Pick<AttemptEnd, 'diagnosis' | 'pairing'>): void => {
     if (state.name === 'closed') return
     if (stopped.signal.aborted) {
       finish(undefined)
@@ -288,6 +195,7 @@ export function createConnection(
       replaced = false
     }
     const error = new ConnectError(diagnosis)
+    lastError = error
     emitter.emit('failed', error)
     // A listener may have closed it.
     if (stopped.signal.aborted) return
@@ -304,33 +212,12 @@ export function createConnection(
     }
     if (diagnosis.retry === 'after_new_credential') {
       replaced = true
-      wait(Math.round(random() * min), error, () => void start('refused', diagnosis))
+      pause.begin(Math.round(random() * min), () => void start('refused', diagnosis))
       return
     }
-    const pause = pauseAfter(diagnosis, failures, { min, max }, random)
+    const milliseconds = pauseAfter(diagnosis, failures, { min, max }, random)
     failures += 1
-    wait(pause, error, () => void start())
-  }
-
-  const wait = (milliseconds: number, error: ConnectError, next: () => void): void => {
-    const { network } = transport
-    if (network !== undefined && !network.isOnline()) {
-      enter({ name: 'offline', error })
-      unwatch()
-      unwatch = network.onChange(() => {
-        if (!network.isOnline()) return
-        unwatch()
-        // All devices of a network come back at the same moment.
-        wait(Math.round(random() * min), error, next)
-      })
-      return
-    }
-    enter({ name: 'waiting', until: clock.now() + milliseconds, error })
-    timer = clock.setTimer(Math.min(milliseconds, 2 ** 31 - 1), () => {
-      // The network may have gone during the pause.
-      if (network !== undefined && !network.isOnline()) wait(0, error, next)
-      else next()
-    })
+    pause.begin(milliseconds, () => void start())
   }
 
   const close = (code = 1000, reason = ''): void => {
@@ -361,25 +248,4 @@ export function createConnection(
     send: (data) => attempt?.send(data) ?? false,
     close,
   }
-}
-
-function lowerCase(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
-}
-
-/** The kinds of credentials in headers that the application gave itself. */
-function kindsOf(headers: Readonly<Record<string, string>>): readonly SentCredential[] {
-  return [
-    ...(/^\s*\{/.test(headers.authorization ?? '') ? (['edge_service_token'] as const) : []),
-    ...(/^Bearer /i.test(headers.authorization ?? '') ? (['bearer'] as const) : []),
-    ...('cf-access-client-id' in headers ? (['edge_service_token'] as const) : []),
-    ...('cf-access-token' in headers ? (['edge_user_token'] as const) : []),
-    ...('cookie' in headers ? (['cookie'] as const) : []),
-    ...('x-api-key' in headers ? (['api_key'] as const) : []),
-  ]
-}
-
-/** A header's value, and the words in it: a server may echo the token without `Bearer`. */
-function secretParts(value: string): readonly string[] {
-  return [value, ...value.split(/[\s;,=]+/).filter((part) => part.length >= 12)]
 }

@@ -59,5 +59,13 @@ export function tokenOf(credential: Credential | undefined): string | undefined 
 
 /** Whether two credentials would get the same answer. */
 export function isSame(a: Credential | undefined, b: Credential | undefined): boolean {
-  return JSON.stringify(secretsOf(a)) === JSON.stringify(secretsOf(b))
+  return JSON.stringify(identityOf(a)) === JSON.stringify(identityOf(b))
+}
+
+function identityOf(credential: Credential | undefined): readonly unknown[] {
+  const { device, account } = (typeof credential === 'object' ? credential : {}) as {
+    readonly device?: DeviceIdentity
+    readonly account?: string
+  }
+  return [secretsOf(credential), device?.id, account]
 }

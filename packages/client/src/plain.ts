@@ -48,6 +48,6 @@ export function plainRefusal(outgoing: Outgoing): Observation['error'] {
 }
 
 /** The refusal for one thing that was not sent; it names it without its value. */
-export function refusal(what: string): NonNullable<Observation['error']> {
+export function refusal(what: string): { readonly code: string; readonly message: string } {
   return { code: 'credential_over_plain', message: `Not sent: ${what}.` }
 }

@@ -40,3 +40,16 @@ export type ConnectionEvents = {
   /** Once, at the end. */
   readonly closed: (error: ConnectError | undefined) => void
 }
+
+/** The names of the events; the compiler compares them with the type. */
+export const eventNames: readonly (keyof ConnectionEvents)[] = Object.keys({
+  state: 1,
+  accepted: 1,
+  message: 1,
+  failed: 1,
+  pairing: 1,
+  token: 1,
+  renewed: 1,
+  renewal_failed: 1,
+  closed: 1,
+} satisfies Record<keyof ConnectionEvents, 1>) as (keyof ConnectionEvents)[]

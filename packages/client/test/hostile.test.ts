@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { type ConnectOptions, connect } from '@upgate/client'
 import { describe, expect, test } from 'vitest'
 import { answering, cleanUp, failureOf, tcpServer } from './helpers.ts'
+import { memoryTransport, turns } from './memory.ts'
 
 cleanUp()
 
@@ -112,5 +113,35 @@ describe('hostile servers', () => {
     const error = await failureOf(connect(at(port), { ...once, timeout: 10_000, credential: 'some-token' }))
     expect(error.code).toBe('invalid_credential')
     expect(JSON.stringify(error.diagnosis)).not.toMatch(/\\u001b|<script/)
+  })
+
+  test('of a frame only the first 16 Ki characters are kept, and of the frames the last 16', async () => {
+    const pairing = '"code":"pairing_required","requestId":"pr-1","comparisonCode":"AB12CD"}'
+    const facts = async (...frames: readonly string[]): Promise<unknown> => {
+      const transport = memoryTransport()
+      const connection = connect('wss://gateway.example.com/ws', {
+        credential: 'token',
+        reconnect: {},
+        transport,
+      })
+      const shown: unknown[] = []
+      connection.on('pairing', (each) => shown.push(each.comparisonCode))
+      const failed = new Promise((resolve) => connection.on('failed', resolve))
+      await turns()
+      const [socket] = transport.sockets
+      socket?.events.opened('')
+      await turns()
+      for (const frame of frames) socket?.events.message(frame)
+      await turns(frames.length * 4)
+      socket?.close(4403, 'pairing_required')
+      await failed
+      connection.close()
+      return shown[0]
+    }
+    const start = '{"type":"auth_error",'
+    expect(await facts(`${start}${pairing}`)).toBe('AB12CD')
+    expect(await facts(`${start}"pad":"${'a'.repeat(16_384)}",${pairing}`)).toBeUndefined()
+    expect(await facts(`${start}${pairing}`, ...Array<string>(15).fill('{}'))).toBe('AB12CD')
+    expect(await facts(`${start}${pairing}`, ...Array<string>(16).fill('{}'))).toBeUndefined()
   })
 })

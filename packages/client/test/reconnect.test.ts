@@ -1,4 +1,4 @@
-import { type ConnectOptions, connect, type State } from '@upgate/client'
+import { type ConnectOptions, connect, deviceKey, type State } from '@upgate/client'
 import { manualClock } from 'upgate/testing'
 import { describe, expect, test } from 'vitest'
 import { cleanUp, kept } from './helpers.ts'
@@ -142,6 +142,26 @@ test('the edge’s refusal asks the edge’s function, and only once', async () 
   last().fail(login)
   await turns()
   expect(connection.state).toMatchObject({ name: 'closed', error: { code: 'access_token_unknown' } })
+})
+
+test('another key or another account is another credential, and the same one is not', async () => {
+  const device = deviceKey()
+  for (const [first, second, attempts] of [
+    [{ device }, { device: deviceKey() }, 2],
+    [{ device }, { device }, 1],
+    [{ password: 'pass word', account: 'ann' }, { password: 'pass word', account: 'bob' }, 2],
+    ['ugd_token', { token: 'ugd_token' }, 1],
+  ] as const) {
+    const { clock, transport, last } = scene({
+      credential: ({ reason }) => (reason === 'refused' ? second : first),
+    })
+    await turns()
+    last().fail(answer(401, 'invalid_credential'))
+    await turns()
+    clock.advance(1000)
+    await turns()
+    expect(transport.sockets.length).toBe(attempts)
+  }
 })
 
 test('without reconnect, every end is the end', async () => {
