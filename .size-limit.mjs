@@ -12,7 +12,7 @@ const budgets = {
   './oauth': '4.7 kB',
   './protocol': '2 kB',
   './redis': '7.5 kB',
-  './sql': '9.4 kB',
+  './sql': '11.5 kB',
   './store': '7 kB',
   './testing': '7.9 kB',
   './ws': '37.5 kB',

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -28,6 +28,7 @@ function programFolders(): string[] {
   return [
     ...debian.map((version) => join(versions, version, 'bin')),
     ...(process.env.PATH ?? '').split(delimiter),
+    '/usr/sbin',
   ]
 }
 
@@ -59,10 +60,13 @@ export function canStart(service: 'postgres' | 'redis'): boolean {
         (unprivileged() === undefined && 'a user `postgres` and setpriv')
   if (missing === false) return true
   const variable = service === 'redis' ? 'UPGATE_REQUIRE_REDIS' : 'UPGATE_REQUIRE_POSTGRES'
-  const required = process.env[variable] ?? ''
-  if (required !== '' && required !== '0') throw new Error(`${missing} is missing, and ${variable} is set.`)
+  if (isRequired(variable)) throw new Error(`${missing} is missing, and ${variable} is set.`)
   console.warn(`Left out: ${missing} is not on this machine.`)
   return false
+}
+
+function isRequired(variable: string): boolean {
+  return !['', '0'].includes(process.env[variable] ?? '')
 }
 
 async function sparePort(): Promise<number> {
@@ -185,6 +189,51 @@ export async function privateRedis({ keeps = false } = {}): Promise<PrivateServi
   })
 }
 
+/** Whether PgBouncer is installed; like {@link canStart}. */
+export function canPool(): boolean {
+  if (find('pgbouncer') !== undefined && unprivileged() !== undefined) return true
+  if (isRequired('UPGATE_REQUIRE_POSTGRES')) {
+    throw new Error('pgbouncer is missing, and UPGATE_REQUIRE_POSTGRES is set.')
+  }
+  console.warn('Left out: pgbouncer is not on this machine.')
+  return false
+}
+
+/**
+ * A private PgBouncer in front of a server: each transaction may get another connection of the server.
+ *
+ * @param server - address of the server
+ * @param connections - largest number of connections to the server
+ */
+export async function privatePgBouncer(server: string, connections = 2): Promise<PrivateService> {
+  const folder = mkdtempSync(join(tmpdir(), 'upgate-pgbouncer-'))
+  const port = await sparePort()
+  const { hostname, port: at, username, pathname } = new URL(server)
+  const url = `postgres://${username}@127.0.0.1:${port}${pathname}`
+  const settings = [
+    '[databases]',
+    `* = host=${hostname} port=${at} user=${username}`,
+    '[pgbouncer]',
+    'listen_addr = 127.0.0.1',
+    `listen_port = ${port}`,
+    'unix_socket_dir =',
+    'auth_type = any',
+    'pool_mode = transaction',
+    `default_pool_size = ${connections}`,
+    'server_round_robin = 1',
+    'ignore_startup_parameters = statement_timeout, idle_in_transaction_session_timeout',
+  ]
+  writeFileSync(join(folder, 'pgbouncer.ini'), settings.join('\n'))
+  chmodSync(folder, 0o755)
+  return serve({
+    folder,
+    url,
+    command: [...(unprivileged() as string[]), find('pgbouncer') as string, join(folder, 'pgbouncer.ini')],
+    fast: 'SIGINT',
+    answers: () => asked(url),
+  })
+}
+
 /** A private PostgreSQL cluster of a test, durable as usual. */
 export async function privatePostgres(): Promise<PrivateService> {
   const folder = mkdtempSync(join(tmpdir(), 'upgate-postgres-'))
@@ -211,15 +260,17 @@ export async function privatePostgres(): Promise<PrivateService> {
     ],
     // SIGTERM would wait for all clients to leave (PostgreSQL manual, "Shutting Down the Server").
     fast: 'SIGINT',
-    async answers() {
-      const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 1000 })
-      client.on('error', () => {})
-      await client.connect()
-      try {
-        await client.query('select 1')
-      } finally {
-        await client.end()
-      }
-    },
+    answers: () => asked(url),
   })
+}
+
+async function asked(connectionString: string): Promise<void> {
+  const client = new pg.Client({ connectionString, connectionTimeoutMillis: 1000 })
+  client.on('error', () => {})
+  await client.connect()
+  try {
+    await client.query('select 1')
+  } finally {
+    await client.end()
+  }
 }

@@ -48,6 +48,8 @@ export {
   type SessionDigests,
   type SessionRecord,
   type SessionStore,
+  type SessionsWithAccounts,
+  type SessionWithAccount,
   type Store,
   type StoreErrorCode,
   StoreUnavailable,

@@ -25,7 +25,7 @@ import { createPairing } from './pairing/create-pairing.ts'
 import { checkPairingNames, pairingOptions } from './pairing/options.ts'
 import { createRevocations } from './revocations/revocations.ts'
 import { apiKeys, createIssuedTokens, createTokenJudge, deviceTokens } from './tokens/issued-tokens.ts'
-import { createSessionJudge, createSessions } from './tokens/sessions.ts'
+import { createSessionFinder, createSessionJudge, createSessions } from './tokens/sessions.ts'
 import { createTickets, ticketOptions } from './tokens/tickets.ts'
 import { createTokenVerifier } from './tokens/token-verifier.ts'
 import { createTouches } from './tokens/touches.ts'
@@ -112,7 +112,7 @@ export function createServices(options: ServicesOptions): Services {
     prefix: 'ugs',
     noun: 'session',
     cacheAge: sessionAge,
-    find: store.sessions.get,
+    find: createSessionFinder(store),
     judge: createSessionJudge({
       accounts: store.accounts,
       clock,

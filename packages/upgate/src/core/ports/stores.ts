@@ -234,6 +234,25 @@ export interface SessionStore {
   touch(touches: readonly Touch[]): Promise<void>
 }
 
+/** A session with the account that logged in. */
+export interface SessionWithAccount extends SessionRecord {
+  /** `undefined`: the account is gone. */
+  readonly account: AccountRecord | undefined
+}
+
+/**
+ * Reads a session together with its account, where one query can. Services use it only as long as a store's
+ * `sessions` and `accounts` are these two, so that a store that replaces one of them is asked.
+ */
+export interface SessionsWithAccounts {
+  /** The sessions that it reads. */
+  readonly sessions: SessionStore
+  /** The accounts that it reads. */
+  readonly accounts: AccountStore
+  /** One session by its id, with its account, as of one moment. */
+  get(id: string): Promise<SessionWithAccount | undefined>
+}
+
 /** API keys, or device tokens. Every operation is atomic; all but `touch` are durable when they have answered. */
 export interface TokenStore {
   /** One record by its id, revoked and expired ones included. */
@@ -317,6 +336,8 @@ export interface Store {
   readonly failures?: FailureStore | undefined
   /** Addresses that are known beyond a restart. Absent: the store does not keep them. */
   readonly acquaintances?: AcquaintanceStore | undefined
+  /** Sessions with their accounts in one query. Absent: the session is read, and then its account. */
+  readonly sessionsWithAccounts?: SessionsWithAccounts | undefined
   /** Absent: such keys have to be given as options, or end with the process. */
   readonly secrets?: SecretStore | undefined
   /** Releases files and connections. Further operations reject with `store_closed`. */

@@ -4,6 +4,8 @@ import {
   type AccountStore,
   type SessionRecord,
   type SessionStore,
+  type SessionWithAccount,
+  type Store,
   StoreUnavailable,
 } from '../../core/ports/stores.ts'
 import { equalDigests } from '../../crypto/equal.ts'
@@ -144,6 +146,14 @@ export function createSessions(options: SessionsOptions): Sessions {
   }
 }
 
+/** Finds a session with its account: in one query where the store can, else in two. */
+export function createSessionFinder(
+  store: Store,
+): (id: string) => Promise<SessionRecord | SessionWithAccount | undefined> {
+  const { sessions, accounts, sessionsWithAccounts: both } = store
+  return both?.sessions === sessions && both.accounts === accounts ? both.get : sessions.get
+}
+
 /** Creates the check that follows a right secret: whether the session is valid now. */
 export function createSessionJudge(options: {
   readonly accounts: AccountStore
@@ -152,10 +162,10 @@ export function createSessionJudge(options: {
   readonly lifetimes: SessionLifetimes
   /** Age of the recorded last use, in milliseconds, after which a use is recorded again. */
   readonly touchAge: number
-}): (record: SessionRecord) => Promise<Verification> {
+}): (record: SessionRecord | SessionWithAccount) => Promise<Verification> {
   const { accounts, clock, touches, lifetimes, touchAge } = options
   return async (record) => {
-    const account = await accounts.get(record.accountId)
+    const account = 'account' in record ? record.account : await accounts.get(record.accountId)
     const now = clock.now()
     const fault = accountFault(account, record.generation)
     if (account === undefined || fault !== undefined) return faults[fault ?? 'gone']

@@ -6,24 +6,39 @@ import type { Database, Tables } from './tables.ts'
 
 type Accounts = Tables['upgate_accounts']
 
+/** The columns of a record. */
+const columns: readonly (keyof AccountRow)[] = [
+  'id',
+  'version',
+  'email',
+  'password_hash',
+  'scopes',
+  'roles',
+  'created_at',
+  'disabled_at',
+  'session_generation',
+  'not_before',
+  'device_cookies',
+]
+
 export function sqlAccounts(database: Database): AccountStore {
   const { read, transact, exclusively } = database
   return {
     any: () => read(any),
-    get: (id) =>
-      read(async (db) => {
-        const query = db.selectFrom('upgate_accounts').selectAll().where('id', '=', id)
-        return recordOf(await query.executeTakeFirst())
-      }),
-    byEmail: (email) =>
-      read(async (db) => {
-        const query = db.selectFrom('upgate_accounts').selectAll().where('email', '=', email)
-        return recordOf(await query.executeTakeFirst())
-      }),
+    get: database.lookUp({
+      columns,
+      query: (db, all, id) => db.selectFrom('upgate_accounts').select(all).where('id', '=', id),
+      recordOf: accountOf,
+    }),
+    byEmail: database.lookUp({
+      columns,
+      query: (db, all, email) => db.selectFrom('upgate_accounts').select(all).where('email', '=', email),
+      recordOf: accountOf,
+    }),
     list: () =>
       read(async (db) => {
         const rows = await db.selectFrom('upgate_accounts').selectAll().orderBy('seq').execute()
-        return rows.map((row) => recordOf(row) as AccountRecord)
+        return rows.map(accountOf)
       }),
     add: (record) => transact((db) => insert(db, record)),
     addFirst: (record) =>
@@ -73,8 +88,10 @@ function rowOf(record: AccountRecord): Insertable<Accounts> {
   }
 }
 
-function recordOf(row: Selectable<Accounts> | undefined): AccountRecord | undefined {
-  if (row === undefined) return undefined
+/** An account's columns. */
+export type AccountRow = Omit<Selectable<Accounts>, 'seq'>
+
+export function accountOf(row: AccountRow): AccountRecord {
   return {
     id: row.id,
     version: row.version,

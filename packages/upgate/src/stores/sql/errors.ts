@@ -22,6 +22,11 @@ export function isBusy(error: unknown): boolean {
   return /^(SQLITE_(BUSY|LOCKED)|40001$|40P01$)/.test(codeOf(error))
 }
 
+/** Whether a prepared statement is not where it was prepared, or is there already: a pooler switched connections. */
+export function isStatementLost(error: unknown): boolean {
+  return /^(26000|42P05)$/.test(codeOf(error))
+}
+
 /**
  * Wraps any error of a driver in `StoreUnavailable`. The driver's text may hold values, so it stays in the
  * cause.

@@ -102,11 +102,11 @@ export function sqlPairings(database: Database): PairingStore {
         return expired
       })
     },
-    deviceOfKey: (keyId) =>
-      read(async (db) => {
-        const query = db.selectFrom('upgate_device_keys').select('device_id').where('key_id', '=', keyId)
-        return (await query.executeTakeFirst())?.device_id
-      }),
+    deviceOfKey: database.lookUp({
+      columns: ['device_id'],
+      query: (db, all, keyId) => db.selectFrom('upgate_device_keys').select(all).where('key_id', '=', keyId),
+      recordOf: (row: Pick<Tables['upgate_device_keys'], 'device_id'>) => row.device_id,
+    }),
     invite: (invitation) =>
       transact(async (db) => {
         const { numInsertedOrUpdatedRows } = await db

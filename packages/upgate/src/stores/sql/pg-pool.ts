@@ -6,9 +6,16 @@ export interface PgPool {
   end(): Promise<void>
 }
 
+/** A statement. With a name, the connection prepares it once and keeps it. */
+export interface PgQuery {
+  readonly name?: string | undefined
+  readonly text: string
+  readonly values: unknown[]
+}
+
 /** A connection of such a pool. */
 export interface PgClient {
-  query(sql: string, parameters: unknown[]): Promise<unknown>
+  query(query: PgQuery): Promise<unknown>
   on(event: 'error', listener: (error: Error) => void): unknown
   off(event: 'error', listener: (error: Error) => void): unknown
   release(error?: Error): void

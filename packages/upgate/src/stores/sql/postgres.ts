@@ -3,6 +3,7 @@ import { inTime } from '../../core/async/in-time.ts'
 import {
   clock as clockKind,
   count,
+  flag,
   methods,
   milliseconds,
   optional,
@@ -12,10 +13,12 @@ import {
 import { optionTable } from '../../core/options/option-table.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import { type RememberingStore, StoreUnavailable } from '../../core/ports/stores.ts'
+import { sha256 } from '../../crypto/sha256.ts'
 import { peer } from '../../platform/optional-peer.ts'
 import { systemClock } from '../../platform/system-clock.ts'
-import { boundedPool } from './bounded-pool.ts'
-import { isBusy, toStoreUnavailable } from './errors.ts'
+import { boundedPool, storable } from './bounded-pool.ts'
+import { isBusy, isStatementLost, toStoreUnavailable } from './errors.ts'
+import { compileLookUp } from './look-up.ts'
 import { isMigrated, migrate } from './migrations.ts'
 import type { PgPool } from './pg-pool.ts'
 import { sqlStore } from './sql-store.ts'
@@ -41,6 +44,12 @@ export interface PostgresStoreOptions {
   readonly timeout?: number
   /** Connections of the store's own pool, 1 to 1,000; ignored with `pool`. Default: 10. */
   readonly maxConnections?: number
+  /**
+   * Whether connections keep the statements of frequent look-ups prepared, by name. Set it to false if the
+   * connections lead through a pooler in transaction mode that does not know prepared statements, such as PgBouncer
+   * before 1.21. Default: true.
+   */
+  readonly preparedStatements?: boolean
   /** Clock behind the time-outs. Default: the clock of the machine. */
   readonly clock?: Clock
 }
@@ -57,6 +66,7 @@ const postgresStoreOptions = optionTable<PostgresStoreOptions>()({
   ),
   timeout: milliseconds(5_000, 10, 60_000),
   maxConnections: count(10, 1, 1_000),
+  preparedStatements: flag(true),
   clock: withDefault(clockKind(), systemClock),
 })
 
@@ -86,6 +96,7 @@ export async function postgresStore(options: PostgresStoreOptions): Promise<Reme
     schema,
     timeout,
     maxConnections,
+    preparedStatements,
     clock,
   } = postgresStoreOptions.read('postgresStore', options)
   if ((given === undefined) === (connectionString === undefined)) {
@@ -123,9 +134,29 @@ export async function postgresStore(options: PostgresStoreOptions): Promise<Reme
   const db: Kysely<Tables> = schema === undefined ? root : root.withSchema(schema)
   const running = new Set<Promise<unknown>>()
   let closed = false
+  let named = preparedStatements
 
   const database: Database = {
     read: (operation) => perform(() => operation(db)),
+    lookUp(lookUp) {
+      const { query, read } = compileLookUp(lookUp, db, 'postgres', sql)
+      const { sql: text } = query
+      // The same text has the same name on every connection, whatever shares it.
+      const name = `upgate_${sha256(text)}`
+      const ask = async (value: string) => {
+        const values = [storable(value)]
+        return read((await bounded.rows(named ? { name, text, values } : { text, values }))[0])
+      }
+      return (value) =>
+        perform(() =>
+          ask(value).catch((error: unknown) => {
+            if (!isStatementLost(error)) throw error
+            // A pooler gave the connection that keeps the statement to another client: use no names through it.
+            named = false
+            return ask(value)
+          }),
+        )
+    },
     transact: (operation) =>
       perform(() =>
         // The statement after the lock must see the commits of others, under any default isolation of the
@@ -140,21 +171,15 @@ export async function postgresStore(options: PostgresStoreOptions): Promise<Reme
   }
 
   async function attempt<T>(operation: () => Promise<T>): Promise<T> {
-    let late = false
-    const timer = clock.setTimer(timeout, () => {
-      late = true
-    })
-    try {
-      for (let i = 1; ; i++) {
-        try {
-          return await operation()
-        } catch (error) {
-          // A deadlock or conflict rolls the whole transaction back: repeating it is safe.
-          if (!isBusy(error) || i === attempts || late) throw toStoreUnavailable(error)
-        }
+    const started = clock.now()
+    for (let i = 1; ; i++) {
+      try {
+        return await operation()
+      } catch (error) {
+        // A deadlock or conflict rolls the whole transaction back: repeating it is safe.
+        const late = clock.now() - started >= timeout
+        if (!isBusy(error) || i === attempts || late) throw toStoreUnavailable(error)
       }
-    } finally {
-      timer.cancel()
     }
   }
 
@@ -181,7 +206,9 @@ export async function postgresStore(options: PostgresStoreOptions): Promise<Reme
       if (schema !== undefined) {
         await database.transact(async (db) => {
           await database.exclusively(db, 'schema')
-          await db.schema.createSchema(schema).ifNotExists().execute()
+          // `if not exists` may trust a cache from before the lock, and then fail.
+          const found = await sql`select from pg_catalog.pg_namespace where nspname = ${schema}`.execute(db)
+          if (found.rows.length === 0) await db.schema.createSchema(schema).execute()
         })
       }
       await migrate(database)

@@ -1,21 +1,55 @@
 import type { Selectable } from 'kysely'
-import type { SessionRecord, SessionStore } from '../../core/ports/stores.ts'
+import type {
+  AccountRecord,
+  AccountStore,
+  SessionRecord,
+  SessionStore,
+  SessionsWithAccounts,
+} from '../../core/ports/stores.ts'
+import { type AccountRow, accountOf } from './accounts.ts'
 import { append } from './log.ts'
 import { inOrder, orNull, orUndefined, wide, wideOrUndefined } from './rows.ts'
 import type { Database, Tables } from './tables.ts'
 
+/** The columns of a record. */
+const columns = [
+  's.id',
+  's.digest',
+  's.previous_digest',
+  's.previous_until',
+  's.account_id',
+  's.generation',
+  's.created_at',
+  's.last_seen_at',
+  's.expires_at',
+  's.label',
+  's.client_address',
+]
+/** The account's columns in a join with its sessions. */
+const joined = [
+  'a.id as a_id',
+  'a.version as a_version',
+  'a.email as a_email',
+  'a.password_hash as a_password_hash',
+  'a.scopes as a_scopes',
+  'a.roles as a_roles',
+  'a.created_at as a_created_at',
+  'a.disabled_at as a_disabled_at',
+  'a.session_generation as a_session_generation',
+  'a.not_before as a_not_before',
+  'a.device_cookies as a_device_cookies',
+]
 /** Largest number of sessions that one login ends: statements take a limited number of parameters. */
 const mostEvicted = 10_000
 
 export function sqlSessions(database: Database): SessionStore {
   const { read, transact, exclusively } = database
   return {
-    get: (id) =>
-      read(async (db) => {
-        const query = db.selectFrom('upgate_sessions').selectAll().where('id', '=', id)
-        const row = await query.executeTakeFirst()
-        return row && recordOf(row)
-      }),
+    get: database.lookUp({
+      columns,
+      query: (db, all, id) => db.selectFrom('upgate_sessions as s').select(all).where('s.id', '=', id),
+      recordOf: sessionOf,
+    }),
     list: (accountId) =>
       read(async (db) => {
         const rows = await db
@@ -24,7 +58,7 @@ export function sqlSessions(database: Database): SessionStore {
           .where('account_id', '=', accountId)
           .orderBy('seq', 'desc')
           .execute()
-        return rows.map(recordOf)
+        return rows.map(sessionOf)
       }),
     add: (record, atMost) =>
       transact(async (db) => {
@@ -122,7 +156,54 @@ export function sqlSessions(database: Database): SessionStore {
   }
 }
 
-function recordOf(row: Selectable<Tables['upgate_sessions']>): SessionRecord {
+/**
+ * Reads a session together with its account, in one statement: a verification needs both, and each statement to a
+ * server costs a round trip.
+ */
+export function sqlSessionsWithAccounts(
+  database: Database,
+  sessions: SessionStore,
+  accounts: AccountStore,
+): SessionsWithAccounts {
+  return {
+    sessions,
+    accounts,
+    get: database.lookUp({
+      columns: [...columns, ...joined],
+      query: (db, all, id) =>
+        db
+          .selectFrom('upgate_sessions as s')
+          .leftJoin('upgate_accounts as a', 'a.id', 's.account_id')
+          .select(all)
+          .where('s.id', '=', id),
+      recordOf: (row: Row & JoinedAccount) => ({ ...sessionOf(row), account: joinedAccountOf(row) }),
+    }),
+  }
+}
+
+/** The account's columns in the join: all of them are null if there is no account. */
+type JoinedAccount = { readonly [C in keyof AccountRow as `a_${C}`]: AccountRow[C] | null }
+
+function joinedAccountOf(row: JoinedAccount): AccountRecord | undefined {
+  if (row.a_id === null) return undefined
+  return accountOf({
+    id: row.a_id,
+    version: row.a_version,
+    email: row.a_email,
+    password_hash: row.a_password_hash,
+    scopes: row.a_scopes,
+    roles: row.a_roles,
+    created_at: row.a_created_at,
+    disabled_at: row.a_disabled_at,
+    session_generation: row.a_session_generation,
+    not_before: row.a_not_before,
+    device_cookies: row.a_device_cookies,
+  } as AccountRow)
+}
+
+type Row = Omit<Selectable<Tables['upgate_sessions']>, 'seq'>
+
+function sessionOf(row: Row): SessionRecord {
   return {
     id: row.id,
     digest: row.digest,

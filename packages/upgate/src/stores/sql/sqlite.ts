@@ -1,6 +1,6 @@
 import { chmodSync, closeSync, existsSync, lstatSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
-import type { Dialect, Kysely, SqliteDatabase } from 'kysely'
+import type { Dialect, Kysely } from 'kysely'
 import { clock as clockKind, milliseconds, text, withDefault } from '../../core/options/option-kinds.ts'
 import { optionTable } from '../../core/options/option-table.ts'
 import type { Clock, Timer } from '../../core/ports/clock.ts'
@@ -8,6 +8,8 @@ import { type RememberingStore, StoreUnavailable } from '../../core/ports/stores
 import { peer } from '../../platform/optional-peer.ts'
 import { systemClock } from '../../platform/system-clock.ts'
 import { isBusy, toStoreUnavailable } from './errors.ts'
+import { type Driver, type KeptStatements, keepStatements } from './kept-statements.ts'
+import { compileLookUp } from './look-up.ts'
 import { migrate } from './migrations.ts'
 import { sqlStore } from './sql-store.ts'
 import type { Database, Tables } from './tables.ts'
@@ -20,12 +22,6 @@ export interface SqliteStoreOptions {
   readonly busyTimeout?: number
   /** Clock behind `busyTimeout`. Default: the clock of the machine. */
   readonly clock?: Clock
-}
-
-/** The part of the driver in use: better-sqlite3's interface. */
-interface Driver extends SqliteDatabase {
-  exec(sql: string): unknown
-  readonly inTransaction: boolean
 }
 
 /**
@@ -80,12 +76,27 @@ export async function sqliteStore(options: SqliteStoreOptions): Promise<Remember
       throw error
     }
   })
-  const db = new kysely.Kysely<Tables>({ dialect: dialectOf(kysely, driver) })
+  const kept = keepStatements(driver)
+  const db = new kysely.Kysely<Tables>({ dialect: dialectOf(kysely, driver, kept) })
   const running = new Set<Promise<unknown>>()
   let closed = false
 
   const database: Database = {
     read: (operation) => perform(() => operation(db)),
+    lookUp(lookUp) {
+      const { query, read } = compileLookUp(lookUp, db, 'sqlite', kysely.sql)
+      return async (text) => {
+        // Between two statements of a transaction it would see changes that may be rolled back: it takes its turn.
+        if (!closed && !driver.inTransaction) {
+          try {
+            return read(kept.prepare(query.sql).get([text]))
+          } catch (error) {
+            if (!isBusy(error)) throw toStoreUnavailable(error)
+          }
+        }
+        return perform(async () => read((await db.executeQuery({ ...query, parameters: [text] })).rows[0]))
+      }
+    },
     transact: (operation) => perform(() => db.transaction().execute(operation)),
     // A transaction holds the whole database from its beginning.
     exclusively: async () => {},
@@ -190,7 +201,7 @@ async function pause(clock: Clock): Promise<void> {
 }
 
 /** Kysely's SQLite dialect, with transactions that take the write lock at their beginning. */
-function dialectOf(kysely: typeof import('kysely'), database: Driver): Dialect {
+function dialectOf(kysely: typeof import('kysely'), database: Driver, kept: KeptStatements): Dialect {
   const { SqliteAdapter, SqliteDriver, SqliteIntrospector, SqliteQueryCompiler } = kysely
   class ImmediateDriver extends SqliteDriver {
     override async beginTransaction(): Promise<void> {
@@ -211,7 +222,7 @@ function dialectOf(kysely: typeof import('kysely'), database: Driver): Dialect {
   }
   return {
     createAdapter: () => new SqliteAdapter(),
-    createDriver: () => new ImmediateDriver({ database }),
+    createDriver: () => new ImmediateDriver({ database: kept }),
     createIntrospector: (db: Kysely<unknown>) => new SqliteIntrospector(db),
     createQueryCompiler: () => new SqliteQueryCompiler(),
   }

@@ -1,4 +1,4 @@
-import type { ColumnType, Generated, Kysely, Transaction } from 'kysely'
+import type { AliasedExpression, ColumnType, Compilable, Generated, Kysely, Transaction } from 'kysely'
 
 /** 64 bits wide. PostgreSQL's driver returns such numbers as text. */
 type Wide = ColumnType<number | string, number, number>
@@ -129,6 +129,19 @@ export interface Tables {
   upgate_secrets: SecretTable
 }
 
+/** All columns of a record as one value. */
+type Columns = AliasedExpression<string, 'record'>
+
+/** The look-up of one record by a text. */
+export interface LookUp<Row, T> {
+  /** Columns of the record, such as `s.id` or `a.id as a_id`. None is added by a newer version of the schema. */
+  readonly columns: readonly string[]
+  /** Builds the query; the text must be its only parameter. */
+  query(db: Kysely<Tables>, columns: Columns, text: string): Compilable<{ record: string }>
+  /** Reads the record. */
+  recordOf(row: Row): T
+}
+
 /**
  * Access to the database for the SQL stores. Every operation runs through `read` or `transact`, and rejects
  * with `StoreUnavailable`.
@@ -136,6 +149,11 @@ export interface Tables {
 export interface Database {
   /** Runs a single statement that changes nothing. */
   read<T>(operation: (db: Kysely<Tables>) => Promise<T>): Promise<T>
+  /**
+   * Prepares the look-up of one record by a text, for verifications: compiled once, and kept prepared by the database
+   * where it may. Building the query each time would cost more than running it.
+   */
+  lookUp<Row, T>(lookUp: LookUp<Row, T>): (text: string) => Promise<T | undefined>
   /** Runs statements that take effect together, or not at all. */
   transact<T>(operation: (db: Transaction<Tables>) => Promise<T>): Promise<T>
   /**

@@ -3,7 +3,7 @@ import type { TicketRecord, TicketStore } from '../../core/ports/tickets.ts'
 import { wide } from './rows.ts'
 import type { Database, Tables } from './tables.ts'
 
-export function sqlTickets({ read, transact, exclusively }: Database): TicketStore {
+export function sqlTickets({ lookUp, transact, exclusively }: Database): TicketStore {
   return {
     add: (record, atMost) =>
       transact(async (db) => {
@@ -20,12 +20,11 @@ export function sqlTickets({ read, transact, exclusively }: Database): TicketSto
         if (surplus.length > 0) await db.deleteFrom('upgate_tickets').where('id', 'in', surplus).execute()
         return true
       }),
-    get: (id) =>
-      read(async (db) => {
-        const query = db.selectFrom('upgate_tickets').selectAll().where('id', '=', id)
-        const row = await query.executeTakeFirst()
-        return row && recordOf(row)
-      }),
+    get: lookUp({
+      columns: ['id', 'expires_at', 'body'],
+      query: (db, all, id) => db.selectFrom('upgate_tickets').select(all).where('id', '=', id),
+      recordOf,
+    }),
     take: (id) =>
       transact(async (db) => {
         // One statement: of two that delete the same row, only one gets its contents.
@@ -45,6 +44,8 @@ function ownerOf({ principal }: TicketRecord): string {
   return `${principal.kind}:${principal.id}`
 }
 
-function recordOf(row: Selectable<Tables['upgate_tickets']>): TicketRecord {
+function recordOf(
+  row: Pick<Selectable<Tables['upgate_tickets']>, 'id' | 'expires_at' | 'body'>,
+): TicketRecord {
   return { ...(JSON.parse(row.body) as TicketRecord), id: row.id, expiresAt: wide(row.expires_at) }
 }

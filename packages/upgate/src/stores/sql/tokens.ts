@@ -7,15 +7,35 @@ import type { Database, Tables } from './tables.ts'
 
 type Tokens = Tables['upgate_keys']
 
+/** The columns of a record. */
+const columns: readonly (keyof Row)[] = [
+  'id',
+  'version',
+  'digest',
+  'handed_digest',
+  'previous_digest',
+  'previous_handed_digest',
+  'previous_until',
+  'name',
+  'scopes',
+  'roles',
+  'account_id',
+  'created_by',
+  'created_at',
+  'expires_at',
+  'last_used_at',
+  'revoked_at',
+]
+
 /** Creates the store of API keys or of devices: their tables are alike. */
 export function sqlTokens(database: Database, table: 'upgate_keys' | 'upgate_devices'): TokenStore {
   const { read, transact } = database
   return {
-    get: (id) =>
-      read(async (db) => {
-        const row = await db.selectFrom(table).selectAll().where('id', '=', id).executeTakeFirst()
-        return row && recordOf(row)
-      }),
+    get: database.lookUp({
+      columns,
+      query: (db, all, id) => db.selectFrom(table).select(all).where('id', '=', id),
+      recordOf,
+    }),
     list: () =>
       read(async (db) => (await db.selectFrom(table).selectAll().orderBy('seq').execute()).map(recordOf)),
     add: (record) =>
@@ -83,7 +103,9 @@ function rowOf(record: TokenRecord): Omit<Insertable<Tokens>, 'last_used_at'> {
   }
 }
 
-function recordOf(row: Selectable<Tokens>): TokenRecord {
+type Row = Omit<Selectable<Tokens>, 'seq'>
+
+function recordOf(row: Row): TokenRecord {
   return {
     id: row.id,
     version: row.version,
