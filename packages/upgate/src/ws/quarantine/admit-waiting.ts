@@ -3,6 +3,7 @@ import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
 import type { Endpoint, SharedByAccepted } from '../accepted/shared.ts'
 import { answer101 } from './answer-101.ts'
+import { answerByHand } from './answer-by-hand.ts'
 import { arrivalOf } from './arrival.ts'
 import { headOf101 } from './head-of-101.ts'
 import type { Admission } from './types.ts'
@@ -43,6 +44,11 @@ export function admitWaiting<P extends Principal>(
   const arrival = arrivalOf(admission, decision, endpoint, bucket, acquainted, headerShapes, context)
   const waiting = new WaitingSocket(shared, arrival)
   const compression = limits.dangerouslyAllowCompression
+  const answer = answerByHand(admission, limits.isSecretSubprotocol, compression)
+  if (answer !== undefined) {
+    waiting.answer(answer)
+    return undefined
+  }
   if (answer101(shared, admission, compression, (ws) => waiting.opened(ws))) return undefined
   // Until the server answers, the deadline applies as well.
   if (socket.closed) waiting.closed()

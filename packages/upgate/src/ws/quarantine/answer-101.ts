@@ -4,6 +4,8 @@ import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import type { Shared } from '../talk/shared.ts'
 import type { Admission } from './types.ts'
 
+export const serverThrew = 'The WebSocket server threw while it answered an upgrade: the socket is cut.'
+
 /**
  * Lets the application's server answer 101. An exception of the server, or of its listeners, ends this upgrade and not
  * the process.
@@ -23,9 +25,7 @@ export function answer101<P extends Principal>(
       opened(ws)
     })
   } catch (error) {
-    gate.logger.error('The WebSocket server threw while it answered an upgrade: the socket is cut.', {
-      error,
-    })
+    gate.logger.error(serverThrew, { error })
     socket.destroy()
   }
   return answered

@@ -7,7 +7,6 @@ import { refuse } from '../../core/contract/refusals.ts'
 import { handshakeOf } from '../handshakes/close-only.ts'
 import { type Message, MessageQueue } from '../socket/message.ts'
 import { sendAll } from '../socket/send-all.ts'
-import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import { frameOf } from '../talk/answers.ts'
 import type { Found } from '../talk/attempt.ts'
 import { CredentialFrames } from '../talk/credential-frames.ts'
@@ -16,6 +15,7 @@ import { SocketContext } from '../talk/handshake-context.ts'
 import type { Shared } from '../talk/shared.ts'
 import { type Heard, isRefusal, type Talker } from '../talk/talk.ts'
 import type { Arrival } from './arrival.ts'
+import type { Speaker } from './bare-socket.ts'
 
 /** The socket that the conversation is about, and that acts on its result. */
 export interface Subject {
@@ -26,7 +26,8 @@ export interface Subject {
 
 /** The conversation of one open socket with its handshake, until a frame carries a credential or is refused. */
 export class Conversation<P extends Principal> implements Talker {
-  readonly ws: WebSocketLike
+  /** Bare until the client's first bytes arrive: then the server's object takes its place. */
+  ws: Speaker
   readonly #shared: Shared<P>
   readonly #arrival: Arrival<P>
   readonly #subject: Subject
@@ -40,7 +41,7 @@ export class Conversation<P extends Principal> implements Talker {
   /** The last credential that was found. */
   offered: Credential | undefined
 
-  constructor(shared: Shared<P>, arrival: Arrival<P>, subject: Subject, ws: WebSocketLike) {
+  constructor(shared: Shared<P>, arrival: Arrival<P>, subject: Subject, ws: Speaker) {
     this.#shared = shared
     this.#arrival = arrival
     this.#subject = subject

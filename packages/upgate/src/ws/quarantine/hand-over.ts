@@ -5,6 +5,7 @@ import { refuse } from '../../core/contract/refusals.ts'
 import { AcceptedSocket } from '../accepted/accepted-socket.ts'
 import type { SharedByAccepted } from '../accepted/shared.ts'
 import type { Message } from '../socket/message.ts'
+import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import { codeOfRevocation } from '../talk/failures.ts'
 import { isRefusal } from '../talk/talk.ts'
 import { type Arrival, requestOf } from './arrival.ts'
@@ -61,7 +62,8 @@ export function handOver<P extends Principal>(
   { accepted, frames }: Ready<P>,
   messages: Message[],
 ): void {
-  const { ws } = talk
+  // A credential came in a frame, and only the server's object reads frames.
+  const ws = talk.ws as WebSocketLike
   const { wss, raw } = arrival
   const { rule } = arrival.decision as Defer<P>
   letGo(raw, ws)

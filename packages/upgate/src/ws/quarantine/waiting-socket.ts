@@ -8,9 +8,13 @@ import type { Message } from '../socket/message.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import { Attempt, type Claimant, type Found } from '../talk/attempt.ts'
 import { countsAsFailure } from '../talk/failures.ts'
+import { serverThrew } from './answer-101.ts'
+import type { Answer101 } from './answer-by-hand.ts'
 import type { Arrival } from './arrival.ts'
+import { type BareListener, BareSocket, type Speaker } from './bare-socket.ts'
 import { Conversation, type Subject } from './conversation.ts'
 import { type Acceptable, handOver, makeReady } from './hand-over.ts'
+import { lateUpgrade } from './late-upgrade.ts'
 import { SlotHolder } from './slot-holder.ts'
 import { checking, gone, isRefused, type State, talkOf } from './state.ts'
 import { countBytes, type Listener, takeOver } from './wire.ts'
@@ -21,12 +25,14 @@ import { countBytes, type Listener, takeOver } from './wire.ts'
  */
 export class WaitingSocket<P extends Principal>
   extends SlotHolder<P>
-  implements Claimant<P>, Subject, Listener
+  implements Claimant<P>, Subject, Listener, BareListener
 {
   #state: State<P> = checking
   #bytes = 0
   #controlFrames = 0
   #attempts = 0
+  /** The subprotocol that {@link answer} selected. */
+  #protocol = ''
 
   /** It takes a slot, and its deadline begins. */
   constructor(shared: SharedByAccepted<P>, arrival: Arrival<P>) {
@@ -34,17 +40,62 @@ export class WaitingSocket<P extends Principal>
     this.takeSlot()
   }
 
+  /** Answers 101 in the place of the server, which makes its WebSocket object when the client's first bytes arrive. */
+  answer({ text, protocol }: Answer101): void {
+    const { raw } = this.arrival
+    if (!raw.readable || !raw.writable) {
+      this.leave(1000, '')
+      return
+    }
+    this.#protocol = protocol
+    // One packet with the greeting, where there is one.
+    raw.cork()
+    raw.write(text, 'latin1')
+    this.#begin(new BareSocket(raw, this))
+    raw.uncork()
+  }
+
+  /** The first bytes after {@link answer}: the server's WebSocket object reads them, and everything after them. */
+  spoke(bytes: Buffer): void {
+    const state = this.#state
+    // Held: what a refused client sends is not read.
+    if (state.at !== 'talking') return
+    const { wss, raw, url } = this.arrival
+    const bare = state.ws as BareSocket
+    bare.leave()
+    let ws: WebSocketLike | undefined
+    try {
+      ws = lateUpgrade(wss, url, raw, this.#protocol, bytes)
+    } catch (error) {
+      this.shared.gate.logger.error(serverThrew, { error })
+    }
+    if (ws === undefined) {
+      raw.once('close', () => this.closed())
+      this.terminate()
+      return
+    }
+    takeOver(wss, ws, this)
+    countBytes(raw, this)
+    state.ws = ws
+    raw.resume()
+  }
+
   /** The server has answered 101. From here on no other listener sees the socket's events. */
   opened(ws: WebSocketLike): void {
-    const { wss, raw, decision } = this.arrival
+    const { wss, raw } = this.arrival
     takeOver(wss, ws, this)
     if (this.#state.at !== 'checking') {
       ws.terminate()
       return
     }
+    countBytes(raw, this)
+    this.#begin(ws)
+  }
+
+  #begin(ws: Speaker): void {
+    const { decision } = this.arrival
     const talk = new Conversation(this.shared, this.arrival, this, ws)
     this.#state = talk
-    countBytes(raw, this)
     if (decision.outcome === 'defer') talk.open()
     else this.refuse(decision)
   }

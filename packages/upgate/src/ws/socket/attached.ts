@@ -13,7 +13,7 @@ export type AttachedStream<O> = Duplex & { [attached]?: O | undefined }
 type Emit = WebSocketLike['emit']
 
 /** Whether a socket is open: `WebSocket.OPEN`, which is the same in every copy of `ws`. */
-export function isOpen(ws: WebSocketLike): boolean {
+export function isOpen(ws: Pick<WebSocketLike, 'readyState'>): boolean {
   return ws.readyState === 1
 }
 
