@@ -148,6 +148,8 @@ function withoutOffer(
   maxHeadersCount: number | null,
 ): { readonly offer: Offer; readonly head: string } | undefined {
   const { method = '', url = '', httpVersion, rawHeaders } = request
+  // Before all else: most upgrades are WebSocket handshakes, and keep their head.
+  if (isWebSocketHandshake(rawHeaders)) return undefined
   if (!token.test(method) || method === 'CONNECT' || !versions.includes(httpVersion)) return undefined
   if (!/^[\x21-\x7e\x80-\xff]+$/.test(url)) return undefined
   const kept = typeof maxHeadersCount === 'number' ? maxHeadersCount * 2 : entriesKept
@@ -159,7 +161,7 @@ function withoutOffer(
     const name = rawHeaders[i] as string
     const value = rawHeaders[i + 1] as string
     const lower = name.toLowerCase()
-    if (!token.test(name) || !lineText.test(value) || lower.startsWith('sec-websocket-')) return undefined
+    if (!token.test(name) || !lineText.test(value)) return undefined
     if (single.includes(lower)) {
       if (seen.has(lower)) return undefined
       seen.set(lower, value)
@@ -180,6 +182,15 @@ function withoutOffer(
   // HTTP/1.0 has no codings: some readers would look for the length elsewhere.
   if (coding !== undefined && (coding.toLowerCase() !== 'chunked' || httpVersion === '1.0')) return undefined
   return { offer, head: `${method} ${url} HTTP/${httpVersion}\r\n${lines}\r\n` }
+}
+
+/** Whether any header is one of the WebSocket handshake. */
+function isWebSocketHandshake(rawHeaders: readonly string[]): boolean {
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string
+    if (name.length > 14 && /^sec-websocket-/i.test(name)) return true
+  }
+  return false
 }
 
 function withoutTokens(connection: string): string {
