@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { type AttachedStream, attached } from '../socket/attached.ts'
 import { closeFrame, serverFrame } from '../socket/server-frame.ts'
+import { textMessage } from '../socket/text-message.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
 
 /** What a conversation does with its socket, whoever writes the frames. */
@@ -11,8 +12,11 @@ export type Speaker = Pick<
 
 /** What a bare socket reports. */
 export interface BareListener {
-  /** The first bytes of the client: from now on a WebSocket object has to read them. */
-  spoke(bytes: Buffer): void
+  /** More bytes arrived, with a message. */
+  received(length: number): void
+  message(data: Buffer, isBinary: boolean): void
+  /** Bytes that are not one whole message: from now on a WebSocket object has to read them, and what follows. */
+  unread(bytes: Buffer): void
   /** The socket has gone. */
   closed(): void
 }
@@ -22,17 +26,19 @@ const closing = 2
 const closed = 3
 
 /**
- * A socket that was answered 101, and whose client has sent nothing yet: a raw socket with listeners that all bare
- * sockets share. A WebSocket object would cost it more memory than everything else together. The frames that it sends
- * are written by hand; it reads none.
+ * A socket that was answered 101, without a WebSocket object, which would cost it more memory than everything else
+ * together: a raw socket with listeners that all bare sockets share. The frames that it sends are written by hand. It
+ * reads only what most clients send here, one whole text message at a time.
  */
 export class BareSocket implements Speaker {
   readyState: number = open
   readonly #raw: Duplex
   readonly #listener: BareListener
+  readonly #maxPayload: number
 
-  constructor(raw: Duplex, listener: BareListener) {
+  constructor(raw: Duplex, listener: BareListener, maxPayload: number) {
     this.#raw = raw
+    this.#maxPayload = maxPayload
     this.#listener = listener
     // What `ws` does with a socket that it takes: the HTTP server's timeout must not end it.
     const { setTimeout, setNoDelay } = raw as Partial<
@@ -40,7 +46,12 @@ export class BareSocket implements Speaker {
     >
     setTimeout?.call(raw, 0)
     setNoDelay?.call(raw)
-    ;(raw as AttachedStream<BareSocket>)[attached] = this
+    this.#listen()
+  }
+
+  #listen(): void {
+    const raw = this.#raw as AttachedStream<BareSocket>
+    raw[attached] = this
     raw.on('data', onData)
     raw.on('end', onEnd)
     raw.on('error', onError)
@@ -87,11 +98,27 @@ export class BareSocket implements Speaker {
     ;(raw as AttachedStream<BareSocket>)[attached] = undefined
   }
 
+  /** Takes the raw socket back: nobody else reads from it. */
+  stay(): void {
+    if (this.#raw.destroyed) this.readyState = closed
+    this.#listen()
+    this.#raw.resume()
+  }
+
   received(bytes: Buffer): void {
-    if (this.readyState === open) this.#listener.spoke(bytes)
-    // The close frame is out, and no frame that still comes changes anything: whoever gets a FIN behind a close frame
-    // knows that the connection ends well.
-    else this.#raw.end()
+    if (this.readyState !== open) {
+      // The close frame is out, and no frame that still comes changes anything: whoever gets a FIN behind a close frame
+      // knows that the connection ends well.
+      this.#raw.end()
+      return
+    }
+    const message = textMessage(bytes, this.#maxPayload)
+    if (message === undefined) {
+      this.#listener.unread(bytes)
+      return
+    }
+    this.#listener.received(bytes.length)
+    this.#listener.message(message, false)
   }
 
   ended(): void {

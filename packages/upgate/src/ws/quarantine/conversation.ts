@@ -26,7 +26,7 @@ export interface Subject {
 
 /** The conversation of one open socket with its handshake, until a frame carries a credential or is refused. */
 export class Conversation<P extends Principal> implements Talker {
-  /** Bare until the client's first bytes arrive: then the server's object takes its place. */
+  /** The server's object takes the place of a bare one where it is needed. */
   ws: Speaker
   readonly #shared: Shared<P>
   readonly #arrival: Arrival<P>

@@ -10,7 +10,6 @@ import { codeOfRevocation } from '../talk/failures.ts'
 import { isRefusal } from '../talk/talk.ts'
 import { type Arrival, requestOf } from './arrival.ts'
 import type { Conversation } from './conversation.ts'
-import { letGo } from './wire.ts'
 
 /** An answer that accepts a credential. */
 export type Acceptable<P extends Principal> = Resumption<P> & { readonly outcome: 'allow' }
@@ -51,22 +50,18 @@ export function makeReady<P extends Principal>(
 }
 
 /**
- * Hands a ready socket to the application: its events are its own again, the gate knows its request, and its server
- * counts it among its clients. The acknowledgement goes first, the messages of the verification follow.
+ * Hands a ready socket to the application: the gate knows its request, and its server counts it among its clients. The acknowledgement goes first, the messages of the verification follow.
  */
 export function handOver<P extends Principal>(
   shared: SharedByAccepted<P>,
   arrival: Arrival<P>,
-  talk: Conversation<P>,
+  ws: WebSocketLike,
   { principal, edgePrincipal, asOf }: Acceptable<P>,
   { accepted, frames }: Ready<P>,
   messages: Message[],
 ): void {
-  // A credential came in a frame, and only the server's object reads frames.
-  const ws = talk.ws as WebSocketLike
-  const { wss, raw } = arrival
+  const { wss } = arrival
   const { rule } = arrival.decision as Defer<P>
-  letGo(raw, ws)
   const request = requestOf(arrival)
   const headers = undefined
   shared.gate.remember(request, { outcome: 'allow', principal, edgePrincipal, rule, headers, asOf })

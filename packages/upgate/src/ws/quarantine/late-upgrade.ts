@@ -6,11 +6,11 @@ import type { WebSocketLike, WebSocketServerLike } from '../socket/web-socket-li
 const anyKey = 'AAAAAAAAAAAAAAAAAAAAAA=='
 
 /**
- * Lets a server make the WebSocket object of a socket that was answered by hand, when its first bytes arrive. What the
- * server writes meanwhile, its own 101, is dropped.
+ * Lets a server make the WebSocket object of a socket that was answered by hand. What the server writes meanwhile, its
+ * own 101, is dropped. The raw socket stays paused.
  *
  * @param protocol - the subprotocol of the 101; empty if there is none
- * @param bytes - the first bytes: the object reads them
+ * @param bytes - what the object reads first
  * @returns `undefined` if the server makes none: it was closed
  */
 export function lateUpgrade(

@@ -17,7 +17,9 @@ import { type Acceptable, handOver, makeReady } from './hand-over.ts'
 import { lateUpgrade } from './late-upgrade.ts'
 import { SlotHolder } from './slot-holder.ts'
 import { checking, gone, isRefused, type State, talkOf } from './state.ts'
-import { countBytes, type Listener, takeOver } from './wire.ts'
+import { countBytes, type Listener, letGo, takeOver } from './wire.ts'
+
+const nothing = Buffer.alloc(0)
 
 /**
  * A socket between the upgrade and its acceptance or refusal. This file is its life, from top to bottom; `state.ts`
@@ -40,8 +42,8 @@ export class WaitingSocket<P extends Principal>
     this.takeSlot()
   }
 
-  /** Answers 101 in the place of the server, which makes its WebSocket object when the client's first bytes arrive. */
-  answer({ text, protocol }: Answer101): void {
+  /** Answers 101 in the place of the server, which makes its WebSocket object later. */
+  answer({ text, protocol, maxPayload }: Answer101): void {
     const { raw } = this.arrival
     if (!raw.readable || !raw.writable) {
       this.leave(1000, '')
@@ -51,33 +53,50 @@ export class WaitingSocket<P extends Principal>
     // One packet with the greeting, where there is one.
     raw.cork()
     raw.write(text, 'latin1')
-    this.#begin(new BareSocket(raw, this))
+    this.#begin(new BareSocket(raw, this, maxPayload))
     raw.uncork()
   }
 
-  /** The first bytes after {@link answer}: the server's WebSocket object reads them, and everything after them. */
-  spoke(bytes: Buffer): void {
-    const state = this.#state
-    // Held: what a refused client sends is not read.
-    if (state.at !== 'talking') return
+  /** Bytes that need the server's WebSocket object. It takes them, and everything that follows. */
+  unread(bytes: Buffer): void {
+    const talk = talkOf(this.#state)
+    // What a refused client sends is not read.
+    if (talk === undefined || isRefused(this.#state)) return
+    const ws = this.#dress(talk, bytes)
+    if (ws === undefined) return
+    takeOver(this.arrival.wss, ws, this)
+    countBytes(this.arrival.raw, this)
+    talk.ws = ws
+    this.arrival.raw.resume()
+  }
+
+  /** Lets the server make the WebSocket object of a bare socket, or refuses it. */
+  #dress(talk: Conversation<P>, bytes: Buffer): WebSocketLike | undefined {
     const { wss, raw, url } = this.arrival
-    const bare = state.ws as BareSocket
+    const bare = talk.ws as BareSocket
     bare.leave()
-    let ws: WebSocketLike | undefined
     try {
-      ws = lateUpgrade(wss, url, raw, this.#protocol, bytes)
+      const ws = lateUpgrade(wss, url, raw, this.#protocol, bytes)
+      if (ws !== undefined) return ws
     } catch (error) {
       this.shared.gate.logger.error(serverThrew, { error })
     }
-    if (ws === undefined) {
-      raw.once('close', () => this.closed())
-      this.terminate()
-      return
+    bare.stay()
+    this.#refuse('unavailable', 'The WebSocket server takes no more sockets.')
+    return undefined
+  }
+
+  /** The server's object, on which no one listens yet. */
+  #handedOver(talk: Conversation<P>): WebSocketLike | undefined {
+    const { raw } = this.arrival
+    if (!(talk.ws instanceof BareSocket)) {
+      const ws = talk.ws as WebSocketLike
+      letGo(raw, ws)
+      return ws
     }
-    takeOver(wss, ws, this)
-    countBytes(raw, this)
-    state.ws = ws
-    raw.resume()
+    const ws = this.#dress(talk, nothing)
+    if (ws !== undefined) raw.resume()
+    return ws
   }
 
   /** The server has answered 101. From here on no other listener sees the socket's events. */
@@ -169,10 +188,15 @@ export class WaitingSocket<P extends Principal>
       this.refuse(ready)
       return
     }
+    const ws = this.#handedOver(talk)
+    if (ws === undefined) {
+      ready.accepted.abandon()
+      return
+    }
     this.#stop()
     this.releaseSlot()
     this.#state = gone
-    handOver(this.shared, this.arrival, talk, answer, ready, attempt.messages)
+    handOver(this.shared, this.arrival, ws, answer, ready, attempt.messages)
   }
 
   /** The deadline has passed, and no frame that was already here has changed anything. */
