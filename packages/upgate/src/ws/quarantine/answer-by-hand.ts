@@ -58,6 +58,8 @@ export function answerByHand(
 
 /** Whether a server is one of `ws` as it comes, and nothing was added that looks at an upgrade or changes its answer. */
 function answersPlainly(wss: WebSocketServerLike, compression: boolean): wss is ServerOfWs {
+  // Bun has a server of its own under the name of `ws`, which does not write to the raw socket.
+  if ('bun' in process.versions) return false
   const { options } = wss as ServerOfWs
   if (options === undefined || options.verifyClient) return false
   if (compression && options.perMessageDeflate) return false
