@@ -60,6 +60,8 @@ export interface Options {
   readonly handshake?: Handshake
   readonly limits?: QuarantineOptions
   readonly server?: ServerOptions
+  /** Makes the WebSocket object at the 101: the quarantine answers by hand only for servers of `ws` itself. */
+  readonly eager?: boolean
   readonly rules?: readonly RuleOptions[]
   /** What happens between the decision and its being carried out. */
   readonly slowDecision?: () => Promise<void>
@@ -83,6 +85,8 @@ export interface Harness {
   raw(headers?: readonly string[], path?: string): Promise<RawPeer>
   close(): Promise<void>
 }
+
+class EagerServer extends WebSocketServer {}
 
 const open: Harness[] = []
 
@@ -138,7 +142,7 @@ export async function start(options: Options = {}): Promise<Harness> {
   const events: AuditEvent[] = []
   gate.events.subscribe((event) => events.push(event))
   const quarantine = createQuarantine(gate, options.limits)
-  const wss = new WebSocketServer({ noServer: true, ...options.server })
+  const wss = new (options.eager ? EagerServer : WebSocketServer)({ noServer: true, ...options.server })
   const connections: Harness['connections'] = []
   wss.on('connection', (ws: WebSocket, request: IncomingMessage, principal: Principal | undefined) => {
     connections.push({ ws, request, principal })
@@ -297,7 +301,7 @@ export class RawPeer {
   #notify: Set<() => void> = new Set()
 
   constructor(port: number, path: string, headers: readonly string[]) {
-    this.socket = connectTcp({ port, host: '127.0.0.1', allowHalfOpen: true })
+    this.socket = connectTcp({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
     this.socket.on('error', () => {})
     this.socket.on('data', (chunk) => {
       this.#chunks.push(chunk)
