@@ -20,6 +20,8 @@ export interface Ready<P extends Principal> {
   readonly accepted: AcceptedSocket<P>
   /** The acknowledgement. */
   readonly frames: readonly OutgoingFrame[]
+  /** The handshake's value for the application. */
+  readonly value: unknown
 }
 
 /**
@@ -46,18 +48,19 @@ export function makeReady<P extends Principal>(
   // Any other handshake needs no context after the acceptance: it would cost memory for as long as the socket lives.
   const { closed, refresh } = talk.handshake
   if (closed !== undefined || refresh !== undefined) accepted.context = talk.knownContext
-  return { outcome: 'ready', accepted, frames }
+  return { outcome: 'ready', accepted, frames, value: talk.knownContext?.value }
 }
 
 /**
- * Hands a ready socket to the application: the gate knows its request, and its server counts it among its clients. The acknowledgement goes first, the messages of the verification follow.
+ * Hands a ready socket to the application: the gate knows its request, and its server counts it among its clients. The
+ * acknowledgement goes first, the messages of the verification follow.
  */
 export function handOver<P extends Principal>(
   shared: SharedByAccepted<P>,
   arrival: Arrival<P>,
   ws: WebSocketLike,
   { principal, edgePrincipal, asOf }: Acceptable<P>,
-  { accepted, frames }: Ready<P>,
+  { accepted, frames, value }: Ready<P>,
   messages: Message[],
 ): void {
   const { wss } = arrival
@@ -66,5 +69,5 @@ export function handOver<P extends Principal>(
   const headers = undefined
   shared.gate.remember(request, { outcome: 'allow', principal, edgePrincipal, rule, headers, asOf })
   ;(wss.clients as Set<unknown> | undefined)?.add(ws)
-  accepted.start(ws, wss, request, { frames, messages, value: talk.knownContext?.value, at101: undefined })
+  accepted.start(ws, wss, request, { frames, messages, value, at101: undefined })
 }
