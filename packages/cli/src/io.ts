@@ -1,3 +1,5 @@
+import type { Clock } from '@upgate/client'
+
 /** The world around a command, so that a test can stand in for it. */
 export interface Io {
   readonly argv: readonly string[]
@@ -7,6 +9,8 @@ export interface Io {
   readonly stderr: Output
   /** Aborted by SIGINT and SIGTERM. */
   readonly signal: AbortSignal
+  /** The clock of `upgate node`. Default: the system's. */
+  readonly clock?: Clock
 }
 
 /** An output stream; `isTTY` decides about colours and progress. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { doctorCommand } from './doctor/command.ts'
 import { explainCommand } from './explain.ts'
 import { exits, type Io, UsageError } from './io.ts'
+import { nodeCommand } from './node/command.ts'
 import { oauthCommand } from './oauth/command.ts'
 import { usage } from './usage.ts'
 
@@ -18,6 +19,8 @@ export async function run(io: Io): Promise<number> {
         return argv[0] === 'oauth'
           ? await oauthCommand({ ...io, argv: argv.slice(1) })
           : await doctorCommand({ ...io, argv })
+      case 'node':
+        return await nodeCommand({ ...io, argv })
       case 'explain':
         return explainCommand({ ...io, argv })
       case undefined:

@@ -4,6 +4,7 @@ export const usage = `Usage: upgate <command> [options]
 Commands
   doctor <url>          Look at every layer between here and a WebSocket, and name the one at fault
   doctor oauth <url>    Look at an OAuth-protected resource, or at an authorization server, as a client does
+  node <url>            Connect to a gateway as a node, pair, and stay connected
   explain <code>        Explain a code of a diagnosis or a refusal
 
 Options
@@ -52,4 +53,31 @@ registers no client, and sends no credential.
   -h, --help            Print this
 
 Exit status: 0 fine, 1 problem, 2 wrong usage, 3 authentication, 4 unreachable, 130 interrupted.
+`
+
+/** The text of `upgate node --help`. */
+export const nodeUsage = `Usage: upgate node <url> [options]
+
+Connects to a gateway as a node, stays connected, and says what happens and why something failed. Without a token, the
+node proves a key of its own: the first time, it shows six characters and waits until a person approves them at the
+gateway.
+
+  --code-file <file>         Code of the gateway that lets an unknown device ask; - reads standard input. Else UPGATE_CODE
+  --key-file <file>          The device's key and its token, for its owner only. The default is
+                             ~/.config/upgate/nodes/<host>_<port>.json; one gateway, one key
+  --token-file <file>        Token of a device, instead of a key; - reads standard input. Else UPGATE_TOKEN
+  --name <name>              Name to show at the gateway. The default is the name of this computer
+  --role <role>              Default: node
+  --scopes <a,b>             Scopes to ask for; the person who approves decides
+  --edge-id <id>             Client id of a service token of Cloudflare Access. Else CF_ACCESS_CLIENT_ID
+  --edge-secret-file <file>  Its client secret; - reads standard input. Else CF_ACCESS_CLIENT_SECRET
+  --handshake <name>         auto (default: by the gateway's first words), connect (OpenClaw), upgate,
+                             or header (Authorization: Bearer)
+  --timeout <seconds>        For one attempt (default 15)
+  --once                     Do not connect again
+  --json                     Print each event as one JSON object on a line of its own
+  -h, --help                 Print this
+
+Exit status: 1 problem, 2 wrong usage, 3 authentication, 4 unreachable, 130 interrupted (SIGINT, SIGTERM; in systemd:
+SuccessExitStatus=130). Secrets never come from arguments: other users of the computer can read those.
 `

@@ -2,8 +2,8 @@ import { createServer as createHttpServer, type RequestListener, type Server } f
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { PassThrough } from 'node:stream'
 import { type Report, run } from '@upgate/cli'
-import { createGate, createServices, deviceToken, memoryStore } from 'upgate'
-import { guardServer, upgateHandshake } from 'upgate/ws'
+import { createGate, createServices, deviceKey, deviceToken, memoryStore } from 'upgate'
+import { connectFrame, guardServer, upgateHandshake } from 'upgate/ws'
 import { afterEach } from 'vitest'
 import { WebSocketServer } from 'ws'
 
@@ -53,8 +53,67 @@ export async function upgate(argv: readonly string[], options: RunOptions = {}):
     stdout: output('out'),
     stderr: output('err'),
     signal: options.signal ?? new AbortController().signal,
+    clock: quickPauses,
   })
   return { status, ...printed }
+}
+
+/** Pauses between attempts take a fiftieth of their time; the limits of an attempt are longer, and stay. */
+const quickPauses = {
+  now: Date.now,
+  setTimer(milliseconds: number, callback: () => void) {
+    const timer = setTimeout(callback, milliseconds <= 6000 ? milliseconds / 50 : milliseconds)
+    return { cancel: () => clearTimeout(timer) }
+  },
+}
+
+/** A command that keeps running, such as `upgate node`. */
+export interface Running {
+  readonly out: () => string
+  /** Resolves once the output has this text. */
+  printed(text: string): Promise<void>
+  /** Stops it, as SIGINT does; answers the exit status. */
+  stop(): Promise<number>
+  readonly status: Promise<number>
+}
+
+/** Starts the command inside this process; it is stopped after the test. */
+export function start(argv: readonly string[], { env = {}, input = '' }: RunOptions = {}): Running {
+  const abort = new AbortController()
+  const watchers = new Set<() => void>()
+  let printed = ''
+  const output = {
+    isTTY: false,
+    write(text: string) {
+      printed += text
+      for (const watch of watchers) watch()
+    },
+  }
+  const stdin = new PassThrough()
+  stdin.end(input)
+  const io = { argv, env, stdin, stdout: output, stderr: output, signal: abort.signal, clock: quickPauses }
+  const status = run(io)
+  const stop = (): Promise<number> => {
+    abort.abort()
+    return status
+  }
+  later(stop)
+  return {
+    out: () => printed,
+    stop,
+    status,
+    printed: (text) =>
+      new Promise((resolve, reject) => {
+        const look = (): void => {
+          if (!printed.includes(text)) return
+          watchers.delete(look)
+          resolve()
+        }
+        watchers.add(look)
+        look()
+        void status.then(() => reject(new Error(`It ended without printing ${text}.\n${printed}`)))
+      }),
+  }
 }
 
 /** Runs the command with `--json`. */
@@ -98,7 +157,7 @@ async function listen(server: Pick<Server, 'listen' | 'address'>): Promise<numbe
   return (server.address() as AddressInfo).port
 }
 
-/** A gate on a real server: devices on `/ws`, users with a session on `/chat`. */
+/** A gate on a real server: devices on `/ws`, keys of devices on `/connect` and `/ours`, tokens in a header on `/chat`. */
 export async function startGate(): Promise<{
   readonly origin: string
   readonly port: number
@@ -107,7 +166,10 @@ export async function startGate(): Promise<{
   const services = createServices({ store: memoryStore() })
   const gate = createGate({
     origins: ['https://gateway.example.com'],
-    schemes: [deviceToken({ devices: services.devices })],
+    schemes: [
+      deviceToken({ devices: services.devices }),
+      deviceKey({ devices: services.devices, pairing: services.pairing }),
+    ],
     rules: [
       { path: '/ws', access: 'deferred', kinds: ['device'], handshake: upgateHandshake() },
       {
@@ -118,7 +180,20 @@ export async function startGate(): Promise<{
         handshake: upgateHandshake(),
       },
       { path: '/chat', access: 'required', kinds: ['device'] },
+      {
+        path: '/connect',
+        access: 'deferred',
+        kinds: ['device'],
+        handshake: connectFrame({ deviceKeys: true }),
+      },
+      {
+        path: '/ours',
+        access: 'deferred',
+        kinds: ['device'],
+        handshake: upgateHandshake({ deviceKeys: true }),
+      },
     ],
+    logger: { warn() {}, error() {} },
   })
   const server = createHttpServer((_request, response) => response.end('application'))
   const guard = guardServer(server, gate, {
@@ -126,6 +201,8 @@ export async function startGate(): Promise<{
       '/ws': accepting(),
       '/admin': accepting(),
       '/chat': accepting(),
+      '/connect': accepting(),
+      '/ours': accepting(),
     },
   })
   later(async () => {

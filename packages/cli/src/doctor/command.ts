@@ -1,12 +1,14 @@
 import { parseArgs } from 'node:util'
+import { seconds, usageMessage } from '../arguments.ts'
 import { exitCodeOf } from '../exit-code.ts'
 import { exits, type Io, UsageError } from '../io.ts'
+import { readEdge } from '../read-edge.ts'
 import { readSecret } from '../read-secret.ts'
 import { createProgress } from '../terminal/progress.ts'
 import { createPaint, reportText } from '../terminal/report.ts'
 import { doctorUsage } from '../usage.ts'
 import type { Report } from './check.ts'
-import { type DoctorOptions, runDoctor } from './doctor.ts'
+import { runDoctor } from './doctor.ts'
 import { assertSendable } from './guessable.ts'
 import type { Progress } from './ladder.ts'
 
@@ -76,37 +78,6 @@ export async function report(
   return exitCodeOf(result.verdict)
 }
 
-async function readEdge(
-  io: Io,
-  option: string | undefined,
-  file: string | undefined,
-): Promise<DoctorOptions['edge']> {
-  const clientId = option ?? io.env.CF_ACCESS_CLIENT_ID
-  const clientSecret = await readSecret(io, {
-    option: '--edge-secret-file',
-    file,
-    variable: 'CF_ACCESS_CLIENT_SECRET',
-  })
-  if ((clientId ?? '') === '' && clientSecret === undefined) return undefined
-  if (clientId === undefined || !/^[\x21-\x7e]{1,512}$/.test(clientId))
-    throw new UsageError(
-      'The client id of the edge is missing or malformed (--edge-id, CF_ACCESS_CLIENT_ID).',
-    )
-  if (clientSecret === undefined)
-    throw new UsageError(
-      'The client secret of the edge is missing (--edge-secret-file, CF_ACCESS_CLIENT_SECRET).',
-    )
-  return { clientId, clientSecret }
-}
-
-/** Reads a number of seconds. */
-export function seconds(option: string, text: string, least: number, most: number): number {
-  const value = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN
-  if (!(value >= least && value <= most))
-    throw new UsageError(`${option} must be a whole number of seconds from ${least} to ${most}.`)
-  return value
-}
-
 function parse(argv: readonly string[]) {
   // `--idle` alone has its default: parseArgs knows no optional values.
   const args = argv.map((each, index) =>
@@ -134,13 +105,4 @@ function parse(argv: readonly string[]) {
   } catch (error) {
     throw new UsageError(usageMessage(error))
   }
-}
-
-/** The message of `parseArgs` without the values of arguments: one may be a secret in the wrong place. */
-export function usageMessage(error: unknown): string {
-  const { code = '', message = '' } = error as NodeJS.ErrnoException
-  const option = /'(-{1,2}[\w-]{1,40})/.exec(message)?.[1]
-  if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION')
-    return `Unknown option ${option ?? ''}. Secrets come from files or the environment, see --help.`
-  return `Wrong usage${option === undefined ? '' : ` of ${option}`}; see --help.`
 }

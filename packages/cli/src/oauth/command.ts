@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
-import { report, seconds, usageMessage } from '../doctor/command.ts'
+import { seconds, usageMessage } from '../arguments.ts'
+import { report } from '../doctor/command.ts'
 import { exits, type Io, UsageError } from '../io.ts'
 import { oauthUsage } from '../usage.ts'
 import { runOAuthDoctor } from './doctor.ts'
