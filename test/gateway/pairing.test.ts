@@ -1,17 +1,12 @@
-import { spawn } from 'node:child_process'
 import { chmodSync, existsSync, mkdtempSync, readFileSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { runNode as runCommand } from './node.ts'
 import { type DataDir, endAll, type Program, startProgram, temporaryDataDir } from './program.ts'
 import { TestSocket } from './socket.ts'
 import { bearer, loggedIn, Visitor } from './visitor.ts'
 
-const entry = fileURLToPath(new URL('../../examples/gateway/dist/node-client.js', import.meta.url))
-
 const clockAhead = new URL('./clock-ahead.mjs', import.meta.url).href
-const quickPauses = new URL('./quick-pauses.mjs', import.meta.url).href
 
 let data: DataDir
 let program: Program
@@ -48,27 +43,17 @@ function runNode(
 ) {
   const url = `${program.origin.replace('http', 'ws')}/ws`
   const wish = scopes.length === 0 ? [] : ['--scopes', scopes.join(',')]
-  const args = ['--import', quickPauses, entry, '--pair', '--identity', file, '--name', name, ...wish, url]
-  const child = spawn(process.execPath, args, {
-    cwd: tmpdir(),
-    env: { PATH: process.env.PATH, ...(code !== undefined && { UPGATE_CODE: code }) },
-  })
-  ended.push(() => child.kill('SIGKILL'))
-  let output = ''
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => {
-      output += text
-    })
-  }
-  const exited = new Promise<number | null>((resolve) => child.once('close', resolve))
+  const node = runCommand(
+    ['--key-file', file, '--name', name, ...wish, url],
+    code === undefined ? {} : { UPGATE_CODE: code },
+  )
+  ended.push(() => node.kill('SIGKILL'))
   return {
+    ...node,
     file,
-    exited,
-    output: () => output,
-    printed: (text: string) => expect.poll(() => output, { timeout: 15_000 }).toContain(text),
     stop: () => {
-      child.kill('SIGINT')
-      return exited
+      node.kill('SIGINT')
+      return node.exited
     },
   }
 }
@@ -94,7 +79,7 @@ async function asked(node: ReturnType<typeof runNode>): Promise<Pairing> {
   return request
 }
 
-describe('the node program with --pair', () => {
+describe('upgate node', () => {
   it('shows the code of the page, waits, and collects its token once it is approved', async () => {
     const live = new TestSocket(`${program.origin}/ws/live`, {
       cookie: visitor.cookie ?? '',
@@ -129,8 +114,8 @@ describe('the node program with --pair', () => {
 
     const approved = await visitor.post(`/api/pairings/${request.id}/approve`, {})
     expect([approved.status, approved.json()]).toMatchObject([200, { name: 'kitchen', scopes: [] }])
-    await node.printed('Accepted as node.')
-    await node.printed('Paired: the token is kept beside the key.')
+    await node.printed('Accepted as node')
+    await node.printed('Paired: the token is kept next to the key')
     expect(await visitor.nodes()).toMatchObject([{ id: approved.json().device, name: 'kitchen' }])
     expect(statSync(node.file).mode & 0o777).toBe(0o600)
     expect(existsSync(`${node.file}.new`)).toBe(false)
@@ -141,9 +126,9 @@ describe('the node program with --pair', () => {
     expect(node.output()).not.toContain(deviceToken)
     expect(program.output()).not.toContain(deviceToken)
     expect(program.output()).not.toContain(code)
-    expect(await node.stop()).toBe(0)
+    expect(await node.stop()).toBe(130)
     const again = runNode('kitchen')
-    await again.printed('Accepted as node.')
+    await again.printed('Accepted as node')
     expect(again.output()).not.toContain('Paired')
 
     const lines = (await visitor.get('/api/audit')).json().lines as { event: string; by?: string }[]
@@ -158,25 +143,25 @@ describe('the node program with --pair', () => {
 
     // Removing the device ends its key too.
     await visitor.delete(`/api/devices/${approved.json().device}`)
-    expect(await again.exited).toBe(1)
+    expect(await again.exited).toBe(3)
   })
 
   it('stops when it is rejected, without a code, and with a wrong one', async () => {
     const node = runNode('attic', await newCode())
     const request = await asked(node)
     expect((await visitor.post(`/api/pairings/${request.id}/reject`, {})).status).toBe(204)
-    expect(await node.exited).toBe(1)
-    expect(node.output()).toContain('Refused (pairing_rejected)')
+    expect(await node.exited).toBe(3)
+    expect(node.output()).toContain('pairing_rejected)')
 
     const uninvited = runNode('uninvited')
-    expect(await uninvited.exited).toBe(1)
-    expect(uninvited.output()).toContain('Refused (unknown_identity)')
+    expect(await uninvited.exited).toBe(3)
+    expect(uninvited.output()).toContain('unknown_identity)')
     const guessing = runNode(
       'guessing',
       (await newCode()).replace(/.$/, (last) => (last === 'A' ? 'B' : 'A')),
     )
-    expect(await guessing.exited).toBe(1)
-    expect(guessing.output()).toContain('Refused (invalid_credential)')
+    expect(await guessing.exited).toBe(3)
+    expect(guessing.output()).toContain('invalid_credential)')
     expect((await pairings()).requests).toEqual([])
   })
 
@@ -187,7 +172,7 @@ describe('the node program with --pair', () => {
     expect(await asked(node)).toMatchObject({ introduction: 'window', name: 'cellar' })
     expect((await visitor.delete(`/api/pairings/invitations/${opened.json().id}`)).status).toBe(204)
     const late = runNode('late')
-    expect(await late.exited).toBe(1)
+    expect(await late.exited).toBe(3)
     expect((await pairings()).requests).toHaveLength(1)
   })
 
@@ -209,7 +194,7 @@ describe('requests of devices that are gone', () => {
   it('are told from those of devices that still ask, which come first', async () => {
     const gone = runNode('kitchen', await newCode())
     const { id: goneId } = await asked(gone)
-    expect(await gone.stop()).toBe(0)
+    expect(await gone.stop()).toBe(130)
     const alive = runNode('kitchen', await newCode(), join(keys, 'other.json'))
     await alive.printed('Comparison code: ')
     const listed = async () =>
@@ -229,7 +214,7 @@ describe('requests of devices that are gone', () => {
     )
 
     // Typed from the living device, its characters do not fit the request of the other one.
-    const typed = (alive.output().match(/Comparison code: (\S+)/) ?? [])[1] as string
+    const typed = await alive.comparisonCode()
     const decide = (id: unknown, comparisonCode: unknown) =>
       visitor.post(`/api/pairings/${id}/approve`, { comparisonCode })
     const wrong = await decide(goneId, typed)
@@ -243,7 +228,7 @@ describe('requests of devices that are gone', () => {
     expect((await decide(goneId, 'x'.repeat(65))).json().code).toBe('invalid_body')
     const right = await decide(newest?.id, ` ${typed.slice(0, 3).toLowerCase()}-${typed.slice(3)} `)
     expect(right.status).toBe(200)
-    await alive.printed('Accepted as node.')
+    await alive.printed('Accepted as node')
     expect((await decide(newest?.id, 'wrong')).json().code).toBe('already_decided')
 
     const lines = (await visitor.get('/api/audit')).json().lines as Record<string, unknown>[]
@@ -280,7 +265,7 @@ describe('the outcome of a request', () => {
       device: { id: device, name: 'Kitchen', connected: false },
     })
     const back = runNode('kitchen')
-    await back.printed('Accepted as node.')
+    await back.printed('Accepted as node')
     await expect
       .poll(() => outcome(id))
       .toMatchObject({ state: 'collected', device: { id: device, connected: true } })
@@ -316,7 +301,7 @@ describe('scopes', () => {
     expect([wished.status, wished.json().code]).toEqual([403, 'beyond_invitation'])
     const approved = await visitor.post(`/api/pairings/${request.id}/approve`, { scopes: request.grantable })
     expect(approved.json()).toMatchObject({ scopes: ['operator.read'] })
-    await node.printed('Paired: the token is kept beside the key.')
+    await node.printed('Paired: the token is kept next to the key')
     const { deviceToken } = JSON.parse(readFileSync(node.file, 'utf8')) as { deviceToken: string }
     const device = new Visitor(program.origin)
     expect((await device.get('/api/nodes', bearer(deviceToken))).json()).toMatchObject({
@@ -328,7 +313,7 @@ describe('scopes', () => {
   it('may all be left out', async () => {
     const { node, request } = await asking(await newCode(['operator.read']))
     await visitor.post(`/api/pairings/${request.id}/approve`, { scopes: [] })
-    await node.printed('Paired: the token is kept beside the key.')
+    await node.printed('Paired: the token is kept next to the key')
     const { deviceToken } = JSON.parse(readFileSync(node.file, 'utf8')) as { deviceToken: string }
     const answer = await new Visitor(program.origin).get('/api/nodes', bearer(deviceToken))
     expect([answer.status, answer.json().code]).toEqual([403, 'insufficient_scope'])
@@ -390,7 +375,7 @@ describe('deciding', () => {
     ])
     expect(both.map((answer) => answer.status).sort()).toEqual([200, 409])
     expect((await decide(visitor, 'approve', {})).json().code).toBe('already_decided')
-    await node.printed('Accepted as node.')
+    await node.printed('Accepted as node')
   })
 
   it.each<[string, string, unknown, number, string]>([

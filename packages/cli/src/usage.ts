@@ -74,6 +74,7 @@ gateway.
   --handshake <name>         auto (default: by the gateway's first words), connect (OpenClaw), upgate,
                              or header (Authorization: Bearer)
   --timeout <seconds>        For one attempt (default 15)
+  --dangerously-over-plain   Send tokens and codes over ws:// to another computer, too, where others can read them
   --once                     Do not connect again
   --json                     Print each event as one JSON object on a line of its own
   -h, --help                 Print this

@@ -4,6 +4,7 @@ import type { InvitationView, PairingView } from '../pairing-views.ts'
 import type { DeviceView } from '../routes/devices.ts'
 import { type Html, html } from './html.ts'
 import { page } from './layout.ts'
+import { nodeCommand } from './node-command.ts'
 import { pairingSection } from './pairings.ts'
 import { confirmDialog, liveState, time, tokenDialog } from './parts.ts'
 
@@ -42,7 +43,7 @@ export function nodesPage(options: NodesPageOptions): Html {
       <p id="empty-first"${devices.length > 0 && html` hidden`}>Create a device below. You get a token and the exact command for the node to run.</p>
       <div id="empty-next"${devices.length === 0 && html` hidden`}>
         <p>Run this on the node, with the token you copied when you created its device:</p>
-        <div class="copy-row"><code class="command" id="empty-command">${nodeCommand('<token>', nodeUrl, viewer)}</code><button type="button" data-copy="empty-command">Copy</button></div>
+        <div class="copy-row"><code class="command" id="empty-command">${nodeCommand({ name: 'UPGATE_TOKEN', value: '<token>' }, { nodeUrl, viewer })}</code><button type="button" data-copy="empty-command">Copy</button></div>
         <p class="muted">Lost the token? Revoke its device and create a new one.</p>
       </div>
     </div>
@@ -78,17 +79,11 @@ ${pairingSection(options)}
 <template id="device-row">${deviceRow(blankDevice)}</template>
 ${tokenDialog(html`<div class="field">
     <p class="label" id="run-label">Run the node</p>
-    <div class="copy-row"><code class="command" id="run-command" data-template="${nodeCommand('{token}', nodeUrl, viewer)}"></code><button type="button" data-copy="run-command" aria-describedby="run-label">Copy</button></div>
+    <div class="copy-row"><code class="command" id="run-command" data-template="${nodeCommand({ name: 'UPGATE_TOKEN', value: '{token}' }, { nodeUrl, viewer })}"></code><button type="button" data-copy="run-command" aria-describedby="run-label">Copy</button></div>
     <p class="hint">Any WebSocket client will do: it sends a <code>connect</code> request with the token as its first frame.</p>
   </div>`)}
 ${confirmDialog('Its connection closes at once, and the token never works again.')}`,
   })
-}
-
-/** The token is in an environment variable, because every user of a machine can read arguments. */
-function nodeCommand(token: string, nodeUrl: string, { login }: Viewer): string {
-  const edge = login.login === 'built-in' ? '' : 'CF_ACCESS_CLIENT_ID=... CF_ACCESS_CLIENT_SECRET=... '
-  return `${edge}UPGATE_TOKEN='${token}' node examples/gateway/dist/node-client.js ${nodeUrl}`
 }
 
 const blankNode: ConnectedNode = { id: '', connection: '', name: '', role: '', address: '', connectedAt: '' }

@@ -1,9 +1,12 @@
+import type { Viewer } from '../context.ts'
 import type { InvitationView, PairingView } from '../pairing-views.ts'
 import { scopeCatalogue } from '../scopes.ts'
 import { type Html, html } from './html.ts'
+import { nodeCommand } from './node-command.ts'
 import { scopeChecks, time } from './parts.ts'
 
 export interface PairingSectionOptions {
+  readonly viewer: Viewer
   readonly pairings: readonly PairingView[]
   readonly invitations: readonly InvitationView[]
   /** Scopes of the account, the only ones that it can grant. */
@@ -13,7 +16,13 @@ export interface PairingSectionOptions {
 }
 
 /** The pending pairing requests, and the controls for codes and windows. */
-export function pairingSection({ pairings, invitations, held, nodeUrl }: PairingSectionOptions): Html {
+export function pairingSection({
+  viewer,
+  pairings,
+  invitations,
+  held,
+  nodeUrl,
+}: PairingSectionOptions): Html {
   const offered = scopeCatalogue.filter(({ name, forDevices }) => forDevices === true && held.includes(name))
   return html`<section aria-labelledby="pairing-title">
   <h2 id="pairing-title">Waiting for approval <span class="count" id="pairing-count">${pairings.length}</span></h2>
@@ -61,7 +70,7 @@ export function pairingSection({ pairings, invitations, held, nodeUrl }: Pairing
   </div>
   <div class="field">
     <p class="label" id="pair-label">Run the node</p>
-    <div class="copy-row"><code class="command" id="pair-command" data-template="UPGATE_CODE='{code}' node examples/gateway/dist/node-client.js --pair{scopes} ${nodeUrl}"></code><button type="button" data-copy="pair-command" aria-describedby="pair-label">Copy</button></div>
+    <div class="copy-row"><code class="command" id="pair-command" data-template="${nodeCommand({ name: 'UPGATE_CODE', value: '{code}' }, { nodeUrl, viewer, wishes: '{scopes}' })}"></code><button type="button" data-copy="pair-command" aria-describedby="pair-label">Copy</button></div>
   </div>
   <ul class="arrivals" id="arrivals" role="status" aria-label="Devices that ask now"></ul>
   <p class="dialog-actions"><button class="primary" type="button" data-close>Done</button></p>

@@ -72,19 +72,23 @@ export async function nodeCommand(io: Io): Promise<number> {
     secrets: () => [token, code, file?.token, file?.key.privateKey, edge?.clientId, edge?.clientSecret],
     now,
   })
-  if (url.protocol === 'ws:' && !isLoopback(url)) {
+  const exposed = url.protocol === 'ws:' && !isLoopback(url)
+  const overPlain = values['dangerously-over-plain']
+  if (exposed) {
     say({
       event: 'warning',
-      text: 'ws:// is not encrypted: everybody on the way can read the token and the messages. Use wss://.',
+      text: `ws:// is not encrypted: every computer on the way can read the messages${overPlain ? ', and use the token or code that is sent' : ''}. Use wss://.`,
     })
   }
   if (file !== undefined) say({ event: 'key', file: file.path, isNew: file.isNew })
   const connection = connect(url, {
-    credential: file === undefined ? (token ?? '') : credentialOf(file, code, name),
+    credential:
+      file === undefined ? (token ?? '') : credentialOf(file, { code, name, sendsToken: !exposed || overPlain }),
     ...(edge !== undefined && { edge }),
     handshake,
     timeout,
     reconnect: !values.once,
+    dangerouslySendCredentialsOverPlain: overPlain,
     signal: io.signal,
     ...(io.clock !== undefined && { clock: io.clock }),
   })
@@ -138,11 +142,18 @@ export async function nodeCommand(io: Io): Promise<number> {
 }
 
 /** The key, and its token. If they are refused, once more with the code alone: the token may be an old one. */
-function credentialOf(file: KeyFile, code: string | undefined, name: string) {
+function credentialOf(
+  file: KeyFile,
+  {
+    code,
+    name,
+    sendsToken,
+  }: { readonly code: string | undefined; readonly name: string; readonly sendsToken: boolean },
+) {
   return ({ reason }: CredentialRequest) => ({
     device: file.key,
     name,
-    ...(file.token !== undefined && reason === 'connect' && { token: file.token }),
+    ...(file.token !== undefined && sendsToken && reason === 'connect' && { token: file.token }),
     ...(code !== undefined && { code }),
   })
 }
@@ -210,6 +221,7 @@ function parse(argv: readonly string[]) {
         handshake: { type: 'string', default: 'auto' },
         timeout: { type: 'string', default: '15' },
         once: { type: 'boolean', default: false },
+        'dangerously-over-plain': { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },
