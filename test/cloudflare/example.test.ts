@@ -73,8 +73,9 @@ it('one command starts edge and gateway; a simulated user logs in, a node connec
   const [, id = '', secret = ''] = await edge.printed(
     /CLIENT_ID=(\S+) \\\n\s+CF_ACCESS_CLIENT_SECRET=(\S+) \\/,
   )
-  const node = (env: Record<string, string>) =>
-    run('node-client.mjs', [`${site.replace('http', 'ws')}/ws`], env)
+  const command = '../../packages/cli/dist/bin.js'
+  const node = (env: Record<string, string>, ...more: string[]) =>
+    run(command, ['node', `${site.replace('http', 'ws')}/ws`, ...more], env)
 
   const bob = await fetch(`${site}/api/me`, { headers: { cookie: await logIn(site, 'bob@example.com') } })
   expect([bob.status, (await bob.json()).code]).toEqual([403, 'unknown_identity'])
@@ -88,7 +89,7 @@ it('one command starts edge and gateway; a simulated user logs in, a node connec
 
   const access = { CF_ACCESS_CLIENT_ID: id, CF_ACCESS_CLIENT_SECRET: secret }
   const right = node({ ...access, UPGATE_TOKEN: token })
-  await right.printed(/^Accepted as a node\.$/m)
+  await right.printed(/Accepted as node/)
   const nodes = await (await fetch(`${site}/api/nodes`, { headers: { cookie } })).json()
   expect(nodes).toMatchObject({ nodes: [{ name: 'cellar' }] })
 
@@ -96,39 +97,30 @@ it('one command starts edge and gateway; a simulated user logs in, a node connec
   await edge.printed(/^edge: signs with /m)
   expect((await fetch(`${site}/api/me`, { headers: { cookie } })).status).toBe(200)
 
-  // The gateway's own node program does the same.
-  const program = '../gateway/dist/node-client.js'
-  const url = `${site.replace('http', 'ws')}/ws`
-  await run(program, [url], { ...access, UPGATE_TOKEN: token }).printed(/Accepted as node\./)
-  const login = run(program, ['--once', url], { UPGATE_TOKEN: token })
-  expect(await login.exited).toBe(1)
-  expect(login.output()).toContain('It is Cloudflare Access, and wants a login')
-  expect(login.output()).not.toContain('meta=')
-  for (const [env, place, sentence] of [
-    [{ CF_ACCESS_CLIENT_ID: id }, url, 'belong together'],
-    [access, 'ws://gateway.example.com/ws', 'over wss:// only'],
+  for (const [env, code] of [
+    [{ UPGATE_TOKEN: token }, 'edge-access, access_login_required'],
+    [
+      { ...access, CF_ACCESS_CLIENT_SECRET: '0'.repeat(64), UPGATE_TOKEN: token },
+      'edge-access, access_token_unknown',
+    ],
+    [{ ...access, UPGATE_TOKEN: token.replace(/^ugd/, 'ugk') }, 'origin-auth, invalid_credential'],
   ] as const) {
-    const refused = run(program, [place], { ...env, UPGATE_TOKEN: token })
-    expect(await refused.exited).toBe(2)
-    expect(refused.output()).toContain(sentence)
+    const refused = node(env)
+    expect(await refused.exited).toBe(3)
+    expect(refused.output()).toContain(`(${code})`)
+    expect(refused.output()).not.toContain('meta=')
+    expect(refused.output()).not.toContain(token)
   }
-
-  const noService = node({ UPGATE_TOKEN: token })
-  expect(await noService.exited).toBe(1)
-  expect(noService.output()).toContain('Cloudflare Access wants a login: no service token was sent.')
-  const unknown = node({
-    CF_ACCESS_CLIENT_ID: id,
-    CF_ACCESS_CLIENT_SECRET: '0'.repeat(64),
-    UPGATE_TOKEN: token,
-  })
-  expect(await unknown.exited).toBe(1)
-  expect(unknown.output()).toContain('it does not know the service token')
-  const noDevice = node({ ...access, UPGATE_TOKEN: 'ugd_wrong' })
-  expect(await noDevice.exited).toBe(1)
-  expect(noDevice.output()).toMatch(/The gateway refused: .*\nClosed with 1008/)
+  const half = node({ CF_ACCESS_CLIENT_ID: id, UPGATE_TOKEN: token })
+  expect(await half.exited).toBe(2)
+  expect(half.output()).toContain('The client secret of the edge is missing')
+  const plain = run(command, ['node', 'ws://gateway.example.com/ws'], { ...access, UPGATE_TOKEN: token })
+  expect(await plain.exited).toBe(1)
+  expect(plain.output()).toContain('edge_secret_over_plain')
 
   edge.child.kill('SIGINT')
   expect(await edge.exited).toBe(0)
-  expect(await right.exited).toBe(0)
+  right.child.kill('SIGINT')
+  expect(await right.exited).toBe(130)
   for (const { output } of [edge, right]) expect(output()).not.toContain(token)
 })

@@ -337,7 +337,7 @@ describe('scopes', () => {
     expect([approved.status, approved.json().code]).toEqual([403, 'scope_not_held'])
   })
 
-  it('that are no valid names are refused by the node program itself', async () => {
+  it('that are no valid names are refused by the command itself', async () => {
     const node = runNode('kitchen', undefined, undefined, ['operator.read', 'a|b'])
     expect(await node.exited).toBe(2)
     expect(node.output()).toContain('--scopes takes names')

@@ -1,4 +1,4 @@
-// Loaded before the node program with `--import`: divides its pauses of seconds by ten. It prints and
+// Loaded before `upgate node` with `--import`: divides its pauses of seconds by ten. It prints and
 // measures them as usual; its deadlines, of ten seconds and more, stay.
 const { setTimeout } = globalThis
 

@@ -269,3 +269,14 @@ test('a gateway that waits for the first frame: the option to name its protocol 
   })
   expect(out).toContain('Name its protocol with --handshake.')
 })
+
+test('over ws:// to another computer: a code is not sent, and the option that sends it warns', async () => {
+  const argv = ['node', 'ws://192.0.2.1/ws', '--once', '--timeout', '1']
+  const env = { HOME: await folder(), UPGATE_CODE: 'A1B2-C3D4-E5F6' }
+  const refused = await upgate(argv, { env })
+  expect(refused.status).toBe(1)
+  expect(refused.out).toContain('(client, credential_over_plain)')
+  const sent = await upgate([...argv, '--dangerously-over-plain'], { env })
+  expect(sent.out).toContain('Warning: ws:// is not encrypted: every computer on the way')
+  expect(sent.out).not.toContain('credential_over_plain')
+})

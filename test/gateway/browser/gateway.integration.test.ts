@@ -1,16 +1,12 @@
 // Needs Debian's chromium.
-import { spawn } from 'node:child_process'
 import { createServer } from 'node:http'
-import { tmpdir } from 'node:os'
-import { fileURLToPath } from 'node:url'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { needs } from '../../clients/needs.ts'
+import { runNode as runCommand } from '../node.ts'
 import { admin, type DataDir, endAll, type Program, startProgram, temporaryDataDir } from '../program.ts'
 import { available, launchBrowser, measure, picture } from './chromium.ts'
 
-const nodeClient = fileURLToPath(new URL('../../../examples/gateway/dist/node-client.js', import.meta.url))
-const quickPauses = new URL('../quick-pauses.mjs', import.meta.url).href
 const clockAhead = new URL('../clock-ahead.mjs', import.meta.url).href
 const noAdmin = { ADMIN_EMAIL: undefined, ADMIN_PASSWORD: undefined }
 
@@ -80,19 +76,12 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
 
     const closeToken = (page: Page) => page.getByRole('button', { name: 'Done' }).click()
 
-    /** Runs the node program against the gateway, as a person would. */
+    /** Runs a node against the gateway, as a person would. */
     function runNode(proof: string | Record<string, string>, args: readonly string[] = []) {
       const url = `${program.origin.replace('http', 'ws')}/ws`
-      const child = spawn(process.execPath, [nodeClient, ...args, url], {
-        env: { PATH: process.env.PATH, ...(typeof proof === 'string' ? { UPGATE_TOKEN: proof } : proof) },
-        cwd: tmpdir(),
-      })
-      let output = ''
-      child.stdout.setEncoding('utf8').on('data', (text: string) => {
-        output += text
-      })
-      const exited = new Promise<number | null>((resolve) => child.once('close', resolve))
-      return { output: () => output, exited, stop: () => child.kill('SIGKILL') }
+      const env = typeof proof === 'string' ? { UPGATE_TOKEN: proof } : proof
+      const node = runCommand([...args, url], { HOME: data.path, ...env })
+      return { ...node, stop: () => node.kill('SIGKILL') }
     }
 
     it('sets up with the printed code, and goes on from there', async () => {
@@ -163,7 +152,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       const token = await createDevice(page, 'kitchen-pi')
       await expect
         .poll(() => page.locator('#run-command').textContent())
-        .toContain(`UPGATE_TOKEN='${token}' node `)
+        .toContain(`UPGATE_TOKEN='${token}' npx @upgate/cli node `)
       await picture(page, 'token')
       await closeToken(page)
       await expect.poll(() => page.content(), { timeout: 5_000 }).not.toContain(token)
@@ -175,7 +164,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       expect(await row.textContent()).toMatch(/node\s+127\.0\.0\.1/)
       await page.locator('#devices').getByText('Connected').waitFor()
       expect(await page.locator('#node-count').textContent()).toBe('1')
-      expect(node.output()).toContain('Accepted as node.')
+      expect(node.output()).toContain('Accepted as node')
       await picture(page, 'nodes-connected')
 
       await page.getByRole('button', { name: 'Revoke kitchen-pi' }).click()
@@ -200,7 +189,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await closeToken(page)
       await expect.poll(() => page.locator('#code-value').inputValue(), { timeout: 5_000 }).toBe('')
       await page.getByText('A code is open').waitFor()
-      const node = runNode({ UPGATE_CODE: code }, ['--pair', '--identity', `${data.path}/node.json`])
+      const node = runNode({ UPGATE_CODE: code }, ['--key-file', `${data.path}/node.json`])
       // The request appears by itself, with the code that the device shows.
       const row = page.locator('#pairings tbody tr')
       await row.waitFor()
@@ -241,7 +230,9 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await page.getByRole('button', { name: 'Create a code' }).click()
       await page.locator('#code-dialog[open]').waitFor()
       expect(await page.locator('#code-scopes').textContent()).toContain('operator.read')
-      expect(await page.locator('#pair-command').textContent()).toContain('--pair --scopes operator.read ws')
+      expect(await page.locator('#pair-command').textContent()).toContain(
+        'npx @upgate/cli node --scopes operator.read ws',
+      )
       const code = await page.getByLabel('Code', { exact: true }).inputValue()
       await picture(page, 'pairing-scopes-code')
       await closeToken(page)
@@ -249,8 +240,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       expect(await page.locator('#invite-scopes input:checked').count()).toBe(0)
       expect(await page.locator('#invitations').textContent()).toContain('operator.read')
       const node = runNode({ UPGATE_CODE: code }, [
-        '--pair',
-        '--identity',
+        '--key-file',
         `${data.path}/node.json`,
         '--scopes',
         'operator.read,operator.admin',
@@ -309,10 +299,9 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
         await page.getByRole('button', { name: 'Create a code' }).press('Enter')
         await page.locator('#code-dialog[open]').waitFor()
         const code = await page.getByLabel('Code', { exact: true }).inputValue()
-        const args = ['--pair', '--name', 'kitchen', '--identity', `${data.path}/${file}.json`]
-        const node = runNode({ UPGATE_CODE: code, NODE_OPTIONS: `--import=${quickPauses}` }, args)
-        await expect.poll(node.output, { timeout: 10_000 }).toContain('Comparison code: ')
-        const [, shown = ''] = node.output().match(/Comparison code: (\S+)/) ?? []
+        const args = ['--name', 'kitchen', '--key-file', `${data.path}/${file}.json`]
+        const node = runNode({ UPGATE_CODE: code }, args)
+        const shown = await node.comparisonCode()
         // The request appears over the dialog, which hides the table.
         await page.locator('#arrivals').getByText(shown).waitFor()
         return { node, shown }
@@ -373,7 +362,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
         .filter({ hasText: alive.shown })
         .getByText(/^Connected as device kitchen/)
         .waitFor()
-      await expect.poll(alive.node.output).toContain('Accepted as node.')
+      await expect.poll(alive.node.output).toContain('Accepted as node')
       await page.getByRole('button', { name: `Reject kitchen, ${gone.shown}` }).press('Enter')
       await outcomes.filter({ hasText: gone.shown }).getByText('Rejected by ada@example.com.').waitFor()
       await page.reload()

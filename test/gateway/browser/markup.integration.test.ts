@@ -1,18 +1,16 @@
 // Needs Debian's chromium.
-import { spawn } from 'node:child_process'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { Browser, Page } from 'playwright-core'
 import { createServices } from 'upgate'
 import { sqliteStore } from 'upgate/sql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { needs } from '../../clients/needs.ts'
+import { runNode } from '../node.ts'
 import { type DataDir, endAll, type Program, startProgram, temporaryDataDir } from '../program.ts'
 import { Visitor } from '../visitor.ts'
 import { available, launchBrowser } from './chromium.ts'
 
-const nodeClient = fileURLToPath(new URL('../../../examples/gateway/dist/node-client.js', import.meta.url))
 const password = 'correct horse battery'
 // No white space: addresses of accounts hold none.
 const email = `"><img/data-evil/src=x/onerror=document.title='evil'>@example.com`
@@ -131,9 +129,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await shows('#devices [data-f=name]', evil('stored-device'), 'Nodes')
       const name = short('live')
       const device = await visitor.device(name)
-      const node = spawn(process.execPath, [nodeClient, `${program.origin.replace('http', 'ws')}/ws`], {
-        env: { PATH: process.env.PATH, UPGATE_TOKEN: device.token },
-      })
+      const node = runNode([`${program.origin.replace('http', 'ws')}/ws`], { UPGATE_TOKEN: device.token })
       try {
         await shows('#nodes [data-f=name]', name, 'Nodes')
         await shows('#devices [data-f=name]', name, 'Nodes')
@@ -158,15 +154,12 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await live()
       const { code } = (await visitor.post('/api/pairings/codes', { scopes: ['operator.read'] })).json()
       const name = `<img data-evil src=x onerror=document.title='evil'>`
-      const node = spawn(
-        process.execPath,
+      const node = runNode(
         [
-          nodeClient,
-          '--pair',
-          ...['--identity', `${data.path}/node.json`, '--name', name, '--scopes', 'operator.read'],
+          ...['--key-file', `${data.path}/node.json`, '--name', name, '--scopes', 'operator.read'],
           `${program.origin.replace('http', 'ws')}/ws`,
         ],
-        { env: { PATH: process.env.PATH, UPGATE_CODE: String(code) } },
+        { UPGATE_CODE: String(code) },
       )
       try {
         // Names longer than fifty characters are cut.

@@ -44,7 +44,7 @@ export async function nodeCommand(io: Io): Promise<number> {
   const role = named('--role', values.role)
   const scopes = (values.scopes ?? '').split(',').filter((scope) => scope !== '')
   for (const scope of scopes) named('--scopes', scope)
-  const name = displayName(values.name ?? hostname())
+  const name = displayName(values.name ?? hostname().slice(0, 64))
 
   const token = await readSecret(io, {
     option: '--token-file',
@@ -83,7 +83,9 @@ export async function nodeCommand(io: Io): Promise<number> {
   if (file !== undefined) say({ event: 'key', file: file.path, isNew: file.isNew })
   const connection = connect(url, {
     credential:
-      file === undefined ? (token ?? '') : credentialOf(file, { code, name, sendsToken: !exposed || overPlain }),
+      file === undefined
+        ? (token ?? '')
+        : credentialOf(file, { code, name, sendsToken: !exposed || overPlain }),
     ...(edge !== undefined && { edge }),
     handshake,
     timeout,
