@@ -58,11 +58,11 @@ export async function upgate(argv: readonly string[], options: RunOptions = {}):
   return { status, ...printed }
 }
 
-/** Pauses between attempts take a fiftieth of their time; the limits of an attempt are longer, and stay. */
+/** Pauses between attempts take a fiftieth of their time; the limits of an attempt, from ten seconds on, stay. */
 const quickPauses = {
   now: Date.now,
   setTimer(milliseconds: number, callback: () => void) {
-    const timer = setTimeout(callback, milliseconds <= 6000 ? milliseconds / 50 : milliseconds)
+    const timer = setTimeout(callback, milliseconds < 10_000 ? milliseconds / 50 : milliseconds)
     return { cancel: () => clearTimeout(timer) }
   },
 }

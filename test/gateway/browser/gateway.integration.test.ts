@@ -173,8 +173,8 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await row.waitFor({ state: 'detached' })
       await page.getByText('No node is connected.').waitFor()
       await page.getByText('No device yet.').waitFor()
-      expect(await node.exited).toBe(1)
-      expect(node.output()).toContain('Closed with 4403, revoked')
+      expect(await node.exited).toBe(3)
+      expect(node.output()).toContain('close reason: revoked')
       expect(complaints).toEqual([])
     })
 
