@@ -5,6 +5,7 @@ import helmet from 'helmet'
 import type { Context } from './context.ts'
 import { bodyLimit } from './http/body.ts'
 import { createErrorHandler, notFound } from './http/errors.ts'
+import { servePageModules } from './page-modules.ts'
 import { addAccountRoutes } from './routes/account.ts'
 import { addAuthRoutes } from './routes/auth.ts'
 import { addDeviceRoutes } from './routes/devices.ts'
@@ -44,6 +45,7 @@ export function createApp({ context, guard, origins, log, watch }: AppOptions): 
   })
   app.use(guard)
   app.use(securityHeaders(origins))
+  app.use(servePageModules())
   app.use(
     '/assets',
     express.static(assets, { index: false, redirect: false, etag: true, maxAge: 0, fallthrough: true }),

@@ -1,6 +1,8 @@
+import { connect } from '/assets/lib/client.js'
 import { goToLogin } from './api.js'
 
-const waits = [1000, 2000, 4000, 8000, 15_000]
+/** Milliseconds before a new connection after an end without retry, if the session still counts. */
+const pause = 15_000
 
 /** Whether this browser has a session, possibly a new one. */
 async function isLoggedIn() {
@@ -9,12 +11,12 @@ async function isLoggedIn() {
   try {
     return (await fetch('/api/me')).ok
   } catch {
-    return false
+    return true // The gateway does not answer: that is no word about the session.
   }
 }
 
 /**
- * Keeps a socket to the gateway open, shows its state in the page's head, and passes on its messages.
+ * Keeps a socket to the gateway open, shows its state in the page's head, and why it is lost, and passes on its messages.
  *
  * @param {string} path
  * @param {(message: any) => void} onMessage
@@ -23,7 +25,12 @@ async function isLoggedIn() {
 export function openSocket(path, onMessage) {
   const state = document.getElementById('live')
   const text = document.getElementById('live-text')
-  let socket
+  const reason = document.createElement('p')
+  reason.id = 'live-reason'
+  reason.className = 'alert'
+  reason.hidden = true
+  state.closest('.page-head').after(reason)
+  let connection
   let failures = 0
   let leaving = false
 
@@ -34,34 +41,44 @@ export function openSocket(path, onMessage) {
     text.textContent = words
   }
 
-  function connect() {
+  /** A restart of a second needs no words. */
+  function explain({ title, action, code }) {
+    reason.textContent = `${title}. ${action} (${code})`
+    reason.hidden = failures < 2
+  }
+
+  function open() {
     const url = new URL(path, location.href)
     url.protocol = url.protocol.replace('http', 'ws')
-    socket = new WebSocket(url)
-    socket.addEventListener('open', () => {
+    connection = connect(url, { reconnect: { max: 15_000 } })
+    connection.on('accepted', () => {
       failures = 0
+      reason.hidden = true
       show('on', 'Live')
     })
-    socket.addEventListener('message', (event) => {
+    connection.on('message', (data) => {
       try {
-        onMessage(JSON.parse(event.data))
+        onMessage(JSON.parse(data))
       } catch (error) {
         console.error('A message of the gateway could not be handled.', error)
       }
     })
-    socket.addEventListener('close', async (event) => {
+    connection.on('failed', ({ diagnosis }) => {
       if (leaving) return
-      if (event.code === 4401 || event.code === 4403) {
-        show('lost', 'Session ended')
-        // The session was refused or has ended: only a new login helps, unless another page has just logged in.
-        if (!(await isLoggedIn())) return goToLogin()
-        if (leaving) return
-      }
-      const least = event.code === 4429 ? 30_000 : 0
-      const wait = Math.max(least, waits[Math.min(failures, waits.length - 1)]) * (0.75 + Math.random() / 2)
       failures += 1
-      show('lost', 'Reconnecting')
-      setTimeout(connect, wait)
+      explain(diagnosis)
+    })
+    connection.on('state', ({ name }) => {
+      if (leaving) return
+      if (name === 'waiting') show('lost', 'Reconnecting')
+      if (name === 'offline') show('lost', 'Offline')
+    })
+    connection.on('closed', async (error) => {
+      if (leaving || error === undefined) return
+      // Only a new login helps, unless another page has just logged in.
+      show('lost', error.diagnosis.layer === 'origin-auth' ? 'Session ended' : 'Reconnecting')
+      if (!(await isLoggedIn())) return goToLogin()
+      setTimeout(() => leaving || open(), failures < 2 ? 1000 : pause)
     })
   }
 
@@ -71,18 +88,12 @@ export function openSocket(path, onMessage) {
   })
   addEventListener('pagehide', () => {
     leaving = true
-    socket.close()
+    connection.close()
   })
   // A page that comes back from the browser's cache has no socket any more.
   addEventListener('pageshow', (event) => {
     if (event.persisted) location.reload()
   })
-  connect()
-  return {
-    send(message) {
-      if (socket.readyState !== WebSocket.OPEN) return false
-      socket.send(JSON.stringify(message))
-      return true
-    },
-  }
+  open()
+  return { send: (message) => connection.send(JSON.stringify(message)) }
 }
