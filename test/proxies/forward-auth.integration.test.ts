@@ -1,7 +1,7 @@
 // Needs Debian's nginx (with auth_request) and caddy.
 /* Proxies that ask before they forward, with the configurations that the guide prints. */
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer, request as httpRequest, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -11,14 +11,8 @@ import { forwardAuth } from 'upgate/node'
 import { upgateHandshake } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
+import { printed } from './guide.ts'
 import { hasProxy, startProxy } from './programs.ts'
-
-const guide = readFileSync(new URL('../../docs/guide-proxies.md', import.meta.url), 'utf8')
-const section = guide.slice(guide.indexOf('## A proxy that asks before it forwards'))
-
-function printed(language: string): string {
-  return new RegExp(`\`\`\`${language}\\n([^]*?)\`\`\``).exec(section)?.[1] ?? ''
-}
 
 const ends: (() => unknown)[] = []
 afterEach(async () => {
@@ -46,10 +40,10 @@ async function stage(
   await once(application, 'listening')
   const upstream = (application.address() as AddressInfo).port
   const proxy = await startProxy(name, (port) =>
-    edit(printed(name === 'nginx' ? 'nginx' : 'caddyfile'))
-      .replace('127.0.0.1:8080', `127.0.0.1:${port}`)
-      .replace('127.0.0.1:8787', `127.0.0.1:${upstream}`)
-      .replace('/run/gate/ask.sock', path),
+    edit(printed(name, port, upstream, '## A proxy that asks before it forwards')).replace(
+      '/run/gate/ask.sock',
+      path,
+    ),
   )
   const { sessions } = createServices({ store: memoryStore() })
   const gate: Gate = createGate({

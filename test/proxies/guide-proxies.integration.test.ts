@@ -1,25 +1,14 @@
 // Needs Debian's nginx, haproxy and caddy.
 /* The configurations that the guide prints, and the usual mistakes in it, through the real proxies. */
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { createServer, get as httpGet, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type AuditEvent, createGate, createServices, type Gate, memoryStore, sessionCookie } from 'upgate'
 import { guardServer } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
+import { printed } from './guide.ts'
 import { hasProxy, type ProxyName, startProxy } from './programs.ts'
-
-const guide = readFileSync(new URL('../../docs/guide-proxies.md', import.meta.url), 'utf8')
-const languages: Readonly<Record<ProxyName, string>> = {
-  nginx: 'nginx',
-  caddy: 'caddyfile',
-  haproxy: 'haproxy',
-}
-
-function printed(name: ProxyName): string {
-  return new RegExp(`\`\`\`${languages[name]}\\n([^]*?)\`\`\``).exec(guide)?.[1] ?? ''
-}
 
 const ends: (() => unknown)[] = []
 afterEach(async () => {
@@ -42,11 +31,7 @@ async function stage(
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const upstream = (server.address() as AddressInfo).port
-  const proxy = await startProxy(name, (port) =>
-    edit(printed(name))
-      .replace('127.0.0.1:8080', `127.0.0.1:${port}`)
-      .replace('127.0.0.1:8787', `127.0.0.1:${upstream}`),
-  )
+  const proxy = await startProxy(name, (port) => edit(printed(name, port, upstream)))
   const { sessions } = createServices({ store: memoryStore() })
   const lines: string[] = []
   const gate = createGate({
