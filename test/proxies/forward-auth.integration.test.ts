@@ -6,7 +6,15 @@ import { createServer, request as httpRequest, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createGate, createServices, type Gate, memoryStore, sessionCookie, sharedToken } from 'upgate'
+import {
+  createGate,
+  createServices,
+  type Gate,
+  memoryStore,
+  type Services,
+  sessionCookie,
+  sharedToken,
+} from 'upgate'
 import { forwardAuth } from 'upgate/node'
 import { upgateHandshake } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -24,7 +32,7 @@ const token = 'the-token-of-ada-is-long-enough'
 async function stage(
   name: 'nginx' | 'caddy',
   edit: (text: string) => string = (text) => text,
-): Promise<{ port: number; seen: string[] }> {
+): Promise<{ port: number; seen: string[]; services: Services }> {
   const folder = mkdtempSync(join(tmpdir(), 'upgate-asks-'))
   const path = join(folder, 'ask.sock')
   const seen: string[] = []
@@ -45,13 +53,13 @@ async function stage(
       path,
     ),
   )
-  const { sessions } = createServices({ store: memoryStore() })
+  const services = createServices({ store: memoryStore() })
   const gate: Gate = createGate({
     origins: [proxy.origin],
     login: { page: '/login' },
     logger: { warn() {}, error() {} },
     schemes: [
-      sessionCookie({ sessions, secure: false }),
+      sessionCookie({ sessions: services.sessions, secure: false }),
       sharedToken({
         verify: (given) => given === token,
         principal: { kind: 'user', id: 'ada', scopes: ['read', 'write'] },
@@ -60,6 +68,8 @@ async function stage(
     rules: [
       { path: '/health', access: 'public', methods: ['GET'] },
       { path: '/login', access: 'public' },
+      { path: '/document', access: 'public', document: { text: 'of the gate' } },
+      { path: '/either', access: 'optional' },
       { path: '/live', access: 'required' },
       { path: '/ws', access: 'deferred', kinds: ['device'], handshake: upgateHandshake() },
     ],
@@ -78,7 +88,7 @@ async function stage(
     closed(asked),
     () => proxy.stop(),
   )
-  return { port: proxy.port, seen }
+  return { port: proxy.port, seen, services }
 }
 
 interface Answer {
@@ -179,6 +189,17 @@ describe.each(['nginx', 'caddy'] as const)('%s asks, with the text of the guide'
       ])
     })
 
+    it('lets no request through for a document that the gate itself would send', async () => {
+      const { port, seen } = await stage(name)
+      const { status, body, headers } = await ask(port, '/document')
+      expect([status, headers['upgate-refusal']]).toEqual([
+        name === 'nginx' ? 403 : 404,
+        'unknown_path; gate="upgate"',
+      ])
+      expect(body).not.toContain('of the gate')
+      expect(seen).toEqual([])
+    })
+
     it('lets WebSockets through by their own rule, deferred ones not', async () => {
       const { port } = await stage(name)
       expect(await socketAnswer(port, '/live', { authorization })).toBe('ada')
@@ -189,6 +210,35 @@ describe.each(['nginx', 'caddy'] as const)('%s asks, with the text of the guide'
 })
 
 describe.skipIf(!hasProxy('nginx'))('nginx asks', () => {
+  it('and carries the removal of a cookie that does not count any more, with a yes, a no and a redirect', async () => {
+    const { port, seen, services } = await stage('nginx')
+    const { accounts, sessions } = services
+    const created = await accounts.create({ email: 'ada@example.com' })
+    const account = created.outcome === 'done' ? created.account.id : ''
+    const issued = await sessions.create(account)
+    const cookie = `upgate_session=${issued?.token}`
+    const live = await ask(port, '/x', { cookie })
+    expect([live.status, live.body, live.headers['set-cookie']]).toEqual([
+      200,
+      `["${account}",""]`,
+      undefined,
+    ])
+    await sessions.revoke(issued?.session.id ?? '')
+    const removal = [expect.stringMatching(/^upgate_session=; .*Max-Age=0/)]
+    const yes = await ask(port, '/either', { cookie })
+    expect([yes.status, yes.body, yes.headers['set-cookie']]).toEqual([200, '["",""]', removal])
+    const no = await ask(port, '/x', { cookie })
+    expect([no.status, no.headers['set-cookie']]).toEqual([401, removal])
+    const page = { cookie, accept: 'text/html', 'sec-fetch-mode': 'navigate' }
+    const led = await ask(port, '/x', page)
+    expect([led.status, led.headers['set-cookie'], led.headers.location]).toEqual([
+      303,
+      removal,
+      expect.stringMatching(/\/login\?next=%2Fx$/),
+    ])
+    expect(seen).toEqual(['GET /x', 'GET /either'])
+  })
+
   it('and fails closed where a line is missing', async () => {
     const { port } = await stage('nginx', (text) => text.replace(/.*X-Original-Method.*\n/, ''))
     expect((await ask(port, '/health')).status).toBe(500)

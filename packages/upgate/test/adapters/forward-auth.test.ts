@@ -43,15 +43,32 @@ const own: Scheme = {
     return { outcome: 'authenticated', principal }
   },
 }
+/** Of a cookie that never counts. */
+const stale: Scheme = {
+  ...own,
+  name: 'stale',
+  ambient: true,
+  extract({ headers }) {
+    if (!String(headers.cookie).includes('stale=1')) return undefined
+    return {
+      credential: { type: 'opaque', source: 'cookie', name: 'stale', value: '1' },
+      location: 'cookie stale',
+    }
+  },
+  verify: () => ({ outcome: 'rejected', code: 'invalid_credential', reason: 'stale' }),
+  clearCookie: () => 'stale=; Max-Age=0; Path=/',
+}
 const { sessions } = createServices({ store: memoryStore() })
 const gate = createGate({
   origins: ['https://app.example.com'],
   login: { page: '/login' },
   logger: { warn() {}, error() {} },
-  schemes: [sessionCookie({ sessions }), own],
+  schemes: [sessionCookie({ sessions }), stale, own],
   rules: [
     { path: '/health', access: 'public' },
     { path: '/login', access: 'public' },
+    { path: '/document', access: 'public', document: { text: 'of the gate' } },
+    { path: '/either', access: 'optional' },
     { path: '/node', access: 'required', kinds: ['user', 'device'] },
     { path: '/ws', access: 'deferred', kinds: ['device'], handshake: upgateHandshake() },
     { path: '/live', access: 'required' },
@@ -69,6 +86,7 @@ afterEach(async () => {
 interface Answer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
+  readonly lines: readonly string[]
   readonly body: string
 }
 
@@ -113,6 +131,7 @@ async function ask(
   const [status = '', ...rest] = text.slice(0, end).split('\r\n')
   return {
     status: Number(status.split(' ')[1]),
+    lines: rest,
     headers: Object.fromEntries(
       rest.map((line) => [
         line.slice(0, line.indexOf(':')).toLowerCase(),
@@ -310,12 +329,44 @@ describe('forwardAuth', () => {
     expect((await ask(forwarded('GET', '/health'), {}, { first: 'POST / HTTP/1.1' })).status).toBe(405)
   })
 
-  it('clears a bad cookie by the proxy', async () => {
-    const { status, headers } = await ask(
-      forwarded('GET', '/health', `Cookie: __Host-session=ugs_${'0'.repeat(60)}`),
-    )
-    expect(status).toBe(204)
-    expect(headers['set-cookie'] ?? 'none').toMatch(/none|Max-Age=0/)
+  it('clears a bad cookie by the proxy, with a yes and with a no', async () => {
+    const bad = `Cookie: __Host-upgate_session=ugs_${'0'.repeat(60)}`
+    for (const [uri, expected] of [
+      ['/either', 204],
+      ['/x', 401],
+    ] as const) {
+      const { status, headers } = await ask(forwarded('GET', uri, bad))
+      expect([status, headers['set-cookie']]).toEqual([
+        expected,
+        expect.stringMatching(/^__Host-upgate_session=; .*Max-Age=0/),
+      ])
+    }
+    expect((await ask(forwarded('GET', '/x'))).headers['set-cookie']).toBeUndefined()
+  })
+
+  it.each(['/either', '/x'])('clears one cookie at a time by nginx, which joins them (%s)', async (uri) => {
+    const bad = `__Host-upgate_session=ugs_${'0'.repeat(60)}`
+    const cookiesFor = async (cookie: string): Promise<readonly string[]> => {
+      const { lines } = await ask(original('GET', uri, `Cookie: ${cookie}`), { proxy: 'nginx' })
+      return lines.flatMap((line) => /^set-cookie: ([^=]+)=; /i.exec(line)?.[1] ?? [])
+    }
+    expect(await cookiesFor(`${bad}; stale=1`)).toEqual(['__Host-upgate_session'])
+    expect(await cookiesFor('stale=1')).toEqual(['stale'])
+    const { lines } = await ask(forwarded('GET', uri, `Cookie: ${bad}; stale=1`))
+    expect(lines.filter((line) => /^set-cookie: /i.test(line))).toHaveLength(2)
+  })
+
+  it.each(['GET', 'HEAD'])('refuses %s of a document that the gate itself would send', async (method) => {
+    const { status, headers, body } = await ask(forwarded(method, '/document'))
+    expect([status, headers['upgate-refusal'], headers['remote-user']]).toEqual([
+      404,
+      'unknown_path; gate="upgate"',
+      undefined,
+    ])
+    expect(body).not.toContain('of the gate')
+    expect(events.at(-1)).toMatchObject({ type: 'refused', code: 'unknown_path', rule: '/document' })
+    const byNginx = await ask(original(method, '/document'), { proxy: 'nginx' })
+    expect([byNginx.status, byNginx.body]).toEqual([403, ''])
   })
 
   it('answers named peers only, and tells all others the same', async () => {

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isPromiseLike } from '../../core/async/maybe-promise.ts'
-import type { Decision, Refused } from '../../core/contract/decision.ts'
+import type { Decision, HeaderList, Refused } from '../../core/contract/decision.ts'
 import type { Gate } from '../../core/contract/gate.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { refuse } from '../../core/contract/refusals.ts'
@@ -94,7 +94,8 @@ export function forwardAuth<P extends Principal>(
       return
     }
     response.statusCode = 204
-    if (decision.headers !== undefined) addHeaders(response, decision.headers)
+    const { headers = [] } = decision
+    addHeaders(response, proxy === 'nginx' ? withOneCookie(headers) : headers)
     response.setHeader('Cache-Control', 'no-store')
     const principal = decision.outcome === 'allow' ? decision.principal : undefined
     for (const [name, value] of identityOf(principal)) response.setHeader(name, value)
@@ -162,7 +163,17 @@ function understood(proxy: AskingProxy, { status, headers, body }: RenderedRespo
   const shown = status === 401 || status === 303 ? 401 : status >= 500 ? status : 403
   const kept = headers.filter(([name]) => !/^content-(?:type|security-policy)$/i.test(name))
   // It does not forward bodies.
-  return withLength({ status: shown, headers: kept, body: '' })
+  return withLength({ status: shown, headers: withOneCookie(kept), body: '' })
+}
+
+/**
+ * The first of several `Set-Cookie`: nginx keeps an answer's header as one variable, from 1.23 on with all its lines joined by
+ * commas, which no browser reads. Further cookies are cleared by later answers.
+ */
+function withOneCookie(headers: HeaderList): HeaderList {
+  const isCookie = ([name]: HeaderList[number]): boolean => name.toLowerCase() === 'set-cookie'
+  const first = headers.find(isCookie)
+  return headers.filter((header) => header === first || !isCookie(header))
 }
 
 function bodyFor(asked: IncomingMessage, rendered: RenderedResponse): RenderedResponse {
