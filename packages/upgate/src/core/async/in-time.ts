@@ -1,20 +1,29 @@
-import type { Clock, Timer } from '../ports/clock.ts'
+import type { Clock } from '../ports/clock.ts'
 
 /** Waits for an answer, but no longer than so many milliseconds; then answers what `late` returns, or throws. */
-export async function inTime<T>(
+export function inTime<T>(
   answer: PromiseLike<T>,
   milliseconds: number,
   clock: Clock,
   late: () => T,
 ): Promise<T> {
-  let timer: Timer | undefined
-  const end = new Promise<undefined>((resolve) => {
-    timer = clock.setTimer(milliseconds, () => resolve(undefined))
+  return new Promise((resolve, reject) => {
+    const timer = clock.setTimer(milliseconds, () => {
+      try {
+        resolve(late())
+      } catch (error) {
+        reject(error)
+      }
+    })
+    answer.then(
+      (value) => {
+        timer.cancel()
+        resolve(value)
+      },
+      (error: unknown) => {
+        timer.cancel()
+        reject(error)
+      },
+    )
   })
-  try {
-    const first = await Promise.race([answer.then((value) => ({ value })), end])
-    return first === undefined ? late() : first.value
-  } finally {
-    timer?.cancel()
-  }
 }

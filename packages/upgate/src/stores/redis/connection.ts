@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { inTime } from '../../core/async/in-time.ts'
 import { clock as clockKind, milliseconds, text, withDefault } from '../../core/options/option-kinds.ts'
 import { type OptionTable, optionTable } from '../../core/options/option-table.ts'
@@ -32,10 +33,20 @@ export const redisPartOptions: OptionTable<
   clock: withDefault(clockKind(), systemClock),
 })
 
-/** A connection to Redis as the stores use it: every script is answered in time or rejected. */
+/**
+ * A connection to Redis as the stores use it: every command is answered in time, or rejected with `StoreUnavailable`
+ * and nothing else.
+ */
 export interface RedisConnection {
-  /** Runs a script atomically. Rejects with `StoreUnavailable` and nothing else. */
+  /** Runs a script atomically. */
   run(script: string, args: readonly string[]): Promise<unknown>
+  /**
+   * Reads fields of a hash: `null` for each one that is missing.
+   *
+   * @param key - below the prefix
+   * @param fields - names
+   */
+  fields(key: string, fields: readonly string[]): Promise<readonly (string | null)[]>
   close(): Promise<void>
 }
 
@@ -81,10 +92,13 @@ export async function connectRedis(
     opened.on('error', () => {})
     return opened
   }
-  let client = open()
+  type Client = ReturnType<typeof open>
+  let client: Client = open()
   // The braces keep all keys on one node of a cluster: scripts use several keys.
   const space = `{${prefix}}:`
   const running = new Set<Promise<unknown>>()
+  /** Scripts by their text, as the server names them: it would have to read a whole script each time. */
+  const digests = new Map<string, string>()
   let closed = false
   try {
     const connecting = client.connect()
@@ -106,30 +120,51 @@ export async function connectRedis(
   }
 
   /** Replaces a connection that owes a late answer. It may be dead without any event, for hours. */
-  function replace(late: typeof client): void {
+  function replace(late: Client): void {
     if (closed || late !== client) return
     destroy()
     client = open()
     client.connect().catch(() => {})
   }
 
+  function ask<T>(send: (client: Client) => Promise<T>): Promise<T> {
+    if (closed) return Promise.reject(new StoreUnavailable('store_closed', 'The store was closed.'))
+    const asked = client
+    const done = (): void => void running.delete(answer)
+    const answer = inTime(send(asked), timeout, clock, () => {
+      replace(asked)
+      return fail()
+    }).catch((error: unknown) => {
+      if (!asked.isReady && overdue) replace(asked)
+      throw toStoreUnavailable(error)
+    })
+    running.add(answer)
+    answer.then(done, done)
+    return answer
+  }
+
+  function digestOf(script: string): string {
+    const known = digests.get(script)
+    if (known !== undefined) return known
+    const digest = createHash('sha1').update(script).digest('hex')
+    digests.set(script, digest)
+    return digest
+  }
+
   return {
     run(script, args) {
-      if (closed) return Promise.reject(new StoreUnavailable('store_closed', 'The store was closed.'))
-      const asked = client
-      const asking = asked.eval(script, { keys: [space], arguments: [...args] })
-      const answer = inTime(asking, timeout, clock, () => {
-        replace(asked)
-        return fail()
+      const rest = ['1', space, ...args]
+      return ask(async (client) => {
+        try {
+          return await client.sendCommand<unknown>(['EVALSHA', digestOf(script), ...rest])
+        } catch (error) {
+          // The server was restarted, or its scripts were flushed. Nothing was run.
+          if (!String((error as Error).message).startsWith('NOSCRIPT')) throw error
+          return client.sendCommand<unknown>(['EVAL', script, ...rest])
+        }
       })
-        .catch((error: unknown) => {
-          if (!asked.isReady && overdue) replace(asked)
-          throw toStoreUnavailable(error)
-        })
-        .finally(() => running.delete(answer))
-      running.add(answer)
-      return answer
     },
+    fields: (key, fields) => ask((client) => client.sendCommand(['HMGET', space + key, ...fields])),
     async close() {
       if (closed) return
       closed = true

@@ -25,12 +25,11 @@ local function post(draft)
 end
 `
 
-export const getScript: string = `return redis.call('HGETALL', KEYS[1] .. 'session:' .. ARGV[1])`
-
+/** ARGV: account, then names of fields. */
 export const listScript: string = `${common}
 local found = {}
 for _, id in ipairs(redis.call('ZREVRANGE', p .. 'account:' .. ARGV[1], 0, -1)) do
-  found[#found + 1] = redis.call('HGETALL', p .. 'session:' .. id)
+  found[#found + 1] = redis.call('HMGET', p .. 'session:' .. id, unpack(ARGV, 2))
 end
 return found`
 

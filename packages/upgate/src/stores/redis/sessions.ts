@@ -52,10 +52,10 @@ export async function redisSessions(options: RedisSessionsOptions): Promise<Sess
 function sessionsOver(redis: RedisConnection, log: RevocationLog): SessionStore {
   return {
     async get(id) {
-      return recordOf(await redis.run(scripts.getScript, [id]))
+      return recordOf(await redis.fields(`session:${id}`, names))
     },
     async list(accountId) {
-      const found = (await redis.run(scripts.listScript, [accountId])) as unknown[]
+      const found = (await redis.run(scripts.listScript, [accountId, ...names])) as Values[]
       return found.map(recordOf).filter((record) => record !== undefined)
     },
     async add(record, atMost) {
@@ -127,27 +127,27 @@ async function settleIn(
 
 const times = ['createdAt', 'lastSeenAt', 'expiresAt', 'previousUntil', 'generation'] as const
 const texts = ['id', 'digest', 'previousDigest', 'accountId', 'label', 'clientAddress'] as const
+const names = [...texts, ...times] as const
 
 function fieldsOf(record: SessionRecord): string[] {
-  return [...texts, ...times].flatMap((name) => {
+  return names.flatMap((name) => {
     const value = record[name]
     return value === undefined ? [] : [name, String(value)]
   })
 }
 
-function recordOf(reply: unknown): SessionRecord | undefined {
-  const fields = new Map(pairs(reply))
-  if (fields.size === 0) return undefined
+/** Values of the fields, in the order of `names`. */
+type Values = readonly (string | null)[]
+
+function recordOf(values: Values): SessionRecord | undefined {
+  if (values.every((value) => value === null)) return undefined
   const record: Record<string, string | number> = {}
-  for (const name of texts) {
-    const value = fields.get(name)
-    if (value !== undefined) record[name] = value
-  }
-  for (const name of times) {
-    const value = fields.get(name)
-    if (value === undefined) continue
-    record[name] = Number(value)
-    if (!Number.isSafeInteger(record[name])) damaged()
+  for (let i = 0; i < names.length; i++) {
+    const value = values[i]
+    if (value === null || value === undefined) continue
+    const number = i < texts.length ? 0 : Number(value)
+    if (!Number.isSafeInteger(number)) damaged()
+    record[names[i] as string] = i < texts.length ? value : number
   }
   if (record.digest === undefined || record.expiresAt === undefined || record.lastSeenAt === undefined)
     damaged()
