@@ -1,4 +1,10 @@
-import { clock as clockKind, logger as loggerKind, text, withDefault } from '../core/options/option-kinds.ts'
+import {
+  clock as clockKind,
+  fn,
+  logger as loggerKind,
+  text,
+  withDefault,
+} from '../core/options/option-kinds.ts'
 import { optionTable } from '../core/options/option-table.ts'
 import type { RevocationBus } from '../core/ports/bus.ts'
 import type { Clock } from '../core/ports/clock.ts'
@@ -22,6 +28,8 @@ export interface PostgresBusOptions {
   readonly channel?: string
   /** Clock behind the pauses between attempts to connect. Default: the clock of the machine. */
   readonly clock?: Clock
+  /** Spreads the attempts of instances to connect; at least 0, less than 1. Default: `Math.random`. */
+  readonly random?: () => number
   /** Default: Node's warnings, as `process.on('warning')` sees them. */
   readonly logger?: Logger
 }
@@ -33,6 +41,7 @@ const postgresBusOptions = optionTable<PostgresBusOptions>()({
     'upgate_revocations',
   ),
   clock: withDefault(clockKind(), systemClock),
+  random: withDefault(fn<() => number>(), Math.random),
   logger: withDefault(loggerKind(), processWarnings),
 })
 
@@ -51,12 +60,13 @@ const postgresBusOptions = optionTable<PostgresBusOptions>()({
  * const services = createServices({ store: await postgresStore({ connectionString }), bus })
  */
 export async function postgresBus(options: PostgresBusOptions): Promise<RevocationBus> {
-  const { connectionString, channel, clock, logger } = postgresBusOptions.read('postgresBus', options)
+  const { connectionString, channel, clock, random, logger } = postgresBusOptions.read('postgresBus', options)
   const { default: pg } = await peer('postgresBus', 'pg', 'pg', () => import('pg'))
 
   return reconnectingBus({
     name: 'The bus over PostgreSQL',
     clock,
+    random,
     logger,
     async connect(hear, ended, abandoned) {
       const client = new pg.Client({

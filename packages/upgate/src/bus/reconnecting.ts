@@ -1,3 +1,4 @@
+import { pauseAfter } from '../core/async/pauses.ts'
 import { busMessage, type RevocationBus } from '../core/ports/bus.ts'
 import type { Clock, Timer } from '../core/ports/clock.ts'
 import type { Logger } from '../core/ports/logger.ts'
@@ -14,6 +15,8 @@ export interface ReconnectingBusOptions {
   /** For the log: `The bus over Redis`. */
   readonly name: string
   readonly clock: Clock
+  /** At least 0, less than 1: spreads the attempts of instances. */
+  readonly random: () => number
   readonly logger: Logger
   /**
    * Connects and listens. `ended` may be called more than once; `abandoned` cancels an attempt in progress.
@@ -25,9 +28,8 @@ export interface ReconnectingBusOptions {
   ): Promise<BusConnection>
 }
 
-/** Milliseconds between the first attempts to reconnect; doubled up to the longest. */
-const shortestDelay = 100
-const longestDelay = 5000
+/** Milliseconds between attempts to reconnect. */
+const pauses = { shortest: 50, first: 1000, longest: 5000 }
 /**
  * Milliseconds within which a sent message has to come back: a dead connection often looks like a quiet one.
  */
@@ -39,13 +41,14 @@ const patience = 6000
  * Opens a bus that reconnects by itself. Resolves when it is connected, or after the first attempt failed.
  */
 export async function reconnectingBus(options: ReconnectingBusOptions): Promise<RevocationBus> {
-  const { name, clock, logger, connect } = options
+  const { name, clock, random, logger, connect } = options
   const listeners = createBusListeners()
   let connection: BusConnection | undefined
   let connecting: AbortController | undefined
   let waiting: Timer | undefined
   let unanswered: Timer | undefined
-  let delay = shortestDelay
+  /** Failures in a row. */
+  let failures = 0
   /** Number to send next. The highest number includes all smaller ones. */
   let next: number | undefined
   let sending = false
@@ -72,7 +75,7 @@ export async function reconnectingBus(options: ReconnectingBusOptions): Promise<
       )
       if (closed || mine !== generation) return opened.destroy()
       connection = opened
-      delay = shortestDelay
+      failures = 0
       flush()
     } catch (error) {
       drop(mine, error)
@@ -85,10 +88,10 @@ export async function reconnectingBus(options: ReconnectingBusOptions): Promise<
   function drop(mine: number, error: unknown): void {
     if (closed || mine !== generation) return
     generation++
+    const delay = pauseAfter(failures++, { ...pauses, random })
     logger.warn(`${name} is not connected; it is tried again.`, { error: String(error), delay })
     release()
     waiting = clock.setTimer(delay, () => void open())
-    delay = Math.min(2 * delay, longestDelay)
   }
 
   function release(): void {

@@ -1,4 +1,10 @@
-import { clock as clockKind, logger as loggerKind, text, withDefault } from '../core/options/option-kinds.ts'
+import {
+  clock as clockKind,
+  fn,
+  logger as loggerKind,
+  text,
+  withDefault,
+} from '../core/options/option-kinds.ts'
 import { optionTable } from '../core/options/option-table.ts'
 import type { RevocationBus } from '../core/ports/bus.ts'
 import type { Clock } from '../core/ports/clock.ts'
@@ -19,6 +25,8 @@ export interface RedisBusOptions {
   readonly channel?: string
   /** Clock behind the pauses between attempts to connect. Default: the clock of the machine. */
   readonly clock?: Clock
+  /** Spreads the attempts of instances to connect; at least 0, less than 1. Default: `Math.random`. */
+  readonly random?: () => number
   /** Default: Node's warnings, as `process.on('warning')` sees them. */
   readonly logger?: Logger
 }
@@ -27,6 +35,7 @@ const redisBusOptions = optionTable<RedisBusOptions>()({
   url: text('an address that begins with redis:// or rediss://', /^rediss?:\/\//),
   channel: withDefault(text(), 'upgate:revocations'),
   clock: withDefault(clockKind(), systemClock),
+  random: withDefault(fn<() => number>(), Math.random),
   logger: withDefault(loggerKind(), processWarnings),
 })
 
@@ -45,12 +54,13 @@ const redisBusOptions = optionTable<RedisBusOptions>()({
  * const services = createServices({ store, bus })
  */
 export async function redisBus(options: RedisBusOptions): Promise<RevocationBus> {
-  const { url, channel, clock, logger } = redisBusOptions.read('redisBus', options)
+  const { url, channel, clock, random, logger } = redisBusOptions.read('redisBus', options)
   const { createClient } = await peer('redisBus', 'redis', 'redis', () => import('redis'))
 
   return reconnectingBus({
     name: 'The bus over Redis',
     clock,
+    random,
     logger,
     async connect(hear, ended, abandoned) {
       const clients = [0, 1].map(() =>

@@ -405,7 +405,14 @@ describe('a bus over a connection', () => {
     return {
       clock,
       connections,
-      open: () => reconnectingBus({ name: 'The bus', clock, logger: { warn() {}, error() {} }, connect }),
+      open: () =>
+        reconnectingBus({
+          name: 'The bus',
+          clock,
+          random: () => 0,
+          logger: { warn() {}, error() {} },
+          connect,
+        }),
       set(is: { reachable?: boolean; echoes?: boolean }) {
         reachable = is.reachable ?? reachable
         echoes = is.echoes ?? echoes
@@ -450,6 +457,7 @@ describe('a bus over a connection', () => {
     const opening = reconnectingBus({
       name: 'The bus',
       clock,
+      random: () => 0,
       logger: { warn() {}, error() {} },
       connect: (_hear, _ended, abandoned) => {
         attempts++

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { inTime } from '../../core/async/in-time.ts'
-import { clock as clockKind, milliseconds, text, withDefault } from '../../core/options/option-kinds.ts'
+import { pauseAfter } from '../../core/async/pauses.ts'
+import { clock as clockKind, fn, milliseconds, text, withDefault } from '../../core/options/option-kinds.ts'
 import { type OptionTable, optionTable } from '../../core/options/option-table.ts'
 import type { Clock, Timer } from '../../core/ports/clock.ts'
 import { type StoreErrorCode, StoreUnavailable } from '../../core/ports/stores.ts'
@@ -17,6 +18,8 @@ export interface RedisPartOptions {
   readonly timeout?: number
   /** Clock behind the time-outs. Default: the clock of the machine. */
   readonly clock?: Clock
+  /** Spreads the attempts of instances to connect again; at least 0, less than 1. Default: `Math.random`. */
+  readonly random?: () => number
 }
 
 /** The options of every part in Redis. */
@@ -31,6 +34,7 @@ export const redisPartOptions: OptionTable<
   ),
   timeout: milliseconds(2_000, 10, 60_000),
   clock: withDefault(clockKind(), systemClock),
+  random: withDefault(fn<() => number>(), Math.random),
 })
 
 /**
@@ -50,8 +54,8 @@ export interface RedisConnection {
   close(): Promise<void>
 }
 
-/** Longest delay between attempts to reconnect, in milliseconds. */
-const longestDelay = 2000
+/** Milliseconds between attempts to reconnect. */
+const pauses = { shortest: 50, first: 500, longest: 2000 }
 
 /**
  * Connects to Redis, and reconnects by itself after that.
@@ -66,7 +70,7 @@ export async function connectRedis(
   options: RedisPartOptions,
   patient = false,
 ): Promise<RedisConnection> {
-  const { url, prefix, timeout, clock } = redisPartOptions.read(who, options)
+  const { url, prefix, timeout, clock, random } = redisPartOptions.read(who, options)
   const { createClient } = await peer(who, 'redis', 'redis', () => import('redis'))
   let connected = patient
   /** Whether the connection attempt has taken so long that it counts as hanging. */
@@ -75,7 +79,7 @@ export async function connectRedis(
   const open = () => {
     waiting?.cancel()
     overdue = false
-    waiting = clock.setTimer(longestDelay + timeout, () => {
+    waiting = clock.setTimer(pauses.longest + timeout, () => {
       overdue = true
     })
     const opened = createClient({
@@ -86,7 +90,7 @@ export async function connectRedis(
       socket: {
         connectTimeout: timeout,
         // The first attempt shows whether the address is right; later ones go on until the server is back.
-        reconnectStrategy: (retries) => (connected ? Math.min(50 * 2 ** retries, longestDelay) : false),
+        reconnectStrategy: (retries) => (connected ? pauseAfter(retries, { ...pauses, random }) : false),
       },
     })
     opened.on('error', () => {})
