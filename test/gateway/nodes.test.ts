@@ -49,6 +49,7 @@ describe('a node without any HTTP credential', { retry: 2 }, () => {
         name: 'kitchen',
         role: 'node',
         address: '127.0.0.1',
+        addressHint: "may be a proxy's",
         connectedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
       },
     ])

@@ -43,7 +43,9 @@ it('works behind a proxy that ends TLS: cookie, Origin, host, addresses', async 
   node.send(connectRequest(device.token))
   expect(await node.message()).toMatchObject({ ok: true })
   const nodes = (await visitor.get('/api/nodes', { headers: fromPage })).json()
-  expect(nodes).toMatchObject({ nodes: [{ name: 'far', address: '203.0.113.7' }] })
+  expect(nodes).toMatchObject({
+    nodes: [{ name: 'far', address: '203.0.113.7', addressHint: 'forwarded by 127.0.0.1' }],
+  })
   // An entry that the client adds in front of the proxy's entry is not trusted.
   const forged = { ...proxied, 'x-forwarded-for': '198.51.100.9, 203.0.113.8' }
   const other = new TestSocket(`${local}/ws`, forged)
@@ -57,7 +59,13 @@ it('works behind a proxy that ends TLS: cookie, Origin, host, addresses', async 
   const { lines } = (await visitor.get('/api/audit', { headers: fromPage })).json() as {
     lines: Record<string, string>[]
   }
-  expect(lines.find((line) => line.event === 'logged_in')?.address).toBe('203.0.113.7')
+  for (const event of ['logged_in', 'deferred', 'socket_accepted']) {
+    expect(lines.findLast((line) => line.event === event)).toMatchObject({
+      address: '203.0.113.7',
+      addressFrom: 'forwarded',
+      proxy: '127.0.0.1',
+    })
+  }
 
   // Pages of any other origin, this machine's own included, are foreign now.
   const foreign = await visitor.post(
@@ -85,6 +93,17 @@ it('trusts no X-Forwarded-For without TRUST_PROXY, and warns of a cookie without
   const { lines } = (await visitor.get('/api/audit', { headers })).json() as {
     lines: Record<string, string>[]
   }
-  expect(lines.find((line) => line.event === 'logged_in')?.address).toBe('127.0.0.1')
+  expect(lines.find((line) => line.event === 'logged_in')).toMatchObject({
+    address: '127.0.0.1',
+    addressFrom: 'peer',
+  })
+  const wrong = new TestSocket(`${local}/ws`, headers)
+  await wrong.upgraded
+  wrong.send(connectRequest('ugd_wrong'))
+  await wrong.closed
+  const page = (await visitor.get('/audit', { headers })).text
+  expect(page).toContain('127.0.0.1, may be a proxy&#39;s')
+  const later = (await visitor.get('/api/audit', { headers })).json().lines as Record<string, string>[]
+  expect(later.find((line) => line.event === 'socket_refused')).toMatchObject({ address: '127.0.0.1' })
   expect(program.output()).toContain('The session cookie is sent without TLS')
 })

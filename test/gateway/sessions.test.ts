@@ -42,7 +42,7 @@ it('lists the sessions of the account, ends one with its live sockets, or all ot
   expect(other).toEqual({
     id: expect.any(String),
     browser: 'Firefox on Linux',
-    address: null,
+    address: '127.0.0.1',
     current: false,
     createdAt: expect.stringMatching(/^\d{4}-/),
     lastSeenAt: expect.stringMatching(/^\d{4}-/),

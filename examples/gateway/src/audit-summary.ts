@@ -1,4 +1,5 @@
 import type { AuditLine } from './audit.ts'
+import { addressHint, type SeenAddress } from './client-address.ts'
 
 /** An audit line for a table: group, actor and content. */
 export interface AuditSummary {
@@ -6,6 +7,8 @@ export interface AuditSummary {
   /** Name of the actor, or the client's address. */
   readonly who: string
   readonly what: string
+  /** Address of the client, with its hint; empty if no request caused the event. */
+  readonly from: string
 }
 
 /** Everything that a search may find in a line, in lower case: also fields that the table has no room for. */
@@ -16,7 +19,7 @@ export function searchText({ number: _, at: __, ...fields }: AuditLine): string 
 
 /** Summarises a line of the audit trail. */
 export function summarise(line: AuditLine): AuditSummary {
-  return { group: groupOf(line.event), who: whoOf(line), what: whatOf(line) }
+  return { group: groupOf(line.event), who: whoOf(line), what: whatOf(line), from: fromOf(line) }
 }
 
 function groupOf(event: string): AuditSummary['group'] {
@@ -26,15 +29,13 @@ function groupOf(event: string): AuditSummary['group'] {
 
 function whoOf(line: AuditLine): string {
   return String(
-    line.by ??
-      line.setBy ??
-      line.name ??
-      line.principal ??
-      line.principalId ??
-      line.credentialId ??
-      line.address ??
-      '',
+    line.by ?? line.setBy ?? line.name ?? line.principal ?? line.principalId ?? line.credentialId ?? '',
   )
+}
+
+function fromOf({ address, addressFrom, proxy }: AuditLine): string {
+  if (address === undefined) return ''
+  return `${address}, ${addressHint({ addressFrom, proxy } as SeenAddress)}`
 }
 
 function whatOf(line: AuditLine): string {

@@ -1,5 +1,5 @@
 import type { AuditEvent, Principal } from 'upgate'
-import { folded } from './client-address.ts'
+import { seenAddress } from './client-address.ts'
 import { jsonLine } from './json-line.ts'
 import { createTokenBucket } from './token-bucket.ts'
 
@@ -208,7 +208,7 @@ function fieldsOf(event: AuditEvent): Fields {
         key: event.keyId?.slice(0, 16),
         role: event.role,
         scopes: event.scopes,
-        address: event.clientAddress ?? folded(event.peerAddress),
+        ...seenAddress(event.clientAddress, event.peerAddress),
       }
     default:
       // An unknown event of a newer library is recorded with its flat fields.
@@ -231,8 +231,10 @@ function placeOf(place: {
   readonly method: string
   readonly path: string
   readonly clientAddress: string | undefined
+  readonly peerAddress?: string | undefined
 }): Fields {
-  return { method: place.method, path: place.path, address: place.clientAddress }
+  const { method, path, clientAddress, peerAddress } = place
+  return { method, path, ...seenAddress(clientAddress, peerAddress) }
 }
 
 function whoOf(principal: Principal | undefined): Fields {

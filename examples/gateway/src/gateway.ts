@@ -216,7 +216,7 @@ function assemble(parts: Parts): { readonly remote: Remote; stop(): Promise<void
   const nodeSockets: Endpoint = {
     maxPayload: nodeMessageLimit,
     atMost: 4,
-    accept: (socket, principal, request) => nodes.accept(socket, principal, addresses.shown(request)),
+    accept: (socket, principal, request) => nodes.accept(socket, principal, addresses.seen(request)),
   }
   const sockets = createSockets({
     '/ws': nodeSockets,

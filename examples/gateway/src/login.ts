@@ -38,11 +38,11 @@ export async function checkPassword(
     origin: request.get('origin'),
   })
   if (answer.outcome === 'authenticated') return answer
-  const address = addresses.shown(request)
+  const seen = addresses.seen(request)
   // The email address is not recorded: users sometimes type their password there by mistake.
-  audit.record({ event: 'login_failed', address, ...failureOf(answer) })
+  audit.record({ event: 'login_failed', ...seen, ...failureOf(answer) })
   if (answer.deviceCookie === 'spent')
-    audit.record({ event: 'browser_distrusted', address, detail: distrusted })
+    audit.record({ event: 'browser_distrusted', ...seen, detail: distrusted })
   return { problem: problemOf(answer) }
 }
 
@@ -57,7 +57,8 @@ export async function startSession(
   const { device, session } = context.cookies
   const issued = await services.sessions.create(principal.id, {
     label: request.get('user-agent'),
-    clientAddress: addresses.counted(request),
+    // For people, who look for their own; nothing counts by it.
+    clientAddress: addresses.seen(request).address,
     // The browser replaces its old session: a copy of it must no longer count.
     replaces: session.read(request),
   })
@@ -70,7 +71,7 @@ export async function startSession(
     principal: principal.id,
     name: principal.displayName,
     session: issued.session.id,
-    address: addresses.shown(request),
+    ...addresses.seen(request),
     browser: isKnown ? 'known' : 'new',
   })
   return undefined
@@ -101,7 +102,7 @@ export async function setUp(
   if (setupCode === undefined || (await services.accounts.any())) return alreadySetUp
   const answer = setupCode.check(input.code)
   if (answer === 'wrong') {
-    audit.record({ event: 'setup_code_wrong', address: context.addresses.shown(request) })
+    audit.record({ event: 'setup_code_wrong', ...context.addresses.seen(request) })
     return {
       status: 403,
       code: 'wrong_setup_code',

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Principal } from 'upgate'
 import type { WebSocket } from 'ws'
+import { addressHint, type SeenAddress } from './client-address.ts'
 import { watchHeartbeat } from './heartbeat.ts'
 import { parseMessage, sendJson } from './send.ts'
 import { createTokenBucket } from './token-bucket.ts'
@@ -17,6 +18,8 @@ export interface ConnectedNode {
   readonly name: string
   readonly role: string
   readonly address: string | null
+  /** Whether the node connected directly, a proxy forwarded it, or the address may be a proxy's. */
+  readonly addressHint: string
   /** ISO 8601. */
   readonly connectedAt: string
 }
@@ -24,7 +27,7 @@ export interface ConnectedNode {
 /** The connected nodes. */
 export interface Nodes {
   /** Takes over an accepted socket. */
-  accept(socket: WebSocket, principal: Principal, address: string | undefined): void
+  accept(socket: WebSocket, principal: Principal, seen: SeenAddress): void
   list(): readonly ConnectedNode[]
   /** Calls the listener after every change. Returns a function that removes the listener. */
   onChange(listener: () => void): () => void
@@ -44,13 +47,14 @@ export function createNodes(options: NodesOptions): Nodes {
     for (const listener of listeners) listener()
   }
   return {
-    accept(socket, principal, address) {
+    accept(socket, principal, seen) {
       const node: ConnectedNode = {
         id: principal.id,
         connection: randomUUID(),
         name: principal.displayName ?? principal.id,
         role: principal.roles[0] ?? principal.kind,
-        address: address ?? null,
+        address: seen.address ?? null,
+        addressHint: addressHint(seen),
         connectedAt: new Date(now()).toISOString(),
       }
       connected.set(node.connection, node)

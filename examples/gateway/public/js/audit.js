@@ -49,6 +49,7 @@ openSocket('/ws/live', (message) => {
   field('event').textContent = line.event.replaceAll('_', ' ')
   field('event').dataset.tone = summary.group
   field('who').textContent = summary.who
+  field('from').textContent = summary.from
   field('what').textContent = summary.what
   row.classList.add('new')
   body.prepend(row)

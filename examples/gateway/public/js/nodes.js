@@ -24,6 +24,7 @@ function showNodes(nodes) {
       field('id').textContent = node.id
       field('role').textContent = node.role
       field('address').textContent = node.address ?? 'unknown'
+      field('addressHint').textContent = node.addressHint ?? ''
       setTime(field('connectedAt'), node.connectedAt)
     },
   )

@@ -51,7 +51,7 @@ export function auditPage({ viewer, lines, now }: AuditPageOptions): Html {
 <p class="sr" id="audit-found" role="status"></p>
 <div class="panel">
   <table id="audit" data-limit="${auditPageLines}" data-now="${now}"${lines.length === 0 && html` hidden`}>
-    <thead><tr><th scope="col">Time</th><th scope="col">Event</th><th scope="col">Who</th><th scope="col">What</th></tr></thead>
+    <thead><tr><th scope="col">Time</th><th scope="col">Event</th><th scope="col">Who</th><th scope="col">Address</th><th scope="col">What</th></tr></thead>
     <tbody>${lines.slice(0, auditPageLines).map(auditRow)}</tbody>
   </table>
   <div class="empty" id="audit-empty"${lines.length > 0 && html` hidden`}>
@@ -65,11 +65,12 @@ export function auditPage({ viewer, lines, now }: AuditPageOptions): Html {
 }
 
 function auditRow(line: AuditLine): Html {
-  const { group, who, what } = summarise(line)
+  const { group, who, what, from } = summarise(line)
   return html`<tr data-group="${group}" data-search="${searchText(line)}">
   <td data-label="Time" data-f="at">${time(line.at, 'clock')}</td>
   <th scope="row"><span class="tag" data-f="event" data-tone="${group}">${line.event.replaceAll('_', ' ')}</span></th>
   <td data-label="Who" data-f="who">${who}</td>
+  <td data-label="Address" data-f="from">${from}</td>
   <td data-label="What" class="what" data-f="what">${what}</td>
 </tr>`
 }

@@ -86,7 +86,15 @@ ${confirmDialog('Its connection closes at once, and the token never works again.
   })
 }
 
-const blankNode: ConnectedNode = { id: '', connection: '', name: '', role: '', address: '', connectedAt: '' }
+const blankNode: ConnectedNode = {
+  id: '',
+  connection: '',
+  name: '',
+  role: '',
+  address: '',
+  addressHint: '',
+  connectedAt: '',
+}
 const blankDevice: DeviceView = {
   id: '',
   name: '',
@@ -100,7 +108,7 @@ function nodeRow(node: ConnectedNode): Html {
   return html`<tr data-key="${node.connection}">
   <th scope="row"><span class="name" data-f="name">${node.name}</span><span class="sub mono" data-f="id">${node.id}</span></th>
   <td data-label="Role"><span class="tag" data-f="role">${node.role}</span></td>
-  <td data-label="Address"><span class="mono" data-f="address">${node.address ?? 'unknown'}</span></td>
+  <td data-label="Address"><span><span class="mono" data-f="address">${node.address ?? 'unknown'}</span> <span class="sub" data-f="addressHint">${node.addressHint}</span></span></td>
   <td data-label="Connected" data-f="connectedAt">${time(node.connectedAt)}</td>
 </tr>`
 }

@@ -1,6 +1,6 @@
 import type { Express } from 'express'
 import type { PairingRefusal, PairingRequest } from 'upgate'
-import { folded } from '../client-address.ts'
+import { seenAddress } from '../client-address.ts'
 import { type Context, callerOf, labelOf } from '../context.ts'
 import { listOf, nameOf, objectOf, stringOf } from '../http/body.ts'
 import { ProblemError } from '../http/problem.ts'
@@ -141,6 +141,6 @@ function plainCode(typed: string): string {
 
 /** What an audit line says of a request. */
 function aboutOf({ id, name, comparisonCode, keyId, clientAddress, peerAddress }: PairingRequest) {
-  const address = clientAddress ?? folded(peerAddress)
-  return { pairing: id, name, comparisonCode, key: keyId?.slice(0, 16), address }
+  const seen = seenAddress(clientAddress, peerAddress)
+  return { pairing: id, name, comparisonCode, key: keyId?.slice(0, 16), ...seen }
 }

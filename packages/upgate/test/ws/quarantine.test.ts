@@ -201,7 +201,7 @@ describe('refusal', () => {
         type: 'socket_refused',
         code: 'invalid_credential',
         closeCode: 4401,
-        place: { method: 'GET', path: '/ws', clientAddress: '192.0.2.9' },
+        place: { method: 'GET', path: '/ws', clientAddress: '192.0.2.9', peerAddress: '127.0.0.1' },
       }),
     )
     expect(JSON.stringify(t.events) + t.errors.join()).not.toContain(wrongToken)

@@ -10,6 +10,11 @@ export interface EventPlace {
   readonly path: string
   /** Canonical; `undefined` where it is not known. */
   readonly clientAddress: string | undefined
+  /**
+   * Address of the other end of the TCP connection, as Node has it. If it is that of the client, the client came directly;
+   * otherwise it is a proxy's, or, without `clientAddress`, may be one.
+   */
+  readonly peerAddress?: string | undefined
 }
 
 /**

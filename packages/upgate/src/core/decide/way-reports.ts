@@ -119,6 +119,7 @@ export class WayReports {
       method: request.method,
       path: pathOf(request.target).slice(0, 256),
       clientAddress: clientAddresses.of(request),
+      peerAddress: request.peerAddress,
     }
     return { at: clock.now(), place }
   }

@@ -31,6 +31,7 @@ export class AcceptedSocket<P extends Principal> implements Member, LiveSocket<P
   readonly acceptedAt: number
   readonly path: string
   readonly clientAddress: string | undefined
+  readonly peerAddress: string | undefined
   principal: P | undefined
   since = 0
   endReason: string | undefined
@@ -50,6 +51,7 @@ export class AcceptedSocket<P extends Principal> implements Member, LiveSocket<P
     this.principal = principal
     this.path = endpoint.path
     this.clientAddress = endpoint.clientAddress
+    this.peerAddress = endpoint.peerAddress
     this.acceptedAt = shared.gate.clock.now()
     this.id = shared.roster.nextId()
   }

@@ -9,7 +9,7 @@ import type { LiveSocket } from './live-socket.ts'
  */
 export function asDeferred<P extends Principal>(
   { rule, edgePrincipal }: Allow<P>,
-  { principal, path, clientAddress }: LiveSocket<P>,
+  { principal, path, clientAddress, peerAddress }: LiveSocket<P>,
   origin: string | undefined,
 ): Defer<P> {
   return {
@@ -20,7 +20,7 @@ export function asDeferred<P extends Principal>(
     edgePrincipal,
     httpFailure: undefined,
     // Does not get `httpPrincipal`: an HTTP principal here would vouch for a device that asks to be paired.
-    circumstances: { clientAddress, dryRun: false, path, origin },
+    circumstances: { clientAddress, peerAddress, dryRun: false, path, origin },
     headers: undefined,
   }
 }

@@ -214,8 +214,7 @@ export class FirstFrame<P extends Principal> implements Claimant<P>, Talker {
     this.#stop()
     if (this.#socket.endReason !== undefined || !isOpen(this.#ws)) return
     const { frames, closeCode, closeReason } = talk.reject(this, refusal, attempt?.credential)
-    const { path, clientAddress } = this.#socket
-    reports.refused(path, clientAddress, refusal, closeCode)
+    reports.refused(this.#socket, refusal, closeCode)
     sendAll(this.#ws, frames)
     // As in the quarantine: a client that is closed at once comes back at once.
     if (!roster.mayHold()) {

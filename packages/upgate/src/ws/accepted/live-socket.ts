@@ -13,6 +13,7 @@ export interface LiveSocket<P extends Principal> {
   /** The path of its upgrade, without the query. */
   readonly path: string
   readonly clientAddress: string | undefined
+  readonly peerAddress?: string | undefined
   /** Absent on public and optional paths. */
   readonly principal: P | undefined
   /** Reason with which the gate is closing the socket. */

@@ -9,6 +9,8 @@ import type { LiveSocket } from './live-socket.ts'
 export interface Endpoint {
   readonly path: string
   readonly clientAddress: string | undefined
+  /** The other end of the TCP connection: the client, or a proxy. */
+  readonly peerAddress?: string | undefined
 }
 
 /** Reads messages that renew the credential of an accepted socket. */

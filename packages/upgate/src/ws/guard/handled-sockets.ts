@@ -83,7 +83,7 @@ export class HandledSockets<P extends Principal> {
       endReason = endReasonOf(reason)
     })
     if (raw === undefined || 'code' in raw) return raw
-    const described = { ...raw, clientAddress }
+    const described = { ...raw, clientAddress, peerAddress: request.socket.remoteAddress }
     const closed = (): void => this.#reports.closed({ ...described, endReason }, principal)
     this.#keep(socket, closed, (reason) => {
       endReason ??= reason

@@ -205,8 +205,7 @@ export class Conversation<P extends Principal> implements Talker {
   }
 
   #report(refusal: Refused, closeCode: number): void {
-    const { path, clientAddress } = this.#arrival.endpoint
-    this.#shared.reports.refused(path, clientAddress, refusal, closeCode)
+    this.#shared.reports.refused(this.#arrival.endpoint, refusal, closeCode)
   }
 
   /** Reads nothing more, and drops a greeting that is still to come. */

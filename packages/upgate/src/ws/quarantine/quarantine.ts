@@ -50,7 +50,11 @@ export function createQuarantine<P extends Principal>(
     admit(admission) {
       const { clientAddress, decision, request } = admission
       if (roster.draining) return refuse('over_capacity', { detail: 'The server is shutting down.' })
-      const endpoint = { path: pathOf(request.url ?? '/'), clientAddress }
+      const endpoint = {
+        path: pathOf(request.url ?? '/'),
+        clientAddress,
+        peerAddress: request.socket.remoteAddress,
+      }
       switch (decision.outcome) {
         case 'allow':
           return servers.refuse(admission) ?? admitAllowed(shared, admission, decision, endpoint)

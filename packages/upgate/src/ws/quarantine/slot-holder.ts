@@ -52,8 +52,7 @@ export abstract class SlotHolder<P extends Principal> implements Newcomer {
 
   /** Reports a refusal that the client is not told. Returns its close frame. */
   protected reported(refusal: Refused, closeCode: number): readonly [code: number, reason: string] {
-    const { path, clientAddress } = this.arrival.endpoint
-    this.shared.reports.refused(path, clientAddress, refusal, closeCode)
+    this.shared.reports.refused(this.arrival.endpoint, refusal, closeCode)
     return [closeCode, refusal.code]
   }
 

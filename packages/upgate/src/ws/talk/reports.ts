@@ -1,4 +1,5 @@
 import type { Refused } from '../../core/contract/decision.ts'
+import type { EventPlace } from '../../core/contract/events.ts'
 import type { Handshake, Refusal } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import { createFaultLog, type FaultLog } from '../../core/faults/fault-log.ts'
@@ -11,6 +12,7 @@ interface Accepted {
   readonly acceptedAt: number
   readonly path: string
   readonly clientAddress: string | undefined
+  readonly peerAddress?: string | undefined
   /** The reason with which the gate ended it. */
   readonly endReason: string | undefined
 }
@@ -42,23 +44,23 @@ export class Reports<P extends Principal> {
   }
 
   refused(
-    path: string,
-    clientAddress: string | undefined,
+    endpoint: Endpoint,
     refusal: Refusal & Pick<Partial<Refused>, 'scheme' | 'note' | 'reason'>,
     closeCode: number,
   ): void {
     const { events, clock } = this.#gate
     if (!events.active) return
-    const place = { method: 'GET', path: path.slice(0, 256), clientAddress }
+    const place = placeOf(endpoint)
     const { code, detail, scheme, note, reason } = refusal
     const said = { code, detail, scheme, note, reason }
     events.emit({ at: clock.now(), type: 'socket_refused', place, ...said, closeCode })
   }
 
-  accepted({ id: connectionId, acceptedAt: at, path, clientAddress }: Accepted, principal: P): void {
+  accepted(socket: Accepted, principal: P): void {
     const { events } = this.#gate
     if (!events.active) return
-    const place = { method: 'GET', path: path.slice(0, 256), clientAddress }
+    const { id: connectionId, acceptedAt: at } = socket
+    const place = placeOf(socket)
     events.emit({ at, type: 'socket_accepted', place, principal, connectionId })
   }
 
@@ -81,4 +83,10 @@ export class Reports<P extends Principal> {
     if (!events.active) return
     events.emit({ at: clock.now(), type: 'socket_closed', principal, connectionId, reason })
   }
+}
+
+type Endpoint = Pick<Accepted, 'path' | 'clientAddress' | 'peerAddress'>
+
+function placeOf({ path, clientAddress, peerAddress }: Endpoint): EventPlace {
+  return { method: 'GET', path: path.slice(0, 256), clientAddress, peerAddress }
 }
