@@ -3,163 +3,31 @@
  * nginx with the recipe that writes `Origin`, in front of an application with a cookie. A page of another site counts as
  * the application's own then: over HTTP the browser's word wins, on WebSockets there is none.
  */
-import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { type AuditEvent, createGate, createServices, fromRequest, memoryStore, ticket } from 'upgate'
-import { ticketEndpoint } from 'upgate/node'
-import { guardServer } from 'upgate/ws'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { WebSocketServer } from 'ws'
 import { type BrowserProgram, browsers, type Tab } from './browsers.ts'
-import { hasProxy, startProxy } from './programs.ts'
+import { type CookieStage, startCookieStage } from './cookie-page.ts'
+import { printed } from './guide.ts'
+import { post, talk, talkByTicket } from './pages.ts'
+import { hasProxy } from './programs.ts'
 
-interface Stage {
-  /** Of the application, as browsers reach it. */
-  readonly origin: string
-  /** Pages of strangers: another port of the same host, which is the same site, and another site. */
-  readonly sameSite: string
-  readonly crossSite: string
-  readonly events: AuditEvent[]
-  readonly lines: string[]
-  readonly saved: string[]
-  /** `Sec-Fetch-Site` of the upgrades that arrived. */
-  readonly upgradeSites: (string | undefined)[]
-  close(): Promise<void>
-}
-
-async function listen(server: Server): Promise<number> {
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return (server.address() as AddressInfo).port
-}
-
-async function startStage(): Promise<Stage> {
-  const saved: string[] = []
-  const upgradeSites: (string | undefined)[] = []
-  const server = createServer((request, response) => {
-    const [, path, sameSite] = request.url?.split('/') ?? []
-    if (path === 'tickets') return void endpoint(request, response)
-    if (path === 'save') saved.push(request.headers['sec-fetch-site'] as string)
-    if (path === 'login') response.setHeader('set-cookie', `app=1; Path=/; SameSite=${sameSite}`)
-    response.setHeader('content-type', 'text/html')
-    response.end('<p>ours')
-  })
-  const upstream = await listen(server)
-  const proxy = await startProxy(
-    'nginx',
-    (port) => `
-map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
-server {
-  listen 127.0.0.1:${port};
-  location / {
-    proxy_pass http://127.0.0.1:${upstream};
-    proxy_http_version 1.1;
-    proxy_set_header Host $http_host;
-    proxy_set_header Origin http://$http_host;
-    proxy_set_header Upgrade $http_upgrade;
-    proxy_set_header Connection $connection_upgrade;
-    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-  }
-}`,
+/** The recipe of the guide, and the line that it warns of. */
+const withTheLine = (port: number, upstream: number): string =>
+  printed('nginx', port, upstream).replace(
+    'proxy_set_header Host',
+    'proxy_set_header Origin http://$http_host;\n    proxy_set_header Host',
   )
-  const origin = `http://localhost:${proxy.port}`
-  const { tickets } = createServices({ store: memoryStore() })
-  const lines: string[] = []
-  const gate = createGate({
-    origins: [origin],
-    trustedProxies: ['loopback'],
-    logger: { warn: (message) => lines.push(message), error() {} },
-    schemes: [
-      fromRequest(({ headers }) => (headers.cookie?.toString().includes('app=1') ? { id: 'ada' } : null), {
-        cookie: 'app',
-      }),
-      ticket({ tickets }),
-    ],
-    rules: [
-      { path: '/login/*', access: 'public' },
-      { path: '/plain', access: 'required' },
-      // Nothing that browsers send by themselves counts on it.
-      { path: '/by-ticket', access: 'required', anyOrigin: true },
-    ],
-  })
-  const endpoint = ticketEndpoint(gate, { tickets, paths: ['/by-ticket'] })
-  const events: AuditEvent[] = []
-  gate.events.subscribe((event) => events.push(event))
-  const guard = guardServer(server, gate, {
-    sockets: {
-      '/plain': new WebSocketServer({ noServer: true }),
-      '/by-ticket': new WebSocketServer({ noServer: true }),
-    },
-  })
-  for (const path of ['/plain', '/by-ticket'] as const) {
-    guard.on(path, (socket, request, principal) => {
-      upgradeSites.push(request.headers['sec-fetch-site'] as string | undefined)
-      socket.send(`you are ${principal.id}`)
-    })
-  }
-  const stranger = createServer((_request, response) =>
-    response.setHeader('content-type', 'text/html').end('<p>a stranger'),
-  )
-  const port = await listen(stranger)
-  return {
-    origin,
-    sameSite: `http://localhost:${port}/`,
-    crossSite: `http://127.0.0.1:${port}/`,
-    events,
-    lines,
-    saved,
-    upgradeSites,
-    async close() {
-      await guard.close()
-      await proxy.stop()
-      for (const each of [server, stranger]) {
-        each.closeAllConnections()
-        each.close()
-      }
-    },
-  }
-}
-
-/** Runs in a page: what a WebSocket says first, or the code with which it closes. */
-async function talk(url: string): Promise<string> {
-  const socket = new WebSocket(url.replace('http', 'ws'))
-  return await new Promise((resolve) => {
-    socket.onmessage = (event) => {
-      resolve(event.data)
-      socket.close()
-    }
-    socket.onclose = (event) => resolve(`closed ${event.code}`)
-  })
-}
-
-/** Runs in a page of a stranger: posts with the visitor's cookies, as a form does. */
-async function post(url: string): Promise<void> {
-  await fetch(url, { method: 'POST', mode: 'no-cors', credentials: 'include', body: 'a=1' })
-}
-
-/** Runs in a page of the application: fetches a ticket and opens a WebSocket with it. */
-async function talkByTicket(origin: string): Promise<string> {
-  const answer = await fetch('/tickets', { method: 'POST', body: JSON.stringify({ path: '/by-ticket' }) })
-  const { subprotocol } = await answer.json()
-  const socket = new WebSocket(`${origin.replace('http', 'ws')}/by-ticket`, ['chat.v1', subprotocol])
-  return await new Promise((resolve) => {
-    socket.onmessage = (event) => resolve(event.data)
-    socket.onclose = (event) => resolve(`closed ${event.code}`)
-  })
-}
 
 for (const { name, upgradeSite, has, launch } of browsers) {
   describe.skipIf(!has() || !hasProxy('nginx'))(`a proxy that writes Origin, and ${name}`, () => {
     let browser: BrowserProgram
-    let stage: Stage
+    let stage: CookieStage
     let profile: Awaited<ReturnType<BrowserProgram['newProfile']>>
     beforeAll(async () => {
       browser = await launch()
     }, 90_000)
     afterAll(() => browser?.close())
     beforeEach(async () => {
-      stage = await startStage()
+      stage = await startCookieStage('http', withTheLine)
       profile = await browser.newProfile()
     })
     afterEach(async () => {
