@@ -1,5 +1,6 @@
 import { call } from './api.js'
 import { confirmRevoke } from './dialogs.js'
+import { setProse } from './prose.js'
 import { openSocket } from './socket.js'
 import { setTime } from './time.js'
 
@@ -58,8 +59,10 @@ function show(view) {
   showRow('fact-paired', view.paired)
   showRow('fact-plain', view.plain)
   byId('pairing').hidden = view.pairing === undefined
-  setText('pairing-code', view.pairing?.comparisonCode ?? '')
-  setText('pairing-id', view.pairing?.requestId ?? '')
+  const { comparisonCode, requestId } = view.pairing ?? {}
+  byId('pairing-with').hidden = comparisonCode === undefined
+  showRow('pairing-code', comparisonCode !== undefined, () => setText('pairing-code', comparisonCode))
+  showRow('pairing-id', requestId !== undefined, () => setText('pairing-id', requestId))
   showFailure(view.failure)
   fitForm()
 }
@@ -77,11 +80,11 @@ function showFailure(failure) {
     ['failure-title', failure.title],
     ['failure-layer', failure.layerName],
     ['failure-layer-code', failure.layer],
-    ['failure-cause', failure.cause],
-    ['failure-action', failure.action],
     ['failure-code', failure.code],
   ])
     setText(id, text)
+  setProse(byId('failure-cause'), failure.cause)
+  setProse(byId('failure-action'), failure.action)
   setTime(byId('failure-at'), failure.at)
   showRow('failure-link', failure.link !== undefined, () => {
     byId('failure-link').href = failure.link

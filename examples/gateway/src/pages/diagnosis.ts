@@ -2,6 +2,7 @@ import { diagnoses } from '@upgate/diagnosis'
 import type { Viewer } from '../context.ts'
 import { type Html, html } from './html.ts'
 import { page } from './layout.ts'
+import { prose } from './parts.ts'
 
 /** The page about a code of a failed connection; `undefined` if there is no such code. */
 export function diagnosisPage(viewer: Viewer, code: string): Html | undefined {
@@ -26,9 +27,4 @@ ${
 }
 <p><a href="/remote">Back to the connection</a></p>`,
   })
-}
-
-/** The texts of the table mark code with backticks. */
-function prose(text: string): readonly Html[] {
-  return text.split('`').map((part, index) => (index % 2 === 1 ? html`<code>${part}</code>` : html`${part}`))
 }

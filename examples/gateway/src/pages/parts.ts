@@ -7,6 +7,11 @@ export function time(iso: string | null | undefined, style: 'relative' | 'clock'
   return html`<time datetime="${iso}" data-style="${style}">${iso.slice(0, 16).replace('T', ' ')} UTC</time>`
 }
 
+/** A text that marks code with backticks, as those of `@upgate/diagnosis` do; `public/js/prose.js` does the same. */
+export function prose(text: string): readonly Html[] {
+  return text.split('`').map((part, index) => (index % 2 === 1 ? html`<code>${part}</code>` : html`${part}`))
+}
+
 /** Check boxes for scopes. */
 export function scopeChecks(entries: readonly ScopeEntry[], checked?: ScopeEntry): Html {
   return html`${entries.map(

@@ -3,7 +3,7 @@ import type { RemoteView } from '../remote/remote.ts'
 import type { FailureView, RemoteState } from '../remote/state.ts'
 import { type Html, html } from './html.ts'
 import { page } from './layout.ts'
-import { liveState, time } from './parts.ts'
+import { liveState, prose, time } from './parts.ts'
 
 export interface RemotePageOptions {
   readonly viewer: Viewer
@@ -43,7 +43,7 @@ ${unavailable !== null && html`<p class="alert" role="alert">${unavailable} Set 
       <p class="hint" id="url-hint">Where the other gateway takes nodes. Its page Nodes shows the address.</p>
       <p class="alert calm" id="plain-hint" hidden><code>ws://</code> is not encrypted: everybody on the way can read the token and everything after it. Use <code>wss://</code> if the other gateway has it.</p>
     </div>
-    <fieldset id="access-fields"${!encrypted && html` hidden`}>
+    <fieldset class="stack" id="access-fields"${!encrypted && html` hidden`}>
       <legend>Service token of Cloudflare Access</legend>
       <p class="hint">Only if Cloudflare Access protects the other gateway: create it under Access, Service credentials, and let a policy with the action Service Auth include it.</p>
       ${secretField({ id: 'cfClientId', label: 'Client ID', name: 'client ID', shown: true, saved: view.secrets.cfClientId })}
@@ -141,9 +141,9 @@ function roleWords(granted: RemoteState['granted']): string {
 function pairingPart({ pairing }: RemoteView): Html {
   return html`<div class="alert calm failure" id="pairing"${pairing === undefined && html` hidden`}>
       <h3>The other gateway has to approve this one</h3>
-      <p><span class="comparison mono" id="pairing-code">${pairing?.comparisonCode ?? ''}</span></p>
-      <p>Open the page Nodes of the other gateway, find the request with these characters, and approve it. This gateway goes on asking, and connects as soon as it is approved.</p>
-      <p>Request <span class="mono" id="pairing-id">${pairing?.requestId ?? ''}</span></p>
+      <p id="pairing-code-row"${pairing?.comparisonCode === undefined && html` hidden`}><span class="comparison mono" id="pairing-code">${pairing?.comparisonCode ?? ''}</span></p>
+      <p>Open the page Nodes of the other gateway, and approve the request <span id="pairing-with"${pairing?.comparisonCode === undefined && html` hidden`}>with these characters</span>. This gateway goes on asking, and connects as soon as it is approved.</p>
+      <p id="pairing-id-row"${pairing?.requestId === undefined && html` hidden`}>Request <span class="mono" id="pairing-id">${pairing?.requestId ?? ''}</span></p>
     </div>`
 }
 
@@ -152,8 +152,8 @@ function failurePart(failure: FailureView | undefined): Html {
       <h3 id="failure-title">${failure?.title ?? ''}</h3>
       <dl class="facts">
         <div><dt>Layer</dt><dd><span id="failure-layer">${failure?.layerName ?? ''}</span> <span class="tag mono" id="failure-layer-code">${failure?.layer ?? ''}</span></dd></div>
-        <div><dt>Why</dt><dd id="failure-cause">${failure?.cause ?? ''}</dd></div>
-        <div><dt>What to do</dt><dd><strong id="failure-action">${failure?.action ?? ''}</strong></dd></div>
+        <div><dt>Why</dt><dd id="failure-cause">${prose(failure?.cause ?? '')}</dd></div>
+        <div><dt>What to do</dt><dd><strong id="failure-action">${prose(failure?.action ?? '')}</strong></dd></div>
         <div><dt>When</dt><dd id="failure-at">${time(failure?.at ?? '')}</dd></div>
       </dl>
       <p id="failure-link-row"${failure?.link === undefined && html` hidden`}><a id="failure-link" href="${failure?.link ?? '/diagnosis/other'}">More about <span class="mono" id="failure-code">${failure?.code ?? ''}</span></a></p>

@@ -45,6 +45,8 @@ export function openLink(options: LinkOptions): Link {
   let now: RemoteState = { state: 'connecting', since: moment() }
   let failure: RemoteState['failure']
   let pairing: RemoteState['pairing']
+  /** The facts of the last request; the client tells them once. */
+  let request: NonNullable<RemoteState['pairing']> = { comparisonCode: undefined, requestId: undefined }
   let up = false
   /** The last failure that the audit trail has: the same one again is no news. */
   let told: string | undefined
@@ -80,10 +82,15 @@ export function openLink(options: LinkOptions): Link {
       pairing = undefined
       failure = failureOf(diagnosis, options.now())
       if (step === 'lost' || told !== code) stepped({ step, code, layer: diagnosis.layer })
-    } else failure = undefined
+    } else {
+      // Not every gateway says what to compare.
+      pairing = request
+      failure = undefined
+    }
     told = code
   })
   connection.on('pairing', (facts) => {
+    request = facts
     pairing = facts
     stepped({ step: 'pairing', ...facts })
   })
