@@ -1,6 +1,11 @@
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { wsTransport } from '@upgate/client'
 import { describe, expect, it } from 'vitest'
+import { WebSocketServer } from 'ws'
 import { allowedAddresses } from '../src/remote/addresses.ts'
 import { credentialOf } from '../src/remote/credential.ts'
+import { type LinkStep, openLink } from '../src/remote/link.ts'
 import { parseRecord } from '../src/remote/records.ts'
 import { createVault, VaultError } from '../src/remote/vault.ts'
 
@@ -87,4 +92,79 @@ it('a stored text that is no record is named as such', () => {
     '{"id":"a","url":"no","setBy":"b","setAt":1,"sealed":{}}',
   ])
     expect(() => parseRecord(text)).toThrow('The stored connection to the other gateway cannot be read.')
+})
+
+describe('the link', () => {
+  /** A gateway that answers each `connect` request, and the link to it over `ws://` and a name. */
+  async function open(answer: object, secrets: object) {
+    const frames: Record<string, unknown>[] = []
+    const steps: LinkStep[] = []
+    const server = new WebSocketServer({ host: '127.0.0.1', port: 0 })
+    server.on('connection', (socket) => {
+      socket.send(
+        JSON.stringify({ type: 'event', event: 'connect.challenge', payload: { nonce: 'n', ts: 1 } }),
+      )
+      socket.on('message', (data) => {
+        const frame = JSON.parse(String(data)) as Record<string, unknown>
+        frames.push(frame)
+        if (frame.method === 'connect') socket.send(JSON.stringify({ type: 'res', id: frame.id, ...answer }))
+        if (frame.method === 'connect' && !('payload' in answer)) socket.close(1008)
+      })
+    })
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const link = openLink({
+      url: `ws://gateway.example:${port}/ws`,
+      secrets,
+      name: 'here',
+      transport: wsTransport({
+        lookup: (_, __, callback) =>
+          setImmediate(() => callback(null, [{ address: '127.0.0.1', family: 4 }])),
+      }),
+      clock: undefined,
+      now: Date.now,
+      changed() {},
+      stepped: (step) => steps.push(step),
+      paired() {},
+    })
+    const end = (): void => {
+      link.close()
+      for (const client of server.clients) client.terminate()
+      server.close()
+    }
+    return { frames, steps, link, end }
+  }
+
+  it('sends the token over plain ws as well, and says which session it follows', async () => {
+    const { frames, link, end } = await open(
+      { ok: true, payload: { type: 'hello-ok', auth: { role: 'node', scopes: ['a'] } } },
+      { token: 'ugd_abc', sessionKey: 'agent:main:main' },
+    )
+    await expect.poll(() => link.state().state).toBe('connected')
+    expect(link.state().granted).toEqual({ role: 'node', scopes: ['a'] })
+    await expect.poll(() => frames.length).toBe(2)
+    expect(frames).toMatchObject([
+      { method: 'connect', params: { role: 'node', auth: { deviceToken: 'ugd_abc' } } },
+      {
+        method: 'node.event',
+        params: { event: 'chat.subscribe', payloadJSON: '{"sessionKey":"agent:main:main"}' },
+      },
+    ])
+    end()
+  })
+
+  it('waits for approval also where the gateway does not say what to compare', async () => {
+    const { link, steps, end } = await open(
+      {
+        ok: false,
+        error: { code: 'NOT_PAIRED', message: 'pairing required', details: { code: 'PAIRING_REQUIRED' } },
+      },
+      { token: 'a-shared-token' },
+    )
+    await expect.poll(() => link.state().state).toBe('pairing')
+    expect(link.state()).toMatchObject({ pairing: {} })
+    expect(link.state().failure).toBeUndefined()
+    expect(steps.every(({ step }) => step === 'pairing')).toBe(true)
+    end()
+  })
 })

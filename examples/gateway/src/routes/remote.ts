@@ -3,7 +3,7 @@ import type { Express } from 'express'
 import { type Context, callerOf, labelOf } from '../context.ts'
 import { objectOf } from '../http/body.ts'
 import { ProblemError } from '../http/problem.ts'
-import { readSettings } from '../remote/settings.ts'
+import { isEncryptedOrLocal, readSettings } from '../remote/settings.ts'
 import { createTokenBucket } from '../token-bucket.ts'
 
 /** Setting, showing and ending the connection to another gateway. */
@@ -31,7 +31,8 @@ export function addRemoteRoutes(app: Express, context: Context): void {
     }
     const by = labelOf(callerOf(context, request))
     const secrets = await remote.set(settings, by)
-    audit.record({ event: 'remote_set', url: settings.url, secrets, by })
+    const way = isEncryptedOrLocal(settings.url) ? {} : { encryption: 'none' }
+    audit.record({ event: 'remote_set', url: settings.url, secrets, ...way, by })
     response.status(202).json(remote.view())
   })
 

@@ -1,0 +1,93 @@
+// Needs PostgreSQL.
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { administer, postgresAnswers, postgresUrl, uniqueName } from '../integration/services.ts'
+import { type DataDir, endAll, type Program, startProgram, temporaryDataDir } from './program.ts'
+import { loggedIn, Visitor } from './visitor.ts'
+
+const available = await postgresAnswers()
+const key = 'a key of the settings, for every instance'
+
+describe.skipIf(!available)('two instances that are one node of another gateway', () => {
+  let data: DataDir
+  let name: string
+  let there: Program
+  let boss: Visitor
+
+  function start(env: Record<string, string> = { REMOTE_KEY: key }): Promise<Program> {
+    const url = new URL(postgresUrl)
+    url.pathname = `/${name}`
+    return startProgram({
+      dataDir: data.path,
+      env: { DATABASE_URL: url.href, REMOTE_ALLOW: 'loopback', ...env },
+    })
+  }
+
+  beforeEach(async () => {
+    data = temporaryDataDir()
+    name = uniqueName()
+    await administer(`create database ${name}`)
+    there = await startProgram({ dataDir: data.path })
+    boss = await loggedIn(there.origin)
+  }, 60_000)
+  afterEach(async () => {
+    await endAll()
+    await administer(`drop database ${name} with (force)`)
+    data.remove()
+  })
+
+  const view = async (who: Visitor) => (await who.get('/api/remote')).json()
+  const url = (): string => `${there.origin.replace('http', 'ws')}/ws`
+
+  it('connect once, show the same at both, and take over from each other', async () => {
+    const [one, other] = await Promise.all([start(), start()])
+    const visitor = await loggedIn(one.origin)
+    const elsewhere = new Visitor(other.origin, visitor.cookie)
+    const { token } = await boss.device('the pair')
+    expect((await visitor.post('/api/remote', { url: url(), token })).status).toBe(202)
+    for (const who of [visitor, elsewhere]) {
+      await expect
+        .poll(() => view(who), { timeout: 10_000 })
+        .toMatchObject({ state: 'connected', granted: { role: 'node' }, secrets: { token: true } })
+    }
+    expect(await boss.nodes()).toHaveLength(1)
+    expect(JSON.stringify(await view(elsewhere))).not.toContain(token)
+
+    // Its end hands the connection over at once; kill -9 does after fifteen seconds.
+    await one.stop('SIGTERM')
+    await expect.poll(() => boss.nodes(), { timeout: 10_000 }).toHaveLength(1)
+    const third = await start()
+    const later = new Visitor(third.origin, visitor.cookie)
+    await expect.poll(() => view(later), { timeout: 10_000 }).toMatchObject({ state: 'connected' })
+    await other.stop('SIGKILL')
+    await expect.poll(() => boss.nodes(), { timeout: 10_000 }).toEqual([])
+    await expect.poll(() => boss.nodes(), { timeout: 30_000 }).toHaveLength(1)
+    expect(await view(later)).toMatchObject({ state: 'connected' })
+
+    const fourth = await start()
+    const last = new Visitor(fourth.origin, visitor.cookie)
+    expect((await last.delete('/api/remote')).status).toBe(204)
+    await expect.poll(() => boss.nodes(), { timeout: 10_000 }).toEqual([])
+    await expect.poll(() => view(later), { timeout: 10_000 }).toMatchObject({ state: 'off', url: null })
+  }, 120_000)
+
+  it('without a common key, none can be set, and the page says which variable is missing', async () => {
+    const visitor = await loggedIn((await start({})).origin)
+    const set = await visitor.post('/api/remote', { url: url(), token: 'ugd_x' })
+    expect([set.status, set.json().code]).toEqual([409, 'remote_key_missing'])
+    expect((await visitor.get('/remote')).text).toContain('Set REMOTE_KEY')
+  }, 60_000)
+
+  it('with another key, says that it does not fit', async () => {
+    const one = await start()
+    const visitor = await loggedIn(one.origin)
+    const { token } = await boss.device('the pair')
+    await visitor.post('/api/remote', { url: url(), token })
+    await expect.poll(() => view(visitor), { timeout: 10_000 }).toMatchObject({ state: 'connected' })
+    await one.stop('SIGTERM')
+    const other = await start({ REMOTE_KEY: 'another key than that of the first instance' })
+    const elsewhere = new Visitor(other.origin, visitor.cookie)
+    await expect
+      .poll(() => view(elsewhere), { timeout: 10_000 })
+      .toMatchObject({ state: 'locked', failure: { code: 'remote_key_lost' } })
+  }, 60_000)
+})
