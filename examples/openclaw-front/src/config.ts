@@ -114,10 +114,13 @@ function readLogin(given: Given): LoginConfig {
   const by = oneOf(given, 'LOGIN', ['password', 'access', 'header'])
   const foreign: readonly SettingName[] = [
     ...(by === 'access' ? [] : (['CF_ACCESS_TEAM', 'CF_ACCESS_AUD', 'CF_ACCESS_SIMULATOR'] as const)),
-    ...(by === 'header' ? [] : (['IDENTITY_HEADERS', 'IDENTITY_PEERS', 'IDENTITY_TRUST_SHARED_PEERS'] as const)),
+    ...(by === 'header'
+      ? []
+      : (['IDENTITY_HEADERS', 'IDENTITY_PEERS', 'IDENTITY_TRUST_SHARED_PEERS'] as const)),
   ]
   const unused = foreign.find((name) => given(name) !== undefined)
-  if (unused !== undefined) throw new ConfigError(`${unused} has no effect with LOGIN=${by}; remove one of them.`)
+  if (unused !== undefined)
+    throw new ConfigError(`${unused} has no effect with LOGIN=${by}; remove one of them.`)
   if (by === 'password') return { by }
   if (by === 'access') {
     const team = given('CF_ACCESS_TEAM') ?? ''
@@ -126,7 +129,9 @@ function readLogin(given: Given): LoginConfig {
     }
     const audience = list(given('CF_ACCESS_AUD'))
     if (audience.length === 0 || !audience.every((tag) => /^[0-9a-f]{64}$/.test(tag))) {
-      throw new ConfigError('CF_ACCESS_AUD must be the AUD tag of the application, 64 characters, for LOGIN=access.')
+      throw new ConfigError(
+        'CF_ACCESS_AUD must be the AUD tag of the application, 64 characters, for LOGIN=access.',
+      )
     }
     return {
       by,

@@ -1,6 +1,6 @@
 import {
-  deviceCookie,
   type DeviceCookie,
+  deviceCookie,
   type ExternalLoginOptions,
   type Logger,
   type Scheme,

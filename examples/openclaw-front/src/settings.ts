@@ -10,7 +10,32 @@ interface Setting {
   readonly secret?: true
 }
 
-const settings = {
+/** The names of all settings, as variables of the environment. */
+export type SettingName =
+  | 'UPSTREAM_URL'
+  | 'UPSTREAM_TOKEN'
+  | 'UPSTREAM_PASSWORD'
+  | 'UPSTREAM_USER_HEADER'
+  | 'UPSTREAM_WAITING'
+  | 'NODES'
+  | 'HOST'
+  | 'PORT'
+  | 'PUBLIC_URL'
+  | 'TRUST_PROXY'
+  | 'DATA_DIR'
+  | 'LOGIN'
+  | 'ADMIN_EMAIL'
+  | 'ADMIN_PASSWORD'
+  | 'CF_ACCESS_TEAM'
+  | 'CF_ACCESS_AUD'
+  | 'CF_ACCESS_SIMULATOR'
+  | 'IDENTITY_HEADERS'
+  | 'IDENTITY_PEERS'
+  | 'IDENTITY_TRUST_SHARED_PEERS'
+  | 'HANDSHAKE_TIMEOUT_MS'
+  | 'DRAIN_MS'
+
+const settings: Readonly<Record<SettingName, Setting>> = {
   UPSTREAM_URL: { meaning: 'address of the OpenClaw gateway', initial: 'http://127.0.0.1:18789' },
   UPSTREAM_TOKEN: {
     meaning: "the gateway's shared token, with which nodes are connected to it (mode token)",
@@ -34,24 +59,29 @@ const settings = {
   PUBLIC_URL: { meaning: 'the address that browsers use, without a path', initial: 'http://HOST:PORT' },
   TRUST_PROXY: { meaning: 'proxies with a trusted X-Forwarded-For: addresses, ranges, loopback, private' },
   DATA_DIR: { meaning: 'folder of the records and of the key of the front', initial: './data' },
-  LOGIN: { meaning: 'password, access (Cloudflare Access) or header (a proxy that logs in)', initial: 'password' },
+  LOGIN: {
+    meaning: 'password, access (Cloudflare Access) or header (a proxy that logs in)',
+    initial: 'password',
+  },
   ADMIN_EMAIL: { meaning: 'email address of the first account' },
   ADMIN_PASSWORD: { meaning: 'its password, for LOGIN=password', secret: true },
   CF_ACCESS_TEAM: { meaning: 'for LOGIN=access: the team, such as acme of acme.cloudflareaccess.com' },
   CF_ACCESS_AUD: { meaning: 'for LOGIN=access: AUD tag of the application' },
   CF_ACCESS_SIMULATOR: { meaning: 'for tests: address of edge-sim, whose keys are trusted instead' },
   IDENTITY_HEADERS: {
-    meaning: 'for LOGIN=header: remote-user, authelia, authentik, oauth2-proxy, tailscale, or a header with the email',
+    meaning:
+      'for LOGIN=header: remote-user, authelia, authentik, oauth2-proxy, tailscale, or a header with the email',
   },
-  IDENTITY_PEERS: { meaning: 'for LOGIN=header: addresses of the proxies, the only peers whose header counts' },
+  IDENTITY_PEERS: {
+    meaning: 'for LOGIN=header: addresses of the proxies, the only peers whose header counts',
+  },
   IDENTITY_TRUST_SHARED_PEERS: {
-    meaning: 'for LOGIN=header: yes trusts loopback, where every program of the machine can log in as any user',
+    meaning:
+      'for LOGIN=header: yes trusts loopback, where every program of the machine can log in as any user',
   },
   HANDSHAKE_TIMEOUT_MS: { meaning: 'from the upgrade of a node to its credential', initial: '10000' },
   DRAIN_MS: { meaning: 'longest wait for running answers at SIGTERM', initial: '5000' },
-} as const satisfies Readonly<Record<string, Setting>>
-
-export type SettingName = keyof typeof settings
+}
 
 const flagOf = (name: string): string => name.toLowerCase().replaceAll('_', '-')
 

@@ -115,6 +115,9 @@ function withoutOwnCookies(header: string | undefined): string | undefined {
 /** Browsers accept a cookie without `=` as one without a name, which servers may read as a name. */
 function isOwnCookie(pair: string): boolean {
   const name = (pair.split(';', 1)[0] ?? '').split('=', 1)[0] ?? ''
-  const plain = name.trim().toLowerCase().replace(/^__(?:host|secure)-/, '')
+  const plain = name
+    .trim()
+    .toLowerCase()
+    .replace(/^__(?:host|secure)-/, '')
   return ownCookies.some((own) => own === plain) || /^\s*=\s*(?:__(?:host|secure)-)?front_/i.test(pair)
 }

@@ -7,7 +7,7 @@ import { badBody, notFound, type Problem, sendProblem } from './answers.ts'
 import { readBody } from './body.ts'
 
 export interface LoginRoutes {
-  show(response: ServerResponse, next: string | undefined): void
+  show(response: ServerResponse, next: unknown): void
   logIn(request: IncomingMessage, response: ServerResponse): Promise<void>
   logOut(request: IncomingMessage, response: ServerResponse): Promise<void>
 }
@@ -15,14 +15,14 @@ export interface LoginRoutes {
 /** The login by password; with another login, the gate closes these paths. */
 export function createLoginRoutes(gate: Gate, services: Services, { cookies }: PeopleLogin): LoginRoutes {
   return {
-    show: (response, next) => sendPage(response, 200, next ?? '/', undefined),
+    show: (response, next) => sendPage(response, 200, safeNext(next) ?? '/', undefined),
     async logIn(request, response) {
       if (cookies === undefined) return sendProblem(response, notFound)
       const fields = await readBody(request)
       const email = fields?.get('email')
       const password = fields?.get('password')
       if (email === undefined || password === undefined) return sendProblem(response, badBody)
-      const next = safeNext(fields?.get('next'), '/')
+      const next = safeNext(fields?.get('next')) ?? '/'
       const { session, device } = cookies
       const clientAddress = clientAddressOf(gate, request)
       const answer = await services.accounts.login(email.slice(0, 254), password, {
@@ -32,7 +32,9 @@ export function createLoginRoutes(gate: Gate, services: Services, { cookies }: P
       })
       if (answer.outcome !== 'authenticated') {
         const problem = problemOf(answer)
-        return isForm(request) ? sendPage(response, problem.status, next, problem) : sendProblem(response, problem)
+        return isForm(request)
+          ? sendPage(response, problem.status, next, problem)
+          : sendProblem(response, problem)
       }
       const issued = await services.sessions.create(answer.principal.id, {
         label: request.headers['user-agent'],
@@ -95,11 +97,19 @@ function isForm({ headers }: IncomingMessage): boolean {
   return headers['content-type']?.startsWith('application/x-www-form-urlencoded') === true
 }
 
-function sendPage(response: ServerResponse, status: number, next: string, problem: Problem | undefined): void {
+function sendPage(
+  response: ServerResponse,
+  status: number,
+  next: string,
+  problem: Problem | undefined,
+): void {
   response.statusCode = status
   response.setHeader('content-type', 'text/html; charset=utf-8')
   response.setHeader('cache-control', 'no-store')
-  response.setHeader('content-security-policy', "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+  response.setHeader(
+    'content-security-policy',
+    "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+  )
   response.setHeader('referrer-policy', 'same-origin')
   response.setHeader('x-content-type-options', 'nosniff')
   if (problem?.retryAfter !== undefined) response.setHeader('retry-after', String(problem.retryAfter))

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { PairingRefusal, PairingRequest, Principal, Services } from 'upgate'
-import type { ConnectedNodes } from '../sockets/connected.ts'
 import { own } from '../rules.ts'
+import type { ConnectedNodes } from '../sockets/connected.ts'
 import { badBody, notFound, type Problem, sendJson, sendProblem } from './answers.ts'
 import { readBody } from './body.ts'
 
@@ -17,7 +17,12 @@ export function createNodesApi(services: Services, connected: ConnectedNodes) {
         return sendJson(response, 200, { nodes: connected.list() })
       case 'GET devices':
         return sendJson(response, 200, {
-          devices: (await devices.list()).map(({ id, name, roles, createdAt }) => ({ id, name, roles, createdAt })),
+          devices: (await devices.list()).map(({ id, name, role, createdAt }) => ({
+            id,
+            name,
+            role,
+            createdAt,
+          })),
         })
       case 'DELETE devices/:id':
         return (await devices.revoke(id ?? '')) === undefined
@@ -43,7 +48,10 @@ export function createNodesApi(services: Services, connected: ConnectedNodes) {
         if (fields === undefined) return sendProblem(response, badBody)
         const pending = await pairing.get(id ?? '')
         // The wrong one of two requests was approved before people had to compare.
-        if (pending !== undefined && pending.comparisonCode !== fields.get('comparisonCode')?.trim().toUpperCase()) {
+        if (
+          pending !== undefined &&
+          pending.comparisonCode !== fields.get('comparisonCode')?.trim().toUpperCase()
+        ) {
           return sendProblem(response, otherCode)
         }
         const answer = await pairing.approve(id ?? '', { actor })
@@ -68,10 +76,35 @@ const otherCode: Problem = {
   action: 'Send `comparisonCode` as the device shows it, or reject the request.',
 }
 
-function view({ id, comparisonCode, name, role, clientAddress, createdAt, expiresAt, keyId, state }: PairingRequest) {
-  return { id, comparisonCode, name, role, address: clientAddress ?? null, keyId, state, createdAt, expiresAt }
+function view({
+  id,
+  comparisonCode,
+  name,
+  role,
+  clientAddress,
+  createdAt,
+  expiresAt,
+  keyId,
+  state,
+}: PairingRequest) {
+  return {
+    id,
+    comparisonCode,
+    name,
+    role,
+    address: clientAddress ?? null,
+    keyId,
+    state,
+    createdAt,
+    expiresAt,
+  }
 }
 
 function refused({ code, reason }: PairingRefusal): Problem {
-  return { status: code === 'unknown_request' ? 404 : 409, code, detail: reason, action: 'Load the list again.' }
+  return {
+    status: code === 'unknown_request' ? 404 : 409,
+    code,
+    detail: reason,
+    action: 'Load the list again.',
+  }
 }

@@ -1,4 +1,9 @@
-import { Agent as HttpAgent, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import {
+  Agent as HttpAgent,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import { createProxyServer } from 'httpxy'
 import type { Gate } from 'upgate'
@@ -58,7 +63,8 @@ export function createProxy({ upstream, gate, forwarded, timeout, log }: ProxyOp
     handle(request, response) {
       if (!isPlainTarget(request.url ?? '')) return sendProblem(response, badTarget)
       // Clients without a credential send links only: nothing of theirs is streamed to the gateway.
-      if (gate.principalOf(request) === undefined && hasBody(request)) return sendProblem(response, unexpectedBody)
+      if (gate.principalOf(request) === undefined && hasBody(request))
+        return sendProblem(response, unexpectedBody)
       if (!endWithCredential(gate, request, response)) return
       const safe = request.method === 'GET' || request.method === 'HEAD'
       request.headers = upstreamHeaders(request.headers, forwarded.of(request), !safe)

@@ -6,7 +6,7 @@ const longestAnswer = 1024 * 1024
 
 export interface HelloWatch {
   /** Called once, when the gateway has accepted or refused the socket. */
-  onAnswer(accepted: boolean): void
+  onAnswer?(accepted: boolean): void
   /** The id of the `connect` request, if it is known. */
   readonly id?: string
   /** Changes the answer on its way; `undefined` leaves it. */
@@ -28,7 +28,7 @@ export function watchForHello({ onAnswer, id, change }: HelloWatch): Tap {
       const message = parseObject(data.toString('utf8'))
       if (message?.type !== 'res' || (id !== undefined && message.id !== id)) return undefined
       done = true
-      onAnswer(message.ok === true)
+      onAnswer?.(message.ok === true)
       return change?.(message)
     },
   }
@@ -48,7 +48,10 @@ export function helloForNode(
     const auth = { role, scopes: [], ...issued }
     return { frame: JSON.stringify({ ...answer, payload: { ...payload, auth } }), accepted: true }
   }
-  return { frame: JSON.stringify({ ...answer, payload: undefined, error: errorForNode(answer.error) }), accepted: false }
+  return {
+    frame: JSON.stringify({ ...answer, payload: undefined, error: errorForNode(answer.error) }),
+    accepted: false,
+  }
 }
 
 /**

@@ -16,36 +16,71 @@ export interface Tap {
   readonly done: boolean
 }
 
+/** A socket whose messages wait for the other side to open. */
+export interface Held {
+  readonly socket: WebSocket
+  /** Ends the waiting; returns the messages so far, in order. */
+  take(): readonly Message[]
+}
+
+type Message = readonly [data: Buffer, isBinary: boolean]
+
+/**
+ * Keeps the messages of a socket, and stops reading at the first one: at most the rest of one chunk arrives after it.
+ * Until then the socket is read, because a paused socket does not notice that its peer is gone.
+ */
+export function hold(socket: WebSocket): Held {
+  const messages: Message[] = []
+  const keep = (data: Buffer, isBinary: boolean): void => {
+    messages.push([data, isBinary])
+    socket.pause()
+  }
+  socket.on('message', keep)
+  socket.on('error', () => {})
+  return {
+    socket,
+    take() {
+      socket.off('message', keep)
+      return messages
+    },
+  }
+}
+
 /**
  * Connects two sockets: messages pass in both directions, each side is read only as fast as the other one takes, and
  * with one side the other one ends, with the same code where a close frame can carry it.
  */
-export function relay(client: WebSocket, upstream: WebSocket, tap: Tap = { done: true }): void {
-  pass(client, upstream)
-  pass(upstream, client, tap)
+export function relay(fromClient: Held, fromUpstream: Held, tap: Tap = { done: true }): void {
+  const client = fromClient.socket
+  const upstream = fromUpstream.socket
+  const up = pass(client, upstream)
+  const down = pass(upstream, client, tap)
+  for (const message of fromClient.take()) up(...message)
+  for (const message of fromUpstream.take()) down(...message)
   endWith(client, upstream)
   endWith(upstream, client)
   watch(client)
   watch(upstream)
-  client.resume()
-  upstream.resume()
+  for (const socket of [client, upstream]) if (socket.readyState === socket.OPEN) socket.resume()
   // One of them may have closed while the other one was opening.
   if (client.readyState >= client.CLOSING) end(upstream, 1001, 'client_gone')
   else if (upstream.readyState >= upstream.CLOSING) end(client, 1013, 'upstream_gone')
 }
 
-function pass(from: WebSocket, to: WebSocket, tap?: Tap): void {
+function pass(from: WebSocket, to: WebSocket, tap?: Tap): (...message: Message) => void {
   const sent = (): void => {
     if (from.isPaused && to.bufferedAmount <= lowWater) from.resume()
   }
-  from.on('message', (data: Buffer, isBinary) => {
+  const send = (data: Buffer, isBinary: boolean): void => {
     // Messages still arrive after a revocation closed the socket: they must not pass.
     if (from.readyState !== from.OPEN || to.readyState !== to.OPEN) return
     const changed = tap === undefined || tap.done ? undefined : tap.fromUpstream?.(data, isBinary)
     if (changed === undefined) to.send(data, { binary: isBinary }, sent)
     else to.send(changed, sent)
     if (to.bufferedAmount > highWater) from.pause()
-  })
+  }
+  from.on('message', send)
+  return send
 }
 
 function endWith(one: WebSocket, other: WebSocket): void {
@@ -69,7 +104,9 @@ export function end(socket: WebSocket, code: number, reason: string): void {
 }
 
 function isSendable(code: number): boolean {
-  return (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || (code >= 3000 && code <= 4999)
+  return (
+    (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || (code >= 3000 && code <= 4999)
+  )
 }
 
 /** Pings, which also keeps proxies from closing an idle socket, and ends a socket that does not answer. */

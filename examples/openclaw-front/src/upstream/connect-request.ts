@@ -19,7 +19,8 @@ export function challengeOf(data: unknown, isBinary: boolean): Challenge | undef
   const payload = message?.event === 'connect.challenge' ? message.payload : undefined
   if (!isObject(payload)) return undefined
   const { nonce, ts } = payload
-  if (typeof nonce !== 'string' || nonce === '' || nonce.length > 512 || !Number.isSafeInteger(ts)) return undefined
+  if (typeof nonce !== 'string' || nonce === '' || nonce.length > 512 || !Number.isSafeInteger(ts))
+    return undefined
   return { nonce, ts: ts as number, text }
 }
 

@@ -1,4 +1,5 @@
 import { WebSocket } from 'ws'
+import { type Held, hold } from '../sockets/relay.ts'
 import { type Challenge, challengeOf } from './connect-request.ts'
 
 /** Longest message in both directions, in bytes: the gateway's own limit for accepted sockets. */
@@ -29,13 +30,16 @@ export interface OpenOptions {
 const patience = 8000
 
 /**
- * Opens a socket at the gateway. It is paused: nothing is lost before its owner listens.
+ * Opens a socket at the gateway; its messages are kept until its owner listens.
  *
  * @throws {UpstreamError} as a rejection, or the reason of the signal
  */
-export function openUpstream({ url, headers, signal }: OpenOptions): Promise<WebSocket> {
+export function openUpstream({ url, headers, signal }: OpenOptions): Promise<Held> {
   return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason as Error)
+    if (signal.aborted) {
+      reject(signal.reason as Error)
+      return
+    }
     const socket = new WebSocket(url, {
       headers: headers as Record<string, string>,
       handshakeTimeout: patience,
@@ -44,43 +48,47 @@ export function openUpstream({ url, headers, signal }: OpenOptions): Promise<Web
       perMessageDeflate: false,
       followRedirects: false,
     })
-    const settle = (error?: Error): void => {
+    const settle = (answer: Held | Error): void => {
       signal.removeEventListener('abort', abort)
-      if (error === undefined) return resolve(socket)
-      reject(error)
-      socket.terminate()
+      if (answer instanceof Error) {
+        reject(answer)
+        socket.terminate()
+      } else resolve(answer)
     }
     const abort = (): void => settle(signal.reason as Error)
     signal.addEventListener('abort', abort, { once: true })
     // Stays for the life of the socket: an `error` without a listener ends the process.
     socket.on('error', (error) => settle(new UpstreamError('upstream_unreachable', reasonOf(error))))
     socket.once('unexpected-response', (_request, response) => {
-      settle(new UpstreamError('upstream_refused', `The gateway answered the upgrade with ${response.statusCode}.`))
+      settle(
+        new UpstreamError(
+          'upstream_refused',
+          `The gateway answered the upgrade with ${response.statusCode}.`,
+        ),
+      )
     })
-    socket.once('open', () => {
-      socket.pause()
-      settle()
-    })
+    socket.once('open', () => settle(hold(socket)))
   })
 }
 
-/** Reads the challenge with which the gateway opens a socket; the socket is paused again after it. */
-export function readChallenge(socket: WebSocket, signal: AbortSignal): Promise<Challenge> {
+/** Reads the challenge with which the gateway opens a socket; later messages are kept. */
+export function readChallenge(opened: Held, signal: AbortSignal): Promise<Challenge & { readonly held: Held }> {
+  const { socket } = opened
   return new Promise((resolve, reject) => {
     const settle = (answer: Challenge | Error): void => {
       clearTimeout(timer)
       signal.removeEventListener('abort', abort)
       socket.off('message', read)
       socket.off('close', gone)
-      if (!(answer instanceof Error)) return resolve(answer)
-      reject(answer)
-      socket.terminate()
+      if (answer instanceof Error) {
+        reject(answer)
+        socket.terminate()
+      } else resolve({ ...answer, held: hold(socket) })
     }
     const abort = (): void => settle(signal.reason as Error)
     const gone = (code: number): void =>
       settle(new UpstreamError('upstream_refused', `The gateway closed the new socket with ${code}.`))
     const read = (data: unknown, isBinary: boolean): void => {
-      socket.pause()
       const challenge = challengeOf(data, isBinary)
       const wrong = 'The gateway did not begin with connect.challenge: it is no OpenClaw gateway.'
       settle(challenge ?? new UpstreamError('upstream_refused', wrong))
@@ -89,12 +97,20 @@ export function readChallenge(socket: WebSocket, signal: AbortSignal): Promise<C
       () => settle(new UpstreamError('upstream_silent', 'The gateway sent no challenge.')),
       patience,
     )
-    if (signal.aborted) return abort()
+    if (signal.aborted) {
+      abort()
+      return
+    }
     signal.addEventListener('abort', abort, { once: true })
+    const [first] = opened.take()
+    if (first !== undefined) {
+      socket.resume()
+      read(...first)
+      return
+    }
     socket.once('message', read)
     socket.once('close', gone)
     if (socket.readyState !== socket.OPEN) gone(1006)
-    else socket.resume()
   })
 }
 
