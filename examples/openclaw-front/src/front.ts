@@ -20,7 +20,7 @@ import { createProxy } from './http/proxy.ts'
 import { upstreamCredential } from './introducers.ts'
 import { createLogin } from './people.ts'
 import { openRecords } from './records.ts'
-import { createRules } from './rules.ts'
+import { createRules, own } from './rules.ts'
 import { createConnectedNodes } from './sockets/connected.ts'
 import { handedNonceHandshake, type SignedNode } from './sockets/handed-nonce-handshake.ts'
 import { createNodeSockets } from './sockets/nodes.ts'
@@ -90,7 +90,8 @@ function assemble(
     trustedProxies: config.trustedProxies,
     schemes: [login.scheme, token, key],
     rules: createRules({ handshake, login: login.scheme.name, nodes: [token.name, key.name] }),
-    ...(login.external ? { externalLogin: login.external } : { login: { page: '/_front/login' } }),
+    ...(login.external && { externalLogin: login.external }),
+    ...(login.cookies && { login: { page: `${own}/login` } }),
     logger,
   })
   const { userHeader } = upstream
@@ -115,7 +116,7 @@ function assemble(
     if (principal?.kind !== 'device') connectPage(socket, request, opening, log)
     else if (value === undefined) nodes.byHeader(socket, request, principal)
     else if (config.nodes === 'own-key') nodes.byOwnKey(socket, request, principal, value as ArrivedNode)
-    else nodes.bySignature(socket, principal, value as SignedNode)
+    else nodes.bySignature(socket, request, principal, value as SignedNode)
   })
 
   return {

@@ -19,7 +19,7 @@ export interface PeopleLogin {
   readonly scheme: Scheme
   /** Only with passwords. */
   readonly cookies: { readonly session: SessionCookieScheme; readonly device: DeviceCookie } | undefined
-  /** Present where another party does the login. */
+  /** Present where Access does the login. */
   readonly external: ExternalLoginOptions | undefined
   close(): void
 }
@@ -32,7 +32,6 @@ export function createLogin(
   logger: Logger,
 ): PeopleLogin {
   const { accounts } = services
-  const closes = [`${own}/login`, `${own}/logout`]
   if (config.by === 'password') {
     const [cookieName, deviceName] = ownCookies
     const session = sessionCookie({ sessions: services.sessions, cookieName, secure, logger })
@@ -51,14 +50,20 @@ export function createLogin(
       ...(config.simulator !== undefined && { dangerouslyTrustSimulatorAt: config.simulator }),
     })
     void access.prefetch()
-    const external = { name: 'Cloudflare Access', logoutUrl: '/cdn-cgi/access/logout', closes }
+    const external = {
+      name: 'Cloudflare Access',
+      logoutUrl: '/cdn-cgi/access/logout',
+      closes: [`${own}/login`, `${own}/logout`],
+    }
     return { scheme: access, cookies: undefined, external, close: () => access.close() }
   }
   const scheme = trustedHeader({
     headers: config.headers,
     peers: config.peers,
     async identify({ user, email }) {
-      const found = await accounts.byEmail(email ?? user)
+      // A user may choose a user name, also one that looks like the address of another user.
+      const address = config.headers === 'remote-user' ? user : email
+      const found = address === undefined ? undefined : await accounts.byEmail(address)
       // The name shown is that of the account: the proxy's name for the user may be the user's own choice.
       return found && { ...found, displayName: found.email }
     },
@@ -66,6 +71,5 @@ export function createLogin(
     logger,
     ...(config.trustSharedPeers && { dangerouslyTrustSharedPeers: true }),
   })
-  const external = { name: 'the proxy in front', logoutUrl: '/', closes }
-  return { scheme, cookies: undefined, external, close() {} }
+  return { scheme, cookies: undefined, external: undefined, close() {} }
 }

@@ -147,7 +147,9 @@ describe('under keys of the front', () => {
     const node = new StageNode(stage.front.port, key)
     await node.connect()
     const entry = gateway.accepted.at(-1)
-    const gone = new Promise<number>((resolve) => entry?.socket.once('close', () => resolve(performance.now())))
+    const gone = new Promise<number>((resolve) =>
+      entry?.socket.once('close', () => resolve(performance.now())),
+    )
     const { nodes } = (await api(stage.front, cookie, 'GET', 'nodes')).json
     node.socket.pause()
     const since = performance.now()
@@ -190,7 +192,10 @@ describe('under keys of the front', () => {
     const key = await pair(wrong, await logIn(wrong.front))
     const node = new StageNode(wrong.front.port, key)
     const answer = await node.connect()
-    expect(answer).toMatchObject({ ok: false, error: { code: 'UNAVAILABLE', details: { code: 'UNAVAILABLE' } } })
+    expect(answer).toMatchObject({
+      ok: false,
+      error: { code: 'UNAVAILABLE', details: { code: 'UNAVAILABLE' } },
+    })
     expect(JSON.stringify(answer)).not.toContain('MISMATCH')
     expect(wrong.log.join('\n')).toContain('AUTH_TOKEN_MISMATCH')
     expect(wrong.log.join('\n')).not.toContain('a-token-of-another-gateway')
@@ -203,7 +208,11 @@ describe('under keys of the front', () => {
     const key = await pair(lonely, await logIn(lonely.front))
     await gone.close()
     const node = new StageNode(lonely.front.port, key)
-    expect(await node.connect()).toMatchObject({ id: 'c1', ok: false, error: { code: 'UNAVAILABLE', retryable: true } })
+    expect(await node.connect()).toMatchObject({
+      id: 'c1',
+      ok: false,
+      error: { code: 'UNAVAILABLE', retryable: true },
+    })
     expect(await node.closed).toMatchObject({ code: 1013, reason: 'upstream_unavailable' })
     expect(lonely.front.waiting).toBe(0)
     await lonely.close()
@@ -229,7 +238,10 @@ describe("with the gateway's nonce", () => {
     const key = await pair(stage, cookie, newKey(), auth)
     const node = new StageNode(stage.front.port, key, { auth })
     const hello = await node.connect()
-    expect(hello).toMatchObject({ ok: true, payload: { auth: { deviceToken: `upstream-token-of-${key.id}` } } })
+    expect(hello).toMatchObject({
+      ok: true,
+      payload: { auth: { deviceToken: `upstream-token-of-${key.id}` } },
+    })
     expect(gateway.accepted.at(-1)?.device).toBe(key.id)
     // This time it is the node's socket: the gateway hears that it came through a proxy.
     expect(gateway.upgrades.at(-1)?.headers).toMatchObject({ 'x-forwarded-host': expect.any(String) })
@@ -254,7 +266,10 @@ describe("with the gateway's nonce", () => {
     const thief = new StageNode(stage.front.port, newKey(), { auth })
     await thief.challenge
     thief.socket.send(JSON.stringify(request))
-    expect(await thief.message()).toMatchObject({ ok: false, error: { details: { code: 'DEVICE_IDENTITY_REQUIRED' } } })
+    expect(await thief.message()).toMatchObject({
+      ok: false,
+      error: { details: { code: 'DEVICE_IDENTITY_REQUIRED' } },
+    })
     expect(gateway.accepted.length).toBe(before)
     victim.socket.terminate()
     await expect.poll(() => gateway.unaccepted).toBe(0)

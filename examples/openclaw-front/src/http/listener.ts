@@ -6,13 +6,13 @@ import type { ConnectedNodes } from '../sockets/connected.ts'
 import { notFound, sendJson, sendProblem, unreachable } from './answers.ts'
 import { createLoginRoutes } from './login.ts'
 import { createNodesApi } from './nodes-api.ts'
-import type { Proxy } from './proxy.ts'
+import type { HttpProxy } from './proxy.ts'
 
 export interface ListenerOptions {
   readonly gate: Gate
   readonly services: Services
   readonly login: PeopleLogin
-  readonly proxy: Proxy
+  readonly proxy: HttpProxy
   readonly connected: ConnectedNodes
   log(message: string): void
 }

@@ -12,10 +12,13 @@ export interface LoginRoutes {
   logOut(request: IncomingMessage, response: ServerResponse): Promise<void>
 }
 
-/** The login by password; with another login, the gate closes these paths. */
+/** The login by password; with another login, there is nothing on these paths. */
 export function createLoginRoutes(gate: Gate, services: Services, { cookies }: PeopleLogin): LoginRoutes {
   return {
-    show: (response, next) => sendPage(response, 200, safeNext(next) ?? '/', undefined),
+    show(response, next) {
+      if (cookies === undefined) sendProblem(response, notFound)
+      else sendPage(response, 200, safeNext(next) ?? '/', undefined)
+    },
     async logIn(request, response) {
       if (cookies === undefined) return sendProblem(response, notFound)
       const fields = await readBody(request)
@@ -116,12 +119,12 @@ function sendPage(
   response.end(`<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Log in</title><h1>Log in</h1>
 ${problem === undefined ? '' : `<p role="alert">${problem.detail} ${problem.action}</p>`}
-<form method="post" action="${own}/login"><input type="hidden" name="next" value="${escape(next)}">
+<form method="post" action="${own}/login"><input type="hidden" name="next" value="${escapeHtml(next)}">
 <p><label>Email address <input name="email" type="email" autocomplete="username" required autofocus></label>
 <p><label>Password <input name="password" type="password" autocomplete="current-password" required></label>
 <p><button>Log in</button></form>`)
 }
 
-function escape(text: string): string {
+function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 }

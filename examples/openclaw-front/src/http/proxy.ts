@@ -24,7 +24,7 @@ export interface ProxyOptions {
 }
 
 /** The HTTP half of the front. */
-export interface Proxy {
+export interface HttpProxy {
   readonly handle: RequestListener
   close(): void
 }
@@ -33,7 +33,7 @@ export interface Proxy {
  * Passes decided requests on to the gateway. Bodies are streamed in both directions; an answer ends with the credential
  * of its request, and an upstream request with its client.
  */
-export function createProxy({ upstream, gate, forwarded, timeout, log }: ProxyOptions): Proxy {
+export function createProxy({ upstream, gate, forwarded, timeout, log }: ProxyOptions): HttpProxy {
   const secure = upstream.url.protocol === 'https:'
   const agent = new (secure ? HttpsAgent : HttpAgent)({ keepAlive: true, maxSockets: 256 })
   const proxy = createProxyServer({

@@ -28,7 +28,7 @@ export interface NodeSockets {
   /** Under a key of the front's own. */
   byOwnKey(socket: WebSocket, request: IncomingMessage, principal: Principal, node: ArrivedNode): void
   /** With the proof that the node made for the gateway. */
-  bySignature(socket: WebSocket, principal: Principal, node: SignedNode): void
+  bySignature(socket: WebSocket, request: IncomingMessage, principal: Principal, node: SignedNode): void
   /** A node that proved itself in a header, before it said anything: the front asks it for its request first. */
   byHeader(socket: WebSocket, request: IncomingMessage, principal: Principal): void
 }
@@ -46,7 +46,7 @@ export function createNodeSockets(parts: NodeParts): NodeSockets {
     const entry = connected.add(socket, principal)
     const gone = new AbortController()
     socket.once('close', () => gone.abort(new Error('The node has gone.')))
-    const { opened, slot } = await sockets.openAsFront(sockets.addressOf(request), gone.signal)
+    const { opened, slot } = await sockets.openAsFront(request, gone.signal)
     try {
       const challenge = await readChallenge(opened, gone.signal)
       const tap = watchForHello({
@@ -60,7 +60,9 @@ export function createNodeSockets(parts: NodeParts): NodeSockets {
         },
       })
       opened.socket.once('close', () => slot.release())
-      opened.socket.send(connectAs(identityOf(secret, principal.id), node.request, challenge, upstream.secret))
+      opened.socket.send(
+        connectAs(identityOf(secret, principal.id), node.request, challenge, upstream.secret),
+      )
       relay(held, challenge.held, tap)
     } catch (error) {
       slot.release()
@@ -88,8 +90,9 @@ export function createNodeSockets(parts: NodeParts): NodeSockets {
 
   return {
     byOwnKey: (socket, request, principal, node) => start(hold(socket), request, principal, node),
-    bySignature(socket, principal, { upstream: waiting, text }) {
+    bySignature(socket, request, principal, { upstream: waiting, text }) {
       const held = hold(socket)
+      sockets.remember(request)
       const entry = connected.add(socket, principal)
       const { held: opened, slot } = waiting
       const tap = watchForHello({

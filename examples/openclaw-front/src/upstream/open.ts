@@ -72,7 +72,10 @@ export function openUpstream({ url, headers, signal }: OpenOptions): Promise<Hel
 }
 
 /** Reads the challenge with which the gateway opens a socket; later messages are kept. */
-export function readChallenge(opened: Held, signal: AbortSignal): Promise<Challenge & { readonly held: Held }> {
+export function readChallenge(
+  opened: Held,
+  signal: AbortSignal,
+): Promise<Challenge & { readonly held: Held }> {
   const { socket } = opened
   return new Promise((resolve, reject) => {
     const settle = (answer: Challenge | Error): void => {

@@ -37,8 +37,12 @@ export interface Slots {
   readonly waiting: number
 }
 
-/** Milliseconds for which a place is safe from clients of other networks. */
+/**
+ * Milliseconds for which a place is safe from clients of other networks; the shorter time counts while more clients wait
+ * than there are places. A node answers a challenge within one round trip.
+ */
 const safeFor = 2000
+const safeUnderPressure = 700
 /** Networks of accepted clients that are remembered. */
 const mostKnown = 4096
 
@@ -56,8 +60,7 @@ interface Waiter {
 
 /**
  * Divides the places by network: the next free one goes to the network that holds the fewest, those first of which a
- * client was accepted before. After two seconds, a silent client gives its place up for one of a network that holds
- * fewer. The gateway counts the front as one address and refuses all of its sockets beyond its limit, so the limit is
+ * client was accepted before. A client that stays silent gives its place up for one of a network that holds fewer. The gateway counts the front as one address and refuses all of its sockets beyond its limit, so the limit is
  * kept here, where the addresses of the clients are known.
  */
 export function createSlots({ most, now }: SlotsOptions): Slots {
@@ -133,7 +136,7 @@ export function createSlots({ most, now }: SlotsOptions): Slots {
     if (waiter === undefined) return
     const victim = excess(waiter)
     if (victim === undefined) return
-    const rest = victim.since + safeFor - now()
+    const rest = victim.since + (waiters.size > most ? safeUnderPressure : safeFor) - now()
     if (rest <= 0) evict(victim)
     else timer = setTimeout(serve, rest)
     timer?.unref()

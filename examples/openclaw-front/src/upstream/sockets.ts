@@ -15,11 +15,12 @@ export interface OpenedUpstream {
 
 /** The sockets that the front opens at the gateway. Each takes a place first. */
 export interface UpstreamSockets {
-  addressOf(request: IncomingMessage): string | undefined
+  /** Notes that a client was accepted: others of its network come before unknown ones. */
+  remember(request: IncomingMessage): void
   /** For a client of its own request: the gateway gets its address, and its user. */
   openFor(request: IncomingMessage, signal: AbortSignal, onEvicted: () => void): Promise<OpenedUpstream>
   /** For the front itself, which brings a node: without any word about a proxy, as a client of the gateway. */
-  openAsFront(address: string | undefined, signal: AbortSignal): Promise<OpenedUpstream>
+  openAsFront(request: IncomingMessage, signal: AbortSignal): Promise<OpenedUpstream>
   /** For a client that has proved nothing yet; answers when the gateway has sent its challenge. */
   openForUnproven(client: {
     readonly path: string
@@ -62,7 +63,7 @@ export function createUpstreamSockets(options: UpstreamSocketsOptions): Upstream
   const never = (): void => {}
 
   return {
-    addressOf,
+    remember: (request) => slots.remember(addressOf(request)),
     async openFor(request, signal, onEvicted) {
       const path = request.url ?? '/'
       if (!isPlainTarget(path))
@@ -76,8 +77,8 @@ export function createUpstreamSockets(options: UpstreamSocketsOptions): Upstream
       })
       return open(path, upgradeHeaders(request.headers, as), slot, signal)
     },
-    async openAsFront(address, signal) {
-      slots.remember(address)
+    async openAsFront(request, signal) {
+      const address = addressOf(request)
       const slot = await slots.take({ address, proven: true, signal, onEvicted: never })
       return open('/', {}, slot, signal)
     },

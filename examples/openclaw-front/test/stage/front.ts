@@ -51,7 +51,8 @@ export async function logIn({ origin }: Front): Promise<string> {
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(admin),
   })
-  if (response.status !== 204) throw new Error(`The login was answered ${response.status}: ${await response.text()}`)
+  if (response.status !== 204)
+    throw new Error(`The login was answered ${response.status}: ${await response.text()}`)
   return response.headers
     .getSetCookie()
     .map((cookie) => cookie.split(';')[0])
@@ -70,7 +71,10 @@ export async function api(front: Front, cookie: string, method: string, path: st
 }
 
 /** A device whose token is known without a pairing. */
-export async function newDevice({ services }: Front, name = 'kitchen'): Promise<{ id: string; token: string }> {
+export async function newDevice(
+  { services }: Front,
+  name = 'kitchen',
+): Promise<{ id: string; token: string }> {
   const { id, token } = await services.devices.create({ name })
   return { id, token }
 }

@@ -2,7 +2,7 @@ import { createHash, createPublicKey, randomUUID, verify } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { WebSocket, WebSocketServer } from 'ws'
+import { type WebSocket, WebSocketServer } from 'ws'
 
 type Json = Record<string, unknown>
 
@@ -69,7 +69,11 @@ export async function startGateway(token = 'the-gateways-own-token', port = 0): 
     } else if (url === '/late') {
       setTimeout(() => response.end('late'), 400)
     } else if (url === '/cookies') {
-      response.setHeader('set-cookie', ['claw=1; Path=/', 'front_session=stolen; Path=/', '__Host-FRONT_device=x'])
+      response.setHeader('set-cookie', [
+        'claw=1; Path=/',
+        'front_session=stolen; Path=/',
+        '__Host-FRONT_device=x',
+      ])
       response.setHeader('upgate-refusal', 'forged')
       response.setHeader('connection', 'x-secret, keep-alive')
       response.setHeader('x-secret', 'of this connection')
@@ -84,7 +88,9 @@ export async function startGateway(token = 'the-gateways-own-token', port = 0): 
     if (state.unaccepted >= unacceptedPerAddress) {
       state.refused++
       const text = '{"error":{"type":"too_many_unauthenticated"}}'
-      socket.end(`HTTP/1.1 503 Service Unavailable\r\nContent-Length: ${text.length}\r\nConnection: close\r\n\r\n${text}`)
+      socket.end(
+        `HTTP/1.1 503 Service Unavailable\r\nContent-Length: ${text.length}\r\nConnection: close\r\n\r\n${text}`,
+      )
       return
     }
     state.unaccepted++
@@ -105,7 +111,9 @@ export async function startGateway(token = 'the-gateways-own-token', port = 0): 
     const ts = Date.now()
     ws.on('error', () => {})
     ws.once('close', over)
-    ws.send(JSON.stringify({ type: 'event', event: 'connect.challenge', payload: { nonce, ts, capabilities: [] } }))
+    ws.send(
+      JSON.stringify({ type: 'event', event: 'connect.challenge', payload: { nonce, ts, capabilities: [] } }),
+    )
     ws.once('message', (data: Buffer) => {
       if (data.length > longestBefore) return ws.close(1009, 'too big')
       const message = JSON.parse(String(data)) as Json
@@ -113,14 +121,20 @@ export async function startGateway(token = 'the-gateways-own-token', port = 0): 
       const verdict = judge(params, nonce, ts, request)
       if ('code' in verdict) {
         const { code, details } = verdict
-        ws.send(JSON.stringify({ type: 'res', id: message.id, ok: false, error: { code, message: code, details } }))
+        ws.send(
+          JSON.stringify({ type: 'res', id: message.id, ok: false, error: { code, message: code, details } }),
+        )
         ws.close(1008, code)
         return
       }
       over()
       const entry: AcceptedSocket = { socket: ws, params, messages: [], ...verdict }
       accepted.push(entry)
-      const auth = { role: params.role, scopes: params.scopes, deviceToken: `upstream-token-of-${verdict.device}` }
+      const auth = {
+        role: params.role,
+        scopes: params.scopes,
+        deviceToken: `upstream-token-of-${verdict.device}`,
+      }
       const payload = { type: 'hello-ok', protocol: 4, server: { version: 'stage' }, auth, policy: {} }
       ws.send(JSON.stringify({ type: 'res', id: message.id, ok: true, payload }))
       ws.on('message', (data: Buffer, isBinary) => {
@@ -147,7 +161,10 @@ export async function startGateway(token = 'the-gateways-own-token', port = 0): 
     if (id === undefined) return { code: 'INVALID_REQUEST', details: { code: 'DEVICE_IDENTITY_REQUIRED' } }
     if (!devices.has(id)) {
       if (!state.autoPair) {
-        return { code: 'NOT_PAIRED', details: { code: 'PAIRING_REQUIRED', requestId: `request-${id.slice(0, 8)}` } }
+        return {
+          code: 'NOT_PAIRED',
+          details: { code: 'PAIRING_REQUIRED', requestId: `request-${id.slice(0, 8)}` },
+        }
       }
       devices.add(id)
     }

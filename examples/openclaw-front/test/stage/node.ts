@@ -50,7 +50,9 @@ export class StageNode {
       this.socket.once('close', () => resolve(0))
     })
     this.closed = new Promise((resolve) => {
-      this.socket.once('close', (code, reason) => resolve({ code, reason: String(reason), at: performance.now() }))
+      this.socket.once('close', (code, reason) =>
+        resolve({ code, reason: String(reason), at: performance.now() }),
+      )
     })
     this.challenge = new Promise((resolve) => {
       this.socket.on('message', (data: Buffer, isBinary) => {

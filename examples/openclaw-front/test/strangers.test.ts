@@ -1,0 +1,104 @@
+// In the mode with the gateway's nonce, a client that proved nothing costs a socket at the gateway. The gateway drops
+// all sockets of the front beyond 32 that wait: strangers must neither reach that limit nor lock nodes out.
+import { afterEach, describe, expect, it } from 'vitest'
+import { WebSocket } from 'ws'
+import { api, logIn, newDevice, type StageFront, startStageFront } from './stage/front.ts'
+import { type StageGateway, startGateway } from './stage/gateway.ts'
+import { type NodeKey, newKey, StageNode } from './stage/node.ts'
+
+let gateway: StageGateway
+let stage: StageFront
+const strangers = new Set<WebSocket>()
+afterEach(async () => {
+  for (const socket of strangers) socket.terminate()
+  strangers.clear()
+  await stage.close()
+  await gateway.close()
+})
+
+const auth = { token: 'the-gateways-own-token' }
+const from = (address: string) => ({ auth, headers: { 'x-forwarded-for': address } })
+
+/** A client that never says anything, and comes back whenever it is sent away. */
+function stranger(address: string): void {
+  const socket = new WebSocket(`ws://127.0.0.1:${stage.front.port}/`, {
+    headers: { 'x-forwarded-for': address },
+  })
+  strangers.add(socket)
+  socket.on('error', () => {})
+  socket.once('close', () => {
+    if (strangers.delete(socket)) setTimeout(() => strangers.size > 0 && stranger(address), 500).unref()
+  })
+}
+
+async function pair(key: NodeKey, address: string, cookie: string): Promise<void> {
+  const asking = new StageNode(stage.front.port, key, from(address))
+  const refused = await asking.connect()
+  const details = (refused.error as { details: { requestId: string; comparisonCode: string } }).details
+  const { comparisonCode, requestId } = details
+  await api(stage.front, cookie, 'POST', `pairings/${requestId}/approve`, { comparisonCode })
+  asking.socket.terminate()
+}
+
+/** Connects as the published client does: again after 1, 2, 4 s. Answers with the milliseconds that it took. */
+async function connectPatiently(key: NodeKey, address: string): Promise<number> {
+  const since = performance.now()
+  for (let pause = 1000; ; pause *= 2) {
+    const node = new StageNode(stage.front.port, key, from(address))
+    const answer = await Promise.race([node.connect(), node.closed])
+    if ('ok' in answer && answer.ok === true) {
+      strangers.add(node.socket)
+      return performance.now() - since
+    }
+    node.socket.terminate()
+    if (pause > 8000) return Number.POSITIVE_INFINITY
+    await new Promise((resolve) => setTimeout(resolve, pause))
+  }
+}
+
+describe.each([
+  ['of one network', (index: number) => `203.0.113.${index % 250}`],
+  ['of a thousand networks', (index: number) => `11.${index >> 8}.${index & 255}.7`],
+])('a thousand silent strangers %s', (_what, addressOf) => {
+  it('never fill the limit of the gateway, and nodes get in', async () => {
+    gateway = await startGateway()
+    stage = await startStageFront(gateway.port, { NODES: 'handed-nonce' })
+    const cookie = await logIn(stage.front)
+    const nodes = await Promise.all(
+      Array.from({ length: 8 }, async (_, index) => {
+        const node = { key: newKey(), address: `198.51.${index}.1` }
+        await pair(node.key, node.address, cookie)
+        return node
+      }),
+    )
+    // Half of them were here before; the front has never accepted the other ones.
+    for (const { key, address } of nodes.slice(0, 4)) {
+      expect(await connectPatiently(key, address)).toBeLessThan(5000)
+    }
+    for (const socket of strangers) socket.terminate()
+    strangers.clear()
+    for (let index = 0; index < 1000; index++) stranger(addressOf(index))
+    await expect.poll(() => gateway.unaccepted, { timeout: 10_000 }).toBeGreaterThan(10)
+    const times = await Promise.all(nodes.map(({ key, address }) => connectPatiently(key, address)))
+    expect(gateway.mostUnaccepted).toBeLessThanOrEqual(24)
+    expect(gateway.refused).toBe(0)
+    // Measured: 0.7 s, and 2.8 s for nodes that are as unknown as the thousand networks.
+    expect(Math.max(...times.slice(0, 4))).toBeLessThan(6000)
+    expect(Math.max(...times)).toBeLessThan(20_000)
+  }, 60_000)
+})
+
+it('under keys of the front, a thousand strangers cost the gateway nothing', async () => {
+  gateway = await startGateway()
+  stage = await startStageFront(gateway.port)
+  const { token } = await newDevice(stage.front)
+  for (let index = 0; index < 1000; index++) stranger(`11.${index >> 8}.${index & 255}.7`)
+  // Its key is unknown, its token good.
+  const node = new StageNode(stage.front.port, newKey(), { headers: { 'x-forwarded-for': '198.51.1.1' } })
+  const { params, ...request } = await node.request()
+  const { device: _, ...rest } = params as Record<string, unknown>
+  node.socket.send(JSON.stringify({ ...request, params: { ...rest, auth: { deviceToken: token } } }))
+  expect(await node.message()).toMatchObject({ ok: true })
+  expect(gateway.upgrades).toHaveLength(1)
+  node.socket.terminate()
+}, 30_000)
