@@ -1,0 +1,110 @@
+// Needs OpenClaw: UPGATE_OPENCLAW names its openclaw.mjs, UPGATE_OPENCLAW_NODE a Node that runs it (24 or newer).
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { logIn, newDevice, type StageFront, startStageFront } from './stage/front.ts'
+import { newKey, StageNode } from './stage/node.ts'
+
+const { UPGATE_OPENCLAW: openclaw, UPGATE_OPENCLAW_NODE: node = process.execPath, PATH } = process.env
+
+interface RealGateway {
+  readonly port: number
+  readonly folder: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  close(): Promise<void>
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { readonly port: number }
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+async function startReal(auth: object): Promise<RealGateway> {
+  const folder = mkdtempSync(join(tmpdir(), 'openclaw-real-'))
+  const port = await freePort()
+  const controlUi = { allowedOrigins: ['https://claw.example.com'] }
+  const gateway = { mode: 'local', bind: 'loopback', port, trustedProxies: ['127.0.0.1'], controlUi, auth }
+  const config = join(folder, 'openclaw.json')
+  writeFileSync(config, JSON.stringify({ gateway }))
+  const env = { PATH, HOME: folder, OPENCLAW_STATE_DIR: folder, OPENCLAW_CONFIG_PATH: config }
+  const child: ChildProcess = spawn(node, [openclaw ?? '', 'gateway', 'run', '--port', String(port)], { env })
+  let output = ''
+  await new Promise<void>((resolve, reject) => {
+    child.stdout?.on('data', (chunk) => {
+      output += chunk
+      if (/\bready\b/.test(output) && output.includes('http server listening')) resolve()
+    })
+    child.stderr?.on('data', (chunk) => {
+      output += chunk
+    })
+    child.once('close', () => reject(new Error(output.slice(-2000))))
+  })
+  return {
+    port,
+    folder,
+    env,
+    async close() {
+      const closed = new Promise((resolve) => child.once('close', resolve))
+      child.kill('SIGKILL')
+      await closed
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+    },
+  }
+}
+
+const from = { 'x-forwarded-for': '203.0.113.9' }
+const publicUrl = { PUBLIC_URL: 'https://claw.example.com' }
+
+describe.skipIf(openclaw === undefined)('the real gateway, with its trusted-proxy login', () => {
+  let gateway: RealGateway
+  let stage: StageFront
+  let cookie: string
+  beforeAll(async () => {
+    gateway = await startReal({
+      mode: 'trusted-proxy',
+      password: 'real-gateway-password',
+      trustedProxy: {
+        userHeader: 'x-forwarded-user',
+        requiredHeaders: ['x-forwarded-proto', 'x-forwarded-host'],
+        allowLoopback: true,
+      },
+    })
+    stage = await startStageFront(gateway.port, {
+      ...publicUrl,
+      UPSTREAM_TOKEN: '',
+      UPSTREAM_PASSWORD: 'real-gateway-password',
+    })
+    cookie = await logIn({ ...stage.front, origin: `http://127.0.0.1:${stage.front.port}` })
+  }, 180_000)
+  afterAll(async () => {
+    await stage?.close()
+    await gateway?.close()
+  })
+
+  const page = (headers: Record<string, string>) =>
+    fetch(`http://127.0.0.1:${stage.front.port}/`, { headers: { ...from, ...headers }, redirect: 'manual' })
+
+  it('shows its pages to people, and only to people', async () => {
+    expect((await page({ accept: 'text/html' })).status).toBe(303)
+    const shown = await page({ cookie, host: 'claw.example.com' })
+    expect([shown.status, await shown.text()]).toEqual([200, expect.stringContaining('<openclaw-app')])
+  })
+
+  it('accepts a node under a key of the front, and loses it with its device', async () => {
+    const { id, token } = await newDevice(stage.front)
+    const node = new StageNode(stage.front.port, newKey(), { headers: from })
+    const { params, ...request } = await node.request()
+    const { device: _, ...rest } = params as Record<string, unknown>
+    node.socket.send(JSON.stringify({ ...request, params: { ...rest, auth: { deviceToken: token } } }))
+    const hello = await node.message()
+    expect(hello).toMatchObject({ ok: true, payload: { type: 'hello-ok', auth: { role: 'node' } } })
+    await stage.front.services.devices.revoke(id)
+    expect((await node.closed).code).toBe(4403)
+  })
+})
