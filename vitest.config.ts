@@ -1,7 +1,10 @@
 import { defineConfig } from 'vitest/config'
 
 const integration = '**/*.integration.test.ts'
-const everywhere = ['**/node_modules/**', '**/dist/**']
+/** Sockets have an object of `ws` from the beginning; these tests are about sockets without one. */
+const eager = process.env.UPGATE_SOCKETS === 'eager'
+const bare = ['packages/upgate/test/ws/bare-*.test.ts', 'test/clients/ws-releases.test.ts']
+const everywhere = ['**/node_modules/**', '**/dist/**', ...(eager ? bare : [])]
 
 /** Tests of the packages that load modules again, listen to the process, or load it: each in a process of its own. */
 const apart = [
@@ -16,6 +19,7 @@ export default defineConfig({
   resolve: { conditions: ['@upgate/source'] },
   test: {
     maxWorkers: 2,
+    setupFiles: eager ? ['packages/upgate/test/ws/eager-sockets.ts'] : [],
     // Long enough for a slow test on a busy machine: it ends tests that hang.
     testTimeout: 30_000,
     hookTimeout: 30_000,

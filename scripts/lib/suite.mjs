@@ -33,6 +33,9 @@ const touchesNode = [
   'test/docs/',
 ]
 
+/** Whatever opens sockets through the quarantine: once more with objects of `ws` from the beginning. */
+const touchesSockets = ['packages/upgate/test/ws/', 'packages/upgate/test/pitfalls/', 'test/clients/']
+
 /** The halves of the tests, and the projects of vitest.config.ts in each. */
 const halves = { unit: ['unit', 'packages'], integration: ['integration'] }
 
@@ -40,10 +43,10 @@ const halves = { unit: ['unit', 'packages'], integration: ['integration'] }
  * Runs one half of the tests and counts them.
  *
  * @param {keyof typeof halves} half
- * @param {{ node?: string | undefined }} [options] `node`: another Node than this one, for what touches Node itself
+ * @param {{ node?: string | undefined, eager?: boolean }} [options] `node`: another Node than this one, for what touches Node itself; `eager`: see packages/upgate/test/ws/eager-sockets.ts
  * @returns {Promise<{ code: number, output: string, note: string, counts: Counts }>}
  */
-export async function suite(half, { node } = {}) {
+export async function suite(half, { node, eager = false } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'upgate-vitest-'))
   const report = join(folder, 'report.json')
   try {
@@ -56,8 +59,14 @@ export async function suite(half, { node } = {}) {
         '--reporter=json',
         `--outputFile.json=${report}`,
         ...(node === undefined ? [] : touchesNode),
+        ...(eager ? touchesSockets : []),
       ],
-      { cwd: root, show: true, ...(node === undefined ? {} : { node }) },
+      {
+        cwd: root,
+        show: true,
+        ...(node === undefined ? {} : { node }),
+        env: eager ? { UPGATE_SOCKETS: 'eager' } : {},
+      },
     )
     const counts = count(existsSync(report) ? readJson(report) : { testResults: [] })
     // A run that failed without a failed test (an unhandled error, a crash) must not read as a success.

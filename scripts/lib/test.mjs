@@ -56,6 +56,7 @@ export async function main() {
     )
     if (wants('tests')) await tests('tests', 'unit')
     if (options.integration) await tests('integration tests', 'integration')
+    if (options.integration) await tests('tests of eager sockets', 'unit', { eager: true })
     for (const node of options.node) await tests(`tests on ${node.version}`, 'unit', { node: node.binary })
   }
 

@@ -4,6 +4,7 @@ import { createGate, createServices, deviceToken, memoryStore, type Principal } 
 import { type ManualClock, manualClock } from 'upgate/testing'
 import { connectFrame, guardServer, upgateHandshake } from 'upgate/ws'
 import { type WebSocket, WebSocketServer } from 'ws'
+import { watchUpgrades } from './watch-upgrades.ts'
 
 /** A gateway as small as they come, on a real port, with a clock that the test moves. */
 export interface GateServer {
@@ -14,7 +15,7 @@ export interface GateServer {
   readonly clock: ManualClock
   /** Ids of the devices whose sockets the application was handed, in order. */
   readonly nodes: readonly string[]
-  /** Headers of the upgrades that were answered 101. */
+  /** Headers of the upgrades. */
   readonly upgrades: readonly IncomingHttpHeaders[]
   createDevice(): Promise<{ id: string; token: string }>
   revoke(id: string): Promise<unknown>
@@ -42,9 +43,9 @@ export async function startGateServer(): Promise<GateServer> {
     nodes.push(principal.id)
     ws.on('message', (data) => ws.send(`heard ${data}`))
   })
-  wss.on('headers', (_lines, request) => upgrades.push(request.headers))
   const server = createServer()
   const guarded = guardServer(server, gate, { sockets: { '/ws': wss, '/own': wss } })
+  watchUpgrades(server, ({ headers }) => upgrades.push(headers))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
 

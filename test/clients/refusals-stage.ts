@@ -7,6 +7,7 @@ import { type ManualClock, manualClock } from 'upgate/testing'
 import { guardServer, type Handshake, type QuarantineOptions } from 'upgate/ws'
 import { vi } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
+import { watchUpgrades } from './watch-upgrades.ts'
 
 /** Codes of refusals before the 101: no handshake ever has to word them. */
 const before101: readonly RefusalCode[] = [
@@ -75,15 +76,15 @@ export async function startStage(options: {
   const gate = createGate({ clock, logger, origins, trustedProxies: ['loopback'], schemes, rules })
   const wss = new WebSocketServer({ noServer: true, ...(handleProtocols && { handleProtocols }) })
   const attempts = new Map<string, number>()
-  wss.on('headers', (_lines, request) => {
-    const path = request.url?.split('?')[0] ?? ''
-    attempts.set(path, (attempts.get(path) ?? 0) + 1)
-  })
   const accepted: WebSocket[] = []
   wss.on('connection', (ws: WebSocket) => accepted.push(ws))
   const server = createServer()
   const sockets = Object.fromEntries(rules.map(({ path }) => [path, wss]))
   const guarded = guardServer(server, gate, { sockets, ...limits })
+  watchUpgrades(server, ({ url }) => {
+    const path = url?.split('?')[0] ?? ''
+    attempts.set(path, (attempts.get(path) ?? 0) + 1)
+  })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
     port: (server.address() as AddressInfo).port,

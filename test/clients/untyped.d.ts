@@ -15,3 +15,15 @@ declare module 'phoenix' {
     onClose(callback: (event: { readonly code: number }) => void): void
   }
 }
+
+declare module 'ws-8.5' {
+  export * from 'ws'
+}
+
+declare module 'ws-8.11' {
+  export * from 'ws'
+}
+
+declare module 'ws-8.18' {
+  export * from 'ws'
+}

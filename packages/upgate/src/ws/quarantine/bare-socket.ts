@@ -3,6 +3,7 @@ import { type AttachedStream, attached } from '../socket/attached.ts'
 import { closeFrame, serverFrame } from '../socket/server-frame.ts'
 import { textMessage } from '../socket/text-message.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
+import type { Answer101 } from './answer-by-hand.ts'
 
 /** What a conversation does with its socket, whoever writes the frames. */
 export type Speaker = Pick<
@@ -34,10 +35,13 @@ export class BareSocket implements Speaker {
   readyState: number = open
   readonly #raw: Duplex
   readonly #listener: BareListener
+  /** The subprotocol of the 101; empty if there is none. */
+  readonly protocol: string
   readonly #maxPayload: number
 
-  constructor(raw: Duplex, listener: BareListener, maxPayload: number) {
+  constructor(raw: Duplex, listener: BareListener, { protocol, maxPayload }: Answer101) {
     this.#raw = raw
+    this.protocol = protocol
     this.#maxPayload = maxPayload
     this.#listener = listener
     // What `ws` does with a socket that it takes: the HTTP server's timeout must not end it.

@@ -1,19 +1,45 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
+import type { Principal } from '../../core/contract/principal.ts'
 import type { WebSocketLike, WebSocketServerLike } from '../socket/web-socket-like.ts'
+import type { Shared } from '../talk/shared.ts'
+import { serverThrew } from './answer-101.ts'
+import type { Arrival } from './arrival.ts'
+import type { BareSocket } from './bare-socket.ts'
 
 /** Any valid key: its answer is dropped. */
 const anyKey = 'AAAAAAAAAAAAAAAAAAAAAA=='
 
 /**
- * Lets a server make the WebSocket object of a socket that was answered by hand. What the server writes meanwhile, its
- * own 101, is dropped. The raw socket stays paused.
+ * Lets the server make the WebSocket object of a bare socket, which stays bare if it makes none.
  *
- * @param protocol - the subprotocol of the 101; empty if there is none
  * @param bytes - what the object reads first
+ */
+export function dress<P extends Principal>(
+  { gate }: Shared<P>,
+  { wss, raw, url }: Arrival<P>,
+  bare: BareSocket,
+  bytes: Buffer,
+): WebSocketLike | undefined {
+  bare.leave()
+  let ws: WebSocketLike | undefined
+  try {
+    ws = lateUpgrade(wss, url, raw, bare.protocol, bytes)
+  } catch (error) {
+    gate.logger.error(serverThrew, { error })
+  }
+  if (ws === undefined) bare.stay()
+  else raw.resume()
+  return ws
+}
+
+/**
+ * Lets a server make the WebSocket object of a socket that was answered by hand. What the server writes meanwhile, its
+ * own 101, is dropped.
+ *
  * @returns `undefined` if the server makes none: it was closed
  */
-export function lateUpgrade(
+function lateUpgrade(
   wss: WebSocketServerLike,
   url: string,
   raw: Duplex,

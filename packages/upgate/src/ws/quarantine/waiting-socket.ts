@@ -8,13 +8,12 @@ import type { Message } from '../socket/message.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import { Attempt, type Claimant, type Found } from '../talk/attempt.ts'
 import { countsAsFailure } from '../talk/failures.ts'
-import { serverThrew } from './answer-101.ts'
 import type { Answer101 } from './answer-by-hand.ts'
 import type { Arrival } from './arrival.ts'
 import { type BareListener, BareSocket, type Speaker } from './bare-socket.ts'
 import { Conversation, type Subject } from './conversation.ts'
 import { type Acceptable, handOver, makeReady } from './hand-over.ts'
-import { lateUpgrade } from './late-upgrade.ts'
+import { dress } from './late-upgrade.ts'
 import { SlotHolder } from './slot-holder.ts'
 import { checking, gone, isRefused, type State, talkOf } from './state.ts'
 import { countBytes, type Listener, letGo, takeOver } from './wire.ts'
@@ -33,8 +32,6 @@ export class WaitingSocket<P extends Principal>
   #bytes = 0
   #controlFrames = 0
   #attempts = 0
-  /** The subprotocol that {@link answer} selected. */
-  #protocol = ''
 
   /** It takes a slot, and its deadline begins. */
   constructor(shared: SharedByAccepted<P>, arrival: Arrival<P>) {
@@ -43,17 +40,16 @@ export class WaitingSocket<P extends Principal>
   }
 
   /** Answers 101 in the place of the server, which makes its WebSocket object later. */
-  answer({ text, protocol, maxPayload }: Answer101): void {
+  answer(answer: Answer101): void {
     const { raw } = this.arrival
     if (!raw.readable || !raw.writable) {
       this.leave(1000, '')
       return
     }
-    this.#protocol = protocol
     // One packet with the greeting, where there is one.
     raw.cork()
-    raw.write(text, 'latin1')
-    this.#begin(new BareSocket(raw, this, maxPayload))
+    raw.write(answer.text, 'latin1')
+    this.#begin(new BareSocket(raw, this, answer))
     raw.uncork()
   }
 
@@ -67,35 +63,20 @@ export class WaitingSocket<P extends Principal>
     takeOver(this.arrival.wss, ws, this)
     countBytes(this.arrival.raw, this)
     talk.ws = ws
-    this.arrival.raw.resume()
   }
 
-  /** Lets the server make the WebSocket object of a bare socket, or refuses it. */
+  /** The server's object, or a refusal if it makes none. */
   #dress(talk: Conversation<P>, bytes: Buffer): WebSocketLike | undefined {
-    const { wss, raw, url } = this.arrival
-    const bare = talk.ws as BareSocket
-    bare.leave()
-    try {
-      const ws = lateUpgrade(wss, url, raw, this.#protocol, bytes)
-      if (ws !== undefined) return ws
-    } catch (error) {
-      this.shared.gate.logger.error(serverThrew, { error })
-    }
-    bare.stay()
-    this.#refuse('unavailable', 'The WebSocket server takes no more sockets.')
-    return undefined
+    const ws = dress(this.shared, this.arrival, talk.ws as BareSocket, bytes)
+    if (ws === undefined) this.#refuse('unavailable', 'The WebSocket server takes no more sockets.')
+    return ws
   }
 
   /** The server's object, on which no one listens yet. */
-  #handedOver(talk: Conversation<P>): WebSocketLike | undefined {
-    const { raw } = this.arrival
-    if (!(talk.ws instanceof BareSocket)) {
-      const ws = talk.ws as WebSocketLike
-      letGo(raw, ws)
-      return ws
-    }
-    const ws = this.#dress(talk, nothing)
-    if (ws !== undefined) raw.resume()
+  #released(talk: Conversation<P>): WebSocketLike | undefined {
+    if (talk.ws instanceof BareSocket) return this.#dress(talk, nothing)
+    const ws = talk.ws as WebSocketLike
+    letGo(this.arrival.raw, ws)
     return ws
   }
 
@@ -188,7 +169,7 @@ export class WaitingSocket<P extends Principal>
       this.refuse(ready)
       return
     }
-    const ws = this.#handedOver(talk)
+    const ws = this.#released(talk)
     if (ws === undefined) {
       ready.accepted.abandon()
       return
