@@ -102,8 +102,7 @@ function secretsOf({ client, doctor, secrets = [] }: Started): readonly string[]
   const found = [
     ...secrets,
     typeof credential === 'string' ? credential : undefined,
-    typeof edge === 'object' ? edge.clientSecret : undefined,
-    typeof edge === 'object' ? edge.clientId : undefined,
+    ...(typeof edge === 'object' ? Object.values(edge).filter((each) => typeof each === 'string') : []),
     ...Object.entries(headers).flatMap(([name, value]) => (/^origin$/i.test(name) ? [] : [value])),
     doctor?.token,
     doctor?.cookie,

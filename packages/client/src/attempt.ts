@@ -5,7 +5,7 @@ import { HandshakeFailure } from './handshakes/failure.ts'
 import { createKeepAlive } from './keep-alive.ts'
 import { createKeptFrames, pairingIn } from './kept-frames.ts'
 import { isSecretHeader, refusal as overPlain } from './plain.ts'
-import type { TransportEvents, TransportSocket } from './transport.ts'
+import { fetchOver, type TransportEvents, type TransportSocket } from './transport.ts'
 
 /** After a refusal the server closes; if it does not within this time, the client ends the socket. */
 const refusalGrace = 3000
@@ -119,7 +119,13 @@ export function startAttempt(setup: AttemptSetup, events: AttemptEvents): Attemp
     giveUp({ code: 'credential_unavailable', name: error instanceof Error ? error.name : 'Error' })
   }
 
-  const talk = { url, clock, signal: abort.signal, headers: setup.headers }
+  const talk = {
+    url,
+    clock,
+    signal: abort.signal,
+    headers: setup.headers,
+    fetch: fetchOver(transport),
+  }
   const listener: TransportEvents = {
     reached(step) {
       reached = step

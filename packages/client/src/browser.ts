@@ -8,6 +8,7 @@ import { browserTransport } from './browser/transport.ts'
 import { type Connection, createConnection } from './connection.ts'
 import type { ConnectOptions } from './options.ts'
 
+export type { AccessApplication } from './access/application.ts'
 export {
   type BrowserTransportOptions,
   browserTransport,
@@ -17,7 +18,7 @@ export {
 export type { Clock } from './clock.ts'
 export type { Connection } from './connection.ts'
 export type { Credential, CredentialRequest, CredentialSource, DeviceIdentity } from './credential.ts'
-export type { EdgeCredential, EdgeSource } from './edge.ts'
+export type { EdgeCredential, EdgeServiceToken, EdgeSource, EdgeUserToken } from './edge.ts'
 export { ConnectError, isConnectError } from './error.ts'
 export type {
   Acceptance,
@@ -67,5 +68,5 @@ export type {
  * connection.on('state', ({ name }) => console.log(name))
  */
 export function connect(url: string | URL, options: ConnectOptions = {}): Connection {
-  return createConnection(url, options, browserTransport)
+  return createConnection(url, options, { transport: browserTransport })
 }

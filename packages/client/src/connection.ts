@@ -1,20 +1,21 @@
 import { clean, type Diagnosis, diagnose, type Observation } from '@upgate/diagnosis'
+import type { CreateAdmission } from './access/admission.ts'
 import { startAttempt } from './attempt.ts'
 import type { Attempt, AttemptEnd, AttemptEvents } from './attempt-contract.ts'
 import { pauseAfter } from './backoff.ts'
 import { systemClock } from './clock.ts'
-import { type Credential, type CredentialRequest, isSame, secretsOf } from './credential.ts'
+import { type Credential, type CredentialRequest, isSame } from './credential.ts'
 import { ConnectError } from './error.ts'
 import { createEmitter } from './events.ts'
 import type { Acceptance } from './handshake.ts'
 import { upgateHandshake } from './handshakes/upgate.ts'
 import { type ConnectOptions, checkOptions } from './options.ts'
 import { createPause } from './pause.ts'
-import { refusal as overPlain } from './plain.ts'
-import { fetchCredential, prepare } from './prepare.ts'
+import { prepare } from './prepare.ts'
+import { renewCredential } from './renewal.ts'
 import { createSecondLook } from './second-look.ts'
 import { type ConnectionEvents, eventNames, type State } from './state.ts'
-import type { Transport } from './transport.ts'
+import { fetchOver, type Transport } from './transport.ts'
 
 /** A connection that keeps itself. */
 export interface Connection {
@@ -32,13 +33,16 @@ export interface Connection {
 /** Failures of the edge are for its credential, all others for the gate's. */
 const edgeLayers: ReadonlySet<string> = new Set(['edge-access'])
 
+/** The parts that the entries of the package differ in. */
+export interface Platform {
+  readonly transport: () => Transport
+  /** Verifies the metadata of Access before a user's token is sent. Without it, no such token is. */
+  readonly createAdmission?: CreateAdmission
+}
+
 /** Connects over a transport; the entries of the package call it with theirs. */
-export function createConnection(
-  url: string | URL,
-  options: ConnectOptions,
-  defaultTransport: () => Transport,
-): Connection {
-  const transport = options.transport ?? defaultTransport()
+export function createConnection(url: string | URL, options: ConnectOptions, platform: Platform): Connection {
+  const transport = options.transport ?? platform.transport()
   const {
     handshake = upgateHandshake(),
     protocols = [],
@@ -47,7 +51,7 @@ export function createConnection(
     signal,
   } = options
   const { clock = systemClock, random = Math.random, docs } = options
-  checkOptions(options, transport, handshake)
+  checkOptions(options, transport, handshake, platform.createAdmission !== undefined)
   const {
     min = 1000,
     max = 30_000,
@@ -58,6 +62,7 @@ export function createConnection(
   const emitter = createEmitter<ConnectionEvents>(eventNames)
   const stopped = new AbortController()
   const secondLook = createSecondLook(transport, { timeout, docs })
+  const admission = platform.createAdmission?.({ fetch: fetchOver(transport), clock, timeout })
   let state: State = { name: 'connecting', attempt: 1 }
   let attempt: Attempt | undefined
   let failures = 0
@@ -110,6 +115,7 @@ export function createConnection(
       reason,
       refusal,
       signal: stopped.signal,
+      admission,
     })
     // It may have been closed while a credential was fetched.
     if (stopped.signal.aborted) return
@@ -156,30 +162,14 @@ export function createConnection(
     )
   }
 
-  /** Fetches and sends a newer credential, if there is a function to ask; otherwise the expiry ends the socket. */
-  const renew = async (maySend: boolean): Promise<void> => {
-    if (typeof options.credential !== 'function') return
-    const from = attempt
-    try {
-      const newer = await fetchCredential(options.credential, {
-        reason: 'renewal',
-        diagnosis: undefined,
-        signal: stopped.signal,
-      })
-      if (newer === undefined) return
-      // The socket may have been opened with a device key, which is not sent.
-      if (!maySend && secretsOf(newer).length > 0) {
-        emitter.emit('renewal_failed', overPlain('the renewed credential'))
-        return
-      }
-      if (from === attempt && from?.renew(newer) === true && last !== undefined)
-        last = { ...last, credential: newer }
-    } catch {
-      emitter.emit('renewal_failed', {
-        code: 'credential_unavailable',
-        message: 'The function that fetches the credential failed.',
-      })
-    }
+  const renew = async (maySendSecrets: boolean): Promise<void> => {
+    const newer = await renewCredential(options.credential, {
+      current: () => attempt,
+      maySendSecrets,
+      signal: stopped.signal,
+      failed: (failure) => emitter.emit('renewal_failed', failure),
+    })
+    if (newer !== undefined && last !== undefined) last = { ...last, credential: newer }
   }
 
   const ended = ({ diagnosis, pairing }: Pick<AttemptEnd, 'diagnosis' | 'pairing'>): void => {
@@ -204,7 +194,9 @@ export function createConnection(
       if (request !== shownRequest) emitter.emit('pairing', pairing)
       shownRequest = request
     }
-    const source = edgeLayers.has(diagnosis.layer) ? options.edge : options.credential
+    const byEdge = edgeLayers.has(diagnosis.layer)
+    if (byEdge) admission?.forget()
+    const source = byEdge ? options.edge : options.credential
     const renewable = typeof source === 'function' && !replaced
     if (!again || diagnosis.retry === 'never' || (diagnosis.retry === 'after_new_credential' && !renewable)) {
       finish(error)

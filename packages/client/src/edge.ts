@@ -1,5 +1,7 @@
-/** The credential for an edge, such as Cloudflare Access, in front of the gate. */
-export interface EdgeCredential {
+import type { AccessApplication } from './access/application.ts'
+
+/** A service token of Cloudflare Access. */
+export interface EdgeServiceToken {
   /** `CF-Access-Client-Id`, such as `88bf...access`. */
   readonly clientId: string
   /** `CF-Access-Client-Secret`. */
@@ -11,12 +13,49 @@ export interface EdgeCredential {
   readonly form?: 'two-headers' | 'single-header'
 }
 
+/**
+ * A user's token of Cloudflare Access, sent as `Cf-Access-Token`. It is sent after the server proved, with metadata that the
+ * team's keys sign, that its host belongs to the very application that the token is for.
+ */
+export interface EdgeUserToken {
+  /**
+   * The application token that `cloudflared access token` prints, or a function that finds the one for an application;
+   * `undefined` if the user has none, and nothing is sent then.
+   */
+  readonly userToken:
+    | string
+    | ((application: AccessApplication) => string | undefined | Promise<string | undefined>)
+  /** The only team whose applications get it: `acme`, or its domain. Default: the team that the token names. */
+  readonly team?: string
+  /** The AUD tags of the only applications that get it. Default: those that the token names. */
+  readonly audience?: string | readonly string[]
+}
+
+/** The credential for an edge, such as Cloudflare Access, in front of the gate. */
+export type EdgeCredential = EdgeServiceToken | EdgeUserToken
+
 /** An edge credential, or a function that fetches one. */
 export type EdgeSource = EdgeCredential | (() => EdgeCredential | Promise<EdgeCredential>)
 
+/** Whether an edge credential is a user's token. */
+export function isUserToken(edge: EdgeCredential): edge is EdgeUserToken {
+  return 'userToken' in edge
+}
+
 /** @throws TypeError for an incomplete or malformed credential; its values are not quoted. */
 export function checkEdge(edge: unknown): asserts edge is EdgeCredential {
-  const { clientId, clientSecret, form = 'two-headers' } = (edge ?? {}) as Partial<EdgeCredential>
+  if (typeof edge !== 'object' || edge === null) {
+    throw new TypeError(
+      'connect: `edge` must be { clientId, clientSecret }, { userToken }, or a function that returns one.',
+    )
+  }
+  if (isUserToken(edge as EdgeCredential)) checkUserToken(edge as EdgeUserToken)
+  else checkServiceToken(edge as Partial<EdgeServiceToken>)
+}
+
+function checkServiceToken(edge: Partial<EdgeServiceToken>): void {
+  checkNames(edge, ['clientId', 'clientSecret', 'form'])
+  const { clientId, clientSecret, form = 'two-headers' } = edge
   for (const [name, value] of [
     ['clientId', clientId],
     ['clientSecret', clientSecret],
@@ -31,12 +70,54 @@ export function checkEdge(edge: unknown): asserts edge is EdgeCredential {
   }
 }
 
-/** The headers that carry an edge credential. */
-export function edgeHeaders({
+function checkUserToken(edge: EdgeUserToken): void {
+  checkNames(edge, ['userToken', 'team', 'audience'])
+  const { userToken, team, audience = [] } = edge
+  if (typeof userToken !== 'function' && !isToken(userToken)) {
+    throw new TypeError(
+      'connect: `edge.userToken` must be the text that `cloudflared access token` prints, or a function that returns it.',
+    )
+  }
+  if (team !== undefined && teamDomain(team) === undefined) {
+    throw new TypeError("connect: `edge.team` must be the name of a team, such as 'acme', or its domain.")
+  }
+  const tags = typeof audience === 'string' ? [audience] : audience
+  const isList = edge.audience === undefined || (Array.isArray(tags) && tags.length > 0)
+  if (!isList || !tags.every((tag) => typeof tag === 'string' && /^[\da-f]{64}$/.test(tag))) {
+    throw new TypeError(
+      'connect: `edge.audience` must be an AUD tag of 64 hexadecimal digits, or a list of them.',
+    )
+  }
+}
+
+function checkNames(edge: object, known: readonly string[]): void {
+  for (const name of Object.keys(edge)) {
+    if (!known.includes(name)) {
+      throw new TypeError(`connect: unknown option \`edge.${name}\`; the options are ${known.join(', ')}.`)
+    }
+  }
+}
+
+/** Whether a value has the form of a signed JSON Web Token. */
+export function isToken(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= 16_384 && /^[\w-]+\.[\w-]+\.[\w-]+$/.test(value)
+}
+
+/** The domain of a team, `acme.cloudflareaccess.com`; `undefined` for a text that is no team. */
+export function teamDomain(team: unknown): string | undefined {
+  if (typeof team !== 'string') return undefined
+  const domain = team.includes('.') ? team : `${team}.cloudflareaccess.com`
+  return /^[a-z\d](?:[a-z\d-]{0,61}[a-z\d])?(?:\.fed)?\.cloudflareaccess\.com$/.test(domain)
+    ? domain
+    : undefined
+}
+
+/** The headers that carry a service token. */
+export function serviceTokenHeaders({
   clientId,
   clientSecret,
   form,
-}: EdgeCredential): Readonly<Record<string, string>> {
+}: EdgeServiceToken): Readonly<Record<string, string>> {
   return form === 'single-header'
     ? {
         authorization: JSON.stringify({
@@ -45,16 +126,6 @@ export function edgeHeaders({
         }),
       }
     : { 'cf-access-client-id': clientId, 'cf-access-client-secret': clientSecret }
-}
-
-/** Whether an address is this computer. Names that merely begin like a loopback address are not. */
-export function isLoopback(hostname: string): boolean {
-  return (
-    hostname === 'localhost' ||
-    hostname === '[::1]' ||
-    // The URL parser has brought decimal, octal and short forms of IPv4 into this one.
-    /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(hostname)
-  )
 }
 
 /** Whether a header carries a secret of an edge: one of Access's, or its service token in `Authorization`. */

@@ -30,6 +30,8 @@ export interface HandshakeTalk {
   readonly signal: AbortSignal
   /** Headers for requests to the same origin: those of the edge, and the connection's own. */
   readonly headers: Readonly<Record<string, string>>
+  /** The transport's, or the global one. It follows no redirect with `redirect: 'manual'`. */
+  readonly fetch: typeof fetch
 }
 
 /** The in-band part of a handshake, for one socket. */

@@ -4,15 +4,17 @@
  * @module
  */
 
+import { createAdmission } from './access/admission.ts'
 import { type Connection, createConnection } from './connection.ts'
 import type { ConnectOptions } from './options.ts'
 import { wsTransport } from './ws/transport.ts'
 
+export type { AccessApplication } from './access/application.ts'
 export type { Clock } from './clock.ts'
 export type { Connection } from './connection.ts'
 export type { Credential, CredentialRequest, CredentialSource, DeviceIdentity } from './credential.ts'
 export { type DeviceKey, deviceKey } from './device-key.ts'
-export type { EdgeCredential, EdgeSource } from './edge.ts'
+export type { EdgeCredential, EdgeServiceToken, EdgeSource, EdgeUserToken } from './edge.ts'
 export { ConnectError, isConnectError } from './error.ts'
 export type {
   Acceptance,
@@ -70,5 +72,5 @@ export { type WsTransportOptions, wsTransport } from './ws/transport.ts'
  * }
  */
 export function connect(url: string | URL, options: ConnectOptions = {}): Connection {
-  return createConnection(url, options, wsTransport)
+  return createConnection(url, options, { transport: wsTransport, createAdmission })
 }

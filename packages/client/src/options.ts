@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts'
 import type { CredentialSource } from './credential.ts'
-import { checkEdge, type EdgeSource } from './edge.ts'
+import { checkEdge, type EdgeSource, isUserToken } from './edge.ts'
 import type { ClientHandshake } from './handshake.ts'
 import type { Transport } from './transport.ts'
 
@@ -75,6 +75,7 @@ export function checkOptions(
   options: ConnectOptions,
   transport: Transport,
   handshake: ClientHandshake,
+  takesUserTokens: boolean,
 ): void {
   for (const name of Object.keys(options)) {
     if (!known.has(name))
@@ -96,7 +97,11 @@ export function checkOptions(
   if (typeof plain !== 'boolean') {
     throw new TypeError('connect: `dangerouslySendCredentialsOverPlain` must be true or false.')
   }
-  if (edge !== undefined && typeof edge !== 'function') checkEdge(edge)
+  if (edge !== undefined && typeof edge !== 'function') {
+    checkEdge(edge)
+    if (isUserToken(edge) && !takesUserTokens)
+      throw new TypeError('connect: `edge.userToken` needs the entry @upgate/client.')
+  }
   checkHeaders(headers)
   if (!transport.sendsHeaders) {
     const name = edge !== undefined ? 'edge' : Object.keys(headers).length > 0 ? 'headers' : undefined

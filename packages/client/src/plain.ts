@@ -1,6 +1,6 @@
 import type { Observation } from '@upgate/diagnosis'
 import { type Credential, secretsOf } from './credential.ts'
-import { isEdgeHeader, isLoopback } from './edge.ts'
+import { isEdgeHeader } from './edge.ts'
 
 /** Headers that are no secrets. */
 const publicHeaders: ReadonlySet<string> = new Set([
@@ -20,6 +20,16 @@ export function isSecretHeader(name: string): boolean {
 export function isExposed(url: string): boolean {
   const { protocol, hostname } = new URL(url)
   return protocol !== 'wss:' && !isLoopback(hostname)
+}
+
+/** Whether an address is this computer. Names that merely begin like a loopback address are not. */
+function isLoopback(hostname: string): boolean {
+  return (
+    hostname === 'localhost' ||
+    hostname === '[::1]' ||
+    // The URL parser has brought decimal, octal and short forms of IPv4 into this one.
+    /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(hostname)
+  )
 }
 
 /** What an attempt is about to send. */

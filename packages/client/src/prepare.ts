@@ -1,7 +1,9 @@
 import { clean, type Diagnosis, type Observation, type SentCredential } from '@upgate/diagnosis'
+import type { Admission } from './access/admission.ts'
+import { AccessRefusal } from './access/refusal.ts'
 import type { AttemptParts } from './attempt-contract.ts'
 import { type Credential, type CredentialRequest, secretsOf } from './credential.ts'
-import { checkEdge, type EdgeCredential, edgeHeaders } from './edge.ts'
+import { checkEdge, type EdgeCredential, isUserToken, serviceTokenHeaders } from './edge.ts'
 import type { ClientHandshake } from './handshake.ts'
 import { type ConnectOptions, checkCredential } from './options.ts'
 import { isExposed, isSecretHeader, plainRefusal } from './plain.ts'
@@ -36,12 +38,14 @@ export async function prepare(
     reason,
     refusal,
     signal,
+    admission,
   }: {
     readonly handshake: ClientHandshake
     readonly sendsHeaders: boolean
     readonly reason: CredentialRequest['reason']
     readonly refusal: Diagnosis | undefined
     readonly signal: AbortSignal
+    readonly admission: Admission | undefined
   },
 ): Promise<Prepared> {
   const target = readTarget(url)
@@ -61,17 +65,20 @@ export async function prepare(
   const early = refusedFor(undefined)
   if (early !== undefined) return fail(early)
   let credential: Credential | undefined
-  let edge: EdgeCredential | undefined
+  let added: Readonly<Record<string, string>> = {}
   try {
     credential = await fetchCredential(options.credential, { reason, diagnosis: refusal, signal })
-    edge = typeof options.edge === 'function' ? await options.edge() : options.edge
-    if (edge !== undefined) checkEdge(edge)
+    const edge = typeof options.edge === 'function' ? await options.edge() : options.edge
+    if (edge !== undefined) {
+      checkEdge(edge)
+      added = await headersFor(edge, target.url, admission, signal)
+    }
   } catch (error) {
+    if (error instanceof AccessRefusal) return { parts: undefined, observation: error.observation }
     return fail({ code: 'credential_unavailable', name: clean(error instanceof Error ? error.name : '') })
   }
   const late = refusedFor(credential)
   if (late !== undefined) return fail(late)
-  const added = edge === undefined ? {} : edgeHeaders(edge)
   const headers = { ...own, ...added }
   const kinds: SentCredential[] = [
     ...(credential === undefined ? [] : [handshake.kindOf(credential)]),
@@ -86,7 +93,6 @@ export async function prepare(
       sent: { credentials: kinds, client: sendsHeaders ? 'library' : 'browser' },
       secrets: [
         ...secretsOf(credential),
-        ...(edge === undefined ? [] : [edge.clientId, edge.clientSecret]),
         ...Object.entries(headers).flatMap(([name, value]) =>
           isSecretHeader(name) ? secretParts(value) : [],
         ),
@@ -94,6 +100,20 @@ export async function prepare(
       mayAddSecrets: !exposed || accepted,
     },
   }
+}
+
+/** The headers that carry an edge credential; a user's token only after the server proved that it may have it. */
+async function headersFor(
+  edge: EdgeCredential,
+  url: string,
+  admission: Admission | undefined,
+  signal: AbortSignal,
+): Promise<Readonly<Record<string, string>>> {
+  if (!isUserToken(edge)) return serviceTokenHeaders(edge)
+  if (admission === undefined)
+    throw new TypeError('connect: `edge.userToken` needs the entry @upgate/client.')
+  const token = await admission.tokenFor(url, edge, signal)
+  return token === undefined ? {} : { 'cf-access-token': token }
 }
 
 function lowerCase(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
@@ -114,5 +134,5 @@ function kindsOf(headers: Readonly<Record<string, string>>): readonly SentCreden
 
 /** A header's value, and the words in it: a server may echo the token without `Bearer`. */
 function secretParts(value: string): readonly string[] {
-  return [value, ...value.split(/[\s;,=]+/).filter((part) => part.length >= 12)]
+  return [value, ...value.split(/[\s;,="{}]+/).filter((part) => part.length >= 12)]
 }

@@ -11,6 +11,11 @@ export interface Transport {
    * in a row. It sends `headers` to the same origin only, and never the credential of the protocol.
    */
   probe?(request: ProbeRequest): Promise<Probes | undefined>
+  /**
+   * Requests over the same way as the sockets, for tickets and for the metadata of Access: the same agent, look-up and
+   * authorities. It is called with `redirect: 'manual'`. Default: the global one.
+   */
+  readonly fetch?: typeof fetch
   /** Whether there is a network, if the platform knows. */
   readonly network?: Network
 }
@@ -62,4 +67,9 @@ export interface TransportSocket {
   terminate(): void
   /** Sends a ping frame, where the platform can. */
   ping?(): void
+}
+
+/** The `fetch` for requests to the same server: the transport's, or the global one, looked up when it is called. */
+export function fetchOver(transport: Transport): typeof fetch {
+  return transport.fetch ?? ((...request: Parameters<typeof fetch>) => fetch(...request))
 }

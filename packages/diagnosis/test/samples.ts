@@ -779,6 +779,14 @@ export const samples: readonly Sample[] = [
     url,
     error: { code: 'credential_over_plain', message: 'Not sent: the header cookie.' },
   }),
+  sample('a user’s token of Access for another server', 'access_unverified', {
+    url,
+    error: { code: 'access_unverified', message: 'The metadata are for another host.' },
+  }),
+  sample('no keys of Access', 'access_keys_unreachable', {
+    url: 'https://acme.cloudflareaccess.com/cdn-cgi/access/certs',
+    error: { code: 'access_keys_unreachable' },
+  }),
   sample('page: hidden', 'cross_origin_hidden', {
     url: wss,
     sent: { client: 'browser' },

@@ -1,5 +1,5 @@
 import type { Probes } from '@upgate/diagnosis'
-import { beginningOf } from '../handshakes/at-upgrade.ts'
+import { beginningOf } from '../handshakes/beginning-of.ts'
 import type {
   Network,
   ProbeRequest,

@@ -1,6 +1,7 @@
 import { tokenOf } from '../credential.ts'
 import type { ClientHandshake, HandshakeTalk, UpgradeParts } from '../handshake.ts'
 import { base64url } from './base64url.ts'
+import { beginningOf } from './beginning-of.ts'
 import { HandshakeFailure } from './failure.ts'
 import { objectOf, readObject, textOf } from './json.ts'
 import { kindOf } from './kind.ts'
@@ -59,7 +60,7 @@ export function subprotocolHandshake(options: SubprotocolHandshakeOptions = {}):
 export interface TicketHandshakeOptions {
   /** Where tickets are made, below the origin of the socket's URL. Default: `/api/tickets`. */
   readonly endpoint?: string
-  /** Default: the global one. */
+  /** Default: that of the transport, or the global one. */
   readonly fetch?: typeof fetch
 }
 
@@ -71,7 +72,7 @@ export interface TicketHandshakeOptions {
  * @throws TypeError if `endpoint` is no path
  */
 export function ticketHandshake(options: TicketHandshakeOptions = {}): ClientHandshake {
-  const { endpoint = '/api/tickets', fetch: send = (...args) => fetch(...args) } = options
+  const { endpoint = '/api/tickets' } = options
   if (!/^\/(?!\/)[^?#\\\s]*$/.test(endpoint)) {
     throw new TypeError(
       'ticketHandshake: `endpoint` must be a path of the same origin, such as /api/tickets.',
@@ -81,7 +82,7 @@ export function ticketHandshake(options: TicketHandshakeOptions = {}): ClientHan
     name: 'ticket',
     kindOf,
     async upgrade(credential, talk): Promise<UpgradeParts> {
-      const ticket = await fetchTicket(send, endpoint, tokenOf(credential), talk)
+      const ticket = await fetchTicket(options.fetch ?? talk.fetch, endpoint, tokenOf(credential), talk)
       const name = inSubprotocol(ticket)
       return { protocols: [name], secrets: [name, ticket] }
     },
@@ -132,21 +133,6 @@ async function fetchTicket(
       ? { sent: { upgrade: false, client: 'browser' }, close: { code: 1006 }, probes: { http: 'redirected' } }
       : { sent: { upgrade: true }, response: { status: response.status, headers, body } }),
   })
-}
-
-/** At most 16 KiB of a body: a hostile one may have no end. */
-export async function beginningOf(response: Response): Promise<string> {
-  const reader = response.body?.getReader()
-  if (reader === undefined) return ''
-  const decoder = new TextDecoder()
-  let text = ''
-  while (text.length < 16_384) {
-    const { done, value } = await reader.read()
-    if (done) return text
-    text += decoder.decode(value, { stream: true })
-  }
-  await reader.cancel()
-  return text.slice(0, 16_384)
 }
 
 function inSubprotocol(token: string): string {

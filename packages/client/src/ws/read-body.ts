@@ -6,7 +6,7 @@ const keptBody = 16_384
 const bodyTime = 2000
 
 /** The beginning of a body, within a time. */
-export function readBody(response: IncomingMessage): Promise<string> {
+export function readBody(response: IncomingMessage, most: number = keptBody): Promise<string> {
   return new Promise((resolve) => {
     let body = ''
     const done = (): void => {
@@ -17,8 +17,8 @@ export function readBody(response: IncomingMessage): Promise<string> {
     const timer = setTimeout(done, bodyTime)
     response.setEncoding('utf8')
     response.on('data', (part: string) => {
-      body += part.slice(0, keptBody - body.length)
-      if (body.length >= keptBody) done()
+      body += part.slice(0, most - body.length)
+      if (body.length >= most) done()
     })
     response.on('end', done)
     response.on('error', done)

@@ -5,6 +5,7 @@ import type { Observation, ObservedTls } from '@upgate/diagnosis'
 import { type ClientOptions, WebSocket } from 'ws'
 import type { Transport, TransportEvents, TransportRequest, TransportSocket } from '../transport.ts'
 import { type AllowAddress, allowedLookup, refusalOf } from './allowed-address.ts'
+import { createFetch } from './fetch.ts'
 import { probe } from './probe.ts'
 import { readBody } from './read-body.ts'
 
@@ -60,6 +61,7 @@ export function wsTransport(options: WsTransportOptions = {}): Transport {
     sendsHeaders: true,
     open: (request, events) => open(request, events, settings),
     probe: (request) => probe(request, settings),
+    fetch: createFetch(settings),
   }
 }
 

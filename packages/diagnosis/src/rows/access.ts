@@ -13,6 +13,17 @@ const status = (seen: Seen, code: number): boolean => byAccess(seen) && seen.ans
 
 export const accessRows: readonly Row[] = rowsOf('edge-access', [
   {
+    code: 'access_keys_unreachable',
+    title: 'The keys of the Access team cannot be fetched',
+    sees: 'The client does not send a user’s token of Cloudflare Access; the document `/cdn-cgi/access/certs` of the team’s domain has no answer, or not the keys.',
+    cause:
+      'A firewall or a proxy keeps this computer from `*.cloudflareaccess.com`, or Cloudflare has an outage. Without the keys, nothing shows that the server may have the token.',
+    action:
+      'Open `https://<team>.cloudflareaccess.com/cdn-cgi/access/certs` from this computer, and let it through.',
+    retry: 'backoff',
+    matches: ({ error }) => error.code === 'access_keys_unreachable',
+  },
+  {
     code: 'access_oauth',
     title: 'Cloudflare Access demands OAuth',
     sees: '401 with `WWW-Authenticate: Bearer` and `resource_metadata` that names `cloudflare-access-protected-resource`.',

@@ -68,6 +68,24 @@ export const clientRows: readonly Row[] = rowsOf('client', [
     matches: ({ error }) => error.code === 'credential_over_plain',
   },
   {
+    code: 'access_unverified',
+    title: 'The user’s token was not sent, because the server did not prove that it is for it',
+    sees: 'The client refuses to send a user’s token of Cloudflare Access. The evidence says what is missing: metadata, their signature, the host, the team, or the application.',
+    cause:
+      'The host is not protected by Access, its team or application is another one than the token’s or the expected one, or a server tries to get a token that is for another one.',
+    action:
+      'Compare the URL with the one of `cloudflared access login`, and log in for this host. If a team or an AUD tag is configured, ask the operator for the right one over another way.',
+    retry: 'never',
+    confusableWith: [
+      {
+        code: 'clock_skew',
+        probe:
+          'Compare this computer’s date with the `Date` header of another server: metadata count for a day.',
+      },
+    ],
+    matches: ({ error }) => error.code === 'access_unverified',
+  },
+  {
     code: 'tls_pin_mismatch',
     title: 'The certificate is not the one that this client is pinned to',
     sees: 'TLS succeeds, and the client refuses the fingerprint of the certificate.',
