@@ -19,6 +19,9 @@ import { freshRequest } from './requests.mjs'
 
 const ownRules = rules().length
 
+/** The costliest of 40,000 targets of 2 KiB that a search wrote: almost every reading is as long as the path. */
+const worst = `/%25c3%25a9x//%c3%a9/..${'//A///.//..'.repeat(178)}/%25cc%2581%252e%25252ex%ce%a3`
+
 /** The refusal of the hand-written code. */
 const refused = Object.freeze({ status: 401 })
 
@@ -67,6 +70,9 @@ export async function createCases() {
   }
 
   const ours = gate.decide
+  // The gate remembers the last hostile target.
+  let last = 'x'
+  const other = () => (last = last === 'x' ? 'y' : 'x')
   const allowed = (/** @type {any} */ decision) => decision.outcome === 'allow'
   const proved = (/** @type {any} */ decision) =>
     decision.outcome === 'allow' && decision.principal !== undefined
@@ -128,10 +134,17 @@ export async function createCases() {
     },
     {
       id: 'hostile',
-      make: () => freshRequest('/assets/..%2f%2e%2e//api/admin/%252e%252e/x'),
+      make: () => freshRequest(`/assets/..%2f%2e%2e//api/admin/%252e%252e/${other()}`),
       ours,
       floor: normalise,
       expected: (decision) => decision.outcome !== 'allow',
+    },
+    {
+      id: 'hostile-2048',
+      make: () => freshRequest(`${worst}${other()}`),
+      ours,
+      floor: normalise,
+      expected: (decision) => decision.outcome === 'invalid',
     },
     {
       id: 'prefix-10000',

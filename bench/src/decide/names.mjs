@@ -15,6 +15,10 @@ export const names = {
     name: 'hostile target: 400 or the strictest rule',
     floorName: 'decodeURIComponent + posix.normalize',
   },
+  'hostile-2048': {
+    name: 'hostile target of 2 KiB, the worst found: 400',
+    floorName: 'decodeURIComponent + posix.normalize',
+  },
   'prefix-10000': { name: 'public prefix, 10,000 rules', floorName: 'the same gate with 10 rules' },
   'key-10000': { name: 'API key, 10,000 rules', floorName: 'the same gate with 10 rules' },
 }

@@ -55,6 +55,9 @@ export class Matcher {
   #protective: CompiledRule | undefined
   /** The target that was matched last, if it was canonical. */
   #canonical: string | undefined
+  /** The last target that was not canonical: one request may ask about it for both transports. */
+  #hostile: string | undefined
+  #analysed: Target | 'ambiguous' = 'ambiguous'
 
   constructor(patterns: readonly RulePattern[], unmatched: CompiledRule) {
     this.#unmatched = unmatched
@@ -103,10 +106,14 @@ export class Matcher {
   }
 
   #matchOne(raw: string, method: string, upgrade: boolean): Match {
-    const target = analyseTarget(raw)
+    const target = raw === this.#hostile ? this.#analysed : analyseTarget(raw)
     this.#canonical = undefined
     if (target === 'ambiguous' || 'malformed' in target) return target
     if (target.readings === undefined) this.#canonical = raw
+    else {
+      this.#hostile = raw
+      this.#analysed = target
+    }
     return this.#matchTarget(target, method, upgrade) ?? 'ambiguous'
   }
 

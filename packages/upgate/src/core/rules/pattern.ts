@@ -68,7 +68,7 @@ export function parsePattern(source: unknown, where: string): Pattern {
     const folded = text.slice(1).split('/')
     return segments.map((segment, i) => (segment === undefined ? undefined : folded[i]))
   }
-  const [text, ...others] = foldsOf(sample)
+  const [text, ...others] = foldsOf(sample) ?? fail('has more than 30 combining marks in a row')
   return {
     source,
     segments,
