@@ -1,91 +1,10 @@
 // Needs Debian's nginx, haproxy and caddy.
 /* The configurations that the guide prints, and the usual mistakes in it, through the real proxies. */
-import { once } from 'node:events'
-import { createServer, get as httpGet, type IncomingMessage, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { type AuditEvent, createGate, createServices, type Gate, memoryStore, sessionCookie } from 'upgate'
-import { guardServer } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
-import { WebSocket, WebSocketServer } from 'ws'
-import { printed } from './guide.ts'
-import { hasProxy, type ProxyName, startProxy } from './programs.ts'
+import { ask, endStages, later, stage, upgradeStatus } from './guarded-stage.ts'
+import { hasProxy, startProxy } from './programs.ts'
 
-const ends: (() => unknown)[] = []
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end()
-})
-
-interface Stage {
-  readonly port: number
-  readonly gate: Gate
-  readonly events: AuditEvent[]
-  readonly lines: string[]
-}
-
-/** A guarded server behind a proxy, with the guide's text changed by `edit`. */
-async function stage(
-  edit: (text: string) => string = (text) => text,
-  name: ProxyName = 'nginx',
-): Promise<Stage> {
-  const server: Server = createServer((_request, response) => response.end('a page'))
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const upstream = (server.address() as AddressInfo).port
-  const proxy = await startProxy(name, (port) => edit(printed(name, port, upstream)))
-  const { sessions } = createServices({ store: memoryStore() })
-  const lines: string[] = []
-  const gate = createGate({
-    origins: [proxy.origin],
-    trustedProxies: ['loopback'],
-    logger: {
-      warn: (message, fields) => lines.push(`${message} ${JSON.stringify(fields ?? {})}`),
-      error() {},
-    },
-    schemes: [sessionCookie({ sessions, secure: false })],
-    rules: [{ path: '/health', access: 'public' }],
-  })
-  const events: AuditEvent[] = []
-  gate.events.subscribe((event) => events.push(event))
-  const guard = guardServer(server, gate, { sockets: { '/ws': new WebSocketServer({ noServer: true }) } })
-  ends.push(
-    () => new Promise((resolve) => server.close(resolve)),
-    () => guard.close(),
-    () => proxy.stop(),
-  )
-  return { port: proxy.port, gate, events, lines }
-}
-
-function ask(
-  port: number,
-  path: string,
-  headers: Record<string, string> = {},
-): Promise<{ status: number; body: string }> {
-  return new Promise((resolve, reject) => {
-    httpGet({ host: '127.0.0.1', port, path, headers }, (response: IncomingMessage) => {
-      let body = ''
-      response.on('data', (chunk) => {
-        body += chunk
-      })
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }))
-    }).on('error', reject)
-  })
-}
-
-/** The status with which a WebSocket is refused, or 101. */
-function upgradeStatus(port: number, headers: Record<string, string> = {}): Promise<number> {
-  return new Promise((resolve) => {
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`, { headers })
-    socket.on('unexpected-response', (_request, response) => {
-      resolve(response.statusCode ?? 0)
-      socket.terminate()
-    })
-    socket.on('open', () => {
-      resolve(101)
-      socket.terminate()
-    })
-    socket.on('error', () => {})
-  })
-}
+afterEach(endStages)
 
 describe.each(['nginx', 'caddy', 'haproxy'] as const)('%s', (name) => {
   it.skipIf(!hasProxy(name))('changes nothing with the text of the guide', async () => {
@@ -147,7 +66,7 @@ describe.skipIf(!hasProxy('nginx'))('nginx', () => {
         proxy_set_header X-Forwarded-For 203.0.113.9;
       } }`,
     )
-    ends.push(() => outer.stop())
+    later(() => outer.stop())
     // The outer proxy says which client it has; the inner one appends the outer one's address.
     expect((await ask(outer.port, '/any', { 'X-Forwarded-For': '198.51.100.1' })).status).toBe(401)
     expect(inner.events[0]).toMatchObject({ place: { clientAddress: '203.0.113.9' } })

@@ -64,6 +64,21 @@ const samples: readonly Sample[] = [
     isLetIn: true,
   },
   {
+    sign: 'upgrade_added',
+    // As haproxy completes it.
+    asked: get(
+      {
+        ...session,
+        upgrade: 'websocket',
+        connection: 'upgrade',
+        'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+      },
+      { kind: 'upgrade' },
+    ),
+    outcome: 'invalid unsupported_upgrade',
+    isLetIn: true,
+  },
+  {
     sign: 'authorization_unread',
     asked: get({ ...session, authorization: 'Basic ZnJvbnQ6c2VjcmV0' }),
     outcome: 'challenge invalid_credential',

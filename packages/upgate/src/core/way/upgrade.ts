@@ -16,10 +16,22 @@ export function readUpgrade(request: AuthRequest): WayFinding | undefined {
   if (!namesWebSocket(request)) return undefined
   const added = upgradeAdded(request)
   if (added !== undefined) return added
-  if (/(?:^|[,\s])upgrade(?:$|[,\s])/i.test(headerOf(request, 'connection') ?? '')) return undefined
+  if (/(?:^|[,\s])upgrade(?:$|[,\s])/i.test(headerOf(request, 'connection') ?? '')) return completed(request)
   return {
     sign: 'upgrade_lost',
     sentence: `A WebSocket handshake arrived without \`Connection: Upgrade\`: a proxy dropped it. Let it forward the header: ${forward}.`,
+  }
+}
+
+/** Finds the half of a handshake that haproxy makes of a request to which its configuration adds Upgrade. */
+function completed(request: AuthRequest): WayFinding | undefined {
+  const { headers } = request
+  if (headers['sec-websocket-key'] === undefined || headers['sec-websocket-version'] !== undefined)
+    return undefined
+  return {
+    sign: 'upgrade_added',
+    sentence:
+      'A request arrived with `Upgrade: websocket` and Sec-WebSocket-Key, and without Sec-WebSocket-Version, which each client of WebSockets sends: a proxy adds Upgrade to all requests, and haproxy completes it with a key. Remove the line that sets it (`http-request set-header Upgrade` in haproxy); haproxy forwards Upgrade by itself.',
   }
 }
 
