@@ -1,4 +1,4 @@
-// Needs Debian's nginx and caddy.
+// Needs Debian's nginx, haproxy and caddy.
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer, request as httpRequest, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -30,7 +30,8 @@ const server: Server = createServer((req, res) => {
   const seen = req.rawHeaders
     .filter((_, i) => i % 2 === 0)
     .filter((name) => /^remote.(user|email)$/i.test(name))
-  res.end(`${gate.principalOf(req)?.id ?? 'anonymous'}; ${seen.join()}`)
+  // haproxy writes names in lower case.
+  res.end(`${gate.principalOf(req)?.id ?? 'anonymous'}; ${seen.join().toLowerCase()}`)
 })
 guardServer(server, gate, { sockets: { '/ws': new WebSocketServer({ noServer: true }) } }).on(
   '/ws',
@@ -51,7 +52,7 @@ afterAll(async () => {
 })
 
 /** The user that logged in is taken from `X-Test-User`, in place of a login. */
-const configurations: Readonly<Partial<Record<ProxyName, (port: number) => string>>> = {
+const configurations: Readonly<Record<ProxyName, (port: number) => string>> = {
   nginx: (port) => `server {
   listen 127.0.0.1:${port};
   location / {
@@ -71,6 +72,13 @@ const configurations: Readonly<Partial<Record<ProxyName, (port: number) => strin
   request_header Remote-User {header.X-Test-User}
   reverse_proxy unix/${path}
 }`,
+  haproxy: (port) => `frontend web
+  bind 127.0.0.1:${port}
+  http-request del-header remote -m beg
+  http-request set-header Remote-User %[req.hdr(x-test-user)] if { req.hdr(x-test-user) -m found }
+  default_backend app
+backend app
+  server app unix@${path}`,
 }
 
 function ask(
@@ -94,11 +102,11 @@ function ask(
   })
 }
 
-for (const name of ['nginx', 'caddy'] as const) {
+for (const name of ['nginx', 'caddy', 'haproxy'] as const) {
   describe.skipIf(!hasProxy(name))(`identity headers behind ${name}`, () => {
     let proxy: ProxyProgram
     beforeAll(async () => {
-      proxy = await startProxy(name, configurations[name] as (port: number) => string)
+      proxy = await startProxy(name, configurations[name])
     })
     afterAll(() => proxy?.stop())
 
@@ -108,7 +116,7 @@ for (const name of ['nginx', 'caddy'] as const) {
     }
 
     it('lets the account of the user in, and refuses users without one', async () => {
-      expect(await get(proxy.origin, { 'X-Test-User': 'ada' })).toBe('200 u1 undefined; Remote-User')
+      expect(await get(proxy.origin, { 'X-Test-User': 'ada' })).toBe('200 u1 undefined; remote-user')
       expect(await get(proxy.origin, { 'X-Test-User': 'nina' })).toMatch(/^403 .*unknown_identity/s)
       expect(await get(proxy.origin, {})).toMatch(/^401 .*auth_required/s)
     })
@@ -124,7 +132,7 @@ for (const name of ['nginx', 'caddy'] as const) {
       }
       const claimed = { 'Remote-Email': 'root@example.com', remote_email: 'root@example.com' }
       expect(await get(proxy.origin, { 'X-Test-User': 'ada', ...claimed })).toBe(
-        '200 u1 undefined; Remote-User',
+        '200 u1 undefined; remote-user',
       )
     })
 
