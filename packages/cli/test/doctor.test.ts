@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
@@ -70,6 +71,44 @@ describe('a gate', () => {
     expect(status).toBe(3)
     expect(verdict.code).toBe('insufficient_scope')
     expect(ids).toMatchObject({ credential: 'pass', authorisation: 'fail' })
+  })
+
+  test('with a clock that is an hour off, and everything else right: a warning, exit status 0', async () => {
+    const { port, services } = await startGate()
+    const hour = new Date(Date.now() - 3_600_000).toUTCString()
+    const proxy = await tcpServer((socket) => {
+      const gate = connect(port, '127.0.0.1')
+      const dated = (chunk: Buffer): string =>
+        chunk.toString('latin1').replace(/\r\nDate: [^\r]+/, `\r\nDate: ${hour}`)
+      gate.on('data', (chunk) => socket.write(dated(chunk), 'latin1'))
+      gate.on('error', () => socket.destroy())
+      gate.on('close', () => socket.end())
+      socket.on('close', () => gate.destroy())
+      socket.pipe(gate)
+    })
+    const at = `ws://127.0.0.1:${proxy}/ws`
+    const env = { UPGATE_TOKEN: await deviceOf(services) }
+    const { status, verdict, ids } = await report(['doctor', at, '--idle', '1'], { env })
+    expect(verdict).toMatchObject({ code: 'clock_skew', severity: 'warning' })
+    expect(ids).toMatchObject({ credential: 'pass', clock: 'fail', idle: 'pass' })
+    expect(status).toBe(0)
+    const { out } = await upgate(['doctor', at], { env })
+    expect(out).toContain('The clocks of client and server differ (client, clock_skew)')
+    expect(out).toContain('Next: Set both clocks (NTP).')
+  })
+
+  test('a warning hides no error that comes after it', async () => {
+    const { origin, services } = await startGate()
+    const expecting = ['doctor', `${origin}/ws`, '--expect-edge']
+    const fine = await report(expecting, { env: { UPGATE_TOKEN: await deviceOf(services) } })
+    expect([fine.status, fine.verdict.code, fine.ids.edge]).toEqual([0, 'access_missing', 'fail'])
+    const wrong = (await deviceOf(services)).replace(/^ugd/, 'ugk')
+    const refused = await report(expecting, { env: { UPGATE_TOKEN: wrong } })
+    expect([refused.status, refused.verdict.code, refused.ids.edge]).toEqual([
+      3,
+      'invalid_credential',
+      'fail',
+    ])
   })
 
   test('creates no device and no pairing request', async () => {

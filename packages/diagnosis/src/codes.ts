@@ -38,6 +38,8 @@ export const diagnosisCodes = [
   'tls_silent',
   'tls_failed',
   'http2_only',
+  'answer_headers_too_big',
+  'answer_malformed',
   'not_http',
   'http_stalled',
   'http_silent',

@@ -139,6 +139,40 @@ export const samples: readonly Sample[] = [
     failed('ECONNRESET', 'socket hang up', { reached: 'tcp', probes: { tls: 'refused' } }),
   ),
   sample(
+    'headers without an end',
+    'answer_headers_too_big',
+    failed('HPE_HEADER_OVERFLOW', 'Parse Error: Header overflow', {
+      reached: 'tcp',
+      bytes: 'HTTP/1.1 401 X\r\nX-A: aaaa',
+    }),
+  ),
+  sample(
+    'headers without an end, bytes not kept',
+    'answer_headers_too_big',
+    failed('HPE_HEADER_OVERFLOW', 'Parse Error: Header overflow', { reached: 'tcp' }),
+  ),
+  sample(
+    'a header without a name',
+    'answer_malformed',
+    failed('HPE_INVALID_HEADER_TOKEN', 'Parse Error: Invalid header token', {
+      reached: 'tcp',
+      bytes: 'HTTP/1.1 101 Switching Protocols\r\n: x\r\n',
+    }),
+  ),
+  sample(
+    'a header without a name, bytes not kept',
+    'answer_malformed',
+    failed('HPE_INVALID_HEADER_TOKEN', 'Parse Error: Invalid header token', { reached: 'tcp' }),
+  ),
+  sample(
+    'a version that does not exist',
+    'answer_malformed',
+    failed('HPE_INVALID_VERSION', 'Parse Error: Invalid HTTP version', {
+      reached: 'tcp',
+      bytes: 'HTTP/4.2 200 OK\r\n',
+    }),
+  ),
+  sample(
     'SSH banner',
     'not_http',
     failed('HPE_INVALID_CONSTANT', 'Parse Error: Expected HTTP/, RTSP/ or ICE/', {

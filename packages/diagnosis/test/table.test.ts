@@ -176,6 +176,13 @@ describe('the confusion matrix', () => {
       'http2_only',
     ],
     [
+      'the version in the first bytes',
+      { url: 'ws://h/', reached: 'tcp', error: { code: 'HPE_INVALID_CONSTANT' }, bytes: 'SSH-2.0-x' },
+      { bytes: 'HTTP/1.1 2x0' },
+      'not_http',
+      'answer_malformed',
+    ],
+    [
       'the issuer',
       { url: 'wss://h/', error: { code: 'SELF_SIGNED_CERT_IN_CHAIN' } },
       { tls: { issuer: 'CN=Netskope' } },

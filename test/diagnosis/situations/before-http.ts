@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process'
 import { createServer as createHttp2Server } from 'node:http2'
-import { connect as open } from 'node:net'
+import { connect as open, type Socket } from 'node:net'
 import { wsTransport } from '@upgate/client'
 import type { Situation, Started } from '../situation.ts'
 import { at, failingLookup, loopbackLookup, type Stage } from '../stage.ts'
@@ -30,6 +30,9 @@ async function fullPort(stage: Stage): Promise<number> {
   )
   return port
 }
+
+/** Answers every request with these bytes, and does not end. */
+const answers = (text: string) => (socket: Socket) => void socket.once('data', () => socket.write(text))
 
 export const beforeHttp: readonly Situation[] = [
   { number: 1, name: 'the scheme is ftp', code: 'url_scheme', start: () => url('ftp://127.0.0.1/ws') },
@@ -108,6 +111,19 @@ export const beforeHttp: readonly Situation[] = [
     name: 'an SSH server',
     code: 'not_http',
     start: async (stage) => url(at(await stage.tcp((socket) => socket.write('SSH-2.0-OpenSSH_9.9\r\n')))),
+  },
+  {
+    number: 74,
+    name: 'headers without an end',
+    code: 'answer_headers_too_big',
+    start: async (stage) =>
+      url(at(await stage.tcp(answers(`HTTP/1.1 200 OK\r\nX-A: ${'a'.repeat(20_000)}`)))),
+  },
+  {
+    number: 75,
+    name: 'a header that HTTP does not allow',
+    code: 'answer_malformed',
+    start: async (stage) => url(at(await stage.tcp(answers('HTTP/1.1 200 OK\r\nX A: b\r\n\r\n')))),
   },
   {
     number: 11,

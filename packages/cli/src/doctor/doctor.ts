@@ -5,7 +5,7 @@ import { hostOf, portOf, resolveName, tryPort, tryTls } from '../net/connect.ts'
 import { type Facts, send } from '../net/get.ts'
 import { fail, type Outcome, pass, type Report, skip, unknown, type Verdict } from './check.ts'
 import { authenticate, stayIdle } from './credential.ts'
-import { climb, type Progress, type Rung } from './ladder.ts'
+import { climb, type Progress, type Rung, worse } from './ladder.ts'
 import { isLoopback, plainUrl, readTarget } from './target.ts'
 import { type Opening, openSocket } from './upgrade.ts'
 import { describeServer } from './who.ts'
@@ -313,7 +313,10 @@ export async function runDoctor(options: DoctorOptions): Promise<Report> {
         if (Number.isNaN(date)) return unknown('the server does not say what time it is')
         const verdict = verdictOn({ times: { at: now(), server: date } })
         const apart = Math.round(Math.abs(now() - date) / 1000)
-        return verdict.code === 'clock_skew' ? fail(verdict) : pass(`${apart} s apart`)
+        // If it kept a credential from counting, that check failed with an error; otherwise nothing is broken.
+        return verdict.code === 'clock_skew'
+          ? fail({ ...verdict, severity: 'warning' })
+          : pass(`${apart} s apart`)
       },
     },
   ]
@@ -326,7 +329,7 @@ export async function runDoctor(options: DoctorOptions): Promise<Report> {
         after: [],
         run(): Outcome | Promise<Outcome> {
           if (options.idle === 0) return skip('not asked for (--idle)')
-          if (verdict !== undefined) return skip('needs a connection')
+          if (verdict?.severity === 'error') return skip('needs a connection')
           return session === undefined
             ? skip('needs a credential: an unauthenticated socket is closed after seconds')
             : stayIdle(session, options.idle, signal)
@@ -338,7 +341,7 @@ export async function runDoctor(options: DoctorOptions): Promise<Report> {
   session?.close()
   return {
     target: plainUrl(options.url),
-    verdict: verdict ?? idle.verdict ?? fine(session !== undefined),
+    verdict: worse(verdict, idle.verdict) ?? fine(session !== undefined),
     checks: [...checks, ...idle.checks],
   }
 }

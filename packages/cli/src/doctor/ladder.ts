@@ -55,7 +55,13 @@ export async function climb(
     }
     checks.push(check)
     progress.finished(check)
-    if (outcome.status === 'fail' && outcome.diagnosis !== undefined) verdict ??= verdictOf(outcome.diagnosis)
+    if (outcome.status === 'fail' && outcome.diagnosis !== undefined)
+      verdict = worse(verdict, verdictOf(outcome.diagnosis))
   }
   return { checks, verdict }
+}
+
+/** The verdict on both: the first one, unless only the second one is an error. A warning hides no error. */
+export function worse(first: Verdict | undefined, second: Verdict | undefined): Verdict | undefined {
+  return first !== undefined && (first.severity === 'error' || second?.severity !== 'error') ? first : second
 }

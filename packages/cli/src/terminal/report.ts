@@ -23,12 +23,13 @@ export function createPaint(io: Pick<Io, 'env' | 'stdout'>): (style: Style, text
 export function reportText(report: Report, paint: ReturnType<typeof createPaint>): string {
   const width = Math.max(...report.checks.map(({ title }) => title.length))
   const { verdict } = report
-  const bad = verdict.severity === 'error'
+  const bad = verdict.severity !== 'info'
+  const colour = { error: 'red', warning: 'yellow', info: 'green' } as const
   return [
     `${paint('bold', report.target)}\n`,
     ...report.checks.map((check) => `${checkText(check, width, paint)}\n`),
     '\n',
-    `${paint(bad ? ['bold', 'red'] : ['bold', 'green'], verdict.title)} ${paint('dim', `(${verdict.layer}, ${verdict.code})`)}\n`,
+    `${paint(['bold', colour[verdict.severity]], verdict.title)} ${paint('dim', `(${verdict.layer}, ${verdict.code})`)}\n`,
     ...(bad ? [`${verdict.cause}\n`] : []),
     ...verdict.evidence.slice(0, 6).map(({ name, value }) => `  ${paint('dim', `${name}:`)} ${value}\n`),
     `${paint('bold', 'Next:')} ${verdict.action}\n`,

@@ -13,6 +13,13 @@ const notParsed = ({ error }: Seen): boolean =>
   error.code.startsWith('HPE_') ||
   /parse error: expected http|invalid http version|malformed response/i.test(error.message)
 
+/** The version of a status line: what follows is HTTP, however badly. */
+const startsAsHttp = ({ bytes }: Seen): boolean => /^HTTP\/\d/.test(bytes)
+
+/** What Node's parser finds behind a status line; `HPE_INVALID_CONSTANT` and others also come before one. */
+const afterStatusLine =
+  /^HPE_(?:INVALID_(?:HEADER_TOKEN|CONTENT_LENGTH|TRANSFER_ENCODING|CHUNK_SIZE|STATUS)|UNEXPECTED_CONTENT_LENGTH|(?:LF|CR)_EXPECTED)$/
+
 const gaveUp = (seen: Seen): boolean =>
   noAnswer(seen) &&
   // A page does not know how far its socket came.
@@ -39,6 +46,41 @@ export const httpRows: readonly Row[] = rowsOf('http', [
     matches: (seen) => seen.answer === undefined && isSettingsFrame(seen.bytes),
   },
   {
+    code: 'answer_headers_too_big',
+    title: 'The headers of the answer are too large',
+    sees: '`Parse Error: Header overflow` (`HPE_HEADER_OVERFLOW`), after an answer that began as HTTP.',
+    cause:
+      'The server or a proxy sends more than 16 KiB of headers: cookies that pile up, a header that is added in a loop, or headers without an end.',
+    action:
+      'Look at the answer with `curl -sI`, and remove the header that grows. Do not raise the limit for a server that you do not know.',
+    retry: 'never',
+    confusableWith: [
+      { code: 'answer_malformed', probe: 'Look at the error: an overflow is well-formed, and too long.' },
+      {
+        code: 'headers_too_big',
+        probe: 'Look for a status: with 431, the headers of the request are too large.',
+      },
+    ],
+    matches: (seen) => noAnswer(seen) && /^HPE_HEADER_OVERFLOW$/.test(seen.error.code),
+  },
+  {
+    code: 'answer_malformed',
+    title: 'The answer is HTTP that cannot be read',
+    sees: '`Parse Error: Invalid header token` and the like (`HPE_...`); the first bytes are `HTTP/1.1`, and a header or the status behind them is malformed.',
+    cause:
+      'A program that writes its answers by hand, or a proxy that mixes up two answers. A header with a line break in its value is one, too.',
+    action: 'Look at the bytes with `curl -si --raw`, and repair the program or the proxy that writes them.',
+    retry: 'backoff',
+    confusableWith: [
+      { code: 'not_http', probe: 'Look at the first bytes: `HTTP/` and a version are this case.' },
+      { code: 'answer_headers_too_big', probe: 'Look at the error: an overflow is the other case.' },
+    ],
+    matches: (seen) =>
+      noAnswer(seen) &&
+      notParsed(seen) &&
+      (startsAsHttp(seen) || (seen.bytes === '' && afterStatusLine.test(seen.error.code))),
+  },
+  {
     code: 'not_http',
     title: 'The port does not speak HTTP',
     sees: '`Parse Error: Expected HTTP/` (`HPE_INVALID_CONSTANT`); the evidence has the first bytes, such as `SSH-2.0`.',
@@ -49,6 +91,10 @@ export const httpRows: readonly Row[] = rowsOf('http', [
       {
         code: 'http2_only',
         probe: 'Look at the first bytes: text of another protocol, or a SETTINGS frame.',
+      },
+      {
+        code: 'answer_malformed',
+        probe: 'Look at the first bytes: here they are not `HTTP/` and a version.',
       },
     ],
     matches: (seen) =>
