@@ -148,6 +148,13 @@ describe('POST /api/remote', () => {
       expect([keep.status, keep.json().code]).toEqual([409, 'remote_key_lost'])
       await here.stop('SIGTERM')
     }
+    writeFileSync(file, 'too short')
+    here = await startHere()
+    ada = await loggedIn(here.origin)
+    const unusable = await ada.post('/api/remote', { url: urlOf(there), token })
+    expect([unusable.status, unusable.json().code]).toEqual([503, 'remote_key_unusable'])
+    expect(await view()).toMatchObject({ state: 'locked', url: urlOf(there) })
+    await here.stop('SIGTERM')
     // The former key still opens them.
     writeFileSync(file, key)
     here = await startHere()

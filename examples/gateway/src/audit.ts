@@ -71,7 +71,7 @@ export interface AuditOptions {
   readonly strangersRate?: number
 }
 
-/** Events that a client can cause without a credential, as often as it likes. */
+/** Events that a client, or the other gateway of the remote, can cause without a credential, as often as it likes. */
 const ofStrangers = new Set([
   'refused',
   'deferred',
@@ -82,6 +82,11 @@ const ofStrangers = new Set([
   'pairing_requested',
   'pairing_full',
   'pairing_expired',
+  'remote_connected',
+  'remote_pairing',
+  'remote_lost',
+  'remote_failed',
+  'remote_stopped',
 ])
 
 /**

@@ -41,7 +41,8 @@ function toneOf(state) {
 
 function show(view) {
   stored = view
-  byId('connection').hidden = view.url === null
+  byId('connection').hidden = view.state === 'off'
+  byId('again').hidden = view.url === null
   setText('form-title', view.url === null ? 'Connect to a gateway' : 'Change the connection')
   form.dataset.url = view.url ?? ''
   const state = byId('state')
@@ -181,7 +182,7 @@ byId('again').addEventListener('click', (event) =>
 
 byId('forget').addEventListener('click', async (event) => {
   const button = event.currentTarget
-  if (!(await confirmRevoke(new URL(stored.url).host))) return
+  if (!(await confirmRevoke(stored.url === null ? 'the other gateway' : new URL(stored.url).host))) return
   await act(button, byId('connection-error'), async () => {
     await call('DELETE', '/api/remote')
     form.reset()

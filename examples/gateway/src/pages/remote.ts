@@ -1,6 +1,6 @@
 import type { Viewer } from '../context.ts'
-import type { RemoteView } from '../remote/remote.ts'
 import type { FailureView, RemoteState } from '../remote/state.ts'
+import type { RemoteView } from '../remote/view.ts'
 import { type Html, html } from './html.ts'
 import { page } from './layout.ts'
 import { liveState, prose, time } from './parts.ts'
@@ -23,13 +23,13 @@ export function remotePage({ viewer, view }: RemotePageOptions): Html {
 <p class="hint">This gateway can be a node of another gateway, and stay connected to it. The other one then lists it among its nodes.</p>
 ${unavailable !== null && html`<p class="alert" role="alert">${unavailable} Set REMOTE_KEY to the same secret of at least 32 characters at every instance.</p>`}
 
-<section aria-labelledby="connection-title" id="connection"${url === null && html` hidden`}>
+<section aria-labelledby="connection-title" id="connection"${view.state === 'off' && html` hidden`}>
   <h2 id="connection-title">Connection</h2>
   <div class="panel padded stack">
     ${connectionFacts(view)}
     ${pairingPart(view)}
     ${failurePart(view.failure)}
-    <p class="button-row"><button type="button" id="again">Connect again</button><button class="danger" type="button" id="forget">Disconnect and forget</button></p>
+    <p class="button-row"><button type="button" id="again"${url === null && html` hidden`}>Connect again</button><button class="danger" type="button" id="forget">Disconnect and forget</button></p>
     <p class="error" id="connection-error" role="alert"></p>
   </div>
 </section>

@@ -1,3 +1,5 @@
+import { StoreUnavailable } from 'upgate/store'
+
 /** The connection that a user set, as it is stored. */
 export interface RemoteRecord {
   /** New for each setting. */
@@ -55,4 +57,23 @@ export function parseRecord(text: string): RemoteRecord {
     // The error below covers this case.
   }
   throw new RecordError('The stored connection to the other gateway cannot be read.')
+}
+
+/** A database that does not answer is no fault of the request. */
+export function orUnavailable(records: RemoteRecords): RemoteRecords {
+  const wrapped =
+    <Args extends unknown[], T>(method: (...args: Args) => Promise<T>) =>
+    (...args: Args): Promise<T> =>
+      method(...args).catch((error: unknown) => {
+        if (error instanceof RecordError) throw error
+        throw new StoreUnavailable('store_unavailable', `The database did not answer: ${String(error)}`)
+      })
+  return {
+    shared: records.shared,
+    claim: wrapped(records.claim),
+    write: wrapped(records.write),
+    update: wrapped(records.update),
+    remove: wrapped(records.remove),
+    close: records.close,
+  }
 }

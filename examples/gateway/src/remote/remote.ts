@@ -1,36 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { type Clock, deviceKey, type Transport } from '@upgate/client'
-import { StoreUnavailable } from 'upgate/store'
-import { type Problem, ProblemError } from '../http/problem.ts'
+import { ProblemError } from '../http/problem.ts'
 import { isPairingCode, type Secrets } from './credential.ts'
 import type { RemoteKey } from './key.ts'
 import { type Link, type LinkStep, openLink } from './link.ts'
-import { RecordError, type RemoteRecord, type RemoteRecords } from './records.ts'
-import {
-  checkTogether,
-  isEncryptedOrLocal,
-  type RemoteSettings,
-  type SecretName,
-  secretNames,
-} from './settings.ts'
+import { orUnavailable, type RemoteRecord, type RemoteRecords } from './records.ts'
+import { keyMissing, locked, sealAll, unlock, vaultFor } from './sealed.ts'
+import { checkTogether, type RemoteSettings, type SecretName, secretNames } from './settings.ts'
 import { lockedOf, type RemoteState } from './state.ts'
-import { type Vault, VaultError } from './vault.ts'
-
-/** The connection to another gateway as the API and the page show it: never a secret. */
-export interface RemoteView extends RemoteState {
-  readonly url: string | null
-  readonly setBy: string | null
-  /** ISO 8601. */
-  readonly setAt: string | null
-  /** Which secrets are stored. */
-  readonly secrets: Readonly<Record<SecretName, boolean>>
-  /** Whether the other gateway has approved this one and made a token for it. */
-  readonly paired: boolean
-  /** Whether others on the way can read the token. */
-  readonly plain: boolean
-  /** Why no connection can be set; `null` if it can. */
-  readonly unavailable: string | null
-}
+import { type RemoteView, viewOf } from './view.ts'
 
 /** A step of the connection, with the record that it belongs to. */
 export type RemoteStep = LinkStep & { readonly url: string; readonly setBy: string }
@@ -97,40 +75,10 @@ export function createRemote(options: RemoteOptions): Remote {
     ended?.close()
   }
 
-  const open = (vault: Vault, opened: RemoteRecord): Secrets =>
-    Object.fromEntries(
-      Object.entries(opened.sealed).map(([field, text]) => [
-        field,
-        vault.open(text, { record: opened.id, url: opened.url, field }),
-      ]),
-    )
-
-  const seal = (
-    vault: Vault,
-    { id, url }: { id: string; url: string },
-    secrets: Secrets,
-  ): RemoteRecord['sealed'] =>
-    Object.fromEntries(
-      Object.entries(secrets)
-        .filter(([, text]) => text !== undefined)
-        .map(([field, text]) => [field, vault.seal(text as string, { record: id, url, field })]),
-    )
-
-  /** The secrets of a record; `undefined` if the key does not fit. */
-  const unlock = (locked: RemoteRecord): Secrets | undefined => {
-    try {
-      const vault = key.vault()
-      return vault && open(vault, locked)
-    } catch (error) {
-      if (error instanceof VaultError) return undefined
-      throw error
-    }
-  }
-
   const begin = (started: RemoteRecord): void => {
     end()
     record = started
-    const secrets = unlock(started)
+    const secrets = unlock(key, started)
     if (secrets === undefined) {
       other = lockedOf(now(), 'Put the former key back and start the gateway again.')
       return
@@ -160,12 +108,12 @@ export function createRemote(options: RemoteOptions): Remote {
   }
 
   const keepToken = async (paired: RemoteRecord, deviceToken: string): Promise<void> => {
-    const vault = key.vault()
-    if (record?.id !== paired.id || vault === undefined) return
-    const { token, ...rest } = open(vault, record)
+    const opened = record?.id === paired.id ? unlock(key, record) : undefined
+    if (record === undefined || opened === undefined) return
+    const { token, ...rest } = opened
     // A pairing code is used up now.
     const secrets = { ...rest, ...(token !== undefined && !isPairingCode(token) && { token }), deviceToken }
-    record = { ...record, sealed: seal(vault, record, secrets) }
+    record = { ...record, sealed: sealAll(vaultFor(key), record, secrets) }
     await records.update(record)
     changed()
   }
@@ -203,22 +151,11 @@ export function createRemote(options: RemoteOptions): Remote {
     })
 
   function view(): RemoteView {
-    const stored = (field: string): boolean => record !== undefined && Object.hasOwn(record.sealed, field)
-    const state = link?.state() ??
-      other ?? { state: record === undefined ? 'off' : 'waiting', since: new Date(offSince).toISOString() }
-    return {
-      ...state,
-      url: record?.url ?? null,
-      setBy: record?.setBy ?? null,
-      setAt: record === undefined ? null : new Date(record.setAt).toISOString(),
-      secrets: Object.fromEntries(secretNames.map((each) => [each, stored(each)])) as RemoteView['secrets'],
-      paired: stored('deviceToken'),
-      plain: record !== undefined && !isEncryptedOrLocal(record.url),
-      unavailable: canStore() ? null : keyMissing.detail,
-    }
+    const idle = record === undefined ? 'off' : 'waiting'
+    const state = link?.state() ?? other ?? { state: idle, since: new Date(offSince).toISOString() }
+    const missing = records.shared && key.vault() === undefined
+    return viewOf(state, record, missing ? keyMissing.detail : null)
   }
-
-  const canStore = (): boolean => !records.shared || key.vault() !== undefined
 
   /**
    * The former secrets of the same URL. For another URL there are none: they must not be sent anywhere else.
@@ -227,7 +164,7 @@ export function createRemote(options: RemoteOptions): Remote {
    */
   const formerOf = (url: string, needed: boolean): Secrets => {
     if (record?.url !== url) return {}
-    const secrets = unlock(record)
+    const secrets = unlock(key, record)
     if (secrets === undefined && needed) throw new ProblemError(locked)
     return secrets ?? {}
   }
@@ -243,8 +180,7 @@ export function createRemote(options: RemoteOptions): Remote {
     },
     set: ({ url, given }, by) =>
       inTurn(async () => {
-        const vault = key.make()
-        if (vault === undefined) throw new ProblemError(keyMissing)
+        const vault = vaultFor(key)
         const needed = secretNames.some((each) => given[each] === undefined)
         const former = formerOf(url, needed)
         const chosen = Object.fromEntries(
@@ -259,7 +195,7 @@ export function createRemote(options: RemoteOptions): Remote {
         const deviceToken = given.token === undefined ? former.deviceToken : undefined
         const secrets: Secrets = { ...chosen, privateKey, ...(deviceToken !== undefined && { deviceToken }) }
         const id = randomUUID()
-        const next = { id, url, setBy: by, setAt: now(), sealed: seal(vault, { id, url }, secrets) }
+        const next = { id, url, setBy: by, setAt: now(), sealed: sealAll(vault, { id, url }, secrets) }
         await records.write(next)
         end()
         record = undefined
@@ -271,11 +207,11 @@ export function createRemote(options: RemoteOptions): Remote {
       inTurn(async () => {
         const url = record?.url
         await records.remove()
-        key.forget()
         end()
         record = undefined
         offSince = now()
         changed()
+        key.forget()
         return url
       }),
     async close() {
@@ -288,43 +224,10 @@ export function createRemote(options: RemoteOptions): Remote {
   }
 }
 
-/** A database that does not answer is no fault of the request. */
-function orUnavailable(records: RemoteRecords): RemoteRecords {
-  const wrapped =
-    <Args extends unknown[], T>(method: (...args: Args) => Promise<T>) =>
-    (...args: Args): Promise<T> =>
-      method(...args).catch((error: unknown) => {
-        if (error instanceof RecordError) throw error
-        throw new StoreUnavailable('store_unavailable', `The database did not answer: ${String(error)}`)
-      })
-  return {
-    shared: records.shared,
-    claim: wrapped(records.claim),
-    write: wrapped(records.write),
-    update: wrapped(records.update),
-    remove: wrapped(records.remove),
-    close: records.close,
-  }
-}
-
 function stateIn(report: string | undefined): RemoteState | undefined {
   try {
     return report === undefined ? undefined : (JSON.parse(report) as RemoteState)
   } catch {
     return undefined
   }
-}
-
-const keyMissing: Problem = {
-  status: 409,
-  code: 'remote_key_missing',
-  detail: 'Instances that share a database need a key for the secrets of this connection, and none is set.',
-  action: 'Set REMOTE_KEY to the same secret of at least 32 characters at every instance.',
-}
-
-const locked: Problem = {
-  status: 409,
-  code: 'remote_key_lost',
-  detail: 'The stored secrets cannot be read: their key was lost or replaced.',
-  action: 'Enter every secret again, or leave it empty; or remove the connection.',
 }
