@@ -583,7 +583,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
           }
         })
       const seen: string[] = []
-      for (let step = 0; step < 13 && !seen.includes('device-name'); step++) {
+      for (let step = 0; step < 14 && !seen.includes('device-name'); step++) {
         await page.keyboard.press('Tab')
         const { name, ring } = await focused()
         expect([name, ring]).toEqual([name, true])
@@ -595,6 +595,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
         'Nodes',
         'API keys',
         'Chat',
+        'Remote',
         'Audit',
         'Users',
         'Account',
