@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { logIn, newDevice, type StageFront, startStageFront } from './stage/front.ts'
+import { api, logIn, newDevice, type StageFront, startStageFront } from './stage/front.ts'
 import { newKey, StageNode } from './stage/node.ts'
 
 const { UPGATE_OPENCLAW: openclaw, UPGATE_OPENCLAW_NODE: node = process.execPath, PATH } = process.env
@@ -38,7 +38,8 @@ async function startReal(auth: object): Promise<RealGateway> {
   await new Promise<void>((resolve, reject) => {
     child.stdout?.on('data', (chunk) => {
       output += chunk
-      if (/\bready\b/.test(output) && output.includes('http server listening')) resolve()
+      // Until then it answers every `connect` with UNAVAILABLE.
+      if (output.includes('startup outcomes') && output.includes('heartbeat')) resolve()
     })
     child.stderr?.on('data', (chunk) => {
       output += chunk
@@ -59,7 +60,18 @@ async function startReal(auth: object): Promise<RealGateway> {
 }
 
 const from = { 'x-forwarded-for': '203.0.113.9' }
-const publicUrl = { PUBLIC_URL: 'https://claw.example.com' }
+
+/** Runs a command of OpenClaw against the gateway. */
+function command(gateway: RealGateway, ...args: readonly string[]): Promise<string> {
+  const child = spawn(node, [openclaw ?? '', ...args], { env: gateway.env })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk) => {
+      output += chunk
+    })
+  }
+  return new Promise((resolve) => child.once('close', () => resolve(output)))
+}
 
 describe.skipIf(openclaw === undefined)('the real gateway, with its trusted-proxy login', () => {
   let gateway: RealGateway
@@ -76,24 +88,22 @@ describe.skipIf(openclaw === undefined)('the real gateway, with its trusted-prox
       },
     })
     stage = await startStageFront(gateway.port, {
-      ...publicUrl,
       UPSTREAM_TOKEN: '',
       UPSTREAM_PASSWORD: 'real-gateway-password',
     })
-    cookie = await logIn({ ...stage.front, origin: `http://127.0.0.1:${stage.front.port}` })
+    cookie = await logIn(stage.front)
   }, 180_000)
   afterAll(async () => {
     await stage?.close()
     await gateway?.close()
   })
 
-  const page = (headers: Record<string, string>) =>
-    fetch(`http://127.0.0.1:${stage.front.port}/`, { headers: { ...from, ...headers }, redirect: 'manual' })
-
   it('shows its pages to people, and only to people', async () => {
-    expect((await page({ accept: 'text/html' })).status).toBe(303)
-    const shown = await page({ cookie, host: 'claw.example.com' })
-    expect([shown.status, await shown.text()]).toEqual([200, expect.stringContaining('<openclaw-app')])
+    const page = (headers: Record<string, string>) =>
+      fetch(stage.front.origin, { headers: { ...from, ...headers }, redirect: 'manual' })
+    expect((await page({})).status).toBe(401)
+    const shown = await page({ cookie })
+    expect([shown.status, await shown.text()]).toEqual([200, expect.stringContaining('openclaw')])
   })
 
   it('accepts a node under a key of the front, and loses it with its device', async () => {
@@ -107,4 +117,41 @@ describe.skipIf(openclaw === undefined)('the real gateway, with its trusted-prox
     await stage.front.services.devices.revoke(id)
     expect((await node.closed).code).toBe(4403)
   })
+})
+
+describe.skipIf(openclaw === undefined)('the real gateway, with its shared token', () => {
+  let gateway: RealGateway
+  let stage: StageFront
+  const auth = { token: 'the-gateways-own-token' }
+  beforeAll(async () => {
+    gateway = await startReal({ mode: 'token', ...auth })
+    stage = await startStageFront(gateway.port, { NODES: 'handed-nonce' })
+  }, 180_000)
+  afterAll(async () => {
+    await stage?.close()
+    await gateway?.close()
+  })
+
+  it('knows a node by its own key, through one proof for both', async () => {
+    const cookie = await logIn(stage.front)
+    const key = newKey()
+    const ask = async () => {
+      const asking = new StageNode(stage.front.port, key, { auth, headers: from })
+      const answer = await asking.connect()
+      return {
+        asking,
+        answer,
+        details: (answer.error as { details: Record<string, string> } | undefined)?.details,
+      }
+    }
+    const here = (await ask()).details
+    const path = `pairings/${here?.requestId}/approve`
+    await api(stage.front, cookie, 'POST', path, { comparisonCode: here?.comparisonCode })
+    const there = (await ask()).details
+    expect(there).toMatchObject({ code: 'PAIRING_REQUIRED', deviceId: key.id })
+    await command(gateway, 'devices', 'approve', there?.requestId ?? '')
+    const { answer, asking } = await ask()
+    expect(answer).toMatchObject({ ok: true, payload: { type: 'hello-ok', auth: { role: 'node' } } })
+    asking.socket.terminate()
+  }, 120_000)
 })
