@@ -18,12 +18,23 @@ const long: ReadonlySet<string> = new Set([
 ])
 
 /** Ends that all clients of a server see at the same moment. */
-const shared: ReadonlySet<string> = new Set(['server_restarting', 'server_shutdown'])
+const shared: ReadonlySet<string> = new Set(['server_restarting', 'server_shutdown', 'connection_lost'])
+/** Refusals and ends of a server that has too much to do: all of its clients get them, and not at once again. */
+const busy: ReadonlySet<string> = new Set([
+  'close_try_later',
+  'close_internal_error',
+  'unavailable',
+  'over_capacity',
+  'server_error',
+])
+/** Milliseconds over which clients spread that saw the same end. */
+const spread = 5000
 
 /**
  * The pause before the next attempt, in milliseconds: full jitter between `min` and a bound that doubles with each
- * failure in a row up to `max`. A time that the server names is the shortest pause, with up to a tenth and a second more,
- * so that clients that were refused together do not come back together.
+ * failure in a row up to `max`. A time that the server names is the shortest pause, with up to a tenth and five seconds
+ * more. The first pause after an end that all clients of a server see is spread over five seconds as well, so that
+ * clients that were refused or lost together do not come back together.
  *
  * @param failures Failures in a row before this one
  * @param random At least 0, less than 1
@@ -34,13 +45,17 @@ export function pauseAfter(
   { min, max }: BackoffOptions,
   random: () => number,
 ): number {
-  if (diagnosis.retryAfter !== undefined) {
-    const least = diagnosis.retryAfter * 1000
-    return Math.round(Math.max(min, least) + random() * (1000 + least / 10))
+  const { code, retryAfter } = diagnosis
+  if (retryAfter !== undefined) {
+    const least = retryAfter * 1000
+    // A pairing waits for a person, and each device for another moment.
+    const more = (code === 'pairing_required' ? 1000 : Math.min(spread, max)) + least / 10
+    return Math.round(Math.max(min, least) + random() * more)
   }
-  if (diagnosis.code === 'pairing_required') return Math.round(3000 + random() * 2000)
-  if (long.has(diagnosis.code)) return Math.round(Math.max(30_000, max) * (1 + random()))
-  if (shared.has(diagnosis.code) && failures === 0) return Math.round(random() * Math.min(5000, max))
-  const bound = Math.min(max, min * 2 ** Math.min(failures + 1, 16))
+  if (code === 'pairing_required') return Math.round(3000 + random() * 2000)
+  if (long.has(code)) return Math.round(Math.max(30_000, max) * (1 + random()))
+  if (shared.has(code) && failures === 0) return Math.round(random() * Math.min(spread, max))
+  const doubled = Math.min(max, min * 2 ** Math.min(failures + 1, 16))
+  const bound = busy.has(code) ? Math.min(max, Math.max(doubled, min + spread)) : doubled
   return Math.round(min + random() * (bound - min))
 }

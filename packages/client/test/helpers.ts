@@ -100,6 +100,7 @@ export async function startGate(
   rule: Partial<NonNullable<GateOptions['rules']>[number]> = {},
   more: Partial<GateOptions> = {},
   guarding: Partial<GuardServerOptions> = {},
+  at = 0,
 ): Promise<TestGate> {
   const services = createServices({ store: memoryStore() })
   const gate = createGate({
@@ -130,7 +131,7 @@ export async function startGate(
     socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary })),
   )
   const guard = guardServer(server, gate, { sockets: { '/ws': sockets }, hold: 0, ...guarding } as never)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => server.listen(at, '127.0.0.1', resolve))
   cleanups.push(async () => {
     server.close()
     server.closeAllConnections()

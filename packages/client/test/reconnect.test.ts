@@ -58,10 +58,10 @@ test('the pauses start again after 30 s of acceptance, and not before', async ()
   const { clock, last, waited } = scene({ random: () => 0.999999 })
   await turns()
   for (const [stays, expected] of [
-    [1000, 2000],
+    [1000, 5000],
     [29_999, 4000],
     [29_000, 8000],
-    [30_000, 2000],
+    [30_000, 5000],
   ] as const) {
     await last().accept()
     clock.advance(stays)
@@ -78,12 +78,12 @@ test('Retry-After is the shortest pause, spread, whatever the failures so far', 
   await turns()
   last().fail(answer(503, 'over_capacity', { 'retry-after': '120' }))
   await turns()
-  expect(waited()).toBe(120_000 + 0.5 * (1000 + 12_000))
+  expect(waited()).toBe(120_000 + 0.5 * (5000 + 12_000))
   clock.advance(waited())
   await turns()
   last().fail(answer(503, 'over_capacity', { 'retry-after': '0' }))
   await turns()
-  expect(waited()).toBe(1500)
+  expect(waited()).toBe(3500)
 })
 
 test('codes of a rate limit wait half a minute or more, and a restart waits 0 to 5 s at first', async () => {
