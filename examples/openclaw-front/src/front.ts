@@ -23,6 +23,7 @@ import { openRecords } from './records.ts'
 import { createRules, own } from './rules.ts'
 import { createConnectedNodes } from './sockets/connected.ts'
 import { handedNonceHandshake, type SignedNode } from './sockets/handed-nonce-handshake.ts'
+import { createKeeper } from './sockets/keeper.ts'
 import { createNodeSockets } from './sockets/nodes.ts'
 import { type ArrivedNode, ownKeyHandshake } from './sockets/own-key-handshake.ts'
 import { connectPage } from './sockets/pages.ts'
@@ -112,7 +113,9 @@ function assemble(
     // A revoked peer that does not answer the close frame is cut off, and the gateway's socket with it.
     closeGrace: 500,
   })
+  const keep = { device: createKeeper(4), user: createKeeper(50), service: createKeeper(4) }
   guarded.onOptional('/*', (socket, request, principal, value) => {
+    if (principal !== undefined) keep[principal.kind](principal.id, socket)
     if (principal?.kind !== 'device') connectPage(socket, request, opening, log)
     else if (value === undefined) nodes.byHeader(socket, request, principal)
     else if (config.nodes === 'own-key') nodes.byOwnKey(socket, request, principal, value as ArrivedNode)

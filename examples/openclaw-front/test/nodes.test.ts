@@ -142,6 +142,27 @@ describe('under keys of the front', () => {
     expect(gateway.upgrades.length).toBe(before)
   })
 
+  it('a node that proved itself in a header is asked for its request, and then brought', async () => {
+    const { id, token } = await newDevice(stage.front, 'cellar')
+    const headers = { authorization: `Bearer ${token}` }
+    const node = new StageNode(stage.front.port, newKey(), { headers, name: 'cellar' })
+    expect(await node.connect()).toMatchObject({ ok: true, payload: { auth: { role: 'node' } } })
+    expect(gateway.accepted.at(-1)?.params).toMatchObject({ client: { displayName: 'cellar' } })
+    const wrong = new StageNode(stage.front.port, newKey(), { headers })
+    await wrong.challenge
+    wrong.socket.send('{"type":"req","id":"1","method":"whoami"}')
+    expect(await wrong.closed).toMatchObject({ code: 1008, reason: 'bad_handshake' })
+
+    // Four of its sockets stay; with one more, the oldest goes, at the gateway too.
+    const oldest = gateway.accepted.at(-1)
+    const more = Array.from({ length: 4 }, () => new StageNode(stage.front.port, newKey(), { headers }))
+    for (const each of more) expect(await each.connect()).toMatchObject({ ok: true })
+    expect(await node.closed).toMatchObject({ code: 4429, reason: 'too_many_sockets' })
+    await expect.poll(() => oldest?.socket.readyState).toBe(3)
+    await stage.front.services.devices.revoke(id)
+    for (const each of more) expect((await each.closed).code).toBe(4403)
+  })
+
   it('a revocation closes both sockets within a second, also of a node that does not answer', async () => {
     const key = await pair(stage, cookie)
     const node = new StageNode(stage.front.port, key)

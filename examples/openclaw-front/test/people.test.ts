@@ -2,6 +2,7 @@
 // they claimed.
 import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
+import { createEdgeSim } from '@upgate/edge-sim'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { admin, logIn, newDevice, type StageFront, startStageFront } from './stage/front.ts'
@@ -221,6 +222,16 @@ describe('pages', () => {
     expect(urls.at(-1)).toBe('/after')
   })
 
+  it('a gateway that breaks off looks broken, and one that says nothing is 502', async () => {
+    expect(await ask('/gone', { headers: { cookie } })).toMatchObject({
+      status: 502,
+      body: expect.stringContaining('upstream_unreachable'),
+    })
+    await expect(
+      fetch(`${stage.front.origin}/broken`, { headers: { cookie } }).then((r) => r.text()),
+    ).rejects.toThrow()
+  })
+
   it('a running answer ends with the session', async () => {
     const own = await logIn(stage.front)
     const ended = new Promise<void>((resolve, reject) => {
@@ -317,6 +328,41 @@ describe('sockets of pages', () => {
 })
 
 describe('other logins', () => {
+  it('Cloudflare Access is mapped to an account; a node brings its service token and proves itself besides', async () => {
+    const sim = createEdgeSim({
+      users: [{ email: admin.email }, { email: 'eve@example.com' }],
+      applications: [
+        {
+          name: 'claw',
+          host: 'claw.example.com',
+          policies: [{ action: 'service_auth' }, { action: 'allow' }],
+        },
+      ],
+    })
+    await sim.start()
+    const own = await startStageFront(gateway.port, {
+      LOGIN: 'access',
+      ADMIN_PASSWORD: '',
+      PUBLIC_URL: 'https://claw.example.com',
+      CF_ACCESS_TEAM: 'acme',
+      CF_ACCESS_AUD: sim.application('claw').aud,
+      CF_ACCESS_SIMULATOR: sim.url,
+    })
+    const host = 'claw.example.com'
+    const as = async (email: string) => ({
+      headers: { host, 'cf-access-jwt-assertion': await sim.issueUserToken('claw', email) },
+    })
+    const page = await ask('/x', await as(admin.email), own.front.port)
+    expect(page.status).toBe(200)
+    const { headers } = gateway.requests.at(-1) as (typeof gateway.requests)[number]
+    expect(headers['x-forwarded-user']).toBe(admin.email)
+    expect(headers['cf-access-jwt-assertion']).toBeUndefined()
+    expect((await ask('/x', await as('eve@example.com'), own.front.port)).status).toBe(403)
+    expect((await ask('/_front/login', { headers: { host } }, own.front.port)).status).toBe(403)
+    await own.close()
+    await sim.stop()
+  })
+
   it('a header of a named proxy is mapped to an account; from another peer it is nothing', async () => {
     const own = await startStageFront(gateway.port, {
       LOGIN: 'header',

@@ -6,6 +6,8 @@ export const ownCookies = ['front_session', 'front_device'] as const
 /** Headers of one connection (RFC 9110, section 7.6.1), whether or not `Connection` names them. */
 const ofOneConnection = new Set([
   'connection',
+  // Node has answered it with 100 by itself.
+  'expect',
   'keep-alive',
   'proxy-connection',
   'proxy-authenticate',

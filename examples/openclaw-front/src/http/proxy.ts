@@ -42,7 +42,7 @@ export function createProxy({ upstream, gate, forwarded, timeout, log }: ProxyOp
     xfwd: false,
     // `Host` is written with the other headers.
     changeOrigin: false,
-    proxyTimeout: timeout,
+    // `proxyTimeout` would end streams that are silent for as long; `startTimer` waits for the beginning of the answer.
     followRedirects: false,
   })
   let saidAt = 0
@@ -50,14 +50,25 @@ export function createProxy({ upstream, gate, forwarded, timeout, log }: ProxyOp
     const { code } = error as NodeJS.ErrnoException
     // A client that left is no fault of the gateway.
     const sent = response as ServerResponse | undefined
-    if (sent === undefined || sent.destroyed) return
+    if (sent === undefined || sent.destroyed || sent.writableEnded) return
     if (Date.now() - saidAt > 1000) {
       saidAt = Date.now()
       log(`The gateway did not answer a request (${code ?? 'unknown error'}).`)
     }
-    sendProblem(sent, code === 'ECONNRESET' && !sent.headersSent ? late : unreachable)
+    sendProblem(sent, unreachable)
   })
-  proxy.on('proxyRes', (answer) => cleanAnswer(answer.headers))
+  proxy.on('proxyRes', (answer, request) => {
+    timers.get(request as IncomingMessage)?.()
+    cleanAnswer(answer.headers)
+  })
+
+  const timers = new WeakMap<IncomingMessage, () => void>()
+  const startTimer = (request: IncomingMessage, response: ServerResponse): void => {
+    const timer = setTimeout(() => sendProblem(response, late), timeout)
+    const stop = (): void => clearTimeout(timer)
+    timers.set(request, stop)
+    response.once('close', stop)
+  }
 
   return {
     handle(request, response) {
@@ -68,6 +79,7 @@ export function createProxy({ upstream, gate, forwarded, timeout, log }: ProxyOp
       if (!endWithCredential(gate, request, response)) return
       const safe = request.method === 'GET' || request.method === 'HEAD'
       request.headers = upstreamHeaders(request.headers, forwarded.of(request), !safe)
+      startTimer(request, response)
       proxy.web(request, response).catch(() => {})
     },
     close: () => agent.destroy(),

@@ -14,7 +14,7 @@ export interface HelloWatch {
 }
 
 /**
- * Watches for the gateway's answer to the `connect` request, the first response that it sends. Until then the gateway
+ * Watches for the gateway's answer to the `connect` request, the first message that is no event. Until then the gateway
  * counts the socket among those that it has not accepted.
  */
 export function watchForHello({ onAnswer, id, change }: HelloWatch): Tap {
@@ -26,7 +26,8 @@ export function watchForHello({ onAnswer, id, change }: HelloWatch): Tap {
     fromUpstream(data, isBinary) {
       if (isBinary || data.length > longestAnswer) return undefined
       const message = parseObject(data.toString('utf8'))
-      if (message?.type !== 'res' || (id !== undefined && message.id !== id)) return undefined
+      if (message === undefined || message.type === 'event') return undefined
+      if (id !== undefined && (message.type !== 'res' || message.id !== id)) return undefined
       done = true
       onAnswer?.(message.ok === true)
       return change?.(message)

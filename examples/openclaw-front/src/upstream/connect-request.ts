@@ -55,7 +55,10 @@ export function connectAs(
   const [id, mode] = [stringIn(client, 'id'), stringIn(client, 'mode')]
   const [platform, family] = [plain(stringIn(client, 'platform')), plain(stringIn(client, 'deviceFamily'))]
   const token = secret !== undefined && 'token' in secret ? secret.token : ''
-  // Version 3 of the signed text, in which no field may hold the separator.
+  // A text in which a field holds the separator could be read in two ways.
+  if ([id, mode, platform, family].some((field) => field.includes('|')))
+    throw new Error('A signed field holds `|`.')
+  // Version 3 of the signed text.
   const text = ['v3', identity.id, id, mode, 'node', '', String(ts), token, nonce, platform, family].join('|')
   return JSON.stringify({
     type: 'req',

@@ -66,6 +66,12 @@ export async function startGateway(token = 'the-gateways-own-token', port = 0): 
     } else if (url === '/events') {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write('data: one\n\n')
+    } else if (url === '/broken') {
+      response.writeHead(200, { 'content-length': '100' })
+      response.write('the beginning')
+      setTimeout(() => response.destroy(), 50)
+    } else if (url === '/gone') {
+      response.destroy()
     } else if (url === '/late') {
       setTimeout(() => response.end('late'), 400)
     } else if (url === '/cookies') {
