@@ -415,8 +415,8 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
       const record = { path: '/ws', sequence: 0, createdAt: 1, expiresAt: 1000 + n, digest: 'd' }
       await tickets.add({ ...record, id: `${n}`, principal: { ...principal, id: `${n % 7}` } }, 999)
     }
-    expect(await tickets.purge(1999)).toBe(1000)
-    expect(await tickets.purge(1999)).toBe(0)
+    expect(await tickets.purge(1999, 5000)).toBe(1000)
+    expect(await tickets.purge(1999, 5000)).toBe(0)
     expect(await tickets.get('1000')).toMatchObject({ expiresAt: 2000 })
   })
 })

@@ -57,7 +57,7 @@ describe.skipIf(!canStart('redis'))('scripts in Redis', () => {
     await sessions.add(session(`t${round}`), 9)
     expect(await sessions.removeOf('a', 2)).toBe(1)
     await sessions.add(session(`u${round}`), 9)
-    expect(await sessions.purge(9, 0)).toBe(1)
+    expect(await sessions.purge(9, 0, 100)).toBe(1)
     expect(await tickets.add(ticket(`t${round}`), 9)).toBe(true)
     expect(await tickets.get(`t${round}`)).toMatchObject({ id: `t${round}` })
     expect(await tickets.take(`t${round}`)).toMatchObject({ id: `t${round}` })

@@ -102,7 +102,7 @@ describe.skipIf(!withRedis)('sessions in Redis', () => {
     const store = await compose()
     for (let n = 0; n < 30; n++) await store.sessions.add(session(`${n}`, { accountId: `a${n % 3}` }), 5)
     await store.sessions.remove('29', draft)
-    expect(await store.sessions.purge(9, 0)).toBe(14)
+    expect(await store.sessions.purge(9, 0, 100)).toBe(14)
     expect(await keysOf(prefix)).toEqual([`{${prefix}}:seq`])
   })
 

@@ -79,6 +79,7 @@ export type {
   NewAccount,
 } from './services/accounts/types.ts'
 export { createServices } from './services/create-services.ts'
+export type { ListPage, PageOptions } from './services/pages.ts'
 export type {
   Approval,
   BootstrapResult,
@@ -93,6 +94,7 @@ export type {
   PairingRequest,
 } from './services/pairing/types.ts'
 export type { Revocations, RevocationsHealth } from './services/revocations/types.ts'
+export type { ImportedToken, ImportOptions, ImportProgress } from './services/tokens/import-tokens.ts'
 export type { IssuedTicket, NewTicket, TicketOptions, Tickets } from './services/tokens/tickets.ts'
 export type {
   ApiKey,

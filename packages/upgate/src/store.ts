@@ -25,6 +25,7 @@ export type { Clock, Timer } from './core/ports/clock.ts'
 export type { FailureAttempt, FailureCount, FailureStore } from './core/ports/failures.ts'
 export { failureRules } from './core/ports/failures.ts'
 export type { Logger } from './core/ports/logger.ts'
+export type { Page, PageRequest } from './core/ports/pages.ts'
 export type {
   InvitationRecord,
   PairingAnswer,

@@ -34,6 +34,11 @@ export function createId(randomBytes: (size: number) => Uint8Array): string {
   return encode(integerOf(randomBytes(16)), idLength)
 }
 
+/** Whether a text has the form of a public id. */
+export function isId(text: string): boolean {
+  return text.length === idLength && base62.test(text)
+}
+
 /**
  * Creates a token, `<prefix>_<id>_<secret><checksum>` in base62 with fixed lengths, 66 characters in all.
  *

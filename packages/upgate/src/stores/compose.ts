@@ -74,7 +74,12 @@ export function composeStores(base: Store, parts: StoreParts): Store {
   }
   return {
     ...base,
-    ...(sessions && { sessions: sessions.over(base.revocations), revocations: settled(base, sessions) }),
+    ...(sessions && {
+      sessions: sessions.over(base.revocations),
+      revocations: settled(base, sessions),
+      // It would read the sessions of the base.
+      sessionsWithAccounts: undefined,
+    }),
     ...(tickets && { tickets }),
     ...(failures && { failures }),
     async close() {

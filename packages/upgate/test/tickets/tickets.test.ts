@@ -312,9 +312,9 @@ describe('a ticket is bound by', () => {
       ...memory,
       tickets: {
         ...memory.tickets,
-        async purge(before: number) {
+        async purge(before: number, atMost: number) {
           purged.push(before)
-          return memory.tickets.purge(before)
+          return memory.tickets.purge(before, atMost)
         },
       },
     }

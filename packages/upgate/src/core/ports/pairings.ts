@@ -1,3 +1,4 @@
+import type { Page, PageRequest } from './pages.ts'
 import type { TokenRecord } from './token-record.ts'
 
 /** Where a pairing request stands. `expired` = not decided, or not collected, in time. */
@@ -131,6 +132,13 @@ export interface PairingStore {
    */
   list(state: PairingState): Promise<readonly PairingRecord[]>
   /**
+   * A page of the list above.
+   *
+   * @param state - of the requests
+   * @param request - the part of the list
+   */
+  page(state: PairingState, request: PageRequest): Promise<Page<PairingRecord>>
+  /**
    * Compare and set: writes if the stored version is `record.version - 1`. False = another writer was faster.
    *
    * @param record - the new state, with the next `version`
@@ -147,7 +155,8 @@ export interface PairingStore {
   collect(record: PairingRecord, device: TokenRecord, keyId: string | undefined): Promise<boolean>
   /**
    * Marks overdue requests as expired and answers them: of concurrent callers one gets each. Forgets those
-   * that are over and whose `expiresAt` is `forgetBy` or earlier, and invitations that are over.
+   * that are over and whose `expiresAt` is `forgetBy` or earlier, and invitations that are over. Where there are very
+   * many, it may leave some for the next call: it is called often, and by `expiresAt` they are over already.
    *
    * @param now - milliseconds since the epoch
    * @param forgetBy - milliseconds since the epoch

@@ -1,5 +1,6 @@
 import type { AcquaintanceStore } from './acquaintances.ts'
 import type { FailureStore } from './failures.ts'
+import type { Page, PageRequest } from './pages.ts'
 import type { PairingStore } from './pairings.ts'
 import type { Revocation, RevocationReason, RevocationSelector } from './revocations.ts'
 import type { TicketStore } from './tickets.ts'
@@ -145,6 +146,8 @@ export interface AccountStore {
    * @returns all accounts, disabled ones included
    */
   list(): Promise<readonly AccountRecord[]>
+  /** A page of the list above. */
+  page(request: PageRequest): Promise<Page<AccountRecord>>
   /**
    * Adds if neither id nor email is taken. Of concurrent callers one gets true.
    *
@@ -183,6 +186,8 @@ export interface SessionStore {
    * @param accountId - account whose sessions are listed
    */
   list(accountId: string): Promise<readonly SessionRecord[]>
+  /** A page of the list above. */
+  page(accountId: string, request: PageRequest): Promise<Page<SessionRecord>>
   /**
    * Adds a session and removes the account's oldest ones beyond `atMost`, with a log entry each: at the new session's
    * `createdAt`, with the selector `{ sessionId }` and the reason `revoked`. Answers the entries, or
@@ -224,12 +229,13 @@ export interface SessionStore {
   removeOf(accountId: string, generation: number): Promise<number>
   /**
    * Forgets sessions that ended by themselves: `expiresAt` is `expiredBy` or earlier, or they were last seen before
-   * `lastSeenBefore`. Answers how many.
+   * `lastSeenBefore`. Answers how many; as many as `atMost` = there may be more.
    *
    * @param expiredBy - milliseconds since the epoch
    * @param lastSeenBefore - milliseconds since the epoch
+   * @param atMost - sessions to forget: other operations must not wait for a long one
    */
-  purge(expiredBy: number, lastSeenBefore: number): Promise<number>
+  purge(expiredBy: number, lastSeenBefore: number, atMost: number): Promise<number>
   /** Records uses; ids of sessions that are gone are ignored. */
   touch(touches: readonly Touch[]): Promise<void>
 }
@@ -260,12 +266,25 @@ export interface TokenStore {
   /** In order of creation, revoked ones included. */
   list(): Promise<readonly TokenRecord[]>
   /**
+   * A page of the list above.
+   *
+   * @param request - `revoked: false` leaves revoked ones out, and fills the page with others
+   */
+  page(request: PageRequest & { readonly revoked: boolean }): Promise<Page<TokenRecord>>
+  /**
    * Adds if the id is not taken. Of concurrent callers one gets true.
    *
    * @param record - with `version` 1
    * @returns false: the id is taken
    */
   add(record: TokenRecord): Promise<boolean>
+  /**
+   * Adds those whose id is not taken, all at once: for the import of many. Absent: they are added one by one.
+   *
+   * @param records - with `version` 1, at most 1,000
+   * @returns the number of records that were added
+   */
+  addAll?(records: readonly TokenRecord[]): Promise<number>
   /**
    * Compare and set with log entries, as for accounts. Does not touch `lastUsedAt`.
    *

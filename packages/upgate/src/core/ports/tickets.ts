@@ -38,9 +38,10 @@ export interface TicketStore {
    */
   take(id: string): Promise<TicketRecord | undefined>
   /**
-   * Forgets tickets whose `expiresAt` is this time or earlier. Answers how many.
+   * Forgets tickets whose `expiresAt` is this time or earlier. Answers how many; as many as `atMost` = there may be more.
    *
    * @param expiredBy - milliseconds since the epoch
+   * @param atMost - tickets to forget: other operations must not wait for a long one
    */
-  purge(expiredBy: number): Promise<number>
+  purge(expiredBy: number, atMost: number): Promise<number>
 }

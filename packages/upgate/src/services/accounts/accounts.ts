@@ -10,6 +10,7 @@ import {
 } from '../../core/ports/stores.ts'
 import type { PasswordHasher } from '../../crypto/password.ts'
 import { createId } from '../../crypto/tokens.ts'
+import { pageRequest, shownPage } from '../pages.ts'
 import { checkNames, narrows } from '../record-input.ts'
 import type { OwnRevocations } from '../revocations/revocations.ts'
 import { normaliseEmail, normalisePassword, passwordProblem } from './account-input.ts'
@@ -159,6 +160,8 @@ export function createAccounts(options: AccountsOptions): OwnAccounts {
       return record && shown(record)
     },
     list: async () => (await accounts.list()).map(shown),
+    page: async (options = {}) =>
+      shownPage(await accounts.page(pageRequest('accounts.page', options)), shown),
     async setPassword(id, password) {
       const passwordHash = await hashOf(password, id)
       if (typeof passwordHash === 'object') return passwordHash

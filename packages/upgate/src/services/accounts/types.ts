@@ -1,5 +1,6 @@
 import type { Verification } from '../../core/contract/credential.ts'
 import type { RevocationFeed } from '../../core/ports/revocations.ts'
+import type { ListPage, PageOptions } from '../pages.ts'
 import type { DeviceCookies, DeviceCookieValue } from './device-cookies.ts'
 
 /** An account as the services show it: without the password hash. */
@@ -120,6 +121,14 @@ export interface Accounts {
   byEmail(email: string): Promise<Account | undefined>
   /** All accounts in order of creation, disabled ones included. */
   list(): Promise<readonly Account[]>
+  /**
+   * A page of the list above.
+   *
+   * @param options - `after` and `limit`
+   * @throws TypeError (as a rejection) for a limit out of range
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   */
+  page(options?: PageOptions): Promise<ListPage<Account>>
   /**
    * Sets a password and ends the account's sessions and the sockets that were proved by password.
    *

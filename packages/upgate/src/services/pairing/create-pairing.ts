@@ -6,6 +6,7 @@ import type { InvitationRecord, PairingRecord } from '../../core/ports/pairings.
 import { StoreUnavailable } from '../../core/ports/stores.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import { createId } from '../../crypto/tokens.ts'
+import { pageRequest, shownPage } from '../pages.ts'
 import { checkName, checkNames } from '../record-input.ts'
 import { comparisonCode, createBootstrapCode, normaliseBootstrapCode } from './codes.ts'
 import type { PairingParts } from './parts.ts'
@@ -73,9 +74,9 @@ export function createPairing(parts: PairingParts): Pairing & { close(): void } 
     timer = clock.setTimer(options.requestLifetime, () => {
       timer = undefined
       tidy()
-        .then(() => store.list('pending'))
-        .then((pending) => {
-          if (pending.length > 0) tidyLater()
+        .then(() => store.page('pending', { limit: 1 }))
+        .then(({ records }) => {
+          if (records.length > 0) tidyLater()
         })
         .catch((error: unknown) => {
           logger.warn('Expired pairing requests could not be tidied up.', { error: String(error) })
@@ -155,6 +156,11 @@ export function createPairing(parts: PairingParts): Pairing & { close(): void } 
     async pending() {
       await tidy()
       return (await store.list('pending')).map(show)
+    },
+    async pendingPage(options = {}) {
+      const request = pageRequest('pairing.pendingPage', options)
+      await tidy()
+      return shownPage(await store.page('pending', request), show)
     },
     async get(id) {
       const record = await store.get(id)

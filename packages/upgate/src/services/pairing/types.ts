@@ -9,6 +9,7 @@ import type {
   PairingState,
 } from '../../core/ports/pairings.ts'
 import type { RevocationFeed } from '../../core/ports/revocations.ts'
+import type { ListPage, PageOptions } from '../pages.ts'
 
 /**
  * An actor that approves, rejects or invites: the principal of a request, or the operator of the machine.
@@ -130,6 +131,14 @@ export type BootstrapResult =
 export interface Pairing {
   /** Requests that wait for a decision, in order of arrival. */
   pending(): Promise<readonly PairingRequest[]>
+  /**
+   * A page of the list above.
+   *
+   * @param options - `after` and `limit`
+   * @throws TypeError (as a rejection) for a limit out of range
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   */
+  pendingPage(options?: PageOptions): Promise<ListPage<PairingRequest>>
   /** One request by its id. */
   get(id: string): Promise<PairingRequest | undefined>
   /**

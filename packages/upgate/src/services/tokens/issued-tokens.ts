@@ -7,8 +7,10 @@ import { sha256 } from '../../crypto/sha256.ts'
 import { createId, createToken, type TokenPrefix } from '../../crypto/tokens.ts'
 import { maxAttempts } from '../accounts/accounts.ts'
 import { accountFault, tokenFault } from '../accounts/standing.ts'
+import { pageRequest, shownPage } from '../pages.ts'
 import { checkExpiry, checkName, checkNames, narrows } from '../record-input.ts'
 import type { OwnRevocations } from '../revocations/revocations.ts'
+import { importTokens } from './import-tokens.ts'
 import { checkOverlap, refused, rotationPending } from './rotation.ts'
 import type { TokenVerifier } from './token-verifier.ts'
 import type { Touches } from './touches.ts'
@@ -27,6 +29,8 @@ type Change = Partial<Omit<TokenRecord, 'id' | 'version'>>
 
 export interface IssuedTokensOptions<T, N> {
   readonly prefix: TokenPrefix
+  /** Name of the service, for messages. */
+  readonly plural: 'keys' | 'devices'
   readonly tokens: TokenStore
   readonly accounts: AccountStore
   readonly clock: Clock
@@ -54,7 +58,8 @@ interface Common {
 export function createIssuedTokens<T, N extends Common>(
   options: IssuedTokensOptions<T, N>,
 ): TokenService<T, N> {
-  const { prefix, tokens, accounts, clock, revocations, verifier, randomBytes, details, show } = options
+  const { prefix, plural, tokens, accounts, clock, revocations, verifier, randomBytes, details, show } =
+    options
 
   async function change(
     id: string,
@@ -111,6 +116,12 @@ export function createIssuedTokens<T, N extends Common>(
       const records = await tokens.list()
       return records.filter((record) => revoked || record.revokedAt === undefined).map(show)
     },
+    async page({ revoked = false, ...options } = {}) {
+      const request = pageRequest(`${plural}.page`, options)
+      return shownPage(await tokens.page({ ...request, revoked }), show)
+    },
+    import: (records, options = {}) =>
+      importTokens(`${plural}.import`, plural === 'devices', { tokens, accounts }, records, options),
     rename: async (id, name) => {
       const checked = checkName(name)
       return change(id, () => ({ change: { name: checked } }))
@@ -223,11 +234,12 @@ function infoOf(record: TokenRecord): TokenInfo {
   return { id, name, scopes, accountId, createdBy, createdAt, expiresAt, lastUsedAt, revokedAt }
 }
 
-type Particulars<T, N> = Pick<IssuedTokensOptions<T, N>, 'prefix' | 'details' | 'show'>
+type Particulars<T, N> = Pick<IssuedTokensOptions<T, N>, 'prefix' | 'plural' | 'details' | 'show'>
 
 /** Settings that are specific to API keys. */
 export const apiKeys: Particulars<ApiKey, NewApiKey> = {
   prefix: 'ugk',
+  plural: 'keys',
   details: ({ roles = [], accountId }) => ({ roles, accountId }),
   show: (record) => ({ ...infoOf(record), roles: record.roles }),
 }
@@ -235,6 +247,7 @@ export const apiKeys: Particulars<ApiKey, NewApiKey> = {
 /** Settings that are specific to device tokens. */
 export const deviceTokens: Particulars<Device, NewDevice> = {
   prefix: 'ugd',
+  plural: 'devices',
   details: ({ role = 'node' }) => ({ roles: [role] }),
   show: (record) => ({ ...infoOf(record), role: record.roles[0] ?? '' }),
 }

@@ -13,8 +13,10 @@ import { sha256 } from '../../crypto/sha256.ts'
 import { createId, createToken, parseToken } from '../../crypto/tokens.ts'
 import type { OwnAccounts } from '../accounts/accounts.ts'
 import { accountFault } from '../accounts/standing.ts'
+import { pageRequest } from '../pages.ts'
 import { inOneLine } from '../record-input.ts'
 import type { OwnRevocations } from '../revocations/revocations.ts'
+import { createPurger } from './purger.ts'
 import { checkOverlap, refused, rotationPending } from './rotation.ts'
 import type { TokenVerifier } from './token-verifier.ts'
 import type { Touches } from './touches.ts'
@@ -47,13 +49,7 @@ export interface SessionsOptions extends SessionLifetimes {
 export function createSessions(options: SessionsOptions): Sessions {
   const { sessions, accounts, clock, revocations, verifier, perAccount, randomBytes, idle, absolute } =
     options
-  let purgedAt = Number.NEGATIVE_INFINITY
-
-  async function purge(now: number): Promise<void> {
-    if (Math.abs(now - purgedAt) < purgeInterval) return
-    purgedAt = now
-    await sessions.purge(now, now - idle)
-  }
+  const purge = createPurger(clock, purgeInterval, (now, atMost) => sessions.purge(now, now - idle, atMost))
 
   function shown(record: SessionRecord): SessionInfo {
     const { id, accountId, createdAt, lastSeenAt, label, clientAddress } = record
@@ -83,7 +79,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       const account = await accounts.get(accountId)
       if (account === undefined || account.disabledAt !== undefined) return undefined
       const now = clock.now()
-      await purge(now)
+      await purge()
       // End the former session first: adding a session may end the account's oldest one, and the former one
       // makes room.
       for (const token of [details.replaces ?? []].flat().slice(0, 4)) await endFormer(token, now)
@@ -110,6 +106,14 @@ export function createSessions(options: SessionsOptions): Sessions {
       const now = clock.now()
       const all = (await sessions.list(accountId)).filter((record) => record.generation === generation)
       return all.map(shown).filter((session) => session.expiresAt > now)
+    },
+    async page(accountId, options = {}) {
+      const request = pageRequest('sessions.page', options)
+      const generation = (await accounts.get(accountId))?.sessionGeneration
+      const { records, next } = await sessions.page(accountId, request)
+      const now = clock.now()
+      const current = records.filter((record) => record.generation === generation)
+      return { items: current.map(shown).filter((session) => session.expiresAt > now), next }
     },
     async revoke(id, reason = 'logged_out') {
       const entry = await sessions.remove(id, { at: clock.now(), selector: { sessionId: id }, reason })

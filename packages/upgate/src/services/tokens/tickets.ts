@@ -11,6 +11,7 @@ import { sha256 } from '../../crypto/sha256.ts'
 import { createId, createToken, parseToken } from '../../crypto/tokens.ts'
 import { accountFault, tokenFault } from '../accounts/standing.ts'
 import type { OwnRevocations } from '../revocations/revocations.ts'
+import { createPurger } from './purger.ts'
 import { authenticated, rejected, storeFailed, unavailable } from './verdicts.ts'
 
 /** Bounds of a ticket. */
@@ -96,7 +97,7 @@ const page = text('the Origin header of the page, or undefined', /^.{1,512}$/s)
 export function createTickets(parts: TicketParts): Tickets {
   const { store, clock, revocations, randomBytes } = parts
   const { lifetime, perPrincipal } = parts.options
-  let purgedAt = Number.NEGATIVE_INFINITY
+  const purge = createPurger(clock, lifetime, (now, atMost) => store.tickets.purge(now, atMost))
 
   async function verify(token: string, context: VerifyContext): Promise<Verification> {
     const parsed = parseToken('ugt', token)
@@ -163,10 +164,7 @@ export function createTickets(parts: TicketParts): Tickets {
       const now = clock.now()
       const expiresAt = Math.min(now + lifetime, principal.expiresAt ?? Number.POSITIVE_INFINITY)
       if (expiresAt <= now) throw new TypeError('tickets.create: the principal has expired')
-      if (Math.abs(now - purgedAt) >= lifetime) {
-        purgedAt = now
-        await store.tickets.purge(now)
-      }
+      await purge()
       const id = createId(randomBytes)
       const ticket = createToken('ugt', id, randomBytes)
       const { attributes: _, expiresAt: ends, ...rest } = principal

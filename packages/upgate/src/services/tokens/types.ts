@@ -1,5 +1,7 @@
 import type { MaybePromise, Verification } from '../../core/contract/credential.ts'
 import type { RevocationFeed, RevocationReason } from '../../core/ports/revocations.ts'
+import type { ListPage, PageOptions } from '../pages.ts'
+import type { ImportedToken, ImportOptions, ImportProgress } from './import-tokens.ts'
 
 /** A session as the services show it: without its digest. */
 export interface SessionInfo {
@@ -56,6 +58,15 @@ export interface Sessions {
    * @throws StoreUnavailable (as a rejection) when the store cannot answer
    */
   list(accountId: string): Promise<readonly SessionInfo[]>
+  /**
+   * A page of the list above.
+   *
+   * @param accountId - account whose sessions are listed
+   * @param options - `after` and `limit`
+   * @throws TypeError (as a rejection) for a limit out of range
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   */
+  page(accountId: string, options?: PageOptions): Promise<ListPage<SessionInfo>>
   /**
    * Ends one session and its live sockets. False when there was none.
    *
@@ -244,6 +255,35 @@ export interface TokenService<T, N> {
    * @throws StoreUnavailable (as a rejection) when the store cannot answer
    */
   list(options?: { readonly revoked?: boolean }): Promise<readonly T[]>
+  /**
+   * A page of the list above: for pages and programs, where there may be many.
+   *
+   * @param options - `after`, `limit`, and `revoked` as for `list`
+   * @throws TypeError (as a rejection) for a limit out of range
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer
+   * @example
+   * const { items, next } = await services.keys.page({ after: url.searchParams.get('after') ?? undefined })
+   */
+  page(options?: PageOptions & { readonly revoked?: boolean }): Promise<ListPage<T>>
+  /**
+   * Imports the records of tokens that exist already, such as those of another store, in slices. A record whose id is
+   * there stays as it is, so that an import that was stopped is simply repeated.
+   *
+   * Each record is checked. It grants its own scopes and roles: import only records that you trust like the store itself.
+   *
+   * @param records - an array, or any iterable, also an asynchronous one: a million need not fit into memory
+   * @param options - `signal`, `onProgress` and `slice`
+   * @returns the numbers of records read, added and present
+   * @throws TypeError (as a rejection) for a record that cannot be one, and names its number. Slices before it are kept
+   * @throws StoreUnavailable (as a rejection) when the store cannot answer; the reason of `signal` when it is aborted.
+   * Slices that `onProgress` reported are kept
+   * @example
+   * const { added } = await services.keys.import(records, { onProgress: ({ read }) => console.log(read) })
+   */
+  import(
+    records: Iterable<ImportedToken> | AsyncIterable<ImportedToken>,
+    options?: ImportOptions,
+  ): Promise<ImportProgress>
   /**
    * Renames a token. `undefined` when no token has the id; the same holds for the methods below.
    *

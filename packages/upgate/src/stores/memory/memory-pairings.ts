@@ -1,12 +1,13 @@
 import type { InvitationRecord, PairingRecord, PairingStore } from '../../core/ports/pairings.ts'
 import type { TokenStore } from '../../core/ports/stores.ts'
 import type { TicketRecord, TicketStore } from '../../core/ports/tickets.ts'
+import { RecordsInOrder } from './creation-order.ts'
 
 /** Rejects after the store was closed. The operation is one synchronous step, and so atomic. */
 type Run = <T>(operation: () => T) => Promise<T>
 
 export function memoryPairings(run: Run, devices: TokenStore): PairingStore {
-  const requests = new Map<string, PairingRecord>()
+  const requests = new RecordsInOrder<PairingRecord>()
   const invitations = new Map<string, InvitationRecord>()
   const keys = new Map<string, string>()
   const ofSubject = (subject: string): PairingRecord | undefined =>
@@ -42,6 +43,8 @@ export function memoryPairings(run: Run, devices: TokenStore): PairingStore {
     get: (id) => run(() => structuredClone(requests.get(id))),
     bySubject: (subject) => run(() => structuredClone(ofSubject(subject))),
     list: (state) => run(() => structuredClone([...requests.values()].filter((one) => one.state === state))),
+    page: (state, request) =>
+      run(() => structuredClone(requests.page(request, (one) => one.state === state))),
     replace: (record) => run(() => replace(record)),
     collect: (record, device, keyId) =>
       run(() => {
@@ -105,11 +108,12 @@ export function memoryTickets(run: Run): TicketStore {
         records.delete(id)
         return record
       }),
-    purge: (expiredBefore) =>
+    purge: (expiredBy, atMost) =>
       run(() => {
         let purged = 0
         for (const [id, { expiresAt }] of records) {
-          if (expiresAt <= expiredBefore && records.delete(id)) purged++
+          if (purged >= atMost) break
+          if (expiresAt <= expiredBy && records.delete(id)) purged++
         }
         return purged
       }),

@@ -12,6 +12,7 @@ import {
   type Touch,
 } from '../../core/ports/stores.ts'
 import type { TokenRecord } from '../../core/ports/token-record.ts'
+import { RecordsInOrder } from './creation-order.ts'
 import { memoryAcquaintances } from './memory-acquaintances.ts'
 import { memoryPairings, memoryTickets } from './memory-pairings.ts'
 
@@ -84,7 +85,7 @@ export function memoryStore(): Store {
 }
 
 function memoryAccounts({ run, append }: Shared): AccountStore {
-  const records = new Map<string, AccountRecord>()
+  const records = new RecordsInOrder<AccountRecord>()
   const ids = new Map<string, string>()
   const byEmail = (email: string) => records.get(ids.get(email) ?? '')
   const add = (record: AccountRecord): boolean => {
@@ -98,6 +99,7 @@ function memoryAccounts({ run, append }: Shared): AccountStore {
     get: (id) => run(() => records.get(id)),
     byEmail: (email) => run(() => byEmail(email)),
     list: () => run(() => [...records.values()]),
+    page: (request) => run(() => records.page(request, () => true)),
     add: (record) => run(() => add(record)),
     addFirst: (record) => run(() => records.size === 0 && add(record)),
     replace: (record, drafts) =>
@@ -113,12 +115,16 @@ function memoryAccounts({ run, append }: Shared): AccountStore {
 }
 
 function memorySessions({ run, append }: Shared): SessionStore {
-  const records = new Map<string, SessionRecord>()
+  const records = new RecordsInOrder<SessionRecord>()
   const newestFirst = (accountId: string): SessionRecord[] =>
     [...records.values()].filter((record) => record.accountId === accountId).reverse()
-  const removeIf = (concerned: (record: SessionRecord) => boolean): number => {
+  const removeIf = (
+    concerned: (record: SessionRecord) => boolean,
+    atMost = Number.POSITIVE_INFINITY,
+  ): number => {
     let removed = 0
     for (const record of records.values()) {
+      if (removed >= atMost) break
       if (concerned(record) && records.delete(record.id)) removed += 1
     }
     return removed
@@ -126,6 +132,8 @@ function memorySessions({ run, append }: Shared): SessionStore {
   return {
     get: (id) => run(() => records.get(id)),
     list: (accountId) => run(() => newestFirst(accountId)),
+    page: (accountId, request) =>
+      run(() => records.page(request, (record) => record.accountId === accountId, true)),
     add: (record, atMost) =>
       run(() => {
         if (records.has(record.id)) return undefined
@@ -147,8 +155,12 @@ function memorySessions({ run, append }: Shared): SessionStore {
     remove: (id, draft) => run(() => (records.delete(id) ? append(draft) : undefined)),
     removeOf: (accountId, generation) =>
       run(() => removeIf((record) => record.accountId === accountId && record.generation < generation)),
-    purge: (expiredAt, lastSeenBefore) =>
-      run(() => removeIf((record) => record.expiresAt <= expiredAt || record.lastSeenAt < lastSeenBefore)),
+    purge: (expiredBy, lastSeenBefore, atMost) =>
+      run(() => {
+        const over = (record: SessionRecord): boolean =>
+          record.expiresAt <= expiredBy || record.lastSeenAt < lastSeenBefore
+        return removeIf(over, atMost)
+      }),
     touch: (touches) =>
       run(() =>
         forTouched(records, touches, (record, at) => {
@@ -159,16 +171,19 @@ function memorySessions({ run, append }: Shared): SessionStore {
 }
 
 function memoryTokens({ run, append }: Shared): TokenStore {
-  const records = new Map<string, TokenRecord>()
+  const records = new RecordsInOrder<TokenRecord>()
+  const add = (record: TokenRecord): boolean => {
+    if (records.has(record.id)) return false
+    records.set(record.id, frozen(record))
+    return true
+  }
   return {
     get: (id) => run(() => records.get(id)),
     list: () => run(() => [...records.values()]),
-    add: (record) =>
-      run(() => {
-        if (records.has(record.id)) return false
-        records.set(record.id, frozen(record))
-        return true
-      }),
+    page: ({ revoked, ...request }) =>
+      run(() => records.page(request, (record) => revoked || record.revokedAt === undefined)),
+    add: (record) => run(() => add(record)),
+    addAll: (all) => run(() => all.filter(add).length),
     replace: (record, drafts) =>
       run(() => {
         const stored = records.get(record.id)

@@ -33,6 +33,15 @@ for _, id in ipairs(redis.call('ZREVRANGE', p .. 'account:' .. ARGV[1], 0, -1)) 
 end
 return found`
 
+/** ARGV: account, place after which the page begins, number, then names of fields. Answers ids with places, and values. */
+export const pageScript: string = `${common}
+local ids = redis.call('ZREVRANGEBYSCORE', p .. 'account:' .. ARGV[1], ARGV[2], '-inf', 'WITHSCORES', 'LIMIT', 0, ARGV[3])
+local found = {}
+for i = 1, #ids, 2 do
+  found[#found + 1] = redis.call('HMGET', p .. 'session:' .. ids[i], unpack(ARGV, 4))
+end
+return { ids, found }`
+
 /** ARGV: id, account, expiresAt, lastSeenAt, createdAt, atMost, then fields and values. */
 export const addScript: string = `${common}
 local id, account = ARGV[1], ARGV[2]
@@ -79,7 +88,7 @@ return removed`
 export const purgeScript: string = `${common}
 local removed = 0
 local function purge(index, limit)
-  local ids = redis.call('ZRANGEBYSCORE', p .. index, '-inf', limit, 'LIMIT', 0, ARGV[3])
+  local ids = redis.call('ZRANGEBYSCORE', p .. index, '-inf', limit, 'LIMIT', 0, ARGV[3] - removed)
   for _, id in ipairs(ids) do
     drop(id, redis.call('HGET', p .. 'session:' .. id, 'accountId') or '')
     removed = removed + 1

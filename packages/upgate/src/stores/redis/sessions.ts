@@ -58,6 +58,16 @@ function sessionsOver(redis: RedisConnection, log: RevocationLog): SessionStore 
       const found = (await redis.run(scripts.listScript, [accountId, ...names])) as Values[]
       return found.map(recordOf).filter((record) => record !== undefined)
     },
+    async page(accountId, { after, limit }) {
+      const [ids = [], found = []] = (await redis.run(scripts.pageScript, [
+        accountId,
+        ...[after === undefined ? '+inf' : `(${/^\d{1,15}$/.test(after) ? after : 0}`, `${limit + 1}`],
+        ...names,
+      ])) as [string[], Values[]]
+      const records = found.slice(0, limit).map(recordOf)
+      const next = ids.length > 2 * limit ? String(ids[2 * limit - 1]) : undefined
+      return { records: records.filter((record) => record !== undefined), next }
+    },
     async add(record, atMost) {
       const { id, accountId, expiresAt, lastSeenAt, createdAt } = record
       const args = [
@@ -83,14 +93,16 @@ function sessionsOver(redis: RedisConnection, log: RevocationLog): SessionStore 
     async removeOf(accountId, generation) {
       return Number(await redis.run(scripts.removeOfScript, [accountId, `${generation}`]))
     },
-    async purge(expiredAt, lastSeenBefore) {
+    async purge(expiredBy, lastSeenBefore, atMost) {
       let removed = 0
-      for (;;) {
-        const args = [`${expiredAt}`, `${lastSeenBefore}`, `${batch}`]
+      while (removed < atMost) {
+        const some = Math.min(batch, atMost - removed)
+        const args = [expiredBy, lastSeenBefore, some].map(String)
         const now = Number(await redis.run(scripts.purgeScript, args))
         removed += now
-        if (now < batch) return removed
+        if (now < some) break
       }
+      return removed
     },
     async touch(touches) {
       for (let from = 0; from < touches.length; from += batch) {

@@ -99,13 +99,15 @@ export async function redisTickets(options: RedisPartOptions): Promise<TicketPar
     async take(id) {
       return recordOf(await redis.run(takeScript, [id]))
     },
-    async purge(expiredBefore) {
+    async purge(expiredBy, atMost) {
       let purged = 0
-      for (;;) {
-        const reply = (await redis.run(purgeScript, [`${expiredBefore}`, `${batch}`])) as number[]
+      while (purged < atMost) {
+        const some = Math.min(batch, atMost - purged)
+        const reply = (await redis.run(purgeScript, [`${expiredBy}`, `${some}`])) as number[]
         purged += Number(reply[1])
-        if (Number(reply[0]) < batch) return purged
+        if (Number(reply[0]) < some) break
       }
+      return purged
     },
     close: redis.close,
   }

@@ -1,6 +1,7 @@
 import type { Insertable, Kysely, Selectable } from 'kysely'
 import type { AccountRecord, AccountStore } from '../../core/ports/stores.ts'
 import { append } from './log.ts'
+import { before, beyond, pageOf, positionAfter } from './pages.ts'
 import { list, orNull, orUndefined, wide, wideOrUndefined } from './rows.ts'
 import type { Database, Tables } from './tables.ts'
 
@@ -39,6 +40,16 @@ export function sqlAccounts(database: Database): AccountStore {
       read(async (db) => {
         const rows = await db.selectFrom('upgate_accounts').selectAll().orderBy('seq').execute()
         return rows.map(accountOf)
+      }),
+    page: (request) =>
+      read(async (db) => {
+        const query = db
+          .selectFrom('upgate_accounts')
+          .selectAll()
+          .orderBy('seq')
+          .limit(request.limit + 1)
+        const rows = await query.where('seq', '>', positionAfter(request, before, beyond)).execute()
+        return pageOf(rows, request, accountOf)
       }),
     add: (record) => transact((db) => insert(db, record)),
     addFirst: (record) =>

@@ -6,9 +6,13 @@ import type {
   PairingStore,
 } from '../../core/ports/pairings.ts'
 import { isUnderWay } from '../memory/memory-pairings.ts'
+import { before, beyond, pageOf, positionAfter } from './pages.ts'
 import { orNull, wide } from './rows.ts'
 import type { Database, Tables } from './tables.ts'
 import { insertToken } from './tokens.ts'
+
+/** Requests, and invitations, that one call marks or forgets: others wait for its end. */
+const mostAtOnce = 1000
 
 export function sqlPairings(database: Database): PairingStore {
   const { read, transact, exclusively } = database
@@ -65,6 +69,16 @@ export function sqlPairings(database: Database): PairingStore {
         const query = db.selectFrom('upgate_pairings').selectAll().where('state', '=', state).orderBy('seq')
         return (await query.execute()).map(recordOf)
       }),
+    page: (state, request) =>
+      read(async (db) => {
+        const query = db.selectFrom('upgate_pairings').selectAll().where('state', '=', state)
+        const rows = await query
+          .where('seq', '>', positionAfter(request, before, beyond))
+          .orderBy('seq')
+          .limit(request.limit + 1)
+          .execute()
+        return pageOf(rows, request, recordOf)
+      }),
     replace: (record) => transact((db) => replace(db, record)),
     collect: (record, device, keyId) =>
       transact(async (db) => {
@@ -91,14 +105,19 @@ export function sqlPairings(database: Database): PairingStore {
           .where('state', 'in', ['pending', 'approved'])
           .where('expires_at', '<=', now)
           .orderBy('seq')
+          .limit(mostAtOnce)
           .execute()
         const expired: PairingRecord[] = []
         for (const record of rows.map(recordOf)) {
           const next: PairingRecord = { ...record, state: 'expired', version: record.version + 1 }
           if (await replace(db, next)) expired.push(next)
         }
-        await db.deleteFrom('upgate_pairings').where('expires_at', '<=', forgetBefore).execute()
-        await db.deleteFrom('upgate_invitations').where('expires_at', '<=', now).execute()
+        const old = db.selectFrom('upgate_pairings').select('id').where('expires_at', '<=', forgetBefore)
+        const forgotten = db.deleteFrom('upgate_pairings').where('id', 'in', old.limit(mostAtOnce))
+        // One that is overdue still has to be marked, and answered, before it is forgotten.
+        await forgotten.where('state', 'not in', ['pending', 'approved']).execute()
+        const ended = db.selectFrom('upgate_invitations').select('id').where('expires_at', '<=', now)
+        await db.deleteFrom('upgate_invitations').where('id', 'in', ended.limit(mostAtOnce)).execute()
         return expired
       })
     },

@@ -1,4 +1,4 @@
-import type { Selectable } from 'kysely'
+import type { Kysely, Selectable, SelectQueryBuilder } from 'kysely'
 import type {
   AccountRecord,
   AccountStore,
@@ -8,6 +8,7 @@ import type {
 } from '../../core/ports/stores.ts'
 import { type AccountRow, accountOf } from './accounts.ts'
 import { append } from './log.ts'
+import { before, beyond, pageOf, positionAfter } from './pages.ts'
 import { inOrder, orNull, orUndefined, wide, wideOrUndefined } from './rows.ts'
 import type { Database, Tables } from './tables.ts'
 
@@ -59,6 +60,16 @@ export function sqlSessions(database: Database): SessionStore {
           .orderBy('seq', 'desc')
           .execute()
         return rows.map(sessionOf)
+      }),
+    page: (accountId, request) =>
+      read(async (db) => {
+        const query = db.selectFrom('upgate_sessions').selectAll().where('account_id', '=', accountId)
+        const rows = await query
+          .where('seq', '<', positionAfter(request, beyond, before))
+          .orderBy('seq', 'desc')
+          .limit(request.limit + 1)
+          .execute()
+        return pageOf(rows, request, sessionOf)
       }),
     add: (record, atMost) =>
       transact(async (db) => {
@@ -132,15 +143,14 @@ export function sqlSessions(database: Database): SessionStore {
           .executeTakeFirst()
         return Number(numDeletedRows)
       }),
-    purge: (expiredAt, lastSeenBefore) =>
+    purge: (expiredBy, lastSeenBefore, atMost) =>
       transact(async (db) => {
-        const { numDeletedRows } = await db
-          .deleteFrom('upgate_sessions')
-          .where((where) =>
-            where.or([where('expires_at', '<=', expiredAt), where('last_seen_at', '<', lastSeenBefore)]),
-          )
-          .executeTakeFirst()
-        return Number(numDeletedRows)
+        // One by one, each by its own index.
+        const sessions = db.selectFrom('upgate_sessions').select('seq')
+        const expired = sessions.where('expires_at', '<=', expiredBy)
+        const removed = await removeSome(db, expired.limit(atMost))
+        const idle = sessions.where('last_seen_at', '<', lastSeenBefore)
+        return removed === atMost ? removed : removed + (await removeSome(db, idle.limit(atMost - removed)))
       }),
     touch: (touches) =>
       transact(async (db) => {
@@ -154,6 +164,14 @@ export function sqlSessions(database: Database): SessionStore {
         }
       }),
   }
+}
+
+async function removeSome(
+  db: Kysely<Tables>,
+  some: SelectQueryBuilder<Tables, 'upgate_sessions', { seq: number | string }>,
+): Promise<number> {
+  const query = db.deleteFrom('upgate_sessions').where('seq', 'in', some as never)
+  return Number((await query.executeTakeFirst()).numDeletedRows)
 }
 
 /**

@@ -32,9 +32,10 @@ export function sqlTickets({ lookUp, transact, exclusively }: Database): TicketS
         const row = await query.executeTakeFirst()
         return row && recordOf(row)
       }),
-    purge: (expiredBefore) =>
+    purge: (expiredBy, atMost) =>
       transact(async (db) => {
-        const query = db.deleteFrom('upgate_tickets').where('expires_at', '<=', expiredBefore)
+        const expired = db.selectFrom('upgate_tickets').select('id').where('expires_at', '<=', expiredBy)
+        const query = db.deleteFrom('upgate_tickets').where('id', 'in', expired.limit(atMost))
         return Number((await query.executeTakeFirst()).numDeletedRows)
       }),
   }

@@ -2,6 +2,7 @@ import type { Insertable, Kysely, Selectable } from 'kysely'
 import type { TokenStore } from '../../core/ports/stores.ts'
 import type { TokenRecord } from '../../core/ports/token-record.ts'
 import { append } from './log.ts'
+import { before, beyond, pageOf, positionAfter } from './pages.ts'
 import { inOrder, list, orNull, orUndefined, wide, wideOrUndefined } from './rows.ts'
 import type { Database, Tables } from './tables.ts'
 
@@ -38,11 +39,36 @@ export function sqlTokens(database: Database, table: 'upgate_keys' | 'upgate_dev
     }),
     list: () =>
       read(async (db) => (await db.selectFrom(table).selectAll().orderBy('seq').execute()).map(recordOf)),
+    page: (request) =>
+      read(async (db) => {
+        let query = db
+          .selectFrom(table)
+          .selectAll()
+          .orderBy('seq')
+          .limit(request.limit + 1)
+        query = query.where('seq', '>', positionAfter(request, before, beyond))
+        if (!request.revoked) query = query.where('revoked_at', 'is', null)
+        return pageOf(await query.execute(), request, recordOf)
+      }),
+    addAll: (records) =>
+      transact(async (db) => {
+        let added = 0
+        // In parts: a statement takes a limited number of parameters.
+        for (let from = 0; from < records.length; from += 100) {
+          const rows = records.slice(from, from + 100).map(rowOfNew)
+          const query = db
+            .insertInto(table)
+            .values(rows)
+            .onConflict((conflict) => conflict.doNothing())
+          added += Number((await query.executeTakeFirst()).numInsertedOrUpdatedRows)
+        }
+        return added
+      }),
     add: (record) =>
       transact(async (db) => {
         const { numInsertedOrUpdatedRows } = await db
           .insertInto(table)
-          .values({ ...rowOf(record), last_used_at: orNull(record.lastUsedAt) })
+          .values(rowOfNew(record))
           .onConflict((conflict) => conflict.doNothing())
           .executeTakeFirst()
         return numInsertedOrUpdatedRows === 1n
@@ -77,10 +103,11 @@ export async function insertToken(
   table: 'upgate_keys' | 'upgate_devices',
   record: TokenRecord,
 ): Promise<void> {
-  await db
-    .insertInto(table)
-    .values({ ...rowOf(record), last_used_at: orNull(record.lastUsedAt) })
-    .execute()
+  await db.insertInto(table).values(rowOfNew(record)).execute()
+}
+
+function rowOfNew(record: TokenRecord): Insertable<Tokens> {
+  return { ...rowOf(record), last_used_at: orNull(record.lastUsedAt) }
 }
 
 function rowOf(record: TokenRecord): Omit<Insertable<Tokens>, 'last_used_at'> {

@@ -1,13 +1,7 @@
 import assert from 'node:assert/strict'
 import type { InvitationRecord, PairingRecord, PairingTerms } from '../../core/ports/pairings.ts'
-import type { Store } from '../../core/ports/stores.ts'
 import type { TokenRecord } from '../../core/ports/token-record.ts'
-
-/** A check of one store, with a second connection to the same records. */
-export type Check = (
-  what: string,
-  run: (store: Store, fixture: { connect(): Promise<Store> }) => Promise<void>,
-) => void
+import type { Check } from './check.ts'
 
 const at = 1_767_225_600_000
 const minute = 60_000

@@ -9,6 +9,8 @@ import {
 } from '../../core/ports/stores.ts'
 import type { TokenRecord } from '../../core/ports/token-record.ts'
 import { acquaintanceContract } from './acquaintance-contract.ts'
+import { type Check, skipOf } from './check.ts'
+import { listContract } from './list-contract.ts'
 import { pairingContract } from './pairing-contract.ts'
 import { ticketContract } from './ticket-contract.ts'
 
@@ -28,7 +30,7 @@ export function assertContract(where: string, name: unknown, make: unknown, test
 }
 
 /** `test` of vitest, node:test, jest and others. */
-export type TestFunction = (name: string, run: () => Promise<void>) => unknown
+export type TestFunction = (name: string, run: (...context: readonly unknown[]) => Promise<void>) => unknown
 
 const at = 1_767_225_600_000
 
@@ -47,11 +49,12 @@ const at = 1_767_225_600_000
  */
 export function storeContract(name: string, make: () => Promise<StoreFixture>, test: TestFunction): void {
   assertContract('storeContract', name, make, test)
-  const check = (what: string, run: (store: Store, fixture: StoreFixture) => Promise<void>): void => {
-    test(`${name}: ${what}`, async () => {
+  const check: Check = (what, run): void => {
+    // A parameter by itself would be a callback to some test runners.
+    test(`${name}: ${what}`, async (...[context]) => {
       const fixture = await make()
       try {
-        await run(await fixture.connect(), fixture)
+        await run(await fixture.connect(), fixture, skipOf(context))
       } finally {
         await fixture.dispose()
       }
@@ -275,7 +278,7 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
     assert.deepEqual(ids(await store.sessions.list('a')), ['new'])
     await store.sessions.add(session('ended', { expiresAt: at }), 9)
     await store.sessions.add(session('idle', { lastSeenAt: at - 1 }), 9)
-    assert.equal(await store.sessions.purge(at, at), 2)
+    assert.equal(await store.sessions.purge(at, at, 10), 2)
     assert.deepEqual(ids(await store.sessions.list('a')), ['new'])
   })
 
@@ -313,20 +316,70 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
   pairingContract(check)
   ticketContract(check)
   acquaintanceContract(check)
+  listContract(check)
 
-  check('keeps one secret of a name, whichever of concurrent callers was first', async (store, fixture) => {
+  check('reads a session with its account, as of one moment', async (store, fixture, skip) => {
+    const both = store.sessionsWithAccounts
+    if (both === undefined) return skip('The store has no `sessionsWithAccounts`: it is asked twice.')
+    assert.equal(both.sessions, store.sessions, 'it reads the sessions of the store')
+    assert.equal(both.accounts, store.accounts, 'it reads the accounts of the store')
     const other = await fixture.connect()
-    // A store without them is complete: such keys are then given as options.
-    if (store.secrets === undefined || other.secrets === undefined) return
-    const { secrets } = store
-    const { secrets: same } = other
-    const kept = await Promise.all(
-      range(10).flatMap((n) => [secrets.keep('key', `a${n}`), same.keep('key', `b${n}`)]),
+    const person = account('a', {
+      passwordHash: '$scrypt$',
+      roles: ['admin'],
+      scopes: ['read'],
+      disabledAt: at,
+      notBefore: at + 1,
+      deviceCookies: ['one'],
+    })
+    await other.accounts.add(person)
+    await other.accounts.add(account('b'))
+    const login = session('s', {
+      label: 'Firefox',
+      clientAddress: '192.0.2.1',
+      previousDigest: 'x',
+      previousUntil: at,
+    })
+    await other.sessions.add(login, 5)
+    await other.sessions.add(session('t', { accountId: 'b' }), 5)
+    const { account: found, ...record } = (await both.get('s')) ?? assert.fail('the session is there')
+    assert.deepEqual(defined(record), defined(login), 'the session is whole')
+    assert.deepEqual(defined(found), defined(person), 'the account is whole')
+    assert.deepEqual(
+      defined((await both.get('t'))?.account),
+      defined(account('b')),
+      'each with its own account',
     )
-    assert.equal(new Set(kept).size, 1)
-    assert.equal(await same.keep('key', 'later'), kept[0])
-    assert.equal(await secrets.keep('other', 'another'), 'another')
+    assert.equal(await both.get('a'), undefined, 'an id of an account is no id of a session')
+    const changing = other.accounts.replace({ ...person, version: 2, scopes: [] }, [])
+    const versions = await Promise.all(range(5).map(async () => (await both.get('s'))?.account?.version))
+    assert.ok(
+      versions.every((version) => version === 1 || version === 2),
+      `before or after: ${versions}`,
+    )
+    await changing
+    assert.deepEqual((await both.get('s'))?.account?.scopes, [], 'a change counts at once')
+    await other.sessions.remove('s', draft('s'))
+    assert.equal(await both.get('s'), undefined, 'a session that ended is gone')
   })
+
+  check(
+    'keeps one secret of a name, whichever of concurrent callers was first',
+    async (store, fixture, skip) => {
+      const other = await fixture.connect()
+      if (store.secrets === undefined || other.secrets === undefined) {
+        return skip('The store has no `secrets`: such keys are given as options.')
+      }
+      const { secrets } = store
+      const { secrets: same } = other
+      const kept = await Promise.all(
+        range(10).flatMap((n) => [secrets.keep('key', `a${n}`), same.keep('key', `b${n}`)]),
+      )
+      assert.equal(new Set(kept).size, 1)
+      assert.equal(await same.keep('key', 'later'), kept[0])
+      assert.equal(await secrets.keep('other', 'another'), 'another')
+    },
+  )
 
   check('replaces and removes the device cookies of an account', async (store) => {
     await store.accounts.add(account('a'))

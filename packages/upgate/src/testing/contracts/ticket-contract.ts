@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { TicketRecord } from '../../core/ports/tickets.ts'
-import type { Check } from './pairing-contract.ts'
+import type { Check } from './check.ts'
 
 const at = 1_767_225_600_000
 const minute = 60_000
@@ -58,9 +58,11 @@ export function ticketContract(check: Check): void {
     for (const id of ['a', 'b', 'c']) await tickets.add(ticket(id), 9)
     await tickets.add(ticket('long', { expiresAt: at + 2 * minute }), 9)
     await tickets.take('c')
-    assert.equal(await tickets.purge(at + minute - 1), 0)
+    assert.equal(await tickets.purge(at + minute - 1, 10), 0)
     assert.deepEqual(
-      (await Promise.all([tickets.purge(at + minute), other.purge(at + minute)])).reduce((a, b) => a + b),
+      (await Promise.all([tickets.purge(at + minute, 10), other.purge(at + minute, 10)])).reduce(
+        (a, b) => a + b,
+      ),
       2,
     )
     assert.deepEqual(await there(other, ['a', 'b', 'c', 'long']), ['long'])

@@ -5,6 +5,8 @@ import {
   type AccountRecord,
   type AcquaintanceRecord,
   type InvitationRecord,
+  type Page,
+  type PageRequest,
   type PairingRecord,
   type PairingStore,
   type RememberingStore,
@@ -30,6 +32,10 @@ interface Content {
   tickets: TicketRecord[]
   acquaintances: AcquaintanceRecord[]
   secrets: Record<string, string>
+  /** Place of each record in the order of creation, by kind and id. */
+  places: Record<string, number>
+  /** The last place given. */
+  last: number
 }
 
 const empty: Content = {
@@ -44,6 +50,8 @@ const empty: Content = {
   tickets: [],
   acquaintances: [],
   secrets: {},
+  places: {},
+  last: 0,
 }
 
 /** Runs one operation on the records of the file. */
@@ -59,6 +67,7 @@ export function jsonFileStore(file: string): RememberingStore {
       const before = existsSync(file) ? readFileSync(file, 'utf8') : JSON.stringify(empty)
       const content = JSON.parse(before) as Content
       result = operation(content)
+      number(content)
       const after = JSON.stringify(content)
       if (after !== before) {
         writeFileSync(`${file}.new`, after, { mode: 0o600 })
@@ -76,6 +85,7 @@ export function jsonFileStore(file: string): RememberingStore {
       get: (id) => use(({ accounts }) => accounts.find((each) => each.id === id)),
       byEmail: (email) => use(({ accounts }) => accounts.find((each) => each.email === email)),
       list: () => use(({ accounts }) => byCreation(accounts)),
+      page: (request) => use((content) => pageOf(content, 'accounts', request, () => true)),
       add: (record) =>
         use(({ accounts }) => {
           if (accounts.some(({ id, email }) => id === record.id || email === record.email)) return false
@@ -94,6 +104,8 @@ export function jsonFileStore(file: string): RememberingStore {
     sessions: {
       get: (id) => use(({ sessions }) => sessions.find((each) => each.id === id)),
       list: (accountId) => use(({ sessions }) => newestFirst(sessions, accountId)),
+      page: (accountId, request) =>
+        use((content) => pageOf(content, 'sessions', request, (each) => each.accountId === accountId, -1)),
       add: (record, atMost) =>
         use((content) => {
           if (content.sessions.some(({ id }) => id === record.id)) return undefined
@@ -132,11 +144,13 @@ export function jsonFileStore(file: string): RememberingStore {
           content.sessions = kept
           return removed
         }),
-      purge: (expiredAt, lastSeenBefore) =>
+      purge: (expiredBy, lastSeenBefore, atMost) =>
         use((content) => {
-          const kept = content.sessions.filter(
-            (each) => each.expiresAt > expiredAt && each.lastSeenAt >= lastSeenBefore,
+          const over = content.sessions.filter(
+            (each) => each.expiresAt <= expiredBy || each.lastSeenAt < lastSeenBefore,
           )
+          const gone = new Set(over.slice(0, atMost))
+          const kept = content.sessions.filter((each) => !gone.has(each))
           const removed = content.sessions.length - kept.length
           content.sessions = kept
           return removed
@@ -169,9 +183,12 @@ export function jsonFileStore(file: string): RememberingStore {
           const at = tickets.findIndex((each) => each.id === id)
           return at === -1 ? undefined : tickets.splice(at, 1)[0]
         }),
-      purge: (expiredBefore) =>
+      purge: (expiredBy, atMost) =>
         use((content) => {
-          const kept = content.tickets.filter(({ expiresAt }) => expiresAt > expiredBefore)
+          const gone = new Set(
+            content.tickets.filter(({ expiresAt }) => expiresAt <= expiredBy).slice(0, atMost),
+          )
+          const kept = content.tickets.filter((each) => !gone.has(each))
           const removed = content.tickets.length - kept.length
           content.tickets = kept
           return removed
@@ -207,6 +224,8 @@ function tokens(use: Use, kind: 'keys' | 'devices'): TokenStore {
   return {
     get: (id) => use((content) => content[kind].find((each) => each.id === id)),
     list: () => use((content) => byCreation(content[kind])),
+    page: ({ revoked, ...request }) =>
+      use((content) => pageOf(content, kind, request, (each) => revoked || each.revokedAt === undefined)),
     add: (record) =>
       use((content) => {
         if (content[kind].some(({ id }) => id === record.id)) return false
@@ -252,6 +271,8 @@ function pairings(use: Use): PairingStore {
     get: (id) => use((content) => content.pairings.find((each) => each.id === id)),
     bySubject: (subject) => use((content) => content.pairings.find((each) => each.subject === subject)),
     list: (state) => use((content) => byCreation(content.pairings.filter((each) => each.state === state))),
+    page: (state, request) =>
+      use((content) => pageOf(content, 'pairings', request, (each) => each.state === state)),
     replace: (record) => use((content) => swap(content.pairings, record)),
     collect: (record, device, keyId) =>
       use((content) => {
@@ -295,6 +316,38 @@ function pairings(use: Use): PairingStore {
         return removed
       }),
   }
+}
+
+const paged = ['accounts', 'sessions', 'keys', 'devices', 'pairings'] as const
+
+/** Gives new records their places, and forgets those of removed ones. */
+function number(content: Content): void {
+  const before = content.places
+  content.places = {}
+  for (const kind of paged) {
+    for (const { id } of content[kind]) {
+      content.last += before[`${kind} ${id}`] === undefined ? 1 : 0
+      content.places[`${kind} ${id}`] = before[`${kind} ${id}`] ?? content.last
+    }
+  }
+}
+
+/** A page in order of creation; the cursor is the place of the last record, and outlives it. */
+function pageOf<K extends (typeof paged)[number]>(
+  content: Content,
+  kind: K,
+  { after, limit }: PageRequest,
+  wanted: (record: Content[K][number]) => boolean,
+  direction: 1 | -1 = 1,
+): Page<Content[K][number]> {
+  const from = after === undefined ? -direction * Number.MAX_SAFE_INTEGER : Number(after)
+  const found = (content[kind] as Content[K][number][])
+    .filter(wanted)
+    .map((record) => ({ record, place: content.places[`${kind} ${record.id}`] ?? 0 }))
+    .filter(({ place }) => direction * (place - from) > 0)
+    .sort((a, b) => direction * (a.place - b.place))
+  const records = found.slice(0, limit).map(({ record }) => record)
+  return found.length > limit ? { records, next: `${found[limit - 1]?.place}` } : { records }
 }
 
 /** Compare and set by version. */
