@@ -7,7 +7,7 @@ import { kindOf } from './kind.ts'
 export interface ConnectHandshakeOptions {
   /** The client's name and version, as the gateway shows them. */
   readonly client?: {
-    /** Default: `upgate-client`. */
+    /** Default: `node-host`. OpenClaw's gateway takes the ids of its own list only; it has no other one for a node. */
     readonly id?: string
     /** Default: `1`. */
     readonly version?: string
@@ -42,15 +42,15 @@ export function connectHandshake(options: ConnectHandshakeOptions = {}): ClientH
     tokenAs = 'deviceToken',
     params = {},
   } = options
-  const client = { id: 'upgate-client', version: '1', platform: 'unknown', mode: 'node', ...options.client }
+  const client = { id: 'node-host', version: '1', platform: 'unknown', mode: 'node', ...options.client }
   const { min, max } = protocol
   if (!Number.isInteger(min) || !Number.isInteger(max) || min > max) {
     throw new TypeError(
       'connectHandshake: `protocol` must be a range of versions, such as { min: 3, max: 4 }.',
     )
   }
-  // Both spellings of the versions: 3 reads the flat ones, 4 the object.
-  const common = { minProtocol: min, maxProtocol: max, protocol, role, scopes, ...params }
+  // The flat spelling of the versions: version 4 takes both, and OpenClaw's gateway refuses parameters that it does not know.
+  const common = { minProtocol: min, maxProtocol: max, role, scopes, ...params }
   const request = (more: JsonObject): string =>
     JSON.stringify({ type: 'req', id: 'connect', method: 'connect', params: { ...common, client, ...more } })
 
