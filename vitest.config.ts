@@ -1,4 +1,6 @@
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { hearTheLibrary } from './test/output/hear.ts'
 
 const integration = '**/*.integration.test.ts'
 /** Sockets have an object of `ws` from the beginning; these tests are about sockets without one. */
@@ -13,13 +15,21 @@ const apart = [
   'packages/upgate/test/services/default-logger.test.ts',
 ]
 
+// Under `npm test`: what is printed, logged and answered is looked through for secrets; see test/output.
+const records = process.env.UPGATE_OUTPUT !== undefined
+const recorder = fileURLToPath(new URL('./test/output/record.ts', import.meta.url))
+
 // `@upgate/source` makes tests run on the sources, without a build in between.
 export default defineConfig({
   ssr: { resolve: { conditions: ['@upgate/source'] } },
   resolve: { conditions: ['@upgate/source'] },
+  plugins: records ? [hearTheLibrary()] : [],
   test: {
     maxWorkers: 2,
-    setupFiles: eager ? ['packages/upgate/test/ws/eager-sockets.ts'] : [],
+    setupFiles: [
+      ...(records ? [recorder] : []),
+      ...(eager ? ['packages/upgate/test/ws/eager-sockets.ts'] : []),
+    ],
     // Long enough for a slow test on a busy machine: it ends tests that hang.
     testTimeout: 30_000,
     hookTimeout: 30_000,

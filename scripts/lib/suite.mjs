@@ -1,8 +1,9 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runNode } from './children.mjs'
 import { readJson, root, tool } from './paths.mjs'
+import { checkPrinted } from './printed-secrets.mjs'
 
 /**
  * @typedef {object} Counts
@@ -49,6 +50,8 @@ const halves = { unit: ['unit', 'packages'], integration: ['integration'] }
 export async function suite(half, { node, eager = false } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'upgate-vitest-'))
   const report = join(folder, 'report.json')
+  const printed = join(folder, 'printed')
+  mkdirSync(printed)
   try {
     const { code } = await runNode(
       tool('vitest'),
@@ -65,7 +68,7 @@ export async function suite(half, { node, eager = false } = {}) {
         cwd: root,
         show: true,
         ...(node === undefined ? {} : { node }),
-        env: eager ? { UPGATE_SOCKETS: 'eager' } : {},
+        env: { UPGATE_OUTPUT: printed, ...(eager && { UPGATE_SOCKETS: 'eager' }) },
       },
     )
     const counts = count(existsSync(report) ? readJson(report) : { testResults: [] })
@@ -73,7 +76,15 @@ export async function suite(half, { node, eager = false } = {}) {
     if (code !== 0 && counts.failed === 0) counts.failed = 1
     // Nor one in which there was nothing to run.
     const empty = counts.passed === 0 && code === 0
-    return { code: empty ? 1 : code, output: empty ? 'No test passed.' : '', note: sentence(counts), counts }
+    if (empty) return { code: 1, output: 'No test passed.', note: sentence(counts), counts }
+    const secrets = checkPrinted(printed)
+    if (secrets.code !== 0) counts.failed++
+    return {
+      code: code || secrets.code,
+      output: secrets.output,
+      note: `${sentence(counts)}; ${secrets.note}`,
+      counts,
+    }
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

@@ -2,7 +2,7 @@
  * A gateway with an MCP endpoint, the server of the official SDK, and a third-party authorization server
  * (oidc-provider), behind one gate. Each tool needs a scope of its own.
  */
-import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto'
+import { createHash, createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -139,7 +139,8 @@ export async function startMcpGateway({ anyOrigin }: { readonly anyOrigin: boole
         kind: 'user',
         id: token.accountId,
         scheme: 'oauth',
-        credentialId: token.jti,
+        // Not the id itself: that of an opaque token is the token, and events have it.
+        credentialId: createHash('sha256').update(token.jti).digest('hex').slice(0, 16),
         scopes: token.scope?.split(' ') ?? [],
         roles: [],
         expiresAt: token.exp * 1000,

@@ -7,6 +7,14 @@ import { connectFrame, guardServer, upgateHandshake } from 'upgate/ws'
 import { afterEach } from 'vitest'
 import { WebSocketServer } from 'ws'
 
+/** Lets the check of `npm test` see what the command printed; see test/output in the root. */
+function record(label: string, text: string): void {
+  const { upgateRecorder } = globalThis as {
+    upgateRecorder?: { print(label: string, text: string): void }
+  }
+  upgateRecorder?.print(label, text)
+}
+
 const cleanups: (() => unknown)[] = []
 
 /** Ends, after each test, what the helpers started, the newest first. */
@@ -42,6 +50,7 @@ export async function upgate(argv: readonly string[], options: RunOptions = {}):
     isTTY: options.tty ?? false,
     write: (text: string) => {
       printed[name] += text
+      record('cli', text)
     },
   })
   const stdin = new PassThrough()
@@ -86,6 +95,7 @@ export function start(argv: readonly string[], { env = {}, input = '' }: RunOpti
     isTTY: false,
     write(text: string) {
       printed += text
+      record('cli', text)
       for (const watch of watchers) watch()
     },
   }

@@ -309,7 +309,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       const gone = await pair('gone')
       await picture(page, 'pairing-arrival')
       await page.getByRole('button', { name: `Go to the request of kitchen, ${gone.shown}` }).press('Enter')
-      expect(await page.locator('#code-value').inputValue()).toBe('')
+      await expect.poll(() => page.locator('#code-value').inputValue()).toBe('')
       const focused = () => page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? '')
       expect(await focused()).toBe(`Approve kitchen, ${gone.shown}`)
       gone.node.stop()
