@@ -35,7 +35,7 @@ test.each([
   expect(printed(text).code).toBe(1)
 })
 
-test('output without a secret passes, and so does what is printed on purpose, in its place only', () => {
+test('output without a secret passes, and so does output on purpose, in its place only', () => {
   expect(printed('all is well').code).toBe(0)
   const setup = `Setup code: ${secret}`
   expect(printed(setup, 'stdout of 7 main.js').code).toBe(0)
