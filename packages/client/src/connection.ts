@@ -9,7 +9,7 @@ import { ConnectError } from './error.ts'
 import { createEmitter } from './events.ts'
 import type { Acceptance } from './handshake.ts'
 import { upgateHandshake } from './handshakes/upgate.ts'
-import { type ConnectOptions, checkOptions } from './options.ts'
+import { type ConnectOptions, checkAbilities, checkOptions } from './options.ts'
 import { createPause } from './pause.ts'
 import { prepare } from './prepare.ts'
 import { renewCredential } from './renewal.ts'
@@ -42,6 +42,10 @@ export interface Platform {
 
 /** Connects over a transport; the entries of the package call it with theirs. */
 export function createConnection(url: string | URL, options: ConnectOptions, platform: Platform): Connection {
+  if (typeof url !== 'string' && !(url instanceof URL)) {
+    throw new TypeError('connect: the first argument must be a URL, as text or as an object.')
+  }
+  checkOptions(options)
   const transport = options.transport ?? platform.transport()
   const {
     handshake = upgateHandshake(),
@@ -51,7 +55,7 @@ export function createConnection(url: string | URL, options: ConnectOptions, pla
     signal,
   } = options
   const { clock = systemClock, random = Math.random, docs } = options
-  checkOptions(options, transport, handshake, platform.createAdmission !== undefined)
+  checkAbilities(options, transport, handshake, platform.createAdmission !== undefined)
   const {
     min = 1000,
     max = 30_000,
@@ -225,6 +229,7 @@ export function createConnection(url: string | URL, options: ConnectOptions, pla
   }
   // After the caller has had the chance to add its listeners.
   queueMicrotask(() => {
+    if (state.name === 'closed') return
     if (signal?.aborted === true) return onAbort()
     signal?.addEventListener('abort', onAbort, { once: true })
     emitter.on('closed', () => signal?.removeEventListener('abort', onAbort))

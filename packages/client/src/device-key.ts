@@ -14,8 +14,10 @@ export interface DeviceKey extends DeviceIdentity {
  */
 export function deviceKey(privateKey?: string): DeviceKey {
   const pem =
-    privateKey ??
-    generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+    // Not `??`: a key that could not be read must not become a new one.
+    privateKey === undefined
+      ? generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+      : privateKey
   const key = readKey(pem)
   const raw = createPublicKey(key).export({ type: 'spki', format: 'der' }).subarray(-32)
   return {
@@ -28,8 +30,9 @@ export function deviceKey(privateKey?: string): DeviceKey {
 
 function readKey(pem: string): ReturnType<typeof createPrivateKey> {
   try {
-    const key = createPrivateKey(pem)
-    if (key.asymmetricKeyType === 'ed25519') return key
+    // A key object or bytes would be read, too, and could not be kept as text.
+    const key = createPrivateKey(`${pem}`)
+    if (typeof pem === 'string' && key.asymmetricKeyType === 'ed25519') return key
   } catch {
     // The exception of the library may quote the text.
   }

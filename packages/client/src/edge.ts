@@ -1,4 +1,5 @@
 import type { AccessApplication } from './access/application.ts'
+import { type Check, checkAll, isCallable, isPlain, text } from './check.ts'
 
 /** A service token of Cloudflare Access. */
 export interface EdgeServiceToken {
@@ -39,63 +40,50 @@ export type EdgeSource = EdgeCredential | (() => EdgeCredential | Promise<EdgeCr
 
 /** Whether an edge credential is a user's token. */
 export function isUserToken(edge: EdgeCredential): edge is EdgeUserToken {
-  return 'userToken' in edge
+  return 'userToken' in edge && edge.userToken !== undefined
 }
 
 /** @throws TypeError for an incomplete or malformed credential; its values are not quoted. */
 export function checkEdge(edge: unknown): asserts edge is EdgeCredential {
-  if (typeof edge !== 'object' || edge === null) {
+  if (!isPlain(edge) || Object.keys(edge).length === 0) {
     throw new TypeError(
       'connect: `edge` must be { clientId, clientSecret }, { userToken }, or a function that returns one.',
     )
   }
-  if (isUserToken(edge as EdgeCredential)) checkUserToken(edge as EdgeUserToken)
+  if (isUserToken(edge as unknown as EdgeCredential)) checkAll('connect', edge, userTokenChecks, 'edge')
   else checkServiceToken(edge as Partial<EdgeServiceToken>)
 }
 
 function checkServiceToken(edge: Partial<EdgeServiceToken>): void {
-  checkNames(edge, ['clientId', 'clientSecret', 'form'])
-  const { clientId, clientSecret, form = 'two-headers' } = edge
-  for (const [name, value] of [
-    ['clientId', clientId],
-    ['clientSecret', clientSecret],
-  ] as const) {
-    // RFC 9110 section 5.5: what else is in it would end the header, or be refused by the runtime with its value.
-    if (typeof value !== 'string' || !/^[\x21-\x7e]{1,512}$/.test(value)) {
-      throw new TypeError(`connect: \`edge.${name}\` must be the text that Cloudflare shows, without spaces.`)
+  checkAll('connect', edge, serviceTokenChecks, 'edge')
+  for (const name of ['clientId', 'clientSecret'] as const) {
+    if (edge[name] === undefined) {
+      throw new TypeError(`connect: \`edge.${name}\` must be ${serviceTokenChecks[name].expected}.`)
     }
-  }
-  if (form !== 'two-headers' && form !== 'single-header') {
-    throw new TypeError("connect: `edge.form` must be 'two-headers' or 'single-header'.")
   }
 }
 
-function checkUserToken(edge: EdgeUserToken): void {
-  checkNames(edge, ['userToken', 'team', 'audience'])
-  const { userToken, team, audience = [] } = edge
-  if (typeof userToken !== 'function' && !isToken(userToken)) {
-    throw new TypeError(
-      'connect: `edge.userToken` must be the text that `cloudflared access token` prints, or a function that returns it.',
-    )
-  }
-  if (team !== undefined && teamDomain(team) === undefined) {
-    throw new TypeError("connect: `edge.team` must be the name of a team, such as 'acme', or its domain.")
-  }
-  const tags = typeof audience === 'string' ? [audience] : audience
-  const isList = edge.audience === undefined || (Array.isArray(tags) && tags.length > 0)
-  if (!isList || !tags.every((tag) => typeof tag === 'string' && /^[\da-f]{64}$/.test(tag))) {
-    throw new TypeError(
-      'connect: `edge.audience` must be an AUD tag of 64 hexadecimal digits, or a list of them.',
-    )
-  }
+// RFC 9110 section 5.5: what else is in it would end the header, or be refused by the runtime with its value.
+const shown = text('the text that Cloudflare shows, without spaces', /^[\x21-\x7e]{1,512}$/)
+const serviceTokenChecks: { readonly [Name in keyof EdgeServiceToken]-?: Check } = {
+  clientId: shown,
+  clientSecret: shown,
+  form: text("'two-headers' or 'single-header'", /^(?:two-headers|single-header)$/),
 }
-
-function checkNames(edge: object, known: readonly string[]): void {
-  for (const name of Object.keys(edge)) {
-    if (!known.includes(name)) {
-      throw new TypeError(`connect: unknown option \`edge.${name}\`; the options are ${known.join(', ')}.`)
-    }
-  }
+const tag = text('an AUD tag', /^[\da-f]{64}$/)
+const userTokenChecks: { readonly [Name in keyof EdgeUserToken]-?: Check } = {
+  userToken: {
+    is: (value) => isCallable(value) || isToken(value),
+    expected: 'the text that `cloudflared access token` prints, or a function that returns it',
+  },
+  team: {
+    is: (value) => teamDomain(value) !== undefined,
+    expected: "the name of a team, such as 'acme', or its domain",
+  },
+  audience: {
+    is: (value) => tag.is(value) || (Array.isArray(value) && value.length > 0 && value.every(tag.is)),
+    expected: 'an AUD tag of 64 hexadecimal digits, or a list of them',
+  },
 }
 
 /** Whether a value has the form of a signed JSON Web Token. */

@@ -1,3 +1,15 @@
+import {
+  type Check,
+  callable,
+  checkAll,
+  flag,
+  hasMethods,
+  isCallable,
+  isPlain,
+  milliseconds,
+  text,
+  texts,
+} from './check.ts'
 import type { Clock } from './clock.ts'
 import type { CredentialSource } from './credential.ts'
 import { checkEdge, type EdgeSource, isUserToken } from './edge.ts'
@@ -53,56 +65,69 @@ export interface ConnectOptions {
   readonly random?: () => number
 }
 
-const known: ReadonlySet<string> = new Set<keyof ConnectOptions>([
-  'credential',
-  'edge',
-  'headers',
-  'handshake',
-  'protocols',
-  'timeout',
-  'signal',
-  'reconnect',
-  'keepAlive',
-  'dangerouslySendCredentialsOverPlain',
-  'transport',
-  'docs',
-  'clock',
-  'random',
-])
+const checks: { readonly [Name in keyof ConnectOptions]-?: Check } = {
+  credential: {
+    is: (value) => isCallable(value) || isCredential(value),
+    expected: 'a token, { token }, { password }, { device } or { claim }, or a function that returns one',
+  },
+  edge: {
+    is(value) {
+      // It throws itself, with a message for each of its values.
+      if (!isCallable(value)) checkEdge(value)
+      return true
+    },
+    expected: '{ clientId, clientSecret }, { userToken }, or a function that returns one',
+  },
+  headers: { is: isPlain, expected: 'an object of header names and values' },
+  handshake: {
+    is: (value) => hasMethods(value, 'kindOf'),
+    expected: 'what a function such as upgateHandshake() returns',
+  },
+  protocols: texts("a list of names, such as ['chat.v1']", /^[!#$%&'*+\-.^_`|~\w]{1,256}$/),
+  timeout: milliseconds(1),
+  signal: { is: (value) => hasMethods(value, 'addEventListener'), expected: 'an AbortSignal' },
+  reconnect: {
+    is: (value) => typeof value === 'boolean' || isPlain(value),
+    expected: 'true, false, or { min, max, stableAfter }',
+  },
+  keepAlive: milliseconds(0),
+  dangerouslySendCredentialsOverPlain: flag,
+  transport: {
+    is: (value) => hasMethods(value, 'open') && typeof (value as Transport).sendsHeaders === 'boolean',
+    expected:
+      'what wsTransport() or browserTransport() returns, or another object with `sendsHeaders` and `open`',
+  },
+  docs: text('the place of the pages, with a slash at the end', /^$|\/$/),
+  clock: {
+    is: (value) => hasMethods(value, 'now', 'setTimer'),
+    expected: 'an object with the methods `now` and `setTimer`',
+  },
+  random: callable,
+}
+
+const reconnectChecks: { readonly [Name in keyof ReconnectOptions]-?: Check } = {
+  min: milliseconds(1),
+  max: milliseconds(1),
+  stableAfter: milliseconds(0),
+}
 
 /** @throws TypeError that names the option and the remedy; values are not quoted, because they may be secrets. */
-export function checkOptions(
-  options: ConnectOptions,
+export function checkOptions(options: ConnectOptions): void {
+  checkAll('connect', options, checks)
+  checkHeaders(options.headers ?? {})
+  if (typeof options.reconnect !== 'object') return
+  checkAll('connect', options.reconnect, reconnectChecks, 'reconnect')
+  const { min = 1000, max = 30_000 } = options.reconnect
+  if (max < min) throw new TypeError('connect: `reconnect.max` must not be smaller than `reconnect.min`.')
+}
+
+/** @throws TypeError for options that this transport cannot do. */
+export function checkAbilities(
+  { edge, headers = {} }: ConnectOptions,
   transport: Transport,
   handshake: ClientHandshake,
   takesUserTokens: boolean,
 ): void {
-  for (const name of Object.keys(options)) {
-    if (!known.has(name))
-      throw new TypeError(`connect: unknown option \`${name}\`; the options are ${[...known].join(', ')}.`)
-  }
-  const { credential, edge, headers = {}, protocols = [], reconnect, signal } = options
-  milliseconds('timeout', options.timeout ?? 15_000, 1)
-  milliseconds('keepAlive', options.keepAlive ?? 45_000, 0)
-  if (typeof reconnect === 'object') {
-    const { min = 1000, max = 30_000, stableAfter = 30_000 } = reconnect
-    milliseconds('reconnect.min', min, 1)
-    milliseconds('reconnect.max', max, 1)
-    milliseconds('reconnect.stableAfter', stableAfter, 0)
-    if (max < min) throw new TypeError('connect: `reconnect.max` must not be smaller than `reconnect.min`.')
-  } else if (reconnect !== undefined && typeof reconnect !== 'boolean') {
-    throw new TypeError('connect: `reconnect` must be true, false, or { min, max, stableAfter }.')
-  }
-  const { dangerouslySendCredentialsOverPlain: plain = false } = options
-  if (typeof plain !== 'boolean') {
-    throw new TypeError('connect: `dangerouslySendCredentialsOverPlain` must be true or false.')
-  }
-  if (edge !== undefined && typeof edge !== 'function') {
-    checkEdge(edge)
-    if (isUserToken(edge) && !takesUserTokens)
-      throw new TypeError('connect: `edge.userToken` needs the entry @upgate/client.')
-  }
-  checkHeaders(headers)
   if (!transport.sendsHeaders) {
     const name = edge !== undefined ? 'edge' : Object.keys(headers).length > 0 ? 'headers' : undefined
     if (name !== undefined || handshake.needsHeaders === true) {
@@ -111,30 +136,13 @@ export function checkOptions(
       )
     }
   }
-  if (
-    !Array.isArray(protocols) ||
-    !protocols.every((each) => typeof each === 'string' && /^[!#$%&'*+\-.^_`|~\w]{1,256}$/.test(each))
-  ) {
-    throw new TypeError("connect: `protocols` must be a list of names, such as ['chat.v1'].")
-  }
-  if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
-    throw new TypeError('connect: `signal` must be an AbortSignal.')
-  }
-  if (typeof handshake?.kindOf !== 'function') {
-    throw new TypeError('connect: `handshake` must come from a function such as upgateHandshake().')
-  }
-  if (credential !== undefined && typeof credential !== 'function') checkCredential(credential)
-}
-
-function milliseconds(name: string, value: unknown, least: number): void {
-  if (typeof value !== 'number' || !(value >= least && value <= 2 ** 31 - 1)) {
-    throw new TypeError(`connect: \`${name}\` must be a number of milliseconds, at least ${least}.`)
+  if (typeof edge === 'object' && isUserToken(edge) && !takesUserTokens) {
+    throw new TypeError('connect: `edge.userToken` needs the entry @upgate/client.')
   }
 }
 
-function checkHeaders(headers: unknown): void {
-  const fields = Object.entries((headers ?? {}) as Record<string, unknown>)
-  for (const [name, value] of fields) {
+function checkHeaders(headers: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(headers)) {
     if (!/^[!#$%&'*+\-.^_`|~\w]{1,128}$/.test(name))
       throw new TypeError('connect: `headers` has a name that is no header name.')
     // RFC 9110 section 5.5. The runtime's own exception would quote the value.
@@ -149,15 +157,24 @@ function checkHeaders(headers: unknown): void {
 
 /** @throws TypeError for anything that is no credential; it is not quoted. */
 export function checkCredential(credential: unknown): void {
-  const fields =
-    typeof credential === 'string' ? { token: credential } : ((credential ?? {}) as Record<string, unknown>)
-  const names = ['token', 'password', 'device', 'claim'].filter((name) => fields[name] !== undefined)
-  const texts = ['token', 'password', 'claim', 'code', 'name', 'account'].every(
-    (name) => fields[name] === undefined || (typeof fields[name] === 'string' && fields[name] !== ''),
+  if (isCredential(credential)) return
+  throw new TypeError(`connect: \`credential\` must be ${checks.credential.expected}.`)
+}
+
+function isCredential(credential: unknown): boolean {
+  const fields = typeof credential === 'string' ? { token: credential } : credential
+  if (typeof fields !== 'object' || fields === null) return false
+  const given = fields as Readonly<Record<string, unknown>>
+  const { device } = given
+  return (
+    ['token', 'password', 'device', 'claim'].some((name) => given[name] !== undefined) &&
+    ['token', 'password', 'claim', 'code', 'name', 'account'].every(
+      (name) => given[name] === undefined || (typeof given[name] === 'string' && given[name] !== ''),
+    ) &&
+    (device === undefined || (hasMethods(device, 'sign') && hasTexts(device, 'publicKey', 'id')))
   )
-  if (names.length === 0 || !texts) {
-    throw new TypeError(
-      'connect: `credential` must be a token, { token }, { password }, { device } or { claim }, or a function that returns one.',
-    )
-  }
+}
+
+function hasTexts(value: unknown, ...names: readonly string[]): boolean {
+  return names.every((name) => typeof (value as Readonly<Record<string, unknown>>)[name] === 'string')
 }

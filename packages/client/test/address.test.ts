@@ -1,4 +1,5 @@
 import { lookup as systemLookup } from 'node:dns'
+import { Agent } from 'node:http'
 import { type LookupFunction, connect as tcpConnect } from 'node:net'
 import { allowedLookup, type ConnectOptions, connect, isPublicAddress, wsTransport } from '@upgate/client'
 import { describe, expect, test } from 'vitest'
@@ -200,7 +201,7 @@ describe('connect with `allowAddress`', () => {
     expect(() => wsTransport({ allowAddress: true as never })).toThrow(
       new TypeError('wsTransport: `allowAddress` must be a function, such as isPublicAddress.'),
     )
-    expect(() => wsTransport({ allowAddress: isPublicAddress, agent: {} as never })).toThrow(
+    expect(() => wsTransport({ allowAddress: isPublicAddress, agent: new Agent() })).toThrow(
       /`allowAddress` and `agent` do not go together/,
     )
   })

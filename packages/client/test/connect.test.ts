@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import {
   connect,
   connectHandshake,
@@ -350,6 +351,14 @@ test('a mistake in a URL is a verdict, and a secret in it is shown nowhere', asy
   expect(JSON.stringify(error)).not.toMatch(/hunter22|abc12345/)
 })
 
+test('a connection that is closed before its first turn leaves no listener at the signal', async () => {
+  const { signal } = new AbortController()
+  connect('wss://h/', { signal }).close()
+  await Promise.resolve()
+  await Promise.resolve()
+  expect(getEventListeners(signal, 'abort')).toEqual([])
+})
+
 test('a signal ends it, before and during the attempt', async () => {
   const { url } = await startGate()
   const before = await failureOf(connect(url, { signal: AbortSignal.abort() }))
@@ -379,7 +388,7 @@ test('a wrong option is a TypeError that names it and quotes no value', () => {
     [{ protocols: ['a b'] }, 'connect: `protocols` must be a list of names'],
     [{ reconnect: 'yes' }, 'connect: `reconnect` must be true, false, or'],
     [{ reconnect: { min: 10, max: 5 } }, 'connect: `reconnect.max` must not be smaller'],
-    [{ handshake: {} }, 'connect: `handshake` must come from a function'],
+    [{ handshake: {} }, 'connect: `handshake` must be what a function'],
     [{ signal: {} }, 'connect: `signal` must be an AbortSignal.'],
   ] as const) {
     expect(() => connect(url, options as never)).toThrow(TypeError)

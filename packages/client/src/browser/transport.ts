@@ -1,4 +1,5 @@
 import type { Probes } from '@upgate/diagnosis'
+import { callable, checkAll } from '../check.ts'
 import { beginningOf } from '../handshakes/beginning-of.ts'
 import type {
   Network,
@@ -31,6 +32,13 @@ export interface BrowserTransportOptions {
 
 /** Sockets of the global `WebSocket`. It sends no headers, and hides why a socket was refused. */
 export function browserTransport(options: BrowserTransportOptions = {}): Transport {
+  checkAll('browserTransport', options, {
+    WebSocket: {
+      is: (value) => typeof value === 'function',
+      expected: 'a class of sockets, as the global one',
+    },
+    fetch: callable,
+  })
   const network = pageNetwork()
   return {
     sendsHeaders: false,

@@ -1,3 +1,4 @@
+import { callable, checkAll, text } from '../check.ts'
 import { tokenOf } from '../credential.ts'
 import type { ClientHandshake, HandshakeTalk, UpgradeParts } from '../handshake.ts'
 import { base64url } from './base64url.ts'
@@ -14,10 +15,10 @@ export interface HeaderHandshakeOptions {
 
 /** The token in a header of the upgrade. Browsers cannot send one. */
 export function headerHandshake(options: HeaderHandshakeOptions = {}): ClientHandshake {
+  checkAll('headerHandshake', options, {
+    header: text('the name of a header, such as x-api-key', /^[!#$%&'*+\-.^_`|~\w]{1,128}$/),
+  })
   const { header = 'authorization' } = options
-  if (!/^[!#$%&'*+\-.^_`|~\w]{1,128}$/.test(header)) {
-    throw new TypeError('headerHandshake: `header` must be the name of a header, such as x-api-key.')
-  }
   const bearer = header.toLowerCase() === 'authorization'
   return {
     name: 'header',
@@ -43,6 +44,7 @@ export interface SubprotocolHandshakeOptions {
  * (`protocols`), because the server never selects the one with the token.
  */
 export function subprotocolHandshake(options: SubprotocolHandshakeOptions = {}): ClientHandshake {
+  checkAll('subprotocolHandshake', options, { encode: callable })
   const { encode = inSubprotocol } = options
   return {
     name: 'subprotocol',
@@ -72,12 +74,11 @@ export interface TicketHandshakeOptions {
  * @throws TypeError if `endpoint` is no path
  */
 export function ticketHandshake(options: TicketHandshakeOptions = {}): ClientHandshake {
+  checkAll('ticketHandshake', options, {
+    endpoint: text('a path of the same origin, such as /api/tickets', /^\/(?!\/)[^?#\\\s]*$/),
+    fetch: callable,
+  })
   const { endpoint = '/api/tickets' } = options
-  if (!/^\/(?!\/)[^?#\\\s]*$/.test(endpoint)) {
-    throw new TypeError(
-      'ticketHandshake: `endpoint` must be a path of the same origin, such as /api/tickets.',
-    )
-  }
   return {
     name: 'ticket',
     kindOf,

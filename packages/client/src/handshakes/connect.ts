@@ -1,3 +1,4 @@
+import { type Check, checkAll, isPlain, text, texts } from '../check.ts'
 import type { Credential } from '../credential.ts'
 import type { ClientHandshake, Conversation, ConversationStep } from '../handshake.ts'
 import { type JsonObject, objectOf, readObject, textOf, textsOf } from './json.ts'
@@ -35,6 +36,9 @@ export interface ConnectHandshakeOptions {
  * keys (Ed25519 over the gateway's nonce) and pairing.
  */
 export function connectHandshake(options: ConnectHandshakeOptions = {}): ClientHandshake {
+  checkAll('connectHandshake', options, checks)
+  checkAll('connectHandshake', options.client ?? {}, clientChecks, 'client')
+  checkAll('connectHandshake', options.protocol ?? {}, rangeChecks, 'protocol')
   const {
     role = 'node',
     scopes = [],
@@ -125,6 +129,26 @@ export function connectHandshake(options: ConnectHandshakeOptions = {}): ClientH
       }
     },
   }
+}
+
+const anObject: Check = { is: isPlain, expected: 'an object' }
+const version: Check = { is: Number.isInteger, expected: 'the number of a version' }
+const rangeChecks = { min: version, max: version }
+const clientChecks: { readonly [Name in keyof NonNullable<ConnectHandshakeOptions['client']>]-?: Check } = {
+  id: text(),
+  version: text(),
+  platform: text(),
+  mode: text(),
+  displayName: text(),
+  deviceFamily: text(),
+}
+const checks: { readonly [Name in keyof ConnectHandshakeOptions]-?: Check } = {
+  client: anObject,
+  role: text(),
+  scopes: texts('a list of scopes'),
+  protocol: { is: isPlain, expected: 'a range of versions, such as { min: 3, max: 4 }' },
+  tokenAs: text("'deviceToken', 'token' or 'api_key'", /^(?:deviceToken|token|api_key)$/),
+  params: anObject,
 }
 
 type Device = Extract<Credential, { readonly device: unknown }>

@@ -7,6 +7,7 @@ import {
   deviceAuthText,
   parseServerFrame,
 } from 'upgate/protocol'
+import { checkAll, text, texts } from '../check.ts'
 import { type Credential, tokenOf } from '../credential.ts'
 import type { Acceptance, AfterStep, ClientHandshake, Conversation, ConversationStep } from '../handshake.ts'
 import { objectOf, textsOf } from './json.ts'
@@ -26,6 +27,7 @@ export interface UpgateHandshakeOptions {
  * the upgrade has to do.
  */
 export function upgateHandshake(options: UpgateHandshakeOptions = {}): ClientHandshake {
+  checkAll('upgateHandshake', options, { role: text(), scopes: texts('a list of scopes') })
   const { role, scopes } = options
   const wish = { ...(role !== undefined && { role }), ...(scopes !== undefined && { scopes }) }
 

@@ -1,5 +1,6 @@
 import { type LookupAddress, lookup as systemLookup } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
+import { isCallable } from '../check.ts'
 
 /** Whether an address may be connected to. */
 export type AllowAddress = (address: string) => boolean
@@ -23,6 +24,9 @@ const code = 'address_not_allowed'
  * get('https://example.com/', { lookup: allowedLookup(isPublicAddress) })
  */
 export function allowedLookup(allow: AllowAddress, lookup: LookupFunction = systemLookup): LookupFunction {
+  for (const [which, value] of Object.entries({ first: allow, second: lookup })) {
+    if (!isCallable(value)) throw new TypeError(`allowedLookup: the ${which} argument must be a function.`)
+  }
   return (host, options, callback) => {
     lookup(host, { ...options, all: true }, (error, found, family) => {
       if (error !== null && error !== undefined) return callback(error, '', 0)

@@ -20,7 +20,7 @@ const nat64 = ipaddr.IPv6.parse('64:ff9b::')
 export function isPublicAddress(address: string): boolean {
   // The library also reads decimal, octal and short forms; which of them a system connects to differs.
   // It takes `::8.8.8.8` for a mapped address; systems do not.
-  if (isIP(address) === 0 || /^::\d+\.\d/.test(address)) return false
+  if (typeof address !== 'string' || isIP(address) === 0 || /^::\d+\.\d/.test(address)) return false
   return isPublic(ipaddr.parse(address))
 }
 

@@ -3,6 +3,7 @@ import type { LookupFunction, Socket } from 'node:net'
 import { type SecureContextOptions, TLSSocket } from 'node:tls'
 import type { Observation, ObservedTls } from '@upgate/diagnosis'
 import { type ClientOptions, WebSocket } from 'ws'
+import { type Check, callable, checkAll, hasMethods, isCallable, isPlain } from '../check.ts'
 import type { Transport, TransportEvents, TransportRequest, TransportSocket } from '../transport.ts'
 import { type AllowAddress, allowedLookup, refusalOf } from './allowed-address.ts'
 import { createFetch } from './fetch.ts'
@@ -43,10 +44,8 @@ const keptBytes = 512
  * @throws TypeError for `allowAddress` with an `agent`, which connects by itself
  */
 export function wsTransport(options: WsTransportOptions = {}): Transport {
+  checkAll('wsTransport', options, checks)
   const { maxPayload = 1024 * 1024, allowAddress, lookup } = options
-  if (allowAddress !== undefined && typeof allowAddress !== 'function') {
-    throw new TypeError('wsTransport: `allowAddress` must be a function, such as isPublicAddress.')
-  }
   if (allowAddress !== undefined && options.agent !== undefined) {
     throw new TypeError(
       'wsTransport: `allowAddress` and `agent` do not go together: an agent or its proxy chooses the address itself.',
@@ -63,6 +62,30 @@ export function wsTransport(options: WsTransportOptions = {}): Transport {
     probe: (request) => probe(request, settings),
     fetch: createFetch(settings),
   }
+}
+
+const pem: Check = {
+  is: (value) =>
+    (Array.isArray(value) ? value : [value]).every(
+      (each) => (typeof each === 'string' && each !== '') || each instanceof Uint8Array,
+    ) && !(Array.isArray(value) && value.length === 0),
+  expected: 'PEM, as text or bytes',
+}
+const checks: { readonly [Name in keyof WsTransportOptions]-?: Check } = {
+  ca: pem,
+  cert: pem,
+  key: {
+    // With passphrases, as Node takes them.
+    is: (value) => pem.is(value) || (Array.isArray(value) && value.length > 0 && value.every(isPlain)),
+    expected: pem.expected,
+  },
+  agent: { is: (value) => hasMethods(value, 'addRequest'), expected: 'an http.Agent' },
+  maxPayload: {
+    is: (value) => Number.isInteger(value) && Number(value) > 0,
+    expected: 'a whole number of bytes, at least 1',
+  },
+  lookup: callable,
+  allowAddress: { is: isCallable, expected: 'a function, such as isPublicAddress' },
 }
 
 function open(
