@@ -65,3 +65,4 @@ export type { FailurePart, SessionPart, StoreParts, TicketPart } from './stores/
 
 export { type FailureFixture, failureContract } from './testing/contracts/failure-contract.ts'
 export { type StoreFixture, storeContract, type TestFunction } from './testing/contracts/store-contract.ts'
+export type { ManualClock } from './testing/manual-clock.ts'

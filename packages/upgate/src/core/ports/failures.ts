@@ -27,7 +27,8 @@ export type FailureAttempt =
       readonly known?: boolean | undefined
       /**
        * Must be called once. `succeeded` clears the first count, `void` says nothing about the credential; neither adds
-       * to any count. No caller needs to wait for it: until it has arrived the attempt counts as a failure.
+       * to any count. No caller needs to wait for it: until it has arrived the attempt counts as a failure. If it never
+       * arrives, the attempt lapses a minute after it began, as a failure does; an `end` after that changes nothing.
        */
       end(result: 'failed' | 'succeeded' | 'void'): MaybePromise<void>
     }

@@ -114,7 +114,7 @@ export interface PairingStore {
    * Adds a request and uses up its code, or answers the subject's own one that is not over yet (pending, approved
    * or rejected). Of concurrent callers with one subject, one adds; of those with one code, one gets it.
    *
-   * A request is over when it was collected, or when its `expiresAt` is at or before `terms.now`, whatever its state. The
+   * The outcomes are tried in this order: `existing`, `no_invitation`, `full`, `added`. A request is over when it was collected, or when its `expiresAt` is at or before `terms.now`, whatever its state. The
    * new request of the same subject takes its place: the old id is unknown from then on.
    *
    * @param record - the new request
@@ -154,7 +154,7 @@ export interface PairingStore {
    */
   collect(record: PairingRecord, device: TokenRecord, keyId: string | undefined): Promise<boolean>
   /**
-   * Marks overdue requests as expired and answers them: of concurrent callers one gets each. Forgets those
+   * Marks overdue requests as expired, with the next `version`, and answers them: of concurrent callers one gets each. Forgets those
    * that are over and whose `expiresAt` is `forgetBy` or earlier, and invitations that are over. Where there are very
    * many, it may leave some for the next call: it is called often, and by `expiresAt` they are over already.
    *

@@ -164,7 +164,7 @@ export interface AccountStore {
   addFirst(record: AccountRecord): Promise<boolean>
   /**
    * Compare and set: writes if the stored version is `record.version - 1`, and appends the drafts to the log in
-   * the same transaction. `undefined` = another writer was faster, nothing changed.
+   * the same transaction. `undefined` = nothing changed: another writer was faster, or the `email` is another account's.
    *
    * @param record - the new state, with the next `version`
    * @param revocations - log entries that belong to the change; may be empty
@@ -359,7 +359,10 @@ export interface Store {
   readonly sessionsWithAccounts?: SessionsWithAccounts | undefined
   /** Absent: such keys have to be given as options, or end with the process. */
   readonly secrets?: SecretStore | undefined
-  /** Releases files and connections. Further operations reject with `store_closed`. */
+  /**
+   * Releases files and connections, after the operations that began before. Further operations reject with
+   * `store_closed`; closing again resolves.
+   */
   close(): Promise<void>
 }
 

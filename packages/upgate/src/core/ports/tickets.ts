@@ -23,7 +23,8 @@ export interface TicketRecord {
 /** Tickets. Every operation is atomic. */
 export interface TicketStore {
   /**
-   * Adds a ticket, and removes the oldest ones of the same principal beyond `atMost`. False if the id was taken.
+   * Adds a ticket, and removes the oldest ones of the same principal (the same `kind` and `id`) beyond `atMost`. False if
+   * the id was taken.
    *
    * @param record - the new ticket
    * @param atMost - tickets of the principal, the new one included

@@ -71,7 +71,16 @@ export interface LoginContext {
 }
 
 /**
- * Answer to a login, with facts for the operator. Tell the client the outcome alone: the other fields reveal
+ * Answer to a login. The outcomes:
+ *
+ * - `authenticated`: the password is right, and `principal` is the account's user
+ * - `rejected`, `invalid_credential`: no such account, or not its password
+ * - `rejected`, `account_disabled`: the password is right, and the account is disabled
+ * - `throttled`: too many failures; nothing was verified. `retryAfter` is in seconds
+ * - `unavailable`: the store or the hasher cannot answer, or too many passwords are being hashed. It says nothing about
+ *   the password
+ *
+ * The other fields are facts for the operator. Tell the client the outcome alone: the other fields reveal
  * whether an account exists, and whether it is locked.
  */
 export type LoginAnswer = Verification & {

@@ -106,6 +106,7 @@ function memoryAccounts({ run, append }: Shared): AccountStore {
       run(() => {
         const stored = records.get(record.id)
         if (stored?.version !== record.version - 1) return undefined
+        if ((ids.get(record.email) ?? record.id) !== record.id) return undefined
         records.set(record.id, frozen(record))
         ids.delete(stored.email)
         ids.set(record.email, record.id)

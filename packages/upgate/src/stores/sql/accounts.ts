@@ -64,6 +64,11 @@ export function sqlAccounts(database: Database): AccountStore {
           .set(rowOf(record))
           .where('id', '=', record.id)
           .where('version', '=', record.version - 1)
+          .where(({ not, exists, selectFrom }) => {
+            const others = selectFrom('upgate_accounts as other').select('other.id')
+            const same = others.where('other.email', '=', record.email).where('other.id', '<>', record.id)
+            return not(exists(same))
+          })
           .executeTakeFirst()
         return numUpdatedRows === 1n ? append(database, db, drafts) : undefined
       }),

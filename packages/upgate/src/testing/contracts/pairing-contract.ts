@@ -68,6 +68,16 @@ export function pairingContract(check: Check): void {
     assert.equal((await pairings.request(pairing('e', address), { ...roomy, perAddress: 1 })).outcome, 'full')
     assert.equal((await pairings.request(pairing('b'), { ...terms, atMost: 9 })).outcome, 'added')
     assert.equal((await pairings.request(pairing('f'), { ...terms, atMost: 9 })).outcome, 'no_invitation')
+    assert.equal(
+      (await pairings.request(pairing('f'), { ...terms, atMost: 0 })).outcome,
+      'no_invitation',
+      'an unknown code is told before a full quota',
+    )
+    assert.equal(
+      (await pairings.request(pairing('a', { id: 'g' }), { ...terms, atMost: 0 })).outcome,
+      'existing',
+      'an existing request is answered before all else',
+    )
   })
 
   check('lets one of many use a code, fill a quota, or be a subject', async ({ pairings }, fixture) => {
@@ -123,12 +133,13 @@ export function pairingContract(check: Check): void {
     assert.deepEqual(
       over
         .flat()
-        .map(({ id, state }) => [id, state])
+        .map(({ id, state, version }) => [id, state, version])
         .sort(),
       [
-        ['a', 'expired'],
-        ['b', 'expired'],
+        ['a', 'expired', 2],
+        ['b', 'expired', 2],
       ],
+      'each is marked by one caller, with the next version',
     )
     assert.deepEqual(
       (await pairings.list('pending')).map(({ id }) => id),

@@ -168,6 +168,20 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
     assert.equal(await store.revocations.head(), 1)
   })
 
+  check('gives an account no email that another one has', async (store) => {
+    await store.accounts.add(account('a'))
+    await store.accounts.add(account('b'))
+    const taken = account('a', { version: 2, email: 'b@example.com' })
+    assert.equal(await store.accounts.replace(taken, [draft('a')]), undefined, 'the email is taken')
+    assert.equal((await store.accounts.get('a'))?.email, 'a@example.com', 'nothing changed')
+    assert.equal((await store.accounts.byEmail('b@example.com'))?.id, 'b', 'the email leads where it led')
+    assert.equal(await store.revocations.head(), 0, 'nothing is in the log')
+    const free = account('a', { version: 2, email: 'c@example.com' })
+    assert.equal((await store.accounts.replace(free, [draft('a')]))?.length, 1, 'a free email is taken')
+    assert.equal((await store.accounts.byEmail('c@example.com'))?.id, 'a', 'the new email leads to it')
+    assert.equal(await store.accounts.byEmail('a@example.com'), undefined, 'the old email leads nowhere')
+  })
+
   check('clears optional fields', async (store) => {
     await store.accounts.add(account('a', { disabledAt: at, notBefore: at, passwordHash: 'x' }))
     await store.accounts.replace(account('a', { version: 2 }), [])

@@ -99,7 +99,10 @@ export function jsonFileStore(file: string): RememberingStore {
           return true
         }),
       replace: (record, revocations) =>
-        use(({ accounts, log }) => (swap(accounts, record) ? append(log, revocations) : undefined)),
+        use(({ accounts, log }) => {
+          if (accounts.some(({ id, email }) => id !== record.id && email === record.email)) return undefined
+          return swap(accounts, record) ? append(log, revocations) : undefined
+        }),
     },
     sessions: {
       get: (id) => use(({ sessions }) => sessions.find((each) => each.id === id)),
