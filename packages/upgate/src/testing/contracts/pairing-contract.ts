@@ -12,62 +12,119 @@ export function pairingContract(check: Check): void {
   check('gives back pairings and invitations as they were put in', async ({ pairings }) => {
     const limit = { role: 'node', scopes: ['x'] }
     const record = pairing('a', { clientAddress: '192.0.2.1', peerAddress: '127.0.0.1', limit })
-    assert.equal((await pairings.request(record, roomy)).outcome, 'added')
-    assert.deepEqual(defined(await pairings.get('a')), defined(record))
-    assert.deepEqual(defined(await pairings.bySubject('key:a')), defined(record))
-    assert.equal(await pairings.get('b'), undefined)
-    assert.equal(await pairings.deviceOfKey('a'), undefined)
-    assert.equal(await pairings.invite(invitation('i')), true)
-    assert.equal(await pairings.invite(invitation('i')), false)
-    assert.equal(await pairings.invite(invitation('j', { digest: 'digest of i' })), false)
-    assert.deepEqual(await pairings.invitation('digest of i', at), invitation('i'))
-    assert.equal(await pairings.invitation('digest of i', at + minute), undefined)
-    assert.deepEqual(await pairings.invitations(at), [invitation('i')])
-    assert.equal(await pairings.uninvite('i'), true)
-    assert.equal(await pairings.uninvite('i'), false)
+    assert.equal((await pairings.request(record, roomy)).outcome, 'added', 'a new request is added')
+    assert.deepEqual(
+      defined(await pairings.get('a')),
+      defined(record),
+      'the request is found by its id, whole',
+    )
+    assert.deepEqual(
+      defined(await pairings.bySubject('key:a')),
+      defined(record),
+      'the request is found by its subject, whole',
+    )
+    assert.equal(await pairings.get('b'), undefined, 'another id is unknown')
+    assert.equal(await pairings.deviceOfKey('a'), undefined, 'no device has the key')
+    assert.equal(await pairings.invite(invitation('i')), true, 'a new invitation is added')
+    assert.equal(await pairings.invite(invitation('i')), false, 'an id that is taken is refused')
+    assert.equal(
+      await pairings.invite(invitation('j', { digest: 'digest of i' })),
+      false,
+      'a digest that is taken is refused',
+    )
+    assert.deepEqual(
+      await pairings.invitation('digest of i', at),
+      invitation('i'),
+      'the invitation is found by its digest, whole',
+    )
+    assert.equal(
+      await pairings.invitation('digest of i', at + minute),
+      undefined,
+      'an invitation that is over is not found',
+    )
+    assert.deepEqual(await pairings.invitations(at), [invitation('i')], 'the invitation is listed')
+    assert.equal(await pairings.uninvite('i'), true, 'the invitation is removed')
+    assert.equal(await pairings.uninvite('i'), false, 'it is removed once')
   })
 
   check('keeps when a device asked last; of that write and a decision one counts', async (store, fixture) => {
     const other = await fixture.connect()
     await store.pairings.request(pairing('a'), roomy)
     const asked = pairing('a', { version: 2, askedAt: at + 15_000 })
-    assert.equal(await store.pairings.replace(asked), true)
-    assert.deepEqual(defined(await other.pairings.get('a')), defined(asked))
-    assert.deepEqual((await other.pairings.list('pending')).map(defined), [defined(asked)])
+    assert.equal(await store.pairings.replace(asked), true, 'the next version is written')
+    assert.deepEqual(
+      defined(await other.pairings.get('a')),
+      defined(asked),
+      'the write is read by another connection',
+    )
+    assert.deepEqual(
+      (await other.pairings.list('pending')).map(defined),
+      [defined(asked)],
+      'the list holds the write',
+    )
     const won = await Promise.all([
       store.pairings.replace({ ...asked, version: 3, askedAt: at + 30_000 }),
       other.pairings.replace({ ...asked, version: 3, state: 'approved' }),
     ])
-    assert.deepEqual([...won].sort(), [false, true])
+    assert.deepEqual([...won].sort(), [false, true], 'of two writes of one version, one counts')
     const left = await store.pairings.get('a')
-    assert.equal(left?.state, won[1] ? 'approved' : 'pending')
-    assert.equal(left?.askedAt, won[1] ? at + 15_000 : at + 30_000)
+    assert.equal(left?.state, won[1] ? 'approved' : 'pending', 'the state is that of the write that counts')
+    assert.equal(
+      left?.askedAt,
+      won[1] ? at + 15_000 : at + 30_000,
+      'the time is that of the write that counts',
+    )
   })
 
   check('keeps one request per subject, and takes another once it is over', async ({ pairings }) => {
     await pairings.request(pairing('a'), roomy)
     const again = await pairings.request(pairing('b', { subject: 'key:a' }), roomy)
-    assert.equal(again.outcome === 'existing' && again.record.id, 'a')
+    assert.equal(
+      again.outcome === 'existing' && again.record.id,
+      'a',
+      'a subject with an open request gets that one',
+    )
     const later = { ...roomy, now: at + minute }
     const renewed = pairing('c', { subject: 'key:a', expiresAt: at + 2 * minute })
-    assert.equal((await pairings.request(renewed, later)).outcome, 'added')
-    assert.equal(await pairings.get('a'), undefined)
+    assert.equal(
+      (await pairings.request(renewed, later)).outcome,
+      'added',
+      'a request that is over makes room',
+    )
+    assert.equal(await pairings.get('a'), undefined, 'its id is unknown from then on')
   })
 
   check('counts quotas apart, and uses up no code for what is refused', async ({ pairings }) => {
     await pairings.invite(invitation('i'))
     const terms = { ...roomy, atMost: 1, code: 'digest of i' }
     await pairings.request(pairing('a'), roomy)
-    assert.equal((await pairings.request(pairing('b'), terms)).outcome, 'full')
+    assert.equal(
+      (await pairings.request(pairing('b'), terms)).outcome,
+      'full',
+      'the quota of invited ones is full',
+    )
     assert.equal(
       (await pairings.request(pairing('c', { quota: 'open' }), { ...roomy, atMost: 1 })).outcome,
       'added',
+      'the quota of open ones is another one',
     )
     const address = { clientAddress: '192.0.2.1' }
     await pairings.request(pairing('d', address), roomy)
-    assert.equal((await pairings.request(pairing('e', address), { ...roomy, perAddress: 1 })).outcome, 'full')
-    assert.equal((await pairings.request(pairing('b'), { ...terms, atMost: 9 })).outcome, 'added')
-    assert.equal((await pairings.request(pairing('f'), { ...terms, atMost: 9 })).outcome, 'no_invitation')
+    assert.equal(
+      (await pairings.request(pairing('e', address), { ...roomy, perAddress: 1 })).outcome,
+      'full',
+      'the address has as many as it may',
+    )
+    assert.equal(
+      (await pairings.request(pairing('b'), { ...terms, atMost: 9 })).outcome,
+      'added',
+      'the code was not used up by the refusal',
+    )
+    assert.equal(
+      (await pairings.request(pairing('f'), { ...terms, atMost: 9 })).outcome,
+      'no_invitation',
+      'the code is used up now',
+    )
     assert.equal(
       (await pairings.request(pairing('f'), { ...terms, atMost: 0 })).outcome,
       'no_invitation',
@@ -92,11 +149,15 @@ export function pairingContract(check: Check): void {
         }),
       )
     const coded = await race('code', { ...roomy, code: 'digest of i' }, () => ({}))
-    assert.equal(coded.filter((outcome) => outcome === 'added').length, 1)
+    assert.equal(coded.filter((outcome) => outcome === 'added').length, 1, 'one of many uses the code')
     const counted = await race('open', { ...roomy, atMost: 2 }, () => ({ quota: 'open' }))
-    assert.equal(counted.filter((outcome) => outcome === 'added').length, 2)
+    assert.equal(counted.filter((outcome) => outcome === 'added').length, 2, 'two of many fit into the quota')
     const same = await race('same', roomy, () => ({ subject: 'key:same' }))
-    assert.deepEqual([...same].sort(), ['added', ...Array(5).fill('existing')])
+    assert.deepEqual(
+      [...same].sort(),
+      ['added', ...Array(5).fill('existing')],
+      "one of many is the subject's request",
+    )
   })
 
   check('compares and sets pairings; one collects, with device and key at once', async (store, fixture) => {
@@ -107,20 +168,29 @@ export function pairingContract(check: Check): void {
       store.pairings.replace(approved),
       other.pairings.replace({ ...approved, state: 'rejected' }),
     ])
-    assert.deepEqual([...decided].sort(), [false, true])
+    assert.deepEqual([...decided].sort(), [false, true], 'one of two decisions counts')
     const collected = pairing('a', { version: 3, state: 'collected' })
     const won = await Promise.all([
       store.pairings.collect(collected, device('one'), 'k'),
       other.pairings.collect(collected, device('two'), 'k'),
       other.pairings.collect(collected, device('three'), undefined),
     ])
-    assert.equal(won.filter(Boolean).length, 1)
+    assert.equal(won.filter(Boolean).length, 1, 'one of three collects')
     const devices = await store.devices.list()
-    assert.equal(devices.length, 1)
-    if (won[0] || won[1]) assert.equal(await store.pairings.deviceOfKey('k'), devices[0]?.id)
+    assert.equal(devices.length, 1, 'one device was made')
+    if (won[0] || won[1])
+      assert.equal(
+        await store.pairings.deviceOfKey('k'),
+        devices[0]?.id,
+        'the key leads to the device that was made with it',
+      )
     await store.pairings.request(pairing('b'), roomy)
-    assert.equal(await store.pairings.collect(pairing('b', { version: 2 }), device('new'), 'k'), true)
-    assert.equal(await other.pairings.deviceOfKey('k'), 'new')
+    assert.equal(
+      await store.pairings.collect(pairing('b', { version: 2 }), device('new'), 'k'),
+      true,
+      'a later request of another subject collects',
+    )
+    assert.equal(await other.pairings.deviceOfKey('k'), 'new', 'the key leads to the newer device')
   })
 
   check('expires each request once, and forgets', async ({ pairings }, fixture) => {
@@ -128,7 +198,11 @@ export function pairingContract(check: Check): void {
     for (const id of ['a', 'b']) await pairings.request(pairing(id), roomy)
     await pairings.request(pairing('c', { expiresAt: at + 5 * minute }), roomy)
     await pairings.invite(invitation('i'))
-    assert.deepEqual(await pairings.expire(at + minute - 1, at), [])
+    assert.deepEqual(
+      await pairings.expire(at + minute - 1, at),
+      [],
+      'nothing is overdue a millisecond before',
+    )
     const over = await Promise.all([pairings.expire(at + minute, at), other.expire(at + minute, at)])
     assert.deepEqual(
       over
@@ -144,11 +218,12 @@ export function pairingContract(check: Check): void {
     assert.deepEqual(
       (await pairings.list('pending')).map(({ id }) => id),
       ['c'],
+      'the overdue ones are pending no longer',
     )
-    assert.equal(await pairings.uninvite('i'), false)
-    assert.equal((await pairings.get('a'))?.state, 'expired')
+    assert.equal(await pairings.uninvite('i'), false, 'the invitation that is over is gone')
+    assert.equal((await pairings.get('a'))?.state, 'expired', 'the request is known as expired')
     await pairings.expire(at + 2 * minute, at + minute)
-    assert.equal(await pairings.get('a'), undefined)
+    assert.equal(await pairings.get('a'), undefined, 'it is forgotten later')
   })
 }
 

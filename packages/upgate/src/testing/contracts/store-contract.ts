@@ -62,14 +62,18 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
   }
 
   check('is empty at first', async (store) => {
-    assert.equal(await store.accounts.any(), false)
-    assert.equal(await store.accounts.get('nobody'), undefined)
-    assert.equal(await store.accounts.byEmail('nobody@example.com'), undefined)
-    assert.deepEqual(await store.accounts.list(), [])
-    assert.deepEqual(await store.keys.list(), [])
-    assert.deepEqual(await store.sessions.list('nobody'), [])
-    assert.equal(await store.revocations.head(), 0)
-    assert.deepEqual(await store.revocations.since(0, 10), [])
+    assert.equal(await store.accounts.any(), false, 'there is no account at first')
+    assert.equal(await store.accounts.get('nobody'), undefined, 'an unknown id leads to no account')
+    assert.equal(
+      await store.accounts.byEmail('nobody@example.com'),
+      undefined,
+      'an unknown email leads to no account',
+    )
+    assert.deepEqual(await store.accounts.list(), [], 'the list of accounts is empty')
+    assert.deepEqual(await store.keys.list(), [], 'the list of keys is empty')
+    assert.deepEqual(await store.sessions.list('nobody'), [], 'the list of sessions is empty')
+    assert.equal(await store.revocations.head(), 0, 'the log begins at 0')
+    assert.deepEqual(await store.revocations.since(0, 10), [], 'the log is empty')
   })
 
   check('gives back what was put in', async (store) => {
@@ -80,26 +84,38 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
       notBefore: at + 1,
       deviceCookies: ['one', 'two'],
     })
-    assert.equal(await store.accounts.add(person), true)
-    assert.deepEqual(defined(await store.accounts.get('a')), defined(person))
-    assert.deepEqual(defined(await store.accounts.byEmail('a@example.com')), defined(person))
+    assert.equal(await store.accounts.add(person), true, 'a new account is added')
+    assert.deepEqual(
+      defined(await store.accounts.get('a')),
+      defined(person),
+      'the account is found by its id, whole',
+    )
+    assert.deepEqual(
+      defined(await store.accounts.byEmail('a@example.com')),
+      defined(person),
+      'the account is found by its email, whole',
+    )
     const before = { previousDigest: 'before', previousUntil: at + 5 }
     const login = session('s', { label: 'Firefox', clientAddress: '192.0.2.1', ...before })
-    assert.deepEqual(await store.sessions.add(login, 5), [])
-    assert.deepEqual(defined(await store.sessions.get('s')), defined(login))
+    assert.deepEqual(await store.sessions.add(login, 5), [], 'a new session ends no other')
+    assert.deepEqual(
+      defined(await store.sessions.get('s')),
+      defined(login),
+      'the session is found by its id, whole',
+    )
     const handed = { handedDigest: 'handed', previousHandedDigest: 'handed before' }
     const optional = { accountId: 'a', createdBy: 'a', expiresAt: at + 1, lastUsedAt: at }
     const key = token('k', { ...optional, ...before, ...handed })
-    assert.equal(await store.keys.add(key), true)
-    assert.deepEqual(defined(await store.keys.get('k')), defined(key))
-    assert.equal(await store.devices.get('k'), undefined)
+    assert.equal(await store.keys.add(key), true, 'a new key is added')
+    assert.deepEqual(defined(await store.keys.get('k')), defined(key), 'the key is found by its id, whole')
+    assert.equal(await store.devices.get('k'), undefined, 'a key is no device')
   })
 
   check('keeps text as it is', async (store) => {
     const name = `'; DROP TABLE upgate_keys; -- "\u{1f510}\u0007\\ ${'x'.repeat(60)}`
-    assert.equal(await store.keys.add(token('k', { name })), true)
-    assert.equal((await store.keys.get('k'))?.name, name)
-    assert.equal(await store.keys.get("k' OR '1'='1"), undefined)
+    assert.equal(await store.keys.add(token('k', { name })), true, 'a name with odd characters is taken')
+    assert.equal((await store.keys.get('k'))?.name, name, 'the name comes back as it was')
+    assert.equal(await store.keys.get("k' OR '1'='1"), undefined, 'an id is text, and no part of a query')
   })
 
   check('lists in order of creation, sessions newest first', async (store) => {
@@ -108,20 +124,40 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
       await store.devices.add(token(id))
     }
     for (const id of ['3', '1', '2']) await store.sessions.add(session(id), 5)
-    assert.deepEqual(ids(await store.accounts.list()), ['c', 'a', 'b'])
-    assert.deepEqual(ids(await store.devices.list()), ['c', 'a', 'b'])
-    assert.deepEqual(ids(await store.sessions.list('a')), ['2', '1', '3'])
+    assert.deepEqual(
+      ids(await store.accounts.list()),
+      ['c', 'a', 'b'],
+      'accounts are listed in order of creation',
+    )
+    assert.deepEqual(
+      ids(await store.devices.list()),
+      ['c', 'a', 'b'],
+      'devices are listed in order of creation',
+    )
+    assert.deepEqual(ids(await store.sessions.list('a')), ['2', '1', '3'], 'sessions are listed newest first')
   })
 
   check('adds only if absent, by id and by email', async (store) => {
-    assert.equal(await store.accounts.add(account('a')), true)
-    assert.equal(await store.accounts.add(account('a', { email: 'other@example.com' })), false)
-    assert.equal(await store.accounts.add(account('b', { email: 'a@example.com' })), false)
-    assert.equal(await store.keys.add(token('k')), true)
-    assert.equal(await store.keys.add(token('k', { digest: 'other' })), false)
-    assert.equal((await store.keys.get('k'))?.digest, 'digest of k')
-    assert.deepEqual(await store.sessions.add(session('s'), 5), [])
-    assert.equal(await store.sessions.add(session('s'), 5), undefined)
+    assert.equal(await store.accounts.add(account('a')), true, 'a new account is added')
+    assert.equal(
+      await store.accounts.add(account('a', { email: 'other@example.com' })),
+      false,
+      'an id that is taken is refused',
+    )
+    assert.equal(
+      await store.accounts.add(account('b', { email: 'a@example.com' })),
+      false,
+      'an email that is taken is refused',
+    )
+    assert.equal(await store.keys.add(token('k')), true, 'a new key is added')
+    assert.equal(
+      await store.keys.add(token('k', { digest: 'other' })),
+      false,
+      'an id that is taken is refused',
+    )
+    assert.equal((await store.keys.get('k'))?.digest, 'digest of k', 'the refused one changed nothing')
+    assert.deepEqual(await store.sessions.add(session('s'), 5), [], 'a new session is added')
+    assert.equal(await store.sessions.add(session('s'), 5), undefined, 'an id that is taken is refused')
   })
 
   check('of concurrent adders of the same one gets true', async (store, fixture) => {
@@ -132,8 +168,8 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
         other.accounts.add(account(`b${n}`, { email: 'a@example.com' })),
       ]),
     )
-    assert.equal(answers.filter(Boolean).length, 1)
-    assert.equal((await store.accounts.list()).length, 1)
+    assert.equal(answers.filter(Boolean).length, 1, 'one of many adds the account')
+    assert.equal((await store.accounts.list()).length, 1, 'one account is there')
   })
 
   check('of concurrent set-ups one gets true', async (store, fixture) => {
@@ -144,10 +180,10 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
         other.accounts.addFirst(account(`b${n}`)),
       ]),
     )
-    assert.equal(answers.filter(Boolean).length, 1)
-    assert.equal((await other.accounts.list()).length, 1)
-    assert.equal(await store.accounts.addFirst(account('late')), false)
-    assert.equal(await other.accounts.any(), true)
+    assert.equal(answers.filter(Boolean).length, 1, 'one of many sets up')
+    assert.equal((await other.accounts.list()).length, 1, 'one account is there')
+    assert.equal(await store.accounts.addFirst(account('late')), false, 'it is set up already')
+    assert.equal(await other.accounts.any(), true, 'every connection sees the account')
   })
 
   check('compares and sets', async (store, fixture) => {
@@ -160,12 +196,16 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
       ]),
     )
     const won = answers.filter((entries) => entries !== undefined)
-    assert.equal(won.length, 1)
-    assert.equal((await other.keys.get('k'))?.version, 2)
+    assert.equal(won.length, 1, 'one of many writes')
+    assert.equal((await other.keys.get('k'))?.version, 2, 'the next version is there')
     // The late writer has left no trace in the log either.
-    assert.equal(await store.revocations.head(), 1)
-    assert.equal(await store.keys.replace(token('nobody', { version: 2 }), [draft('k')]), undefined)
-    assert.equal(await store.revocations.head(), 1)
+    assert.equal(await store.revocations.head(), 1, 'the writes that lost left nothing in the log')
+    assert.equal(
+      await store.keys.replace(token('nobody', { version: 2 }), [draft('k')]),
+      undefined,
+      'a record that is not there is not written',
+    )
+    assert.equal(await store.revocations.head(), 1, 'nor does it leave anything in the log')
   })
 
   check('gives an account no email that another one has', async (store) => {
@@ -186,9 +226,9 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
     await store.accounts.add(account('a', { disabledAt: at, notBefore: at, passwordHash: 'x' }))
     await store.accounts.replace(account('a', { version: 2 }), [])
     const changed = await store.accounts.get('a')
-    assert.equal(changed?.disabledAt, undefined)
-    assert.equal(changed?.notBefore, undefined)
-    assert.equal(changed?.passwordHash, undefined)
+    assert.equal(changed?.disabledAt, undefined, '`disabledAt` is cleared')
+    assert.equal(changed?.notBefore, undefined, '`notBefore` is cleared')
+    assert.equal(changed?.passwordHash, undefined, '`passwordHash` is cleared')
   })
 
   check('numbers the log without gaps, whoever writes', async (store, fixture) => {
@@ -200,16 +240,21 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
     assert.deepEqual(
       log.map((entry) => entry.sequence),
       range(20).map((n) => n + 1),
+      'numbers have no gap, and are in order',
     )
-    assert.equal(await store.revocations.head(), 20)
-    assert.equal(log[0]?.at, at)
-    assert.equal(log[0]?.reason, 'revoked')
-    assert.deepEqual(ids(await store.revocations.since(5, 3), 'sequence'), [6, 7, 8])
+    assert.equal(await store.revocations.head(), 20, 'the head is the newest number')
+    assert.equal(log[0]?.at, at, 'the time of the draft is kept')
+    assert.equal(log[0]?.reason, 'revoked', 'the reason of the draft is kept')
+    assert.deepEqual(
+      ids(await store.revocations.since(5, 3), 'sequence'),
+      [6, 7, 8],
+      'a part of the log begins after the number, and keeps to the limit',
+    )
   })
 
   check('takes entries of the log by themselves', async (store, fixture) => {
     const other = await fixture.connect()
-    assert.deepEqual(await store.revocations.append([]), [])
+    assert.deepEqual(await store.revocations.append([]), [], 'no entries are none')
     const answers = await Promise.all(
       range(6).map((n) => (n % 2 ? store : other).revocations.append([draft(`${n}a`), draft(`${n}b`)])),
     )
@@ -217,10 +262,15 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
     assert.deepEqual(
       ids(log, 'sequence'),
       range(12).map((n) => n + 1),
+      'numbers have no gap, and are in order',
     )
     for (const entries of answers) {
       // Those of one call stand together.
-      assert.deepEqual(log.slice((entries[0]?.sequence ?? 0) - 1, entries[1]?.sequence), entries)
+      assert.deepEqual(
+        log.slice((entries[0]?.sequence ?? 0) - 1, entries[1]?.sequence),
+        entries,
+        'the entries of one call stand together',
+      )
     }
   })
 
@@ -235,10 +285,10 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
       ]),
     )
     const entries = answers.filter((entry) => entry !== undefined)
-    assert.equal(entries.length, 1)
-    assert.deepEqual(entries[0], { sequence: 1, ...draft('s') })
-    assert.equal(await store.revocations.head(), 1)
-    assert.equal(await other.sessions.get('s'), undefined)
+    assert.equal(entries.length, 1, 'one of many gets the entry')
+    assert.deepEqual(entries[0], { sequence: 1, ...draft('s') }, 'the entry is whole, and the first one')
+    assert.equal(await store.revocations.head(), 1, 'one entry is in the log')
+    assert.equal(await other.sessions.get('s'), undefined, 'the session is gone, for every connection')
   })
 
   check('gives a session another token once', async (store, fixture) => {
@@ -250,50 +300,76 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
       range(10).map((n) => (n % 2 ? store : other).sessions.rotate('s', 'digest of s', to(n), draft('s'))),
     )
     const entries = answers.filter((entry) => entry !== undefined)
-    assert.deepEqual(entries, [{ sequence: 1, ...draft('s') }])
+    assert.deepEqual(entries, [{ sequence: 1, ...draft('s') }], 'one of many gets the entry')
     const winner = answers.findIndex((entry) => entry !== undefined)
-    assert.deepEqual(defined(await other.sessions.get('s')), defined(session('s', to(winner))))
-    assert.equal(await store.sessions.rotate('gone', 'x', to(1), draft('gone')), undefined)
+    assert.deepEqual(
+      defined(await other.sessions.get('s')),
+      defined(session('s', to(winner))),
+      'the session has the token of the one that won',
+    )
+    assert.equal(
+      await store.sessions.rotate('gone', 'x', to(1), draft('gone')),
+      undefined,
+      'a session that is not there is not rotated',
+    )
     await store.sessions.remove('s', draft('s'))
-    assert.equal(await store.sessions.rotate('s', `new ${winner}`, to(1), draft('s')), undefined)
-    assert.equal(await store.revocations.head(), 2)
+    assert.equal(
+      await store.sessions.rotate('s', `new ${winner}`, to(1), draft('s')),
+      undefined,
+      'a session that ended is not rotated',
+    )
+    assert.equal(await store.revocations.head(), 2, 'a rotation and a removal are in the log')
   })
 
   check('keeps at most so many sessions per account', async (store) => {
     await store.accounts.add(account('a'))
     await store.accounts.add(account('b'))
     await store.sessions.add(session('of b', { accountId: 'b' }), 2)
-    for (const id of ['1', '2']) assert.deepEqual(await store.sessions.add(session(id), 2), [])
+    for (const id of ['1', '2'])
+      assert.deepEqual(
+        await store.sessions.add(session(id), 2),
+        [],
+        'as many sessions as allowed end no other',
+      )
     const evicted = await store.sessions.add(session('3'), 2)
     assert.deepEqual(
       evicted?.map((entry) => [entry.sequence, entry.selector, entry.reason]),
       [[1, { sessionId: '1' }, 'revoked']],
+      'the oldest one ends, with an entry in the log',
     )
-    assert.deepEqual(ids(await store.sessions.list('a')), ['3', '2'])
-    assert.deepEqual(ids(await store.sessions.list('b')), ['of b'])
+    assert.deepEqual(ids(await store.sessions.list('a')), ['3', '2'], 'the newest ones stay')
+    assert.deepEqual(ids(await store.sessions.list('b')), ['of b'], 'the sessions of another account stay')
   })
 
   check('never has more sessions than allowed, whoever logs in at once', async (store, fixture) => {
     const other = await fixture.connect()
     await store.accounts.add(account('a'))
     await Promise.all(range(20).map((n) => (n % 2 ? store : other).sessions.add(session(`${n}`), 3)))
-    assert.equal((await store.sessions.list('a')).length, 3)
-    assert.equal(await store.revocations.head(), 17)
+    assert.equal((await store.sessions.list('a')).length, 3, 'no more sessions than allowed are there')
+    assert.equal(await store.revocations.head(), 17, 'each session that ended is in the log')
   })
 
   check('tidies sessions up by generation and by age', async (store) => {
     await store.accounts.add(account('a'))
     await store.sessions.add(session('old', { generation: 1 }), 9)
     await store.sessions.add(session('new', { generation: 2 }), 9)
-    assert.equal(await store.sessions.removeOf('a', 2), 1)
-    assert.deepEqual(ids(await store.sessions.list('a')), ['new'])
+    assert.equal(await store.sessions.removeOf('a', 2), 1, 'one session of an older generation is removed')
+    assert.deepEqual(
+      ids(await store.sessions.list('a')),
+      ['new'],
+      'the session of the newer generation stays',
+    )
     // A caller that is late must not remove the sessions of a generation that it has not heard of.
-    assert.equal(await store.sessions.removeOf('a', 1), 0)
-    assert.deepEqual(ids(await store.sessions.list('a')), ['new'])
+    assert.equal(await store.sessions.removeOf('a', 1), 0, 'a caller that is late removes none')
+    assert.deepEqual(
+      ids(await store.sessions.list('a')),
+      ['new'],
+      'the session of the newer generation stays',
+    )
     await store.sessions.add(session('ended', { expiresAt: at }), 9)
     await store.sessions.add(session('idle', { lastSeenAt: at - 1 }), 9)
-    assert.equal(await store.sessions.purge(at, at, 10), 2)
-    assert.deepEqual(ids(await store.sessions.list('a')), ['new'])
+    assert.equal(await store.sessions.purge(at, at, 10), 2, 'the expired and the idle one are forgotten')
+    assert.deepEqual(ids(await store.sessions.list('a')), ['new'], 'the live one stays')
   })
 
   check('touches forward only, and no record that changed meanwhile', async (store) => {
@@ -304,13 +380,21 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
       { id: 'gone', at },
     ])
     await store.sessions.touch([{ id: 's', at: at + 5 }])
-    assert.equal((await store.sessions.get('s'))?.lastSeenAt, at + 10)
+    assert.equal((await store.sessions.get('s'))?.lastSeenAt, at + 10, 'an earlier time changes nothing')
     await store.devices.add(token('d'))
     await store.devices.touch([{ id: 'd', at: at + 7 }])
-    assert.equal((await store.devices.get('d'))?.version, 1)
-    assert.deepEqual(await store.devices.replace(token('d', { version: 2, name: 'new' }), []), [])
+    assert.equal((await store.devices.get('d'))?.version, 1, 'a use is no new version')
+    assert.deepEqual(
+      await store.devices.replace(token('d', { version: 2, name: 'new' }), []),
+      [],
+      'the version before the use still counts',
+    )
     const device = await store.devices.get('d')
-    assert.deepEqual([device?.name, device?.lastUsedAt], ['new', at + 7])
+    assert.deepEqual(
+      [device?.name, device?.lastUsedAt],
+      ['new', at + 7],
+      'the change is written, and the time of use stays',
+    )
   })
 
   check('hands out records that cannot change what is stored', async (store) => {
@@ -324,7 +408,11 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
     } catch {
       // Frozen is right, too.
     }
-    assert.deepEqual((await store.keys.get('k'))?.scopes, ['a'])
+    assert.deepEqual(
+      (await store.keys.get('k'))?.scopes,
+      ['a'],
+      'what was handed out or in cannot change the record',
+    )
   })
 
   pairingContract(check)
@@ -389,19 +477,27 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
       const kept = await Promise.all(
         range(10).flatMap((n) => [secrets.keep('key', `a${n}`), same.keep('key', `b${n}`)]),
       )
-      assert.equal(new Set(kept).size, 1)
-      assert.equal(await same.keep('key', 'later'), kept[0])
-      assert.equal(await secrets.keep('other', 'another'), 'another')
+      assert.equal(new Set(kept).size, 1, 'all callers get the same secret')
+      assert.equal(await same.keep('key', 'later'), kept[0], 'a secret that is kept stays')
+      assert.equal(await secrets.keep('other', 'another'), 'another', 'each name has a secret of its own')
     },
   )
 
   check('replaces and removes the device cookies of an account', async (store) => {
     await store.accounts.add(account('a'))
-    assert.deepEqual((await store.accounts.get('a'))?.deviceCookies ?? [], [])
+    assert.deepEqual(
+      (await store.accounts.get('a'))?.deviceCookies ?? [],
+      [],
+      'an account has no device cookies at first',
+    )
     await store.accounts.replace(account('a', { version: 2, deviceCookies: ['one', 'two'] }), [])
-    assert.deepEqual((await store.accounts.get('a'))?.deviceCookies, ['one', 'two'])
+    assert.deepEqual(
+      (await store.accounts.get('a'))?.deviceCookies,
+      ['one', 'two'],
+      'device cookies are written',
+    )
     await store.accounts.replace(account('a', { version: 3 }), [])
-    assert.deepEqual((await store.accounts.get('a'))?.deviceCookies ?? [], [])
+    assert.deepEqual((await store.accounts.get('a'))?.deviceCookies ?? [], [], 'device cookies are removed')
   })
 
   check('says so when it is closed', async (store) => {
@@ -421,7 +517,7 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>, t
         (reason: unknown) => reason,
       )
       assert.ok(isStoreUnavailable(error), `rejects with StoreUnavailable, not ${String(error)}`)
-      assert.equal(error.code, 'store_closed')
+      assert.equal(error.code, 'store_closed', 'after closing the code is `store_closed`')
     }
   })
 }
