@@ -162,8 +162,17 @@ export interface PairingStore {
    * @param forgetBy - milliseconds since the epoch
    */
   expire(now: number, forgetBy: number): Promise<readonly PairingRecord[]>
-  /** Id of the device that a key belongs to. */
+  /** Id of the device that a key was given to last. Whether the key still counts is in the device's record. */
   deviceOfKey(keyId: string): Promise<string | undefined>
+  /**
+   * Compare and set: writes the device if its stored version is `device.version - 1`, and gives it the key in the same
+   * transaction if the key belongs to `holder`. False = another writer was faster, nothing changed.
+   *
+   * @param device - the new state, with the next `version`
+   * @param keyId - hex SHA-256 of the public key
+   * @param holder - what `deviceOfKey` answered: the device that loses the key, or `undefined` for a new key
+   */
+  bindKey(device: TokenRecord, keyId: string, holder: string | undefined): Promise<boolean>
   /** Adds if neither id nor digest is taken. */
   invite(invitation: InvitationRecord): Promise<boolean>
   /** One invitation by its digest, if it is not over yet. */

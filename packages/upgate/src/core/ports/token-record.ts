@@ -33,6 +33,20 @@ export interface TokenRecord {
   readonly expiresAt?: number | undefined
   /** Coalesced: may be behind by the touch interval. */
   readonly lastUsedAt?: number | undefined
+  /** Of a device: hex SHA-256 of its public key. Absent = it has none, or was paired before this field was kept. */
+  readonly keyId?: string | undefined
+  /**
+   * The `digest` of the token that the key was bound to by its first use: the key counts only while this is the token.
+   * Absent = the key was paired, and counts for as long as the device does.
+   */
+  readonly keyToken?: string | undefined
+  /** What the device said about itself when it was paired: a later statement that differs is asked about. */
+  readonly stated?: string | undefined
   /** Milliseconds since the epoch; absent = it is not revoked. */
   readonly revokedAt?: number | undefined
+}
+
+/** The key that counts for a device now; `undefined` if it has none, or its token was rotated since it was bound. */
+export function keyIdOf({ keyId, keyToken, digest }: TokenRecord): string | undefined {
+  return keyToken === undefined || keyToken === digest ? keyId : undefined
 }

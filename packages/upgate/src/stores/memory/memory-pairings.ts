@@ -1,12 +1,17 @@
 import type { InvitationRecord, PairingRecord, PairingStore } from '../../core/ports/pairings.ts'
 import type { TokenStore } from '../../core/ports/stores.ts'
 import type { TicketRecord, TicketStore } from '../../core/ports/tickets.ts'
+import type { TokenRecord } from '../../core/ports/token-record.ts'
 import { RecordsInOrder } from './creation-order.ts'
 
 /** Rejects after the store was closed. The operation is one synchronous step, and so atomic. */
 type Run = <T>(operation: () => T) => Promise<T>
 
-export function memoryPairings(run: Run, devices: TokenStore): PairingStore {
+export function memoryPairings(
+  run: Run,
+  devices: TokenStore,
+  replaceDevice: (device: TokenRecord) => boolean,
+): PairingStore {
   const requests = new RecordsInOrder<PairingRecord>()
   const invitations = new Map<string, InvitationRecord>()
   const keys = new Map<string, string>()
@@ -68,6 +73,12 @@ export function memoryPairings(run: Run, devices: TokenStore): PairingStore {
         return structuredClone(over)
       }),
     deviceOfKey: (keyId) => run(() => keys.get(keyId)),
+    bindKey: (device, keyId, holder) =>
+      run(() => {
+        if (keys.get(keyId) !== holder || !replaceDevice(device)) return false
+        keys.set(keyId, device.id)
+        return true
+      }),
     invite: (invitation) =>
       run(() => {
         const taken = [...invitations.values()].some((one) => one.digest === invitation.digest)

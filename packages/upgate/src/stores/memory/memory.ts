@@ -59,7 +59,8 @@ export function memoryStore(): Store {
         return log.slice(start, start + limit)
       }),
   }
-  const devices = memoryTokens(shared)
+  const deviceRecords = new RecordsInOrder<TokenRecord>()
+  const devices = memoryTokens(shared, deviceRecords)
   const secrets = new Map<string, string>()
   return {
     accounts: memoryAccounts(shared),
@@ -67,7 +68,7 @@ export function memoryStore(): Store {
     keys: memoryTokens(shared),
     devices,
     revocations,
-    pairings: memoryPairings(shared.run, devices),
+    pairings: memoryPairings(shared.run, devices, (device) => replaceToken(deviceRecords, device)),
     tickets: memoryTickets(shared.run),
     acquaintances: memoryAcquaintances(shared.run),
     secrets: {
@@ -171,8 +172,7 @@ function memorySessions({ run, append }: Shared): SessionStore {
   }
 }
 
-function memoryTokens({ run, append }: Shared): TokenStore {
-  const records = new RecordsInOrder<TokenRecord>()
+function memoryTokens({ run, append }: Shared, records = new RecordsInOrder<TokenRecord>()): TokenStore {
   const add = (record: TokenRecord): boolean => {
     if (records.has(record.id)) return false
     records.set(record.id, frozen(record))
@@ -187,10 +187,7 @@ function memoryTokens({ run, append }: Shared): TokenStore {
     addAll: (all) => run(() => all.filter(add).length),
     replace: (record, drafts) =>
       run(() => {
-        const stored = records.get(record.id)
-        if (stored?.version !== record.version - 1) return undefined
-        records.set(record.id, frozen({ ...record, lastUsedAt: stored.lastUsedAt }))
-        return drafts.map(append)
+        return replaceToken(records, record) ? drafts.map(append) : undefined
       }),
     touch: (touches) =>
       run(() =>
@@ -199,6 +196,13 @@ function memoryTokens({ run, append }: Shared): TokenStore {
         }),
       ),
   }
+}
+
+function replaceToken(records: RecordsInOrder<TokenRecord>, record: TokenRecord): boolean {
+  const stored = records.get(record.id)
+  if (stored?.version !== record.version - 1) return false
+  records.set(record.id, frozen({ ...record, lastUsedAt: stored.lastUsedAt }))
+  return true
 }
 
 function forTouched<R>(

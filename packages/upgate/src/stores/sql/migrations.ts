@@ -173,6 +173,25 @@ const migrations: readonly Migration[] = [
       await db.schema.alterTable(table).addColumn('previous_handed_digest', 'text').execute()
     }
   },
+  async (db) => {
+    for (const table of ['upgate_keys', 'upgate_devices'] as const) {
+      for (const column of ['key_id', 'key_token', 'stated']) {
+        await db.schema.alterTable(table).addColumn(column, 'text').execute()
+      }
+    }
+    // Devices that were paired before: each has one key.
+    await db
+      .updateTable('upgate_devices')
+      .set({
+        key_id: (of) =>
+          of
+            .selectFrom('upgate_device_keys')
+            .select('upgate_device_keys.key_id')
+            .whereRef('upgate_device_keys.device_id', '=', 'upgate_devices.id')
+            .limit(1),
+      })
+      .execute()
+  },
 ]
 
 /**

@@ -9,7 +9,7 @@ import { isUnderWay } from '../memory/memory-pairings.ts'
 import { before, beyond, pageOf, positionAfter } from './pages.ts'
 import { orNull, wide } from './rows.ts'
 import type { Database, Tables } from './tables.ts'
-import { insertToken } from './tokens.ts'
+import { insertToken, replaceToken } from './tokens.ts'
 
 /** Requests, and invitations, that one call marks or forgets: others wait for its end. */
 const mostAtOnce = 1000
@@ -85,11 +85,8 @@ export function sqlPairings(database: Database): PairingStore {
         if (!(await replace(db, record))) return false
         await insertToken(db, 'upgate_devices', device)
         if (keyId !== undefined) {
-          await db
-            .insertInto('upgate_device_keys')
-            .values({ key_id: keyId, device_id: device.id })
-            .onConflict((conflict) => conflict.column('key_id').doUpdateSet({ device_id: device.id }))
-            .execute()
+          await exclusively(db, 'device keys')
+          await giveKey(db, keyId, device.id)
         }
         return true
       }),
@@ -126,6 +123,15 @@ export function sqlPairings(database: Database): PairingStore {
       query: (db, all, keyId) => db.selectFrom('upgate_device_keys').select(all).where('key_id', '=', keyId),
       recordOf: (row: Pick<Tables['upgate_device_keys'], 'device_id'>) => row.device_id,
     }),
+    bindKey: (device, keyId, holder) =>
+      transact(async (db) => {
+        // One by one: of two devices that take a key that belongs to none, the second must see it taken.
+        await exclusively(db, 'device keys')
+        if ((await holderOf(db, keyId)) !== holder) return false
+        if (!(await replaceToken(db, 'upgate_devices', device))) return false
+        await giveKey(db, keyId, device.id)
+        return true
+      }),
     invite: (invitation) =>
       transact(async (db) => {
         const { numInsertedOrUpdatedRows } = await db
@@ -156,6 +162,19 @@ export function sqlPairings(database: Database): PairingStore {
         return (await query.executeTakeFirst()).numDeletedRows === 1n
       }),
   }
+}
+
+async function holderOf(db: Kysely<Tables>, keyId: string): Promise<string | undefined> {
+  const query = db.selectFrom('upgate_device_keys').select('device_id').where('key_id', '=', keyId)
+  return (await query.executeTakeFirst())?.device_id
+}
+
+async function giveKey(db: Kysely<Tables>, keyId: string, deviceId: string): Promise<void> {
+  await db
+    .insertInto('upgate_device_keys')
+    .values({ key_id: keyId, device_id: deviceId })
+    .onConflict((conflict) => conflict.column('key_id').doUpdateSet({ device_id: deviceId }))
+    .execute()
 }
 
 async function bySubject(db: Kysely<Tables>, subject: string): Promise<PairingRecord | undefined> {

@@ -44,6 +44,9 @@ interface TokenTable {
   previous_digest: string | null
   previous_handed_digest: string | null
   previous_until: WideOrNull
+  key_id: string | null
+  key_token: string | null
+  stated: string | null
   name: string
   scopes: string
   roles: string

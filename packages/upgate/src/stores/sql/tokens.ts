@@ -75,13 +75,7 @@ export function sqlTokens(database: Database, table: 'upgate_keys' | 'upgate_dev
       }),
     replace: (record, drafts) =>
       transact(async (db) => {
-        const { numUpdatedRows } = await db
-          .updateTable(table)
-          .set(rowOf(record))
-          .where('id', '=', record.id)
-          .where('version', '=', record.version - 1)
-          .executeTakeFirst()
-        return numUpdatedRows === 1n ? append(database, db, drafts) : undefined
+        return (await replaceToken(db, table, record)) ? append(database, db, drafts) : undefined
       }),
     touch: (touches) =>
       transact(async (db) => {
@@ -95,6 +89,21 @@ export function sqlTokens(database: Database, table: 'upgate_keys' | 'upgate_dev
         }
       }),
   }
+}
+
+/** Compare and set within a caller's transaction. */
+export async function replaceToken(
+  db: Kysely<Tables>,
+  table: 'upgate_keys' | 'upgate_devices',
+  record: TokenRecord,
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable(table)
+    .set(rowOf(record))
+    .where('id', '=', record.id)
+    .where('version', '=', record.version - 1)
+    .executeTakeFirst()
+  return numUpdatedRows === 1n
 }
 
 /** Inserts within a caller's transaction; fails if the id is taken. */
@@ -119,6 +128,9 @@ function rowOf(record: TokenRecord): Omit<Insertable<Tokens>, 'last_used_at'> {
     previous_digest: orNull(record.previousDigest),
     previous_handed_digest: orNull(record.previousHandedDigest),
     previous_until: orNull(record.previousUntil),
+    key_id: orNull(record.keyId),
+    key_token: orNull(record.keyToken),
+    stated: orNull(record.stated),
     name: record.name,
     scopes: JSON.stringify(record.scopes),
     roles: JSON.stringify(record.roles),
@@ -141,6 +153,9 @@ function recordOf(row: Row): TokenRecord {
     previousDigest: orUndefined(row.previous_digest),
     previousHandedDigest: orUndefined(row.previous_handed_digest),
     previousUntil: wideOrUndefined(row.previous_until),
+    keyId: orUndefined(row.key_id),
+    keyToken: orUndefined(row.key_token),
+    stated: orUndefined(row.stated),
     name: row.name,
     scopes: list(row.scopes),
     roles: list(row.roles),

@@ -193,6 +193,61 @@ export function pairingContract(check: Check): void {
     assert.equal(await other.pairings.deviceOfKey('k'), 'new', 'the key leads to the newer device')
   })
 
+  check(
+    'gives a key to a device that was not changed meanwhile, if its holder is the expected one',
+    async (store) => {
+      const { devices, pairings } = store
+      for (const id of ['d', 'e']) await devices.add(device(id))
+      await devices.touch([{ id: 'd', at: at + 5 }])
+      const bound = { ...device('d'), version: 2, keyId: 'k', keyToken: 'digest of d', stated: 'about d' }
+      assert.equal(await pairings.bindKey({ ...bound, version: 3 }, 'k', undefined), false)
+      assert.equal(await pairings.bindKey({ ...bound, id: 'none' }, 'k', undefined), false)
+      assert.equal(await pairings.bindKey(bound, 'k', 'd'), false)
+      assert.equal(await pairings.deviceOfKey('k'), undefined)
+      assert.equal((await devices.get('d'))?.keyId, undefined)
+      assert.equal(await pairings.bindKey(bound, 'k', undefined), true)
+      assert.equal(await pairings.deviceOfKey('k'), 'd')
+      assert.deepEqual(defined(await devices.get('d')), { ...bound, lastUsedAt: at + 5 })
+      // Another device takes it over only from the holder that it expects, and all or nothing is written.
+      const taken = { ...device('e'), version: 2, keyId: 'k', keyToken: 'digest of e' }
+      assert.equal(await pairings.bindKey(taken, 'k', undefined), false)
+      assert.equal(await pairings.bindKey({ ...taken, version: 9 }, 'k', 'd'), false)
+      assert.equal(await pairings.deviceOfKey('k'), 'd')
+      assert.equal((await devices.get('e'))?.version, 1)
+      assert.equal(await pairings.bindKey(taken, 'k', 'd'), true)
+      assert.equal(await pairings.deviceOfKey('k'), 'e')
+    },
+  )
+
+  check('lets one of many bind a key to a device, or a device to a key', async (store, fixture) => {
+    const other = await fixture.connect()
+    const connections = [store, other, store, other]
+    const ids = ['d', 'e', 'f', 'g']
+    for (const id of ids) await store.devices.add(device(id))
+    const toOne = await Promise.all(
+      connections.map(({ pairings }, i) =>
+        pairings.bindKey({ ...device('d'), version: 2, keyId: `k${i}` }, `k${i}`, undefined),
+      ),
+    )
+    assert.equal(toOne.filter(Boolean).length, 1)
+    assert.equal((await other.devices.get('d'))?.keyId, `k${toOne.indexOf(true)}`)
+    for (let i = 0; i < 4; i++) {
+      assert.equal(await store.pairings.deviceOfKey(`k${i}`), toOne[i] ? 'd' : undefined)
+    }
+    const ofOne = await Promise.all(
+      connections.map(({ pairings }, i) =>
+        pairings.bindKey(
+          { ...device(ids[i] as string), version: i === 0 ? 3 : 2, keyId: 'k' },
+          'k',
+          undefined,
+        ),
+      ),
+    )
+    assert.equal(ofOne.filter(Boolean).length, 1)
+    assert.equal(await other.pairings.deviceOfKey('k'), ids[ofOne.indexOf(true)])
+    assert.equal((await store.devices.list()).filter(({ keyId }) => keyId === 'k').length, 1)
+  })
+
   check('expires each request once, and forgets', async ({ pairings }, fixture) => {
     const other = (await fixture.connect()).pairings
     for (const id of ['a', 'b']) await pairings.request(pairing(id), roomy)

@@ -300,6 +300,14 @@ function pairings(use: Use): PairingStore {
         return overdue
       }),
     deviceOfKey: (keyId) => use((content) => content.keyOwners[keyId]),
+    bindKey: (device, keyId, holder) =>
+      use((content) => {
+        const lastUsedAt = content.devices.find(({ id }) => id === device.id)?.lastUsedAt
+        if (content.keyOwners[keyId] !== holder) return false
+        if (!swap(content.devices, { ...device, lastUsedAt })) return false
+        content.keyOwners[keyId] = device.id
+        return true
+      }),
     invite: (invitation) =>
       use(({ invitations }) => {
         const { id, digest } = invitation
