@@ -36,6 +36,7 @@ export type {
   PairingState,
   PairingStore,
   PairingTerms,
+  PairingUpgrade,
 } from './core/ports/pairings.ts'
 export type { Revocation, RevocationReason, RevocationSelector } from './core/ports/revocations.ts'
 export {

@@ -5,7 +5,12 @@ import { askedWords } from './pairing-words.js'
 import { cloneRow, syncRows } from './rows.js'
 import { setTime } from './time.js'
 
-const introductions = { code: 'with a code', window: 'in a window', credential: 'with a login' }
+const introductions = {
+  code: 'with a code',
+  window: 'in a window',
+  credential: 'with a login',
+  upgrade: 'is paired, and asks for more',
+}
 const error = document.getElementById('pairing-error')
 /** Requests on the page: those that leave the list are followed to their end. */
 let listed = [...document.querySelectorAll('#pairings tbody tr')].map((row) => row.dataset.key)

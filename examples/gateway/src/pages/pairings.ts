@@ -136,6 +136,7 @@ const introductions: Readonly<Record<string, string>> = {
   code: 'with a code',
   window: 'in a window',
   credential: 'with a login',
+  upgrade: 'is paired, and asks for more',
 }
 
 function invitationItem({ id, kind, scopes, expiresAt }: InvitationView): Html {

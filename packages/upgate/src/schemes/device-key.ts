@@ -1,4 +1,4 @@
-import type { Scheme, Verification, VerifyContext } from '../core/contract/credential.ts'
+import type { Scheme, TokenCredential, Verification, VerifyContext } from '../core/contract/credential.ts'
 import {
   type DeviceProof,
   deviceClaimCredential,
@@ -15,7 +15,10 @@ import { notOfThisForm } from './bearer.ts'
 /** Options of {@link deviceKey} and {@link claimSecret}. Unknown options throw. */
 export interface DeviceKeyOptions {
   /** `services.pairing`. Required. */
-  readonly pairing: Pick<Pairing, 'prove' | 'proveRotated' | 'isBootstrapCode' | 'events' | 'revocations'>
+  readonly pairing: Pick<
+    Pairing,
+    'prove' | 'proveRotated' | 'proveWithToken' | 'isBootstrapCode' | 'events' | 'revocations'
+  >
   /** Verifies a device token sent along with a proof: both must belong to one device. */
   readonly devices: Pick<Devices, 'verify' | 'claims'>
   /**
@@ -33,7 +36,7 @@ export interface DeviceKeyOptions {
 
 const proofOptions = optionTable<DeviceKeyOptions>()({
   pairing: methods<DeviceKeyOptions['pairing']>(
-    ['prove', 'proveRotated', 'isBootstrapCode'],
+    ['prove', 'proveRotated', 'proveWithToken', 'isBootstrapCode'],
     '`services.pairing`',
   ),
   devices: methods<DeviceKeyOptions['devices']>(['verify', 'claims'], '`services.devices`'),
@@ -99,12 +102,19 @@ function proofScheme(
     if (beside === undefined || pairing.isBootstrapCode(beside.value)) return pairing.prove(proof, context)
     if (beside.type === 'token' && devices.claims(beside.value))
       return verifyBoth(proof, beside.value, context)
-    const introducer = introducers.find((scheme) => scheme.claims?.(beside))
-    const answer = introducer === undefined ? unclaimed : await introducer.verify(beside, context)
+    const answer = await introduce(beside, context)
     if (answer.outcome === 'authenticated') return pairing.prove(proof, context, answer.principal)
     // A known device needs no introducer: a gateway token that was rotated since must not shut it out.
     const alone = await pairing.prove(proof, withoutEffect(context))
     return alone.outcome === 'authenticated' ? pairing.prove(proof, context) : answer
+  }
+
+  async function introduce(
+    credential: NonNullable<DeviceProof['beside']>,
+    context: VerifyContext,
+  ): Promise<Verification> {
+    const introducer = introducers.find((scheme) => scheme.claims?.(credential))
+    return introducer === undefined ? unclaimed : introducer.verify(credential, context)
   }
 
   async function verifyBoth(
@@ -123,11 +133,46 @@ function proofScheme(
       return rotated.outcome === 'rejected' ? byToken : rotated
     }
     if (byProof.outcome === 'unavailable' || byProof.outcome === 'throttled') return byProof
-    if (byProof.outcome !== 'authenticated' || !same(byProof.principal, byToken.principal)) return foreign
+    if (byProof.outcome !== 'authenticated' || !same(byProof.principal, byToken.principal))
+      return pairing.proveWithToken(proof, byToken, context)
     // In the overlap after a rotation the old token ends before its record does: time for the new one.
     if (byToken.principal.expiresAt === byProof.principal.expiresAt) return byProof
     const rotated = await pairing.proveRotated(proof, context)
     return isNotRotated(rotated) ? byProof : rotated
+  }
+
+  /**
+   * A device token and a further token, in one attempt. The device token is tried first, with the proof. If it does not
+   * count, the further one may introduce the device, or is its newer device token. Both are verified in every case, so that
+   * trying wrong ones next to a right one costs as much as trying them alone.
+   */
+  async function verifyPair(
+    proof: DeviceProof,
+    second: TokenCredential,
+    context: VerifyContext,
+  ): Promise<Verification> {
+    const first = await verify(proof, context)
+    const isDevices = devices.claims(second.value)
+    const other = isDevices ? await devices.verify(second.value) : await introduce(second, context)
+    const failed = (answer: Verification): Verification =>
+      answer.outcome === 'authenticated' || answer.outcome === 'rejected'
+        ? { ...answer, alsoFailed: 1 }
+        : answer
+    if (first.outcome === 'authenticated') {
+      // Two devices in one request: neither is more right than the other.
+      if (isDevices && other.outcome === 'authenticated' && other.principal.id !== first.principal.id)
+        return foreign
+      return other.outcome === 'rejected' ? failed(first) : first
+    }
+    if (first.outcome !== 'rejected' || !mayBeReplaced(first)) return first
+    if (other.outcome === 'rejected') return failed(first)
+    if (other.outcome !== 'authenticated') return other
+    const alone = withoutBeside(proof)
+    return failed(
+      isDevices
+        ? await verifyBoth({ ...alone, beside: second } as DeviceProof, second.value, context)
+        : await pairing.prove(alone, context, other.principal),
+    )
   }
 
   return {
@@ -139,7 +184,9 @@ function proofScheme(
     claims: (credential) => credential.type === 'opaque' && credential.name === credentialName,
     verify(credential, context) {
       const proof = deviceProofOf(credential)
-      return proof === undefined ? notOfThisForm('a proof of a device') : verify(proof, context)
+      if (proof === undefined) return notOfThisForm('a proof of a device')
+      const { second, ...first } = proof
+      return second === undefined ? verify(proof, context) : verifyPair(first as DeviceProof, second, context)
     },
     revocations: pairing.revocations,
     events: pairing.events,
@@ -156,6 +203,12 @@ const foreign: Verification = Object.freeze({
   code: 'invalid_credential',
   reason: 'the device token is not one of this device',
 })
+
+/** Whether a further token may take the place of the device token: not where the two contradict the key. */
+function mayBeReplaced({ code, details }: Extract<Verification, { outcome: 'rejected' }>): boolean {
+  const isOfToken = ['invalid_credential', 'expired_credential', 'revoked_credential'].includes(code)
+  return isOfToken && details?.key === undefined && details?.serverTime === undefined
+}
 
 function isNotRotated(answer: Verification): boolean {
   return answer.outcome === 'rejected' && answer.code === 'invalid_credential'

@@ -184,6 +184,7 @@ export function createServices(options: ServicesOptions): Services {
     revocations,
     randomBytes,
     failures,
+    forget: deviceVerifier.forget,
     judge: createTokenJudge({ ...judging, scheme: 'device-key', kind: 'device', touches: deviceTouches }),
     options: read.pairing,
   })

@@ -735,6 +735,7 @@ const nested: Record<
       maxInvitations: 1,
       roles: { node: [] },
       actorScope: 'a',
+      bindKeys: false,
       dangerouslyAllowAnonymous: false,
     },
   },

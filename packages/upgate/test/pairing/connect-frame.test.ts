@@ -3,58 +3,10 @@
 import { randomBytes } from 'node:crypto'
 import { connectFrame } from 'upgate/ws'
 import { afterEach, describe, expect, test } from 'vitest'
+import { client, type Signed, say } from './connect-request.ts'
 import { admin, closeAll, DeviceIdentity, dial, type Gateway, nonceOf, startGateway } from './stage.ts'
 
 afterEach(closeAll)
-
-const client = { id: 'node-host', version: '2026.9.1', platform: ' Linux ', mode: 'node', deviceFamily: 'Pi' }
-
-interface Signed {
-  readonly version?: 'v2' | 'v3'
-  readonly auth?: Record<string, string>
-  readonly scopes?: readonly string[]
-  readonly at?: number
-  readonly nonce?: string
-  /** Signed and sent instead of the device's own values. */
-  readonly id?: string
-  readonly change?: object
-}
-
-/** A `connect` request as OpenClaw's client builds it. */
-function connectRequest(device: DeviceIdentity, nonce: string, now: number, options: Signed = {}): object {
-  const { version = 'v3', auth = {}, scopes = [], at = now, id = device.id, change } = options
-  const token = auth.token ?? auth.deviceToken ?? auth.bootstrapToken ?? ''
-  const common = [id, client.id, client.mode, 'node', scopes.join(','), String(at), token, nonce]
-  const text = version === 'v3' ? ['v3', ...common, 'linux', 'pi'] : ['v2', ...common]
-  return {
-    type: 'req',
-    id: 'c1',
-    method: 'connect',
-    params: {
-      minProtocol: 3,
-      maxProtocol: 4,
-      client,
-      role: 'node',
-      scopes,
-      auth,
-      device: {
-        id,
-        publicKey: device.publicKey,
-        signature: device.sign(text.join('|')),
-        signedAt: at,
-        nonce: options.nonce ?? nonce,
-        ...change,
-      },
-    },
-  }
-}
-
-async function say(gateway: Gateway, device: DeviceIdentity, options: Signed = {}) {
-  const connection = await dial(gateway.port)
-  const nonce = nonceOf(connection)
-  connection.ws.send(JSON.stringify(connectRequest(device, nonce, gateway.clock.now(), options)))
-  return { answer: (await connection.next()) as Record<string, never>, connection }
-}
 
 const start = (options = {}) => startGateway({ handshake: connectFrame({ deviceKeys: true, ...options }) })
 

@@ -96,6 +96,8 @@ export type Verification<P extends Principal = Principal> =
        * final one; it must be about the same principal.
        */
       readonly issue?: () => MaybePromise<Verification<P>>
+      /** Number of further credentials in the same attempt that did not count: each is a failure of the address. */
+      readonly alsoFailed?: number
     }
   /** `reason` is for `explain` and the audit log; it never holds any part of the secret. */
   | {
@@ -110,6 +112,8 @@ export type Verification<P extends Principal = Principal> =
       readonly retryAfter?: number
       /** True where the credential is not valid *yet*: the clock of its issuer or of this server is wrong. */
       readonly clocksDiffer?: boolean
+      /** Number of further credentials in the same attempt that did not count: each is a failure of the address. */
+      readonly alsoFailed?: number
       /** False: the cookie stays in the browser, because another of its name may be good. Default: it is removed. */
       readonly clear?: boolean
     }

@@ -54,6 +54,8 @@ interface RefusalBase extends Refusal {
   readonly note?: string | undefined
   /** The fault that the scheme found in the credential. For events and `explain`: it is not rendered. */
   readonly reason?: string | undefined
+  /** Number of further credentials in the same attempt that did not count. It is not rendered. */
+  readonly alsoFailed?: number | undefined
   /** Whether the times of the credential say that two clocks differ. For the log: it is not rendered. */
   readonly clocksDiffer?: boolean | undefined
 }
@@ -147,6 +149,8 @@ export type Resumption<P extends Principal = Principal> =
       readonly dropped: Dropped | undefined
       /** A credential made on this occasion, to be handed on in the protocol's answer. */
       readonly issued?: IssuedCredential | undefined
+      /** Number of further credentials in the same attempt that did not count. */
+      readonly alsoFailed?: number | undefined
     }
   | Challenge
   | Forbid

@@ -8,6 +8,10 @@ export interface DeviceWish {
   readonly role?: string | undefined
   /** Scopes that the device asks for, exact names. Default: none. */
   readonly scopes?: readonly string[] | undefined
+  /** Operating system, as the device says. Default: unknown. */
+  readonly platform?: string | undefined
+  /** Kind of hardware, as the device says. Default: unknown. */
+  readonly deviceFamily?: string | undefined
 }
 
 /**
@@ -31,6 +35,11 @@ export type DeviceProof = (
        * a protocol has them.
        */
       readonly signedTexts: readonly (string | Uint8Array)[]
+      /**
+       * The device token that each of these texts covers, where its signature may bind the key to it; `undefined` for a
+       * text that binds nothing. Default: none does.
+       */
+      readonly covers?: readonly (string | undefined)[] | undefined
       /** Milliseconds since the epoch, as signed; absent where the protocol signs the nonce alone. */
       readonly signedAt?: number | undefined
     }
@@ -40,6 +49,11 @@ export type DeviceProof = (
   readonly wish: DeviceWish
   /** A bootstrap code, shared token or password sent along: it introduces the device. */
   readonly beside?: TokenCredential | PasswordCredential | undefined
+  /**
+   * A further token, next to a device token in `beside`, where the protocol has clients that send both. It is verified as
+   * well: if the device token does not count, it introduces the device. It never is the principal's.
+   */
+  readonly second?: TokenCredential | undefined
 }
 
 export const deviceKeyCredential = 'device-key'

@@ -129,7 +129,7 @@ export type AuditEvent = { readonly at: number } & (
       readonly type: 'pairing'
       /**
        * `invited`, `window_opened` and `uninvited` concern codes and windows, `renewed` a device that got a new token
-       * for its rotated one, the others a device's request.
+       * for its rotated one, `key_bound` a device whose token bound a key at its first use, the others a device's request.
        */
       readonly step:
         | 'requested'
@@ -138,6 +138,7 @@ export type AuditEvent = { readonly at: number } & (
         | 'expired'
         | 'collected'
         | 'renewed'
+        | 'key_bound'
         | 'full'
         | 'invited'
         | 'window_opened'

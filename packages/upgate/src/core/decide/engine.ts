@@ -429,7 +429,7 @@ export class Engine<P extends Principal> {
       if (claimed === false) continue
       if (claimed !== true) return claimed
       return andThen(prover.verify(scheme, credential, circumstances), (verification) =>
-        this.#admit(deferred, scheme, verification, inBand, asOf),
+        withFailures(this.#admit(deferred, scheme, verification, inBand, asOf), verification),
       )
     }
     return refuse('invalid_credential', { rule })
@@ -467,6 +467,16 @@ export class Engine<P extends Principal> {
     const { principal, dropped } = narrow(verified, inBand.declared)
     return { outcome: 'allow', principal, edgePrincipal: deferred.edgePrincipal, asOf, dropped, issued }
   }
+}
+
+/** Whatever becomes of an attempt, a credential in it that did not count is a failure of the address. */
+function withFailures<P extends Principal>(
+  resumption: MaybePromise<Resumption<P>>,
+  verification: Verification<P>,
+): MaybePromise<Resumption<P>> {
+  const alsoFailed = 'alsoFailed' in verification ? verification.alsoFailed : undefined
+  if (alsoFailed === undefined) return resumption
+  return andThen(resumption, (settled): Resumption<P> => ({ ...settled, alsoFailed }))
 }
 
 function withoutIssue<P extends Principal>(

@@ -4,8 +4,11 @@ import type { TokenRecord } from './token-record.ts'
 /** Where a pairing request stands. `expired` = not decided, or not collected, in time. */
 export type PairingState = 'pending' | 'approved' | 'rejected' | 'collected' | 'expired'
 
-/** How a device was introduced. `window` and `anonymous` requests share the smaller quota. */
-export type PairingIntroduction = 'code' | 'credential' | 'window' | 'anonymous'
+/**
+ * How a device was introduced. `window` and `anonymous` requests share the smaller quota; `upgrade` is a device that is
+ * paired and asks for more.
+ */
+export type PairingIntroduction = 'code' | 'credential' | 'window' | 'anonymous' | 'upgrade'
 
 /** The most that may be granted, where the introduction says so. */
 export interface PairingLimit {
@@ -27,18 +30,23 @@ export interface PairingGrant {
   readonly deviceId: string
 }
 
+/** What a paired device asks for beyond its record. */
+export type PairingUpgrade = 'role' | 'scopes' | 'metadata'
+
 /** A device's wish to be let in. Times are milliseconds since the epoch. */
 export interface PairingRecord {
   /** Public: fit for logs and pages. */
   readonly id: string
   /** Counts the writes, from 1: what compare-and-set compares. */
   readonly version: number
-  /** The asking device: `key:` and a public key's hex SHA-256, or `claim:` and a claim secret's digest. Unique. */
+  /**
+   * The asking device: `key:` and a public key's hex SHA-256, or `claim:` and a claim secret's
+   * digest; `upgrade:` and the key of a paired device that asks for more. Unique. */
   readonly subject: string
   /** Where the request stands. */
   readonly state: PairingState
-  /** The quota that it counts in: `invited` with a code or a credential, else `open`. */
-  readonly quota: 'invited' | 'open'
+  /** The quota that it counts in: `invited` with a code or a credential, `upgrade` of a paired device, else `open`. */
+  readonly quota: 'invited' | 'open' | 'upgrade'
   /** How the device was introduced. */
   readonly introduction: PairingIntroduction
   /** Id of the code, window or principal that let it ask. */
@@ -51,6 +59,12 @@ export interface PairingRecord {
   readonly role: string
   /** Scopes that the device asks for. */
   readonly scopes: readonly string[]
+  /** What the device says about itself, such as its platform. */
+  readonly stated?: string | undefined
+  /** Id of the paired device that asks for more; absent = a device that is not paired yet. */
+  readonly deviceId?: string | undefined
+  /** What that device asks for. */
+  readonly asks?: readonly PairingUpgrade[] | undefined
   /** Canonical address of the device, where it is known. */
   readonly clientAddress?: string | undefined
   /** Address of the socket's peer, which may be a proxy's; for display only. */

@@ -4,6 +4,8 @@ import { createHash } from 'node:crypto'
 const alphabet = '23456789ABCDEFGHJKMNPQRSTVWXYZ'
 const comparisonLength = 6
 const bootstrapLength = 12
+/** Ids of requests, apart from those of earlier releases, which had no code in front. */
+const withCode = new RegExp(`^[${alphabet}]{${comparisonLength}}-(.+)$`)
 const bootstrapForm = new RegExp(`^[${alphabet}]{${bootstrapLength}}$`)
 
 function spell(bytes: Uint8Array, length: number): string {
@@ -23,8 +25,18 @@ function spell(bytes: Uint8Array, length: number): string {
  * code as another device.
  */
 export function comparisonCode(requestId: string, subject: string): string {
-  const digest = createHash('sha256').update(`${requestId}|${subject}`).digest()
+  const random = withCode.exec(requestId)?.[1] ?? requestId
+  const digest = createHash('sha256').update(`${random}|${subject}`).digest()
   return spell(digest.subarray(0, 16), comparisonLength)
+}
+
+/**
+ * Creates the id of a request. It begins with the comparison code, because some clients show their user the id alone.
+ *
+ * @param random - the part that nothing can predict
+ */
+export function createRequestId(random: string, subject: string): string {
+  return `${comparisonCode(random, subject)}-${random}`
 }
 
 /**

@@ -8,6 +8,7 @@ import { sha256 } from '../../crypto/sha256.ts'
 import { createId } from '../../crypto/tokens.ts'
 import { pageRequest, shownPage } from '../pages.ts'
 import { checkName, checkNames } from '../record-input.ts'
+import { createTokenProver } from './beside-token.ts'
 import { comparisonCode, createBootstrapCode, normaliseBootstrapCode } from './codes.ts'
 import type { PairingParts } from './parts.ts'
 import { createPower, nameOf, refusal } from './power.ts'
@@ -22,6 +23,7 @@ import type {
   PairingRefusal,
   PairingRequest,
 } from './types.ts'
+import { createUpgrades } from './upgrades.ts'
 
 type Step = Extract<AuditEvent, { type: 'pairing' }>['step']
 
@@ -29,6 +31,8 @@ type Step = Extract<AuditEvent, { type: 'pairing' }>['step']
 const remembered = 600_000
 const windowLength = milliseconds(120_000, 1_000, 600_000)
 const maxAttempts = 5
+/** Milliseconds between two writes of the time at which one device asked last. */
+const askedPrecision = 10_000
 
 /** Creates the pairing service. */
 export function createPairing(parts: PairingParts): Pairing & { close(): void } {
@@ -44,7 +48,7 @@ export function createPairing(parts: PairingParts): Pairing & { close(): void } 
     const { role = '', scopes = [] } = granted ?? of
     const clientAddress = 'clientAddress' in of ? of.clientAddress : undefined
     const { id: subjectId } = of
-    const deviceId = granted?.deviceId
+    const deviceId = granted?.deviceId ?? ('deviceId' in of ? of.deviceId : undefined)
     const subject = 'subject' in of ? of.subject : undefined
     events.emit({
       type: 'pairing',
@@ -85,6 +89,15 @@ export function createPairing(parts: PairingParts): Pairing & { close(): void } 
     })
   }
 
+  /** Notes that the device is still there. If another writer is faster, its write counts: a decision above all. */
+  async function askedAgain(record: PairingRecord): Promise<void> {
+    const now = clock.now()
+    if (now - (record.askedAt ?? record.createdAt) < askedPrecision) return
+    await store.replace({ ...record, version: record.version + 1, askedAt: now })
+  }
+
+  const upgrades = createUpgrades({ ...parts, options, report, tidy, tidyLater, askedAgain })
+
   async function decide(
     id: string,
     actor: PairingActor,
@@ -114,7 +127,7 @@ export function createPairing(parts: PairingParts): Pairing & { close(): void } 
         expiresAt: now + options.requestLifetime,
       }
       if (!(await store.replace(decided))) continue
-      report(decided.state === 'approved' ? 'approved' : 'rejected', decided, nameOf(actor))
+      report(decided.state === 'rejected' ? 'rejected' : 'approved', decided, nameOf(actor))
       tidyLater()
       return { outcome: 'done', request: show(decided) }
     }
@@ -166,16 +179,24 @@ export function createPairing(parts: PairingParts): Pairing & { close(): void } 
       const record = await store.get(id)
       return record && show(record)
     },
-    approve: (id, { actor, name, role, scopes }) =>
-      decide(id, actor, ['pending'], (record) => {
+    async approve(id, { actor, name, role, scopes }) {
+      const decision = await decide(id, actor, ['pending'], (record) => {
         const granted = {
           name: checkName(name ?? record.name),
           role: checkNames('roles', [role ?? record.role])[0] as string,
           scopes: checkNames('scopes', scopes ?? record.scopes),
-          deviceId: createId(randomBytes),
+          deviceId: record.deviceId ?? createId(randomBytes),
         }
-        return power.mayGrant(actor, granted, record.limit) ?? { state: 'approved', granted }
-      }),
+        // A paired device has its token already: there is nothing to collect.
+        const state = record.deviceId === undefined ? 'approved' : 'collected'
+        return power.mayGrant(actor, granted, record.limit) ?? { state, granted }
+      })
+      if (decision.outcome !== 'done' || decision.request.upgrade === undefined) return decision
+      const record = await store.get(id)
+      if (record?.granted === undefined || !(await upgrades.apply(record, record.granted)))
+        return refusal('unknown_request', 'The device that asks for more was revoked, or has another key.')
+      return decision
+    },
     reject: (id, { actor }) =>
       decide(id, actor, ['pending', 'approved'], () => ({ state: 'rejected', granted: undefined })),
     bootstrap: {
@@ -196,12 +217,20 @@ export function createPairing(parts: PairingParts): Pairing & { close(): void } 
     async openWindow({ for: duration = windowLength.standard, ...invitation }) {
       return invite(invitation, 'window', windowLength.read('openWindow', 'for', duration), undefined)
     },
-    prove: createProver({ ...parts, options, report, tidy, tidyLater }),
+    prove: createProver({ ...parts, options, report, tidy, tidyLater, askedAgain, upgrades }),
     proveRotated: createRotatedProver({
       ...parts,
       handedOver({ id: deviceId, name, scopes, roles }, clientAddress) {
         const granted = { deviceId, name, scopes, role: roles[0] ?? '' }
         report('renewed', { granted, clientAddress })
+      },
+    }),
+    proveWithToken: createTokenProver({
+      ...parts,
+      options,
+      bound({ id: deviceId, name, scopes, roles }, keyId, { clientAddress, peerAddress }) {
+        const granted = { deviceId, name, scopes, role: roles[0] ?? '' }
+        report('key_bound', { granted, subject: `key:${keyId}`, clientAddress, peerAddress })
       },
     }),
     isBootstrapCode: (text) => normaliseBootstrapCode(text) !== undefined,
@@ -219,7 +248,11 @@ function withoutDigest({ digest: _, ...rest }: InvitationRecord): Invitation {
 }
 
 function keyOf(subject: string): string | undefined {
-  return subject.startsWith('key:') ? subject.slice(4) : undefined
+  return /^(?:key|upgrade):(.+)$/.exec(subject)?.[1]
+}
+
+function upgradeOf({ deviceId, asks = [] }: PairingRecord): PairingRequest['upgrade'] {
+  return deviceId === undefined ? undefined : { deviceId, asks }
 }
 
 /** Shows a record to a page: without digests, with the code to compare. */
@@ -243,5 +276,7 @@ export function show(record: PairingRecord): PairingRequest {
     expiresAt: record.expiresAt,
     decidedBy: record.decidedBy,
     granted: record.granted,
+    stated: record.stated,
+    upgrade: upgradeOf(record),
   }
 }

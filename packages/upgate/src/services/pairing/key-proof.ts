@@ -1,4 +1,5 @@
 import { createHash, createPublicKey, verify } from 'node:crypto'
+import type { Verification } from '../../core/contract/credential.ts'
 import type { DeviceProof } from '../../core/contract/device-proof.ts'
 
 type KeyProof = Extract<DeviceProof, { by: 'key' }>
@@ -8,7 +9,13 @@ export const clockSkew = 120_000
 
 /** Result of checking a key proof. `keyId` is the hex SHA-256 of the raw public key. */
 export type KeyProofResult =
-  | { readonly keyId: string; readonly problem?: undefined; readonly late: boolean }
+  | {
+      readonly keyId: string
+      readonly problem?: undefined
+      readonly late: boolean
+      /** The device token that the signature covers, and may bind the key to. */
+      readonly covers: string | undefined
+    }
   | { readonly keyId?: undefined; readonly problem: string }
 
 /** RFC 8410: an Ed25519 public key is these octets and the 32 raw ones. */
@@ -22,6 +29,17 @@ function bytesOf(text: string, size: number): Buffer | undefined {
   if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(text)) return undefined
   const bytes = Buffer.from(text, 'base64')
   return bytes.length === size ? bytes : undefined
+}
+
+/** The rejection of a proof that was signed too long ago, or in the future. */
+export function clockIsWrong(now: number): Verification {
+  return {
+    outcome: 'rejected',
+    code: 'expired_credential',
+    reason: `it was signed more than ${clockSkew / 1000} s from now: the device's clock is wrong`,
+    details: { serverTime: now },
+    clocksDiffer: true,
+  }
 }
 
 /** Checks that a key signed the server's challenge. The caller decides whether the key is known. */
@@ -41,13 +59,14 @@ export function checkKeyProof(proof: KeyProof, now: number): KeyProofResult {
   } catch {
     return { problem: 'the public key is none of Ed25519' }
   }
-  const signed = proof.signedTexts.some((text) => {
+  const signed = proof.signedTexts.findIndex((text) => {
     const bytes = typeof text === 'string' ? Buffer.from(text, 'utf8') : text
     return bytes.length <= longestText && verify(null, bytes, key, signature)
   })
-  if (!signed) return { problem: 'the signature does not match the challenge' }
+  if (signed === -1) return { problem: 'the signature does not match the challenge' }
   const { signedAt } = proof
-  return { keyId, late: signedAt !== undefined && !(Math.abs(now - signedAt) <= clockSkew) }
+  const covers = proof.covers?.[signed]
+  return { keyId, covers, late: signedAt !== undefined && !(Math.abs(now - signedAt) <= clockSkew) }
 }
 
 /** Y-coordinates of the eight points of small order, sign bit cleared, and their non-canonical spellings. */

@@ -30,6 +30,7 @@ export const pairingOptions: OptionTable<PairingOptions, ResolvedPairingOptions>
     maxInvitations: count(100, 1, 10_000),
     roles: withDefault(value("an object of scopes by role, such as { node: ['a'] }", isPlain), { node: [] }),
     actorScope: optional(text('the name of a scope')),
+    bindKeys: flag(false),
     dangerouslyAllowAnonymous: flag(false),
   })
 

@@ -2,6 +2,7 @@ import type { Verification } from '../../core/contract/credential.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import type { Logger } from '../../core/ports/logger.ts'
 import type { PairingStore } from '../../core/ports/pairings.ts'
+import type { RevocationSelector } from '../../core/ports/revocations.ts'
 import type { TokenStore } from '../../core/ports/stores.ts'
 import type { TokenRecord } from '../../core/ports/token-record.ts'
 import type { Failures } from '../accounts/failure-limits.ts'
@@ -16,6 +17,8 @@ export interface PairingParts {
   readonly revocations: OwnRevocations
   readonly randomBytes: (size: number) => Uint8Array
   readonly failures: Failures
+  /** Drops what is remembered of a device's token: its record was changed. */
+  forget(selector: RevocationSelector): void
   /** Says whether a device's record is valid now. */
   judge(record: TokenRecord): Promise<Verification>
   readonly options: ResolvedPairingOptions

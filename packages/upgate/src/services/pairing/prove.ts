@@ -3,18 +3,21 @@ import type { DeviceProof } from '../../core/contract/device-proof.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import type { FailureCount } from '../../core/ports/failures.ts'
 import type { PairingGrant, PairingRecord } from '../../core/ports/pairings.ts'
-import type { TokenRecord } from '../../core/ports/token-record.ts'
+import { keyIdOf, type TokenRecord } from '../../core/ports/token-record.ts'
 import { networksOf } from '../../core/request/networks.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import { createId, createToken } from '../../crypto/tokens.ts'
-import { checkNames } from '../record-input.ts'
 import { rejected, storeFailed, unavailable } from '../tokens/verdicts.ts'
-import { comparisonCode, normaliseBootstrapCode } from './codes.ts'
-import { checkKeyProof, clockSkew } from './key-proof.ts'
+import { comparisonCode, createRequestId, normaliseBootstrapCode } from './codes.ts'
+import { checkKeyProof, clockIsWrong } from './key-proof.ts'
 import type { PairingParts } from './parts.ts'
 import type { Pairing } from './types.ts'
+import type { Upgrades } from './upgrades.ts'
+import { namesOf, readableName, statedIn } from './wishes.ts'
 
 interface ProverParts extends PairingParts {
+  readonly upgrades: Upgrades
+  askedAgain(record: PairingRecord): Promise<void>
   report(step: 'requested' | 'collected' | 'full', record: Partial<PairingRecord>, by?: string): void
   tidy(): Promise<void>
   tidyLater(): void
@@ -28,8 +31,6 @@ interface Subject {
 
 /** Wrong bootstrap codes allowed in a minute: per known address, and for all unknown addresses together. */
 const wrongCodes = { known: 10, unknown: 100 }
-/** Milliseconds between two writes of the time at which one device asked last. */
-const askedPrecision = 10_000
 /** Form of a claim secret: `randomBytes(32).toString('base64url')` or longer. */
 const claimForm = /^[A-Za-z0-9_-]{43,128}$/
 
@@ -46,14 +47,7 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
     }
     const result = checkKeyProof(proof, clock.now())
     if (result.problem !== undefined) return rejected('invalid_credential', result.problem)
-    if (result.late) {
-      const reason = `it was signed more than ${clockSkew / 1000} s from now: the device's clock is wrong`
-      return {
-        ...rejected('expired_credential', reason),
-        details: { serverTime: clock.now() },
-        clocksDiffer: true,
-      } as Verification
-    }
+    if (result.late) return clockIsWrong(clock.now())
     return { subject: `key:${result.keyId}`, keyId: result.keyId }
   }
 
@@ -66,14 +60,18 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
     if ('outcome' in who) return who
     await revocations.ready()
     const bound = who.keyId === undefined ? undefined : await store.deviceOfKey(who.keyId)
-    const device = bound === undefined ? undefined : await devices.get(bound)
+    const holder = bound === undefined ? undefined : await devices.get(bound)
+    // A key that was bound to a token ends with it.
+    const device = holder && isKeyOf(holder, who.keyId) ? holder : undefined
     const known = device && (await judge(device))
-    if (known?.outcome === 'authenticated' || known?.outcome === 'unavailable') return known
+    if (known?.outcome === 'unavailable') return known
+    if (known?.outcome === 'authenticated')
+      return parts.upgrades.letIn(known, device as TokenRecord, proof.wish, context)
     const record = await store.bySubject(who.subject)
     const live = record !== undefined && record.expiresAt > clock.now() ? record : undefined
     switch (live?.state) {
       case 'pending':
-        if (!context.dryRun) await askedAgain(live)
+        if (!context.dryRun) await parts.askedAgain(live)
         return waiting(live)
       case 'rejected':
         return toldRejected(live)
@@ -90,13 +88,6 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
     // A stolen device must not be able to introduce further devices.
     const byHttp = context.httpPrincipal?.kind === 'device' ? undefined : context.httpPrincipal
     return ask(who, proof, context, code, introducer ?? byHttp)
-  }
-
-  /** Notes that the device is still there. If another writer is faster, its write counts: a decision above all. */
-  async function askedAgain(record: PairingRecord): Promise<void> {
-    const now = clock.now()
-    if (now - (record.askedAt ?? record.createdAt) < askedPrecision) return
-    await store.replace({ ...record, version: record.version + 1, askedAt: now })
   }
 
   async function ask(
@@ -158,7 +149,7 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
         ? { role: invitation.role, scopes: invitation.scopes }
         : undefined
     const record: PairingRecord = {
-      id: createId(randomBytes),
+      id: createRequestId(createId(randomBytes), who.subject),
       version: 1,
       subject: who.subject,
       state: 'pending',
@@ -168,6 +159,7 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
       limit,
       name: readableName(wish.name),
       // A device that names no role or scopes asks for the role and scopes of its invitation.
+      stated: statedIn(wish),
       role: names.role ?? limit?.role ?? 'node',
       scopes: names.scopes ?? limit?.scopes ?? [],
       clientAddress: context.clientAddress,
@@ -231,6 +223,8 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
       id: granted.deviceId,
       version: 1,
       digest: sha256(token),
+      keyId: who.keyId,
+      stated: record.stated,
       name: granted.name,
       scopes: granted.scopes,
       roles: [granted.role],
@@ -261,6 +255,12 @@ export function createProver(parts: ProverParts): Pairing['prove'] {
   }
 
   return (proof, context, introducer) => prove(proof, context, introducer).catch(storeFailed)
+}
+
+/** Whether a device has this key. Records of earlier releases do not name theirs. */
+export function isKeyOf(record: TokenRecord, keyId: string | undefined): boolean {
+  if (record.keyToken !== undefined && record.revokedAt !== undefined) return false
+  return record.keyId === undefined || keyIdOf(record) === keyId
 }
 
 function countsOf(clientAddress: string | undefined): readonly FailureCount[] {
@@ -298,24 +298,4 @@ function usedUp({ id }: PairingRecord): Verification {
     reason: 'its token was collected already',
     details,
   }
-}
-
-function namesOf(wish: DeviceProof['wish']): { role?: string; scopes?: readonly string[] } | undefined {
-  try {
-    return {
-      ...(wish.role !== undefined && { role: checkNames('roles', [wish.role])[0] as string }),
-      ...(wish.scopes !== undefined && { scopes: checkNames('scopes', wish.scopes) }),
-    }
-  } catch {
-    return undefined
-  }
-}
-
-/** Makes a name safe to show: it cannot break a page or reverse the direction of its text. */
-function readableName(name: string | undefined): string {
-  const plain = (name ?? '')
-    .slice(0, 400)
-    .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '')
-    .trim()
-  return [...plain].slice(0, 50).join('').trim() || 'unnamed device'
 }

@@ -7,6 +7,7 @@ import { createToken } from '../../crypto/tokens.ts'
 import { rejected, storeFailed, unavailable } from '../tokens/verdicts.ts'
 import { checkKeyProof } from './key-proof.ts'
 import type { PairingParts } from './parts.ts'
+import { isKeyOf } from './prove.ts'
 
 type RotatedParts = Pick<
   PairingParts,
@@ -45,7 +46,8 @@ export function createRotatedProver(
     await revocations.ready()
     const id = await store.deviceOfKey(keyId)
     const record = id === undefined ? undefined : await devices.get(id)
-    if (record === undefined || !isLastRotated(record, digest)) return { answer: notRotated }
+    const counts = record !== undefined && isKeyOf(record, keyId) && isLastRotated(record, digest)
+    if (!counts) return { answer: notRotated }
     const known = await judge(record)
     return known.outcome === 'authenticated' ? { record, known } : { answer: known }
   }

@@ -7,6 +7,7 @@ import type {
   PairingIntroduction,
   PairingLimit,
   PairingState,
+  PairingUpgrade,
 } from '../../core/ports/pairings.ts'
 import type { RevocationFeed } from '../../core/ports/revocations.ts'
 import type { ListPage, PageOptions } from '../pages.ts'
@@ -18,6 +19,9 @@ import type { ListPage, PageOptions } from '../pages.ts'
  * request.
  */
 export type PairingActor = Principal | { readonly unbounded: string }
+
+/** A verification that proves a device. */
+export type Authenticated = Extract<Verification, { outcome: 'authenticated' }>
 
 /** A pairing request, as a page for approval shows it. */
 export interface PairingRequest {
@@ -58,6 +62,13 @@ export interface PairingRequest {
   readonly decidedBy: string | undefined
   /** The grant, from the approval on. */
   readonly granted: PairingGrant | undefined
+  /** What the device says about itself, such as its platform: show it as text, believe nothing of it. */
+  readonly stated: string | undefined
+  /**
+   * The paired device that asks for more than it has, and for what; `undefined` = the request of a device that is not
+   * paired yet. The device is let in with what it has; an approval counts from its next connection on.
+   */
+  readonly upgrade: { readonly deviceId: string; readonly asks: readonly PairingUpgrade[] } | undefined
 }
 
 /** Codes of the reasons for which a decision or an invitation is refused. */
@@ -213,6 +224,15 @@ export interface Pairing {
    * rotation. Older tokens are rejected. Meant for schemes. Never rejects.
    */
   proveRotated(proof: DeviceProof, context: VerifyContext): Promise<Verification>
+  /**
+   * Verifies a proof by key together with a device token that counts, in `proof.beside`, where the key does not prove the
+   * same device. An unknown key changes nothing: the token counts alone, and with `bindKeys` its first use binds the key.
+   * A token whose device has another key is rejected, and so is the key of another device. Meant for schemes. Never
+   * rejects.
+   *
+   * @param byToken - the verification of the token
+   */
+  proveWithToken(proof: DeviceProof, byToken: Authenticated, context: VerifyContext): Promise<Verification>
   /** Whether a string has the form of a bootstrap code. */
   isBootstrapCode(text: string): boolean
   /** The audit events of pairing; `deviceKey` and `claimSecret` pass them to the gate. */
@@ -253,6 +273,11 @@ export interface PairingOptions {
   readonly maxPerAddress?: number
   /** Largest number of codes and windows at a time. Default: 100. */
   readonly maxInvitations?: number
+  /**
+   * Binds a key to the device of a token without a key, at the first use of the token together with a proof that signs
+   * it: from then on no other key counts with that token. Rotating or revoking the token ends the key. Default: false.
+   */
+  readonly bindKeys?: boolean
   /** Lets every client that reaches the server ask its administrators for pairing. Default: false. */
   readonly dangerouslyAllowAnonymous?: boolean
 }

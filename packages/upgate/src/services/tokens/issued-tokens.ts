@@ -2,7 +2,7 @@ import type { Verification } from '../../core/contract/credential.ts'
 import type { Clock } from '../../core/ports/clock.ts'
 import type { RevocationReason } from '../../core/ports/revocations.ts'
 import { type AccountStore, StoreUnavailable, type TokenStore } from '../../core/ports/stores.ts'
-import type { TokenRecord } from '../../core/ports/token-record.ts'
+import { keyIdOf, type TokenRecord } from '../../core/ports/token-record.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import { createId, createToken, type TokenPrefix } from '../../crypto/tokens.ts'
 import { maxAttempts } from '../accounts/accounts.ts'
@@ -234,6 +234,12 @@ function infoOf(record: TokenRecord): TokenInfo {
   return { id, name, scopes, accountId, createdBy, createdAt, expiresAt, lastUsedAt, revokedAt }
 }
 
+function keyOf(record: TokenRecord): Pick<Device, 'keyId' | 'keyFrom'> {
+  const keyId = keyIdOf(record)
+  if (keyId === undefined) return { keyId, keyFrom: undefined }
+  return { keyId, keyFrom: record.keyToken === undefined ? 'pairing' : 'first-use' }
+}
+
 type Particulars<T, N> = Pick<IssuedTokensOptions<T, N>, 'prefix' | 'plural' | 'details' | 'show'>
 
 /** Settings that are specific to API keys. */
@@ -249,5 +255,5 @@ export const deviceTokens: Particulars<Device, NewDevice> = {
   prefix: 'ugd',
   plural: 'devices',
   details: ({ role = 'node' }) => ({ roles: [role] }),
-  show: (record) => ({ ...infoOf(record), role: record.roles[0] ?? '' }),
+  show: (record) => ({ ...infoOf(record), role: record.roles[0] ?? '', ...keyOf(record) }),
 }

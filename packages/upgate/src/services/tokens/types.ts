@@ -193,6 +193,10 @@ export interface ApiKey extends TokenInfo {
 export interface Device extends TokenInfo {
   /** The one role of the device. */
   readonly role: string
+  /** Hex SHA-256 of the public key that counts for it; `undefined` = it has only its token. */
+  readonly keyId: string | undefined
+  /** How it got the key: by pairing, or by the first use of its token. */
+  readonly keyFrom: 'pairing' | 'first-use' | undefined
 }
 
 interface NewToken {

@@ -38,7 +38,9 @@ export function memoryPairings(
         const sameQuota = pending.filter((one) => one.quota === record.quota).length
         const address = record.clientAddress
         const sameAddress =
-          address === undefined ? 0 : pending.filter((one) => one.clientAddress === address).length
+          address === undefined
+            ? 0
+            : pending.filter((one) => one.quota === record.quota && one.clientAddress === address).length
         if (sameQuota >= atMost || sameAddress >= perAddress) return { outcome: 'full' }
         if (invitation !== undefined) invitations.delete(invitation.id)
         if (existing !== undefined) requests.delete(existing.id)

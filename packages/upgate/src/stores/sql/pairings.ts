@@ -46,7 +46,9 @@ export function sqlPairings(database: Database): PairingStore {
         const address = record.clientAddress
         const sameQuota = pending.filter(({ quota }) => quota === record.quota).length
         const sameAddress =
-          address === undefined ? 0 : pending.filter((row) => row.client_address === address).length
+          address === undefined
+            ? 0
+            : pending.filter((row) => row.quota === record.quota && row.client_address === address).length
         if (sameQuota >= atMost || sameAddress >= perAddress) return { outcome: 'full' }
         if (code !== undefined) {
           await db.deleteFrom('upgate_invitations').where('digest', '=', code).execute()

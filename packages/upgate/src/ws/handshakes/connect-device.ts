@@ -1,7 +1,7 @@
 import type { Credential } from '../../core/contract/credential.ts'
 import { type DeviceProof, deviceCredential } from '../../core/contract/device-proof.ts'
 import type { Declared, HandshakeContext, HandshakeStep } from '../../core/contract/handshake.ts'
-import { connectCredential } from './connect-credential.ts'
+import { connectCredentials, two } from './connect-credential.ts'
 import { connectTexts } from './device-text.ts'
 import { bad, isObject, type JsonObject, optionalString, own, type Read } from './read-frame.ts'
 
@@ -32,8 +32,13 @@ export function connectDevice(
 ): Found {
   const client = own(params, 'client')
   const device = own(params, 'device')
-  const about = isObject(client) ? client : {}
-  const fields = strings(about, ['displayName', 'id', 'mode', 'platform', 'deviceFamily'])
+  const fields = strings(isObject(client) ? client : {}, [
+    'displayName',
+    'id',
+    'mode',
+    'platform',
+    'deviceFamily',
+  ])
   const secrets = strings(auth, ['publicKey', 'claimSecret'])
   if (fields.rejection) return fields
   if (secrets.rejection) return secrets
@@ -45,18 +50,23 @@ export function connectDevice(
   }
   if (!signs && !claimSecret && !(publicKey && nonceOnly)) return { value: undefined }
 
-  const beside = besideOf(auth)
-  if (beside.rejection) return beside
+  const along = sentAlong(auth)
+  if (along.rejection) return along
+  const { first: beside, second } = along.value
+  // Which of two tokens such a proof is for cannot be told.
+  if (second !== undefined && !signs) return { rejection: two }
   const wish = {
     name: fields.value.displayName ?? fields.value.id,
     role: declared.role,
     scopes: declared.scopes,
+    platform: fields.value.platform,
+    deviceFamily: fields.value.deviceFamily,
   }
   if (claimSecret) {
-    return { value: deviceCredential({ by: 'claim', secret: claimSecret, wish, beside: beside.value }) }
+    return { value: deviceCredential({ by: 'claim', secret: claimSecret, wish, beside }) }
   }
   if (publicKey) {
-    state.unsigned = { credential: { publicKey, wish, beside: beside.value }, declared }
+    state.unsigned = { credential: { publicKey, wish, beside }, declared }
     state.nonce = context.randomId(32)
     const payload = { nonce: Buffer.from(state.nonce, 'base64url').toString('base64') }
     return { value: { send: [JSON.stringify({ type: 'event', event: 'node.auth.challenge', payload })] } }
@@ -75,30 +85,34 @@ export function connectDevice(
     const detail = 'The nonce is not that of the challenge on this connection.'
     return { rejection: { step: 'reject', code: 'invalid_credential', detail } }
   }
-  const token = beside.value?.type === 'token' ? beside.value.value : ''
-  const signedTexts = connectTexts({
+  // The signature covers one token: of two the plain one, as OpenClaw's clients sign, or the device token.
+  const tokens = [second, beside].flatMap((each) => (each?.type === 'token' ? [each.value] : []))
+  const about = {
     deviceId: id,
     clientId: fields.value.id ?? '',
     mode: fields.value.mode ?? '',
     role: declared.role ?? 'operator',
     scopes: declared.scopes ?? [],
     signedAt,
-    token,
     nonce: ours,
     platform: fields.value.platform,
     deviceFamily: fields.value.deviceFamily,
-  })
-  if (signedTexts === undefined) return { rejection: bad('A signed field holds `|`, or a scope a comma.') }
+  }
+  const texts = (tokens.length === 0 ? [''] : tokens).map((token) => connectTexts({ ...about, token }))
+  if (texts.includes(undefined)) return { rejection: bad('A signed field holds `|`, or a scope a comma.') }
   return {
     value: deviceCredential({
       by: 'key',
       publicKey: signed.value.publicKey ?? '',
       signature,
       keyId: id,
-      signedTexts,
+      signedTexts: texts.flatMap((pair) => pair ?? []),
+      // Version 2 of the text says less about the device: it binds nothing.
+      covers: texts.flatMap((_, i) => [tokens[i], undefined]),
       signedAt,
       wish,
-      beside: beside.value,
+      beside,
+      second,
     }),
   }
 }
@@ -122,20 +136,19 @@ export function challengeResponse(message: JsonObject, state: ChallengeState): H
   }
 }
 
+interface SentAlong {
+  readonly first?: DeviceProof['beside']
+  readonly second?: DeviceProof['second']
+}
+
 /**
  * The credential next to a proof: it introduces an unknown device, or is the token of a known one. Absent where
  * the proof comes alone.
  */
-function besideOf(auth: JsonObject): Read<DeviceProof['beside']> {
-  const found = connectCredential(auth)
-  if (found.rejection) {
-    return found.rejection.code === 'auth_required'
-      ? ({ value: undefined } as Read<DeviceProof['beside']>)
-      : found
-  }
-  return found.value.type === 'opaque'
-    ? { rejection: bad('`params.auth` is malformed.') }
-    : { value: found.value }
+function sentAlong(auth: JsonObject): Read<SentAlong> {
+  const found = connectCredentials(auth)
+  if (found.rejection) return found.rejection.code === 'auth_required' ? { value: {} } : found
+  return found
 }
 
 const longest = 512

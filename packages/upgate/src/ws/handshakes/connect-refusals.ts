@@ -140,7 +140,9 @@ export function connectRefusal(
   switch (code) {
     case 'invalid_credential':
       // A relay that answers with a challenge of its own must not cost the device its token.
-      return problem === 'nonce' ? brokenProof : byProof[offered]
+      if (problem === 'nonce') return brokenProof
+      // The token is good, and another client may be its owner: it must not be dropped.
+      return facts?.key === 'of_another_device' ? noAccess : byProof[offered]
     case 'expired_credential':
       if (facts?.serverTime !== undefined) return clockIsWrong
       // An approval that was not collected in time: the device may ask again.

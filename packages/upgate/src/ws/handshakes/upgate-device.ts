@@ -49,15 +49,25 @@ export function upgateDevice(
     return bad('`device` needs `publicKey`, `signature` and `signedAt`.')
   }
   if (nonce === undefined) return bad('The challenge on this connection was used already; connect again.')
+  const token = beside?.type === 'token' ? beside.value : undefined
   const text = deviceAuthText({
     publicKey,
     role: declared.role,
     scopes: declared.scopes,
     signedAt,
-    token: beside?.type === 'token' ? beside.value : undefined,
+    token,
     nonce,
     name: name.value,
   })
   if (text === undefined) return bad('A signed field holds `|`, or a scope a comma.')
-  return step({ by: 'key', publicKey, signature, signedTexts: [text], signedAt, wish, beside })
+  return step({
+    by: 'key',
+    publicKey,
+    signature,
+    signedTexts: [text],
+    covers: [token],
+    signedAt,
+    wish,
+    beside,
+  })
 }

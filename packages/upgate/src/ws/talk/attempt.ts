@@ -10,6 +10,9 @@ import { type Message, MessageQueue } from '../socket/message.ts'
 import { isGuessable } from './failures.ts'
 import type { Shared } from './shared.ts'
 
+/** Credentials that one attempt may hold, besides the one that it is refused or accepted for. */
+const mostAlsoFailed = 4
+
 /** A handshake's step that carries a credential. */
 export type Found = HandshakeStep & { readonly step: 'credential' }
 
@@ -106,7 +109,7 @@ export class Attempt<P extends Principal> {
       return
     }
     if (!isPromiseLike(answer)) {
-      this.#claimant.settled(answer, this)
+      this.#settle(answer)
       return
     }
     this.#claimant.pause()
@@ -116,13 +119,20 @@ export class Attempt<P extends Principal> {
     this.#verification = verification
     answer.then(
       (resumption) => {
-        if (verifications.end(verification)) this.#claimant.settled(resumption, this)
+        if (verifications.end(verification)) this.#settle(resumption)
       },
       (error: unknown) => {
         this.#threw(error)
         if (verifications.end(verification)) this.#unavailable()
       },
     )
+  }
+
+  #settle(answer: Resumption<P>): void {
+    const { addresses } = this.#shared.capacity
+    for (let i = 0; i < Math.min(answer.alsoFailed ?? 0, mostAlsoFailed); i++)
+      addresses.refused(this.#claimant.bucket, this.guessable)
+    this.#claimant.settled(answer, this)
   }
 
   #threw(error: unknown): void {

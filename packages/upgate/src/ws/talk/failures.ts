@@ -5,8 +5,9 @@ import type { RevocationReason } from '../../core/ports/revocations.ts'
 
 /** Whether trying finds it: passwords and codes. Fewer than 22 characters of base62 hold fewer than 128 bits. */
 export function isGuessable(credential: Credential): boolean {
-  const beside = deviceProofOf(credential)?.beside
-  if (beside !== undefined) return isGuessable(beside)
+  const { beside, second } = deviceProofOf(credential) ?? {}
+  const sentAlong = [beside, second].filter((each) => each !== undefined)
+  if (sentAlong.length > 0) return sentAlong.some(isGuessable)
   return credential.type === 'password' || (credential.type === 'token' && credential.value.length < 22)
 }
 
