@@ -469,7 +469,7 @@ export class Engine<P extends Principal> {
   }
 }
 
-/** Whatever becomes of an attempt, a credential in it that did not count is a failure of the address. */
+/** In every case, a credential of the attempt that did not count is a failure of the address. */
 function withFailures<P extends Principal>(
   resumption: MaybePromise<Resumption<P>>,
   verification: Verification<P>,

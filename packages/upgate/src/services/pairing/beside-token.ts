@@ -17,8 +17,8 @@ type TokenParts = Pick<PairingParts, 'store' | 'devices' | 'clock' | 'judge' | '
 const maxAttempts = 5
 
 /**
- * Creates the verification of a device token that counts, sent with the proof of a key that is not its device's: somebody
- * pasted the token into a client that signs whatever it sends. The token counts as it would alone; the key adds nothing
+ * Creates the verification of a device token that counts, sent with the proof of a key that is not its device's: a person
+ * pasted the token into a client that signs all that it sends. The token counts as it would alone; the key adds nothing
  * unless it contradicts the token.
  */
 export function createTokenProver(parts: TokenParts): Pairing['proveWithToken'] {

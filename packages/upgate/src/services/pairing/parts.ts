@@ -17,7 +17,7 @@ export interface PairingParts {
   readonly revocations: OwnRevocations
   readonly randomBytes: (size: number) => Uint8Array
   readonly failures: Failures
-  /** Drops what is remembered of a device's token: its record was changed. */
+  /** Empties the cache of a device's token: its record was changed. */
   forget(selector: RevocationSelector): void
   /** Says whether a device's record is valid now. */
   judge(record: TokenRecord): Promise<Verification>

@@ -66,7 +66,7 @@ export interface PairingRequest {
   readonly stated: string | undefined
   /**
    * The paired device that asks for more than it has, and for what; `undefined` = the request of a device that is not
-   * paired yet. The device is let in with what it has; an approval counts from its next connection on.
+   * paired yet. The device is let in with its old rights; an approval counts from its next connection on.
    */
   readonly upgrade: { readonly deviceId: string; readonly asks: readonly PairingUpgrade[] } | undefined
 }

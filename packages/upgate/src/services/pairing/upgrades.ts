@@ -20,7 +20,7 @@ interface UpgradeParts extends PairingParts {
 /** Paired devices that ask for more than their record grants. */
 export interface Upgrades {
   /**
-   * Lets a device in with what it has; where it wishes for more, one request waits for approval. A request that cannot
+   * Lets a device in with its old rights; where it wishes for more, one request waits for approval. A request that cannot
    * be kept costs the device nothing.
    */
   letIn(known: Authenticated, device: TokenRecord, wish: DeviceWish, context: VerifyContext): Authenticated
@@ -63,7 +63,7 @@ export function createUpgrades(parts: UpgradeParts): Upgrades {
       asks,
       name: device.name,
       role: names?.role ?? device.roles[0] ?? 'node',
-      // What it has and does not mention, it keeps.
+      // It keeps the scopes that it has and does not mention.
       scopes: [...new Set([...device.scopes, ...(names?.scopes ?? [])])],
       stated: statedIn(wish) ?? device.stated,
       clientAddress,
