@@ -359,6 +359,23 @@ describe('other logins', () => {
     expect(headers['cf-access-jwt-assertion']).toBeUndefined()
     expect((await ask('/x', await as('eve@example.com'), own.front.port)).status).toBe(403)
     expect((await ask('/_front/login', { headers: { host } }, own.front.port)).status).toBe(403)
+
+    // The service token opens the edge for a node. Here it grants nothing; the device token in the frame does.
+    const { clientId } = sim.addServiceToken({ name: 'cellar' })
+    const edge = { host, 'cf-access-jwt-assertion': await sim.issueServiceAssertion('claw', clientId) }
+    expect((await ask('/x', { headers: edge }, own.front.port)).status).toBe(403)
+    const { token } = await newDevice(own.front)
+    for (const [auth, ok] of [
+      [{ deviceToken: token }, true],
+      [{}, false],
+    ] as const) {
+      const node = new StageNode(own.front.port, newKey(), { headers: edge })
+      const { params, ...request } = await node.request()
+      const { device: _, ...rest } = params as Record<string, unknown>
+      node.socket.send(JSON.stringify({ ...request, params: { ...rest, auth } }))
+      expect(await node.message()).toMatchObject({ ok })
+      node.socket.terminate()
+    }
     await own.close()
     await sim.stop()
   })
