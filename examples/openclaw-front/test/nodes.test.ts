@@ -163,6 +163,35 @@ describe('under keys of the front', () => {
     for (const each of more) expect((await each.closed).code).toBe(4403)
   })
 
+  it('a node cannot claim to be a program that the gateway trusts on its own machine', async () => {
+    const { token } = await newDevice(stage.front, 'sly')
+    const node = new StageNode(stage.front.port, newKey())
+    await node.challenge
+    const params = {
+      protocol: { min: 3, max: 4 },
+      client: { id: 'gateway-client', mode: 'backend' },
+      role: 'operator',
+      scopes: ['operator.admin'],
+      device: { id: 'of-another-device' },
+      auth: { deviceToken: token },
+      extra: true,
+    }
+    node.socket.send(JSON.stringify({ type: 'req', id: 'c1', method: 'connect', params }))
+    expect(await node.message()).toMatchObject({ ok: true })
+    const arrived = gateway.accepted.at(-1)?.params
+    expect(arrived).toMatchObject({
+      minProtocol: 3,
+      maxProtocol: 4,
+      client: { id: 'node-host', mode: 'node' },
+      role: 'node',
+      scopes: [],
+    })
+    expect(Object.keys(arrived ?? {}).sort()).toEqual(
+      ['auth', 'client', 'device', 'maxProtocol', 'minProtocol', 'role', 'scopes'].sort(),
+    )
+    node.socket.terminate()
+  })
+
   it('a revocation closes both sockets within a second, also of a node that does not answer', async () => {
     const key = await pair(stage, cookie)
     const node = new StageNode(stage.front.port, key)

@@ -25,18 +25,7 @@ export function challengeOf(data: unknown, isBinary: boolean): Challenge | undef
 }
 
 /** Fields of a node's request that reach the gateway: statements about the node that are no credential. */
-const passedOn = [
-  'minProtocol',
-  'maxProtocol',
-  'protocol',
-  'client',
-  'caps',
-  'commands',
-  'permissions',
-  'pathEnv',
-  'locale',
-  'userAgent',
-] as const
+const passedOn = ['caps', 'commands', 'permissions', 'pathEnv', 'locale', 'userAgent'] as const
 
 /**
  * The request with which the front connects a node that it accepted: the node's own statements, in the role `node`, with
@@ -49,8 +38,8 @@ export function connectAs(
   secret: UpstreamConfig['secret'],
 ): string {
   const given = isObject(node.params) ? node.params : {}
-  const client = isObject(given.client) ? given.client : {}
-  const params: Record<string, unknown> = {}
+  const client = clientOf(given)
+  const params: Record<string, unknown> = { ...versionsOf(given), client }
   for (const name of passedOn) if (Object.hasOwn(given, name)) params[name] = given[name]
   const [id, mode] = [stringIn(client, 'id'), stringIn(client, 'mode')]
   const [platform, family] = [plain(stringIn(client, 'platform')), plain(stringIn(client, 'deviceFamily'))]
@@ -80,6 +69,34 @@ export function connectAs(
     },
   })
 }
+
+/** The versions as this gateway takes them; other gateways of the protocol put them into an object. */
+function versionsOf({ protocol, minProtocol, maxProtocol }: Json): Json {
+  const { min = minProtocol, max = maxProtocol } = isObject(protocol) ? protocol : {}
+  return { minProtocol: min ?? 3, maxProtocol: max ?? 4 }
+}
+
+/**
+ * The program, as a node. The gateway refuses programs that are not on its list, and trusts some of those on it more when
+ * they connect from its own machine, as the front does; all of these are a node without a screen.
+ */
+function clientOf({ client }: Json): Json {
+  const given = isObject(client) ? client : {}
+  const known = knownClients.has(stringIn(given, 'id'))
+  const version = stringIn(given, 'version') || 'unknown'
+  const platform = stringIn(given, 'platform') || 'unknown'
+  return { ...given, version, platform, ...(!known && { id: 'node-host' }), mode: 'node' }
+}
+
+/** Programs that the gateway knows as nodes (`GATEWAY_CLIENT_IDS` of its published protocol). */
+const knownClients: ReadonlySet<string> = new Set([
+  'node-host',
+  'openclaw-macos',
+  'openclaw-linux',
+  'openclaw-ios',
+  'openclaw-watchos',
+  'openclaw-android',
+])
 
 /** The gateway trims and lower-cases ASCII letters before it compares. */
 function plain(text: string): string {
