@@ -31,8 +31,8 @@ export function reachOf(
   const index = new RuleIndex()
   return patterns.map((entry) => {
     const left = leftOf(entry, index, reaches)
-    index.add(entry)
-    return { ...entry, left }
+    index.add(entry, reaches.taken(entry.rule))
+    return { rule: entry.rule, pattern: entry.pattern, left }
   })
 }
 
@@ -41,7 +41,7 @@ function leftOf(entry: RulePattern, index: RuleIndex, reaches: Reaches): Reach {
   const own = reaches.own(rule)
   const takers: RulePattern[] = []
   let taken = 0n
-  for (const earlier of earlierAround(pattern, index)) {
+  for (const earlier of earlierAround(pattern, own, index)) {
     if (earlier.rule === rule) {
       if (isSame(earlier.pattern, pattern)) throw listedTwice(entry, earlier)
       continue
@@ -66,9 +66,11 @@ function leftOf(entry: RulePattern, index: RuleIndex, reaches: Reaches): Reach {
   return own & ~taken
 }
 
-function earlierAround(pattern: Pattern, index: RuleIndex): RulePattern[] {
-  return index
-    .around(pattern)
+function earlierAround(pattern: Pattern, reach: Reach, index: RuleIndex): RulePattern[] {
+  const around = index.around(pattern, reach)
+  // The rule of most patterns is the first that has anything to do with them.
+  if (around.length === 0) return around
+  return around
     .filter((earlier) => covers(earlier.pattern, pattern, !isPermissive(earlier.rule)))
     .sort((a, b) => a.rule.index - b.rule.index)
 }
@@ -82,10 +84,11 @@ function deeper(
   reaches: Reaches,
 ): { readonly taken: Reach; readonly takers: readonly RulePattern[] } {
   const takers: RulePattern[] = []
+  const own = reaches.own(rule)
   const takenOf = (part: Pattern): Reach => {
     let taken = 0n
-    for (const earlier of earlierAround(part, index)) {
-      const now = earlier.rule === rule ? 0n : reaches.taken(earlier.rule) & reaches.own(rule) & ~taken
+    for (const earlier of earlierAround(part, own, index)) {
+      const now = earlier.rule === rule ? 0n : reaches.taken(earlier.rule) & own & ~taken
       if (now !== 0n) takers.push(earlier)
       taken |= now
     }

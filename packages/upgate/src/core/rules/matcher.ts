@@ -8,15 +8,18 @@ export interface RulePattern {
   readonly pattern: Pattern
 }
 
+/** Most nodes are leaves with one pattern: what they do not hold is not made. */
 interface Node {
-  readonly literals: Map<string, Node>
+  literals: Map<string, Node> | undefined
   parameter: Node | undefined
-  readonly exact: RulePattern[]
-  readonly below: RulePattern[]
+  exact: readonly RulePattern[]
+  below: readonly RulePattern[]
 }
 
+const none: readonly RulePattern[] = []
+
 function createNode(): Node {
-  return { literals: new Map(), parameter: undefined, exact: [], below: [] }
+  return { literals: undefined, parameter: undefined, exact: none, below: none }
 }
 
 /** Permissive rules let in without proof, so they match strictly; the others match leniently. */
@@ -171,10 +174,10 @@ export class Matcher {
     // `/` itself, or a trailing slash.
     if (at === length - 1) this.#consider(node.exact, at === 0)
     const { literals, parameter } = node
-    if (literals.size === 0 && parameter === undefined) return
+    if (literals === undefined && parameter === undefined) return
     let end = key.indexOf('/', at + 1)
     if (end === -1) end = length
-    if (literals.size > 0) {
+    if (literals !== undefined) {
       const child = literals.get(key.slice(at + 1, end))
       if (child !== undefined) this.#visit(child, end)
     }
@@ -209,6 +212,7 @@ export class Matcher {
         } else if (segment === '' && segments.length === 1) {
           break
         } else {
+          node.literals ??= new Map()
           let child = node.literals.get(segment)
           if (child === undefined) {
             child = createNode()
@@ -217,7 +221,9 @@ export class Matcher {
           node = child
         }
       }
-      ;(prefix ? node.below : node.exact).push(entry)
+      const side = prefix ? 'below' : 'exact'
+      if (node[side] === none) node[side] = [entry]
+      else (node[side] as RulePattern[]).push(entry)
     }
   }
 

@@ -1,5 +1,4 @@
 import { nameOf } from '../options/check-options.ts'
-import { foldsOf } from '../request/fold.ts'
 import { analyseTarget, decodeOneReading } from '../request/target.ts'
 
 /** A path pattern, parsed: exact, prefix or with segment parameters. No regular expressions. */
@@ -34,13 +33,14 @@ export function parsePattern(source: unknown, where: string): Pattern {
   const prefix = source === '/*' || source.endsWith('/*')
   const body = decodeOneReading(prefix ? source.slice(0, -2) : source)
   if (body.includes('*')) return fail('may contain `*` only as the last segment, as in `/assets/*`')
-  const names = new Set<string>()
+  let names: Set<string> | undefined
   const segments: (string | undefined)[] = []
   const literal: string[] = []
   for (const segment of body === '' ? [] : body.slice(1).split('/')) {
     if (segment.startsWith(':')) {
       if (!/^:[A-Za-z_][A-Za-z0-9_]*$/.test(segment))
         return fail(`has the parameter ${segment}: name it with letters, digits and _`)
+      names ??= new Set()
       if (names.has(segment)) return fail(`has the parameter ${segment} twice`)
       names.add(segment)
       segments.push(undefined)
@@ -62,17 +62,17 @@ export function parsePattern(source: unknown, where: string): Pattern {
       'is not in canonical form: use `/` once between segments, percent-encode what RFC 3986 wants encoded, leave out dot segments, parameters, query and fragment',
     )
   }
-  const hasParameters = names.size > 0
+  const hasParameters = names !== undefined
   // Folding neither makes nor removes a slash.
   const fold = (text: string): Segments => {
     const folded = text.slice(1).split('/')
     return segments.map((segment, i) => (segment === undefined ? undefined : folded[i]))
   }
-  const [text, ...others] = foldsOf(sample) ?? fail('has more than 30 combining marks in a row')
+  const { key: text, otherKeys: others = [] } = analysed
   return {
     source,
     segments,
-    folds: [fold(text), ...others.map(fold)],
+    folds: text === sample && others.length === 0 ? [segments] : [fold(text), ...others.map(fold)],
     prefix,
     text: hasParameters ? undefined : prefix ? `${body}/` : body,
     plain: text === sample,

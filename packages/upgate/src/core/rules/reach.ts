@@ -17,6 +17,7 @@ export interface Methods {
 /** Reckons with what rules take of the methods and transports of a path. */
 export class Reaches {
   readonly #names: readonly string[]
+  readonly #places: ReadonlyMap<string, number>
   readonly #width: bigint
   readonly #all: Reach
   readonly #of = new Map<CompiledRule, { readonly own: Reach; readonly taken: Reach }>()
@@ -27,6 +28,7 @@ export class Reaches {
     for (const rule of rules)
       for (const method of rule.methods ?? []) if (method !== 'HEAD') names.add(method)
     this.#names = [...names]
+    this.#places = new Map(this.#names.map((name, at) => [name, at]))
     this.#width = BigInt(this.#names.length + 1)
     this.#all = (1n << this.#width) - 1n
     for (const rule of rules) {
@@ -80,7 +82,10 @@ export class Reaches {
   #bits({ methods }: CompiledRule): Reach {
     if (methods === undefined) return this.#all
     let bits = 0n
-    for (const [at, name] of this.#names.entries()) if (methods.has(name)) bits |= 1n << BigInt(at)
+    for (const name of methods) {
+      const at = this.#places.get(name)
+      if (at !== undefined) bits |= 1n << BigInt(at)
+    }
     return bits
   }
 }

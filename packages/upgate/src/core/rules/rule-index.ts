@@ -1,11 +1,19 @@
 import type { RulePattern } from './matcher.ts'
 import type { Pattern } from './pattern.ts'
+import type { Reach } from './reach.ts'
 
+/** Most nodes are leaves with one pattern: what they do not hold is not made. */
 interface Node {
-  readonly literals: Map<string, Node>
+  literals: Map<string, Node> | undefined
   parameter: Node | undefined
-  readonly exact: RulePattern[]
-  readonly below: RulePattern[]
+  exact: Entries | undefined
+  below: Entries | undefined
+}
+
+/** Patterns that end at one place, and what their rules take together. */
+interface Entries {
+  readonly list: RulePattern[]
+  taken: Reach
 }
 
 /**
@@ -20,11 +28,13 @@ export class RuleIndex {
   #known: Keys | undefined
   #keys: Keys = []
 
-  add(entry: RulePattern): void {
+  /** @param taken - the requests that the rule takes from the rules behind it */
+  add(entry: RulePattern, taken: Reach): void {
     let node = this.#root
     for (const key of this.#keysOf(entry.pattern)) {
       if (key === undefined) node = node.parameter ??= createNode()
       else {
+        node.literals ??= new Map()
         let child = node.literals.get(key)
         if (child === undefined) {
           child = createNode()
@@ -33,13 +43,19 @@ export class RuleIndex {
         node = child
       }
     }
-    ;(entry.pattern.prefix ? node.below : node.exact).push(entry)
+    const side = entry.pattern.prefix ? 'below' : 'exact'
+    const known = node[side]
+    if (known === undefined) node[side] = { list: [entry], taken }
+    else {
+      known.list.push(entry)
+      known.taken |= taken
+    }
   }
 
-  /** Patterns that may match every path that this one matches. */
-  around(pattern: Pattern): RulePattern[] {
+  /** Patterns that may match every path that this one matches, apart from those that take nothing of `reach`. */
+  around(pattern: Pattern, reach: Reach): RulePattern[] {
     const found: RulePattern[] = []
-    collect(this.#root, this.#keysOf(pattern), 0, pattern.prefix, found)
+    collect(this.#root, this.#keysOf(pattern), 0, pattern.prefix, reach, found)
     return found
   }
 
@@ -54,25 +70,26 @@ export class RuleIndex {
     const keys = this.#keysOf(pattern)
     const found: RulePattern[] = []
     const everything = (node: Node): void => {
-      found.push(...node.exact, ...node.below)
+      addAll(node.exact, found)
+      addAll(node.below, found)
       for (const child of childrenOf(node)) everything(child)
     }
     const visit = (node: Node, depth: number): void => {
       if (depth === keys.length) {
-        if (!prefix) found.push(...node.exact)
+        if (!prefix) addAll(node.exact, found)
         else {
-          found.push(...node.below)
+          addAll(node.below, found)
           for (const child of childrenOf(node)) everything(child)
         }
         return
       }
-      found.push(...node.below)
+      addAll(node.below, found)
       const key = keys[depth]
       if (key === undefined) {
         for (const child of childrenOf(node)) visit(child, depth + 1)
         return
       }
-      const child = node.literals.get(key)
+      const child = node.literals?.get(key)
       if (child !== undefined) visit(child, depth + 1)
       if (node.parameter !== undefined) visit(node.parameter, depth + 1)
     }
@@ -91,33 +108,49 @@ export class RuleIndex {
 
 type Keys = readonly (string | undefined)[]
 
-function collect(node: Node, keys: Keys, depth: number, prefix: boolean, found: RulePattern[]): void {
+function addAll(entries: Entries | undefined, found: RulePattern[]): void {
+  if (entries !== undefined) for (const entry of entries.list) found.push(entry)
+}
+
+function collect(
+  node: Node,
+  keys: Keys,
+  depth: number,
+  prefix: boolean,
+  reach: Reach,
+  found: RulePattern[],
+): void {
   // At the same depth a prefix covers an exact path only if it is read leniently: `covers` knows.
-  for (const entry of node.below) found.push(entry)
+  addTakers(node.below, reach, found)
   if (depth === keys.length) {
-    if (!prefix) for (const entry of node.exact) found.push(entry)
+    if (!prefix) addTakers(node.exact, reach, found)
     return
   }
   const key = keys[depth]
-  const child = key === undefined ? undefined : node.literals.get(key)
-  if (child !== undefined) collect(child, keys, depth + 1, prefix, found)
-  if (node.parameter !== undefined) collect(node.parameter, keys, depth + 1, prefix, found)
+  const child = key === undefined ? undefined : node.literals?.get(key)
+  if (child !== undefined) collect(child, keys, depth + 1, prefix, reach, found)
+  if (node.parameter !== undefined) collect(node.parameter, keys, depth + 1, prefix, reach, found)
+}
+
+/** Where thousands of rules share a path, each for methods of its own, none of them is looked at. */
+function addTakers(entries: Entries | undefined, reach: Reach, found: RulePattern[]): void {
+  if (entries !== undefined && (entries.taken & reach) !== 0n) addAll(entries, found)
 }
 
 function goesOn(node: Node, keys: Keys, depth: number): boolean {
   if (depth === keys.length) return node.parameter !== undefined
   const key = keys[depth]
-  const child = key === undefined ? undefined : node.literals.get(key)
+  const child = key === undefined ? undefined : node.literals?.get(key)
   if (child !== undefined && goesOn(child, keys, depth + 1)) return true
   return node.parameter !== undefined && goesOn(node.parameter, keys, depth + 1)
 }
 
 function createNode(): Node {
-  return { literals: new Map(), parameter: undefined, exact: [], below: [] }
+  return { literals: undefined, parameter: undefined, exact: undefined, below: undefined }
 }
 
 function* childrenOf(node: Node): Iterable<Node> {
-  yield* node.literals.values()
+  if (node.literals !== undefined) yield* node.literals.values()
   if (node.parameter !== undefined) yield node.parameter
 }
 

@@ -26,7 +26,7 @@ export function listRules(
         }),
       )
     }
-    index.add(entry)
+    index.add(entry, reaches.taken(entry.rule))
   }
   for (const transport of transports) {
     listed.push(

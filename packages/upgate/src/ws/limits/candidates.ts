@@ -1,4 +1,5 @@
 import { type Bucket, widest } from './addresses.ts'
+import { Line } from './line.ts'
 
 /** Something that may have to make room for another. */
 export interface Candidate {
@@ -12,9 +13,9 @@ export interface Candidate {
  * asks for it. A network with one socket, as most have, needs no list.
  */
 export class Candidates<T extends Candidate> {
-  readonly #byNetwork: Map<Bucket, T | Set<T>> = new Map()
+  readonly #byNetwork: Map<Bucket, T | Line<T>> = new Map()
   /** At index n: the networks that have n, in the order in which they came to have as many. */
-  readonly #bySize: Set<Bucket>[] = []
+  readonly #bySize: Line<Bucket>[] = []
   #most = 0
 
   add(item: T): void {
@@ -23,9 +24,12 @@ export class Candidates<T extends Candidate> {
     if (items === undefined) {
       this.#byNetwork.set(network, item)
       this.#moved(network, 0, 1)
-    } else if (!(items instanceof Set)) {
+    } else if (!(items instanceof Line)) {
       if (items === item) return
-      this.#byNetwork.set(network, new Set([items, item]))
+      const both = new Line<T>()
+      both.add(items)
+      both.add(item)
+      this.#byNetwork.set(network, both)
       this.#moved(network, 1, 2)
     } else if (!items.has(item)) {
       items.add(item)
@@ -39,32 +43,27 @@ export class Candidates<T extends Candidate> {
     if (items === item) {
       this.#byNetwork.delete(network)
       this.#moved(network, 1, 0)
-    } else if (items instanceof Set && items.delete(item)) {
-      if (items.size === 1) this.#byNetwork.set(network, firstOf(items) as T)
+    } else if (items instanceof Line && items.delete(item)) {
+      if (items.size === 1) this.#byNetwork.set(network, items.first as T)
       this.#moved(network, items.size + 1, items.size)
     }
   }
 
   /** The oldest one of a network that has most. */
   get first(): T | undefined {
-    const network = firstOf(this.#bySize[this.#most])
+    const network = this.#bySize[this.#most]?.first
     const items = network && this.#byNetwork.get(network)
-    return items instanceof Set ? firstOf(items) : items
+    return items instanceof Line ? items.first : items
   }
 
   #moved(network: Bucket, before: number, now: number): void {
     const size = this.#bySize[before]
     size?.delete(network)
     if (now > 0) {
-      this.#bySize[now] ??= new Set()
+      this.#bySize[now] ??= new Line()
       this.#bySize[now].add(network)
     }
     // One less is the most that any other network has.
     if (now > this.#most || (before === this.#most && size?.size === 0)) this.#most = now
   }
-}
-
-function firstOf<T>(items: Iterable<T> | undefined): T | undefined {
-  for (const item of items ?? []) return item
-  return undefined
 }

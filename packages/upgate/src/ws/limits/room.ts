@@ -1,6 +1,7 @@
 import type { Bucket } from './addresses.ts'
 import { Candidates } from './candidates.ts'
 import type { Limits } from './limits.ts'
+import { Line } from './line.ts'
 
 /** A socket that has one of the places. */
 export interface Occupant {
@@ -19,7 +20,7 @@ interface Side<T extends Occupant> {
   slots: number
   readonly waiting: Candidates<T>
   /** Refused sockets that are not gone, in order of refusal. */
-  readonly refused: Set<T>
+  readonly refused: Line<T>
 }
 
 /**
@@ -96,15 +97,13 @@ export class Room<T extends Occupant> {
 }
 
 function createSide<T extends Occupant>(): Side<T> {
-  return { slots: 0, waiting: new Candidates(), refused: new Set() }
+  return { slots: 0, waiting: new Candidates(), refused: new Line() }
 }
 
 function dismissFrom<T extends Occupant>({ refused }: Side<T>): boolean {
-  for (const occupant of refused) {
-    occupant.dismiss()
-    return true
-  }
-  return false
+  const occupant = refused.first
+  occupant?.dismiss()
+  return occupant !== undefined
 }
 
 function evictFrom<T extends Occupant>({ waiting }: Side<T>): boolean {
