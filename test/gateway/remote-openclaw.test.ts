@@ -41,7 +41,10 @@ beforeEach(async () => {
       const validate = method === 'connect' ? validateConnectParams : validateNodeEventParams
       received.push({ method, fits: validate(params) || validate.errors, auth: params.auth })
       const auth = { deviceToken: 'a-token-of-the-other-gateway', role: 'node', scopes: [] }
-      const payload = method === 'connect' ? { type: 'hello-ok', protocol: 4, auth } : {}
+      const payload =
+        method === 'connect'
+          ? { type: 'hello-ok', protocol: 4, auth, snapshot: { health: 'x'.repeat(300_000) } }
+          : {}
       socket.send(JSON.stringify({ type: 'res', id, ok: true, payload }))
     })
   })

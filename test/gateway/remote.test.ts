@@ -205,6 +205,26 @@ describe('POST /api/remote', () => {
     expect((await view()).failure).toMatchObject({ layer: 'origin-auth', action: expect.stringMatching(/./) })
   }, 60_000)
 
+  it('pairs both ways: each of two gateways is a node of the other', async () => {
+    await there.stop('SIGTERM')
+    there = await start(1, { REMOTE_ALLOW: 'loopback' })
+    const boss = await loggedIn(there.origin)
+    for (const [from, to, target] of [
+      [ada, boss, there],
+      [boss, ada, here],
+    ] as const) {
+      const { code } = (await to.post('/api/pairings/codes', {})).json() as { code: string }
+      expect((await from.post('/api/remote', { url: urlOf(target), token: code })).status).toBe(202)
+      await until('pairing', from)
+      const { requestId, comparisonCode } = (await view(from)).pairing as Record<string, string>
+      expect((await to.post(`/api/pairings/${requestId}/approve`, { comparisonCode })).status).toBe(200)
+    }
+    for (const each of [ada, boss]) {
+      await until('connected', each)
+      await expect.poll(() => each.nodes(), { timeout: 5000 }).toHaveLength(1)
+    }
+  }, 60_000)
+
   it('keeps stored secrets for the same URL only', async () => {
     const boss = await loggedIn(there.origin)
     const { token } = await boss.device()

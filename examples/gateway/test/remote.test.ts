@@ -99,6 +99,7 @@ describe('the link', () => {
   async function open(answer: object, secrets: object) {
     const frames: Record<string, unknown>[] = []
     const steps: LinkStep[] = []
+    const tokens: string[] = []
     const server = new WebSocketServer({ host: '127.0.0.1', port: 0 })
     server.on('connection', (socket) => {
       socket.send(
@@ -125,14 +126,14 @@ describe('the link', () => {
       now: Date.now,
       changed() {},
       stepped: (step) => steps.push(step),
-      paired() {},
+      paired: (token) => tokens.push(token),
     })
     const end = (): void => {
       link.close()
       for (const client of server.clients) client.terminate()
       server.close()
     }
-    return { frames, steps, link, end }
+    return { frames, steps, tokens, link, end }
   }
 
   it('sends the token over plain ws as well, and says which session it follows', async () => {
@@ -150,6 +151,25 @@ describe('the link', () => {
         params: { event: 'chat.subscribe', payloadJSON: '{"sessionKey":"agent:main:main"}' },
       },
     ])
+    end()
+  })
+
+  it('cuts and cleans what a hostile gateway says of the acceptance, and keeps no token that is none', async () => {
+    const auth = {
+      role: `\u001b[2J\u202e${'r'.repeat(10_000)}`,
+      scopes: Array(40).fill(`<b>${'s'.repeat(500)}`),
+      deviceToken: `a\r\nb${'t'.repeat(10_000)}`,
+    }
+    const { link, steps, tokens, end } = await open(
+      { ok: true, payload: { auth } },
+      { token: 'a-shared-token' },
+    )
+    await expect.poll(() => link.state().state).toBe('connected')
+    const said = JSON.stringify([link.state(), steps])
+    expect(said.length).toBeLessThan(4000)
+    expect(said).not.toMatch(/[\p{Cc}\p{Cf}]|\\u/u)
+    expect(link.state().granted?.scopes).toHaveLength(32)
+    expect(tokens).toEqual([])
     end()
   })
 

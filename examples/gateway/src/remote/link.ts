@@ -1,4 +1,5 @@
 import { type Clock, connect, type State, type Transport } from '@upgate/client'
+import { clean } from '@upgate/diagnosis'
 import { credentialOf, handshakeOf, type Secrets, subscription } from './credential.ts'
 import { failureOf, type RemoteState } from './state.ts'
 
@@ -69,13 +70,14 @@ export function openLink(options: LinkOptions): Link {
     ...(clock && { clock }),
   })
   connection.on('token', (deviceToken) => {
+    if (!/^[\x21-\x7e]{1,4096}$/.test(deviceToken)) return
     secrets = { ...secrets, deviceToken }
     paired(deviceToken)
   })
   connection.on('accepted', ({ roles }) => {
     up = true
     told = undefined
-    stepped({ step: 'connected', role: roles[0] })
+    stepped({ step: 'connected', role: shown(roles[0]) })
     if (sessionKey !== undefined) connection.send(subscription(sessionKey))
   })
   connection.on('failed', ({ code, diagnosis }) => {
@@ -121,7 +123,10 @@ function stateOf(state: State, pairing: boolean): Omit<RemoteState, 'since'> {
       return { state: pairing ? 'pairing' : state.name }
     case 'accepted': {
       const { roles, scopes } = state.acceptance
-      return { state: 'connected', granted: { role: roles[0], scopes } }
+      return {
+        state: 'connected',
+        granted: { role: shown(roles[0]), scopes: scopes.slice(0, 32).map((scope) => clean(scope, 64)) },
+      }
     }
     case 'waiting':
       return pairing ? { state: 'pairing' } : { state: 'waiting', until: new Date(state.until).toISOString() }
@@ -130,4 +135,9 @@ function stateOf(state: State, pairing: boolean): Omit<RemoteState, 'since'> {
     case 'closed':
       return { state: 'stopped' }
   }
+}
+
+/** A name that the other gateway chose: cut and cleaned, because people and logs see it. */
+function shown(name: string | undefined): string | undefined {
+  return name === undefined ? undefined : clean(name, 64)
 }

@@ -1,9 +1,12 @@
 /** A JSON object whose content has not been checked. */
 export type JsonObject = Readonly<Record<string, unknown>>
 
-/** Parses an object; `undefined` for anything else, and for more than 64 Ki characters. Never throws. */
+/**
+ * Parses an object; `undefined` for anything else, and for more than a message may have (1 MiB): the answer of OpenClaw's
+ * gateway to `connect` holds a snapshot of its state. Never throws.
+ */
 export function readObject(text: string): JsonObject | undefined {
-  if (text.length > 65_536 || !text.startsWith('{')) return undefined
+  if (text.length > 1_048_576 || !text.startsWith('{')) return undefined
   try {
     return objectOf(JSON.parse(text))
   } catch {
