@@ -6,7 +6,7 @@ import { openSocket } from './socket.js'
 import { setTime } from './time.js'
 
 async function refresh() {
-  const { keys } = await call('GET', '/api/keys')
+  const { keys } = await call('GET', `/api/keys${location.search}`)
   syncRows(
     'keys',
     'key-row',

@@ -55,7 +55,7 @@ function showDevices() {
 }
 
 async function refresh() {
-  ;({ devices } = await call('GET', '/api/devices'))
+  ;({ devices } = await call('GET', `/api/devices${location.search}`))
   showDevices()
 }
 

@@ -9,7 +9,7 @@ const table = document.getElementById('users')
 const error = document.getElementById('users-error')
 
 async function refresh() {
-  const { users } = await call('GET', '/api/users')
+  const { users } = await call('GET', `/api/users${location.search}`)
   syncRows(
     'users',
     'user-row',

@@ -1,13 +1,14 @@
 import type { Viewer } from '../context.ts'
+import type { Part } from '../http/part.ts'
 import type { KeyView } from '../routes/keys.ts'
 import { scopeCatalogue } from '../scopes.ts'
 import { type Html, html } from './html.ts'
 import { page } from './layout.ts'
-import { confirmDialog, liveState, scopeChecks, time, tokenDialog } from './parts.ts'
+import { confirmDialog, liveState, partLinks, scopeChecks, time, tokenDialog } from './parts.ts'
 
 export interface KeysPageOptions {
   readonly viewer: Viewer
-  readonly keys: readonly KeyView[]
+  readonly keys: Part<KeyView>
   /** Scopes of the account, the only ones that it can grant. */
   readonly held: readonly string[]
   readonly origin: string
@@ -43,15 +44,16 @@ export function keysPage({ viewer, keys, held, origin }: KeysPageOptions): Html 
 <section aria-labelledby="keys-title">
   <h2 id="keys-title">Keys</h2>
   <div class="panel">
-    <table id="keys"${keys.length === 0 && html` hidden`}>
+    <table id="keys"${keys.items.length === 0 && html` hidden`}>
       <thead><tr><th scope="col">Key</th><th scope="col">Scopes</th><th scope="col">Created</th><th scope="col">Last used</th><th scope="col"><span class="sr">Actions</span></th></tr></thead>
-      <tbody>${keys.map(keyRow)}</tbody>
+      <tbody>${keys.items.map(keyRow)}</tbody>
     </table>
-    <div class="empty" id="keys-empty"${keys.length > 0 && html` hidden`}>
+    <div class="empty" id="keys-empty"${keys.items.length > 0 && html` hidden`}>
       <p class="empty-title">No key yet.</p>
       <p>Name one after the program that will use it, choose what it may do, and create it.</p>
     </div>
   </div>
+  ${partLinks(keys, 'keys')}
 </section>
 
 <template id="key-row">${keyRow(blankKey)}</template>

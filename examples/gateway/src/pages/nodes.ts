@@ -1,4 +1,5 @@
 import type { Viewer } from '../context.ts'
+import type { Part } from '../http/part.ts'
 import type { ConnectedNode } from '../nodes.ts'
 import type { InvitationView, PairingView } from '../pairing-views.ts'
 import type { DeviceView } from '../routes/devices.ts'
@@ -6,12 +7,12 @@ import { type Html, html } from './html.ts'
 import { page } from './layout.ts'
 import { nodeCommand } from './node-command.ts'
 import { pairingSection } from './pairings.ts'
-import { confirmDialog, liveState, time, tokenDialog } from './parts.ts'
+import { confirmDialog, liveState, partLinks, time, tokenDialog } from './parts.ts'
 
 export interface NodesPageOptions {
   readonly viewer: Viewer
   readonly nodes: readonly ConnectedNode[]
-  readonly devices: readonly DeviceView[]
+  readonly devices: Part<DeviceView>
   readonly pairings: readonly PairingView[]
   readonly invitations: readonly InvitationView[]
   /** Scopes of the account, the only ones that it can grant. */
@@ -40,8 +41,8 @@ export function nodesPage(options: NodesPageOptions): Html {
     </table>
     <div class="empty" id="nodes-empty"${!none && html` hidden`}>
       <p class="empty-title">No node is connected.</p>
-      <p id="empty-first"${devices.length > 0 && html` hidden`}>Create a device below. You get a token and the exact command for the node to run.</p>
-      <div id="empty-next"${devices.length === 0 && html` hidden`}>
+      <p id="empty-first"${devices.items.length > 0 && html` hidden`}>Create a device below. You get a token and the exact command for the node to run.</p>
+      <div id="empty-next"${devices.items.length === 0 && html` hidden`}>
         <p>Run this on the node, with the token you copied when you created its device:</p>
         <div class="copy-row"><code class="command" id="empty-command">${nodeCommand({ name: 'UPGATE_TOKEN', value: '<token>' }, { nodeUrl, viewer })}</code><button type="button" data-copy="empty-command">Copy</button></div>
         <p class="muted">Lost the token? Revoke its device and create a new one.</p>
@@ -64,15 +65,16 @@ ${pairingSection(options)}
   </form>
   <p class="error" id="device-error" role="alert"></p>
   <div class="panel">
-    <table id="devices"${devices.length === 0 && html` hidden`}>
+    <table id="devices"${devices.items.length === 0 && html` hidden`}>
       <thead><tr><th scope="col">Device</th><th scope="col">State</th><th scope="col">Created</th><th scope="col">Last login</th><th scope="col"><span class="sr">Actions</span></th></tr></thead>
-      <tbody>${devices.map(deviceRow)}</tbody>
+      <tbody>${devices.items.map(deviceRow)}</tbody>
     </table>
-    <div class="empty" id="devices-empty"${devices.length > 0 && html` hidden`}>
+    <div class="empty" id="devices-empty"${devices.items.length > 0 && html` hidden`}>
       <p class="empty-title">No device yet.</p>
       <p>Type a name above, such as the name of the machine, and create the first one.</p>
     </div>
   </div>
+  ${partLinks(devices, 'devices')}
 </section>
 
 <template id="node-row">${nodeRow(blankNode)}</template>

@@ -1,3 +1,4 @@
+import type { Part } from '../http/part.ts'
 import type { ScopeEntry } from '../scopes.ts'
 import { type Html, html, type Slot } from './html.ts'
 
@@ -18,6 +19,14 @@ export function scopeChecks(entries: readonly ScopeEntry[], checked?: ScopeEntry
     (scope) =>
       html`<label class="check"><input type="checkbox" name="scope" value="${scope.name}"${scope === checked && html` checked`}><span>${scope.opens}<span class="sub mono">${scope.name}</span></span></label>`,
   )}`
+}
+
+/** Links to the next and to the first part of a long list; nothing where all of it is shown. */
+export function partLinks({ next, first }: Pick<Part<unknown>, 'next' | 'first'>, what: string): Html {
+  if (next === undefined && first) return html``
+  return html`<nav class="button-row" aria-label="Parts of the list of ${what}">${
+    !first && html`<a href="?">First ${what}</a> `
+  }${next !== undefined && html`<a rel="next" href="?after=${encodeURIComponent(next)}">More ${what}</a>`}</nav>`
 }
 
 /** The state of the page's live connection. */

@@ -1,14 +1,15 @@
 import { passwordMaximum, passwordMinimum } from '../config.ts'
 import type { Viewer } from '../context.ts'
+import type { Part } from '../http/part.ts'
 import type { UserView } from '../routes/users.ts'
 import { scopeCatalogue } from '../scopes.ts'
 import { type Html, html } from './html.ts'
 import { page } from './layout.ts'
-import { liveState, scopeChecks, time } from './parts.ts'
+import { liveState, partLinks, scopeChecks, time } from './parts.ts'
 
 export interface UsersPageOptions {
   readonly viewer: Viewer
-  readonly users: readonly UserView[]
+  readonly users: Part<UserView>
   /** Scopes of the account, the only ones that it can grant. */
   readonly held: readonly string[]
 }
@@ -60,10 +61,11 @@ export function usersPage({ viewer, users, held }: UsersPageOptions): Html {
   <div class="panel">
     <table id="users">
       <thead><tr><th scope="col">User</th><th scope="col">State</th><th scope="col">Scopes</th><th scope="col">Created</th><th scope="col"><span class="sr">Actions</span></th></tr></thead>
-      <tbody>${users.map(userRow)}</tbody>
+      <tbody>${users.items.map(userRow)}</tbody>
     </table>
     <div class="empty" id="users-empty" hidden><p class="empty-title">No user yet.</p></div>
   </div>
+  ${partLinks(users, 'users')}
 </section>
 
 <template id="user-row">${userRow(blank)}</template>

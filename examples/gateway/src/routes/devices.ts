@@ -1,7 +1,8 @@
-import type { Express } from 'express'
+import type { Express, Request } from 'express'
 import type { Device } from 'upgate'
 import { type Context, callerOf, labelOf } from '../context.ts'
 import { nameOf, objectOf } from '../http/body.ts'
+import { type Part, partOf, shown } from '../http/part.ts'
 import { ProblemError } from '../http/problem.ts'
 
 /** A device as the API and the pages show it. */
@@ -17,9 +18,11 @@ export interface DeviceView {
 }
 
 /** Devices that are not revoked, in order of creation. */
-export async function listDevices(context: Context): Promise<readonly DeviceView[]> {
+export async function listDevices(context: Context, request: Request): Promise<Part<DeviceView>> {
+  const part = partOf(request)
+  const page = await context.services.devices.page(part)
   const connected = new Map(context.nodes.list().map((node) => [node.id, node.connectedAt]))
-  return (await context.services.devices.list()).map((device) => viewOf(device, connected.get(device.id)))
+  return shown(page, part, (device) => viewOf(device, connected.get(device.id)))
 }
 
 /** Creating, listing and revoking devices. */
@@ -36,8 +39,9 @@ export function addDeviceRoutes(app: Express, context: Context): void {
     response.status(201).json({ id, token, name })
   })
 
-  app.get('/api/devices', async (_request, response) => {
-    response.json({ devices: await listDevices(context) })
+  app.get('/api/devices', async (request, response) => {
+    const { items, next } = await listDevices(context, request)
+    response.json({ devices: items, next })
   })
 
   app.delete('/api/devices/:id', async (request, response) => {

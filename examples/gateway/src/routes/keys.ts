@@ -1,7 +1,8 @@
-import type { Express } from 'express'
+import type { Express, Request } from 'express'
 import type { ApiKey } from 'upgate'
 import { type Context, callerOf, labelOf } from '../context.ts'
 import { listOf, nameOf, objectOf } from '../http/body.ts'
+import { type Part, partOf, shown } from '../http/part.ts'
 import { ProblemError } from '../http/problem.ts'
 
 /** An API key as the API and the pages show it. */
@@ -16,8 +17,9 @@ export interface KeyView {
 }
 
 /** Keys that are not revoked, in order of creation. */
-export async function listKeys(context: Context): Promise<readonly KeyView[]> {
-  return (await context.services.keys.list()).map(viewOf)
+export async function listKeys(context: Context, request: Request): Promise<Part<KeyView>> {
+  const part = partOf(request)
+  return shown(await context.services.keys.page(part), part, viewOf)
 }
 
 /** Creating, listing and revoking API keys. */
@@ -45,8 +47,9 @@ export function addKeyRoutes(app: Express, context: Context): void {
     response.status(201).json({ id, token, name, scopes })
   })
 
-  app.get('/api/keys', async (_request, response) => {
-    response.json({ keys: await listKeys(context) })
+  app.get('/api/keys', async (request, response) => {
+    const { items, next } = await listKeys(context, request)
+    response.json({ keys: items, next })
   })
 
   app.delete('/api/keys/:id', async (request, response) => {

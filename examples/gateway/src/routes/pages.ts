@@ -66,7 +66,7 @@ export function addPageRoutes(app: Express, context: Context): void {
     const viewer = viewerOf(context, request)
     const held = callerOf(context, request).scopes
     const [devices, pairings, invitations] = await Promise.all([
-      listDevices(context),
+      listDevices(context, request),
       listPairings(context, held),
       listInvitations(context),
     ])
@@ -76,7 +76,7 @@ export function addPageRoutes(app: Express, context: Context): void {
 
   app.get('/keys', async (request, response) => {
     const caller = callerOf(context, request)
-    const keys = await listKeys(context)
+    const keys = await listKeys(context, request)
     send(
       response,
       keysPage({ viewer: viewerOf(context, request), keys, held: caller.scopes, origin: context.origin }),

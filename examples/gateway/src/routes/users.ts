@@ -4,6 +4,7 @@ import { browserOf } from '../browser-label.ts'
 import { passwordMaximum, passwordMinimum } from '../config.ts'
 import { type Context, callerOf, labelOf } from '../context.ts'
 import { listOf, objectOf, stringOf } from '../http/body.ts'
+import { type Part, partOf, shown } from '../http/part.ts'
 import { ProblemError } from '../http/problem.ts'
 
 /** An account as the API and the pages show it. */
@@ -31,12 +32,13 @@ export interface UserSessionView {
   readonly lastSeenAt: string
 }
 
-/** Lists all accounts in order of creation. */
-export async function listUsers(context: Context, request: Request): Promise<readonly UserView[]> {
+/** Lists accounts in order of creation. */
+export async function listUsers(context: Context, request: Request): Promise<Part<UserView>> {
   const caller = callerOf(context, request)
-  const accounts = await context.services.accounts.list()
-  return Promise.all(
-    accounts.map(async (account) => ({
+  const part = partOf(request)
+  const page = await context.services.accounts.page(part)
+  const items = await Promise.all(
+    page.items.map(async (account) => ({
       id: account.id,
       email: account.email,
       scopes: account.scopes,
@@ -48,6 +50,7 @@ export async function listUsers(context: Context, request: Request): Promise<rea
       createdAt: new Date(account.createdAt).toISOString(),
     })),
   )
+  return shown({ ...page, items }, part, (user) => user)
 }
 
 /** Creating, listing, disabling and enabling accounts, and the sessions of each. */
@@ -95,7 +98,8 @@ export function addUserRoutes(app: Express, context: Context): void {
   })
 
   app.get('/api/users', async (request, response) => {
-    response.json({ users: await listUsers(context, request) })
+    const { items, next } = await listUsers(context, request)
+    response.json({ users: items, next })
   })
 
   for (const change of ['disable', 'enable'] as const) {
