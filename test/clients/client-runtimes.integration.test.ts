@@ -6,6 +6,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { keptAsDocumented } from './kept-as-documented.ts'
 import { needs } from './needs.ts'
 import { type RefusingServers, startRefusingServers } from './refusing-servers.ts'
 
@@ -40,17 +41,18 @@ afterAll(() => servers?.close())
 
 describe.each(runtimes)('$name', ({ name, binary, args }) => {
   it.skipIf(!needs(name, existsSync(binary), 'UPGATE_REQUIRE_RUNTIMES'))(
-    'connects, and names each failure',
+    'connects, names each failure, and keeps the connection',
     { timeout: 60_000 },
     async () => {
-      const verdicts = JSON.parse(
+      const { verdicts, kept } = JSON.parse(
         await run(binary, [...args, program, JSON.stringify(servers.attempts)]),
-      ) as Record<string, Record<string, string>>
+      ) as { verdicts: Record<string, Record<string, string>>; kept: Record<string, unknown> }
       const right = Object.fromEntries(servers.attempts.map((attempt) => [attempt.name, attempt.name]))
       expect(verdicts['@upgate/client']).toEqual(right)
       for (const [wanted, found] of Object.entries(verdicts['@upgate/client/browser'] ?? {})) {
         expect([wanted, ...(less[wanted] ?? [])]).toContain(found)
       }
+      expect(kept).toEqual({ '@upgate/client': keptAsDocumented, '@upgate/client/browser': keptAsDocumented })
     },
   )
 })

@@ -16,6 +16,8 @@ export interface Attempt {
 /** A gate and servers that refuse in other ways, on loopback. */
 export interface RefusingServers {
   readonly attempts: readonly Attempt[]
+  /** Ends the accepted sockets without a close frame. */
+  cut(): void
   close(): Promise<void>
 }
 
@@ -92,6 +94,9 @@ export async function startRefusingServers(origin = 'https://gateway.example.com
   ]
   return {
     attempts: attempts.map((attempt) => ({ timeout: 1500, ...attempt })),
+    cut() {
+      for (const socket of sockets.clients) socket.terminate()
+    },
     async close() {
       for (const end of closing.reverse()) await end()
     },
