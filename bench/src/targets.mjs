@@ -24,6 +24,19 @@ export const socketTargets = /** @type {const} */ ({
 })
 
 /**
+ * Look-ups that are not cached: microseconds in an embedded file, and the ratio to the same query by hand on a server,
+ * where the round trip is most of the time.
+ *
+ * @type {Readonly<Record<string, { microseconds: Target } | { ratio: Target }>>}
+ */
+export const storeTargets = {
+  'sqlite key': { microseconds: { atMost: 50 } },
+  'sqlite session': { microseconds: { atMost: 80 } },
+  'postgres session': { ratio: { atMost: 1.4 } },
+  'redis session': { ratio: { atMost: 1.4 } },
+}
+
+/**
  * @param {import('./statistics.mjs').Estimate} estimate
  * @param {Target | undefined} target
  * @returns {string} `met`, `not met`, or nothing where there is no target
