@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import type { Page } from '../../core/ports/pages.ts'
 import type { PairingRecord } from '../../core/ports/pairings.ts'
-import type { AccountRecord, SessionRecord, Store } from '../../core/ports/stores.ts'
+import type { SessionRecord, Store } from '../../core/ports/stores.ts'
 import type { TokenRecord } from '../../core/ports/token-record.ts'
 import type { Check } from './check.ts'
+import { account, at, defined, session as ofAccount, token as withoutRole } from './records.ts'
 
-const at = 1_767_225_600_000
 const minute = 60_000
 
 /** A list of a store, as its pages are tested. */
@@ -205,19 +205,12 @@ function idsOf({ records }: { readonly records: readonly { readonly id: string }
   return records.map(({ id }) => id)
 }
 
-function account(id: string): AccountRecord {
-  const email = `${id}@example.com`
-  return { id, version: 1, email, scopes: [], roles: [], createdAt: at, sessionGeneration: 1 }
-}
-
 function session(id: string, changes: Partial<SessionRecord> = {}): SessionRecord {
-  const times = { createdAt: at, lastSeenAt: at, expiresAt: at + minute }
-  return { id, digest: `digest of ${id}`, accountId: 'owner', generation: 1, ...times, ...changes }
+  return ofAccount(id, { accountId: 'owner', ...changes })
 }
 
 function token(id: string, changes: Partial<TokenRecord> = {}): TokenRecord {
-  const digest = `digest of ${id}`
-  return { id, version: 1, digest, name: id, scopes: ['read'], roles: ['node'], createdAt: at, ...changes }
+  return withoutRole(id, { roles: ['node'], ...changes })
 }
 
 function pairing(id: string, changes: Partial<PairingRecord> = {}): PairingRecord {
@@ -226,9 +219,4 @@ function pairing(id: string, changes: Partial<PairingRecord> = {}): PairingRecor
     ...{ name: 'kitchen', role: 'node', scopes: ['node.run'], createdAt: at, expiresAt: at + minute },
     ...changes,
   }
-}
-
-/** Without undefined values: a database does not tell them from absent ones. */
-function defined(record: object | undefined): object | undefined {
-  return record && Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined))
 }
