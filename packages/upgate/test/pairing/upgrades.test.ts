@@ -1,4 +1,4 @@
-// A paired device that asked for more than it had was let in with what it had, and nobody learned that it asked.
+// A paired device that asked for more than it had was let in with its old rights, and no admin learned that it asked.
 import { connectFrame } from 'upgate/ws'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type Signed, say } from './connect-request.ts'
@@ -56,7 +56,7 @@ describe('a paired device that asks for more', () => {
         upgrade: { asks: ['role', 'scopes', 'metadata'] },
       },
     ],
-  ])('%s: is let in with what it has, and one request waits', async (_, options, request) => {
+  ])('%s: is let in with its old rights, and one request waits', async (_, options, request) => {
     const gateway = await start()
     const { device, id, token } = await paired(gateway)
     const accepted = gateway.accepted.length
@@ -106,7 +106,7 @@ describe('a paired device that asks for more', () => {
     expect((await say(gateway, device, options)).answer).toMatchObject(hello(['node.run'], 'operator'))
   })
 
-  test('nobody grants more than they hold, and a rejection leaves it as it is, unasked for a while', async () => {
+  test('no admin grants more than the admin holds, and a rejected device does not ask again for a while', async () => {
     const gateway = await start()
     const { device, id } = await paired(gateway)
     const scopes = ['node.run', 'operator.admin']
