@@ -329,3 +329,25 @@ it('tells what a scheme found wrong, and of clocks that differ', async () => {
     ],
   ])
 })
+
+describe('requests that are let in', () => {
+  const traces = ['x-forwarded-host', 'x-original-host', 'forwarded', 'cf-connecting-ip', 'sec-fetch-mode']
+  const handshakeTraces = ['sec-websocket-key', 'sec-websocket-version']
+  it.each<[string, AuthRequest, readonly string[]]>([
+    ['a public path', request('/open'), [...traces, ...handshakeTraces]],
+    ['a session', get(session), [...traces, ...handshakeTraces]],
+    ['an upgrade', upgrade('/any', { ...session, origin }), traces.slice(0, 4)],
+  ])('are not read for traces of proxies: %s', async (_what, asked, unread) => {
+    const { gate } = watch({ rules: [{ path: '/open', access: 'public' }] })
+    gate.events.subscribe(() => {})
+    const read = new Set<string>()
+    const headers = new Proxy(asked.headers, {
+      get(target, name) {
+        read.add(String(name))
+        return Reflect.get(target, name)
+      },
+    })
+    expect(await verdict(gate, { ...asked, headers })).toBe('allow')
+    expect(unread.filter((name) => read.has(name))).toEqual([])
+  })
+})
