@@ -21,6 +21,7 @@ import { Matcher } from '../rules/matcher.ts'
 import { Reaches } from '../rules/reach.ts'
 import { listRules } from '../rules/rule-listing.ts'
 import { anonymousRuleFor, handshakesFor } from '../rules/socket-rules.ts'
+import { mayShowSign } from '../way/read-way.ts'
 import { checkSchemes } from './check-schemes.ts'
 import { Engine } from './engine.ts'
 import { explain } from './explain.ts'
@@ -111,6 +112,11 @@ export function createGateWith<const S extends readonly Scheme[]>(
     return decision
   }
   const reported = (request: AuthRequest, decision: MaybePromise<Decision<P>>): MaybePromise<Decision<P>> => {
+    // Nothing is allocated, and little read, for a request that is let in at once.
+    if ((decision as Partial<Decision<P>>).outcome === 'allow') {
+      if (mayShowSign(request)) reports.look(request, decision as Decision<P>)
+      return events.active ? report(request, decision as Decision<P>) : decision
+    }
     if (isPromiseLike(decision)) {
       return slowDown.pass(
         decision.then((settled) => {
@@ -121,8 +127,6 @@ export function createGateWith<const S extends readonly Scheme[]>(
       )
     }
     reports.look(request, decision)
-    // Nothing is allocated for a request that is let in at once.
-    if (decision.outcome === 'allow') return events.active ? report(request, decision) : decision
     return slowDown.pass(report(request, decision), () => clientAddresses.of(request))
   }
   const shared = {

@@ -59,6 +59,20 @@ export function readWay({
 const nothing: readonly WayFinding[] = Object.freeze([])
 
 /**
+ * Whether a request that is let in can have a sign that {@link readAllowed} finds. Costs a few look-ups of headers, and nothing
+ * for requests with neither Origin nor Upgrade.
+ *
+ * The handshake of an upgrade has been checked by then, and no navigation is one: an Origin that contradicts the browser
+ * is left.
+ */
+export function mayShowSign({ kind, headers }: AuthRequest): boolean {
+  if (headers.origin === undefined) return headers.upgrade !== undefined && kind === 'http'
+  const site = headers['sec-fetch-site']
+  if (site !== undefined && site !== 'same-origin' && site !== 'none') return true
+  return kind === 'http' && (headers.upgrade !== undefined || headers['sec-fetch-mode'] === 'navigate')
+}
+
+/**
  * The signs that the operator should hear of although the request may be let in: an Origin that a proxy wrote, and
  * `Upgrade` on an ordinary request. Costs two look-ups where it has neither header.
  */
