@@ -20,7 +20,7 @@ const budgets = {
 
 /** Of the other packages, by folder. @type {Record<string, Record<string, string>>} */
 const others = {
-  'packages/cli': { '.': '13.4 kB' },
+  'packages/cli': { '.': '16.9 kB' },
   'packages/client': { '.': '13.9 kB', './browser': '10.5 kB' },
   'packages/diagnosis': { '.': '26 kB' },
 }
