@@ -1,10 +1,12 @@
-// Checks the packages as published: every public package is packed as npm would upload it, looked into,
-// installed into an empty folder, imported, and type-checked the way its users do.
+// Checks the packages as published: every public package is packed as npm would upload it, looked into, installed into an
+// empty folder alone and measured; the command is used there; and all of them are imported and type-checked the way their
+// users do.
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { dieWithChildren, run, runNode } from '../lib/children.mjs'
 import { npm } from '../lib/install.mjs'
+import { installAlone, useCommand } from '../lib/installed-alone.mjs'
 import { publishedPackages, readJson, root, tool } from '../lib/paths.mjs'
 
 const consumers = join(root, 'test', 'package-checks', 'consumers')
@@ -22,10 +24,11 @@ await Promise.all([
   lint(packed),
   ...readdirSync(consumers).map((consumer) => checkConsumer(consumer, packed)),
 ])
+const sizes = await alone(packed)
 if (problems.length > 0) {
   console.error(problems.join('\n\n'))
   process.exitCode = 1
-}
+} else console.log(`Alone: ${sizes.join('; ')}`)
 
 /**
  * @typedef {{ name: string, source: string, tarball: string, files: string[], manifest: any }} Packed
@@ -51,6 +54,24 @@ async function pack({ folder: source, name }) {
     files: details.files.map((/** @type {{ path: string }} */ file) => file.path),
     manifest: readJson(join(root, source, 'package.json')),
   }
+}
+
+/**
+ * Each package in an empty folder of its own.
+ *
+ * @param {Packed[]} packed
+ */
+async function alone(packed) {
+  const overrides = overridesOf(packed)
+  const sizes = []
+  for (const each of packed) {
+    const installed = await installAlone(each, { folder, packed, overrides })
+    problems.push(...installed.problems)
+    if (each.name === '@upgate/cli' && installed.packages > 0)
+      problems.push(...(await useCommand(installed.folder)))
+    sizes.push(`${each.name} ${installed.packages} packages, ${installed.kilobytes} kB`)
+  }
+  return sizes
 }
 
 /** @param {Packed[]} packed */
@@ -94,13 +115,7 @@ async function checkConsumer(name, packed) {
   const { type = 'module', with: extra, cannotImport, compilers } = readJson(join(source, 'consumer.json'))
   // In the tested versions, which npm has in its cache; npm asks the registry for missing ones.
   const dependencies = versionsOf(extra, join(root, 'test'))
-  const overrides = Object.fromEntries(
-    packed.map(({ name, source, manifest }) => [
-      name,
-      versionsOf(Object.keys(manifest.dependencies ?? {}), source),
-    ]),
-  )
-  const manifest = { private: true, type, dependencies, overrides }
+  const manifest = { private: true, type, dependencies, overrides: overridesOf(packed) }
   writeFileSync(join(target, 'package.json'), JSON.stringify(manifest))
   const flags = ['--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
   const [command, args] = npm(['install', ...flags, ...packed.map(({ tarball }) => tarball)])
@@ -148,6 +163,20 @@ for (const entry of ${JSON.stringify(entries)}) {
   }
 }
 `
+}
+
+/**
+ * The dependencies of each package, in the tested versions.
+ *
+ * @param {Packed[]} packed
+ */
+function overridesOf(packed) {
+  return Object.fromEntries(
+    packed.map(({ name, source, manifest }) => [
+      name,
+      versionsOf(Object.keys(manifest.dependencies ?? {}), source),
+    ]),
+  )
 }
 
 /**

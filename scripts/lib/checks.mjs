@@ -5,12 +5,12 @@ import { root, tool } from './paths.mjs'
 /**
  * One check: something that reads the sources or the build and says whether they are in order.
  *
- * @typedef {{ name: string, work: () => Promise<{ code: number, output: string }> }} Check
+ * @typedef {{ name: string, work: () => Promise<{ code: number, output: string, note?: string }> }} Check
  */
 
 /** Every check, the longest first: two run at a time. @type {Check[]} */
 export const checks = [
-  { name: 'package', work: () => own('package.mjs') },
+  { name: 'package', work: () => withNote(own('package.mjs')) },
   { name: 'bench', work: () => runNode(join(root, 'bench', 'src', 'main.mjs'), ['--check'], { cwd: root }) },
   {
     name: 'flood',
@@ -43,6 +43,17 @@ export const checks = [
  */
 function node(name, args, bin) {
   return runNode(tool(name, bin), args, { cwd: root })
+}
+
+/**
+ * Shows the last line of a check that passed.
+ *
+ * @param {ReturnType<typeof runNode>} outcome
+ */
+async function withNote(outcome) {
+  const result = await outcome
+  const note = result.code === 0 ? (result.output.trim().split('\n').at(-1) ?? '') : ''
+  return { ...result, note }
 }
 
 /** @param {string} file */
