@@ -48,7 +48,7 @@ const answerTimeout = 120_000
 
 /** Opens the records, listens, and guards the server before the first connection is read. */
 export async function startFront(config: Config, write: (line: string) => void): Promise<Front> {
-  const logger: Logger = { warn: write, error: (message) => write(message) }
+  const logger: Logger = { warn: write, error: (message, fields) => write(`${message}${reasonIn(fields)}`) }
   const records = await openRecords(config, logger)
   const server = createServer()
   try {
@@ -60,6 +60,12 @@ export async function startFront(config: Config, write: (line: string) => void):
     await records.close()
     throw error
   }
+}
+
+/** The reason of a failure; the gate has removed credentials from it. */
+function reasonIn(fields: Readonly<Record<string, unknown>> | undefined): string {
+  const { error } = fields ?? {}
+  return error instanceof Error ? ` ${error.message}` : ''
 }
 
 function assemble(

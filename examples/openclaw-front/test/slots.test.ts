@@ -5,7 +5,7 @@ import { createSlots, type Slot } from '../src/upstream/slots.ts'
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
-function stage(most: number) {
+function stage(most: number, answers = true) {
   const slots = createSlots({ most, now: () => Date.now() })
   const evicted: string[] = []
   const given: string[] = []
@@ -14,6 +14,7 @@ function stage(most: number) {
     const slot = await slots.take({ address, proven, signal, onEvicted: () => evicted.push(address) })
     given.push(address)
     held.set(address, slot)
+    if (answers) slot.opened()
     return slot
   }
   return { slots, evicted, given, held, take }
@@ -90,4 +91,55 @@ it.each([
   ['nonsense', 'unknown'],
 ])('the network of %s is %s', (address, network) => {
   expect(networkOf(address)).toBe(network)
+})
+
+it('opens four sockets at a time for unknown networks, and waits for the gateway as long as it takes', async () => {
+  const { slots, take, given, held, evicted } = stage(12, false)
+  for (let index = 0; index < 8; index++) void take(`10.0.${index}.1`)
+  await vi.advanceTimersByTimeAsync(5000)
+  expect([given.length, slots.taken, evicted.length]).toEqual([4, 4, 0])
+  // A node whose network is known does not wait for strangers.
+  slots.remember('198.51.100.7')
+  void take('198.51.100.7')
+  await vi.advanceTimersByTimeAsync(0)
+  expect(given.at(-1)).toBe('198.51.100.7')
+  held.get('10.0.0.1')?.opened()
+  await vi.advanceTimersByTimeAsync(0)
+  expect(given.at(-1)).toBe('10.0.7.1')
+})
+
+it('opens twenty a second for clients that leave at once', async () => {
+  const { take, given, held } = stage(24)
+  for (let index = 0; index < 60; index++) {
+    const address = `10.0.${index}.1`
+    void take(address).then(() => held.get(address)?.release())
+  }
+  await vi.advanceTimersByTimeAsync(900)
+  expect(given.length).toBe(20)
+  await vi.advanceTimersByTimeAsync(1000)
+  expect(given.length).toBe(40)
+})
+
+it('serves a new network before those that spent a turn, and the newest of several first', async () => {
+  const { take, given, held } = stage(4)
+  void take('10.0.0.1')
+  void take('10.0.1.1')
+  await vi.advanceTimersByTimeAsync(0)
+  held.get('10.0.0.1')?.release()
+  held.get('10.0.1.1')?.release()
+  void take('10.0.8.1')
+  void take('10.0.9.1')
+  await vi.advanceTimersByTimeAsync(0)
+  for (const address of ['10.0.0.2', '10.0.2.1', '10.0.3.1']) void take(address)
+  held.get('10.0.8.1')?.release(false)
+  await vi.advanceTimersByTimeAsync(0)
+  expect(given.at(-1)).toBe('10.0.3.1')
+  held.get('10.0.9.1')?.release()
+  await vi.advanceTimersByTimeAsync(0)
+  expect(given.at(-1)).toBe('10.0.2.1')
+  // Its turn without a word, or with a pairing to wait for, is forgiven.
+  void take('10.0.8.2')
+  held.get('10.0.2.1')?.release()
+  await vi.advanceTimersByTimeAsync(0)
+  expect(given.at(-1)).toBe('10.0.8.2')
 })

@@ -79,7 +79,8 @@ export function handedNonceHandshake(open: OpenForUnproven): Handshake<Notes, Si
     reject(refusal, context, frame) {
       const { state } = context
       // A refused socket is held for a second before it is closed; the gateway's would wait in vain.
-      if (state.upstream !== undefined) release(state.upstream)
+      // A device that asks to be paired has proved its key.
+      if (state.upstream !== undefined) release(state.upstream, refusal.code !== 'pairing_required')
       state.view ??= viewOf(context, frames, '', context.now())
       return frames.reject(refusal, state.view, frame)
     },
@@ -100,8 +101,8 @@ function isGone({ held: { socket } }: WaitingUpstream): boolean {
   return socket.readyState !== socket.OPEN
 }
 
-function release({ held, slot }: WaitingUpstream): void {
-  slot.release()
+function release({ held, slot }: WaitingUpstream, spent = true): void {
+  slot.release(spent)
   end(held.socket, 1001, 'client_gone')
 }
 

@@ -21,6 +21,7 @@ export function connectPage(
     .openFor(request, gone.signal, () => end(socket, 1013, 'upstream_busy'))
     .then(({ opened, slot }) => {
       opened.socket.once('close', () => slot.release())
+      slot.opened()
       // The gateway drops a socket that it has not accepted after 15 s: one that is still open does not wait any more.
       const timer = setTimeout(() => slot.release(), longestHandshake)
       timer.unref()

@@ -1,11 +1,17 @@
 import { networkOf } from './network.ts'
+import { createNetworkMemory } from './network-memory.ts'
 
 /** A place among the sockets that the gateway has not accepted yet. */
 export interface Slot {
+  /** The gateway has opened the socket: from now on the client is waited for. */
+  opened(): void
   /** The client has proved itself: it keeps the place until the gateway has answered. */
   prove(): void
-  /** Gives the place back; a second call has no effect. */
-  release(): void
+  /**
+   * Gives the place back; a second call has no effect. `spent`, by default: the client used its turn for nothing, and
+   * its network comes last for a while.
+   */
+  release(spent?: boolean): void
 }
 
 /** A claim for a place. */
@@ -43,13 +49,18 @@ export interface Slots {
  */
 const safeFor = 2000
 const safeUnderPressure = 700
-/** Networks of accepted clients that are remembered. */
-const mostKnown = 4096
+/**
+ * Sockets for clients of unknown networks that the gateway is opening at a time, and in a second: a flood must not cost
+ * the gateway more than that, however quickly its clients give up.
+ */
+const mostOpening = 4
+const mostPerSecond = 20
 
 interface Holder {
   readonly network: string
   readonly claim: Claim
-  readonly since: number
+  /** When the client was asked; `undefined` while the gateway is opening the socket. */
+  since: number | undefined
   proven: boolean
 }
 interface Waiter {
@@ -67,8 +78,10 @@ export function createSlots({ most, now }: SlotsOptions): Slots {
   const forUnproven = Math.max(1, Math.floor((most * 2) / 3))
   const holders = new Set<Holder>()
   const waiters = new Set<Waiter>()
-  const known = new Set<string>()
+  const networks = createNetworkMemory(now)
   let timer: NodeJS.Timeout | undefined
+  /** Openings for unknown networks in the last second. */
+  let recent: number[] = []
 
   const held = (network: string): number => {
     let count = 0
@@ -81,8 +94,23 @@ export function createSlots({ most, now }: SlotsOptions): Slots {
     return count
   }
   const mayTake = ({ proven }: Claim): boolean => holders.size < most && (proven || unproven() < forUnproven)
+  const isUnknown = ({ network, claim }: Waiter): boolean => !claim.proven && !networks.isKnown(network)
+  /** Milliseconds until one more socket may be opened for a client of an unknown network. */
+  const pause = (): number => {
+    let opening = 0
+    for (const holder of holders) {
+      if (holder.since === undefined && !holder.proven && !networks.isKnown(holder.network)) opening++
+    }
+    if (opening >= mostOpening) return Number.POSITIVE_INFINITY
+    recent = recent.filter((time) => time > now() - 1000)
+    return recent.length < mostPerSecond ? 0 : (recent[0] ?? 0) + 1000 - now()
+  }
 
-  /** The waiting client that is served next: proven, then of a known network, then of the network with the fewest. */
+  /**
+   * The waiting client that is served next: proven, then of a known network, then of one that has not spent a turn, then
+   * of the network with the fewest places. Of the second last, the newest comes first: a flood that arrived before it must
+   * not be served before it.
+   */
   const next = (): Waiter | undefined => {
     let best: Waiter | undefined
     let bestRank = Number.POSITIVE_INFINITY
@@ -94,8 +122,9 @@ export function createSlots({ most, now }: SlotsOptions): Slots {
         count = held(network)
         counts.set(network, count)
       }
-      const rank = claim.proven ? -1 : count + (known.has(network) ? 0 : most)
-      if (rank < bestRank) {
+      const fresh = !networks.hasSpent(network)
+      const rank = claim.proven ? -1 : count + (networks.isKnown(network) ? 0 : fresh ? most : 2 * most)
+      if (rank < bestRank || (rank === bestRank && fresh && rank >= most)) {
         best = waiter
         bestRank = rank
       }
@@ -106,15 +135,15 @@ export function createSlots({ most, now }: SlotsOptions): Slots {
   /** The place that has to be given up for a waiting client, if there is one. */
   const excess = ({ network, claim }: Waiter): Holder | undefined => {
     if (claim.proven) return undefined
-    const own = held(network) + (known.has(network) ? 0 : 1)
+    const own = held(network) + (networks.isKnown(network) ? 0 : 1)
     let found: Holder | undefined
     let size = 0
     const counts = new Map<string, number>()
     for (const holder of holders) {
-      if (holder.proven || holder.network === network) continue
+      if (holder.proven || holder.since === undefined || holder.network === network) continue
       const count = counts.get(holder.network) ?? held(holder.network)
       counts.set(holder.network, count)
-      const weight = count + (known.has(holder.network) ? 0 : 1)
+      const weight = count + (networks.isKnown(holder.network) ? 0 : 1)
       if (weight <= own || weight <= size) continue
       // Sets keep the order of arrival: the first one of a network is its oldest.
       found = holder
@@ -124,39 +153,63 @@ export function createSlots({ most, now }: SlotsOptions): Slots {
   }
 
   const serve = (): void => {
+    clearTimeout(timer)
+    timer = undefined
     for (;;) {
       const waiter = next()
-      if (waiter === undefined || !mayTake(waiter.claim)) break
+      if (waiter === undefined) return
+      const rest = isUnknown(waiter) ? pause() : 0
+      // The next opening that ends serves again.
+      if (rest === Number.POSITIVE_INFINITY) return
+      if (rest > 0) {
+        again(rest)
+        return
+      }
+      if (!mayTake(waiter.claim)) {
+        makeRoom(waiter)
+        return
+      }
+      if (isUnknown(waiter)) recent.push(now())
       waiters.delete(waiter)
       waiter.give()
     }
-    clearTimeout(timer)
-    timer = undefined
-    const waiter = next()
-    if (waiter === undefined) return
+  }
+
+  const again = (rest: number): void => {
+    timer = setTimeout(serve, Math.max(1, rest))
+    timer.unref()
+  }
+
+  const makeRoom = (waiter: Waiter): void => {
     const victim = excess(waiter)
-    if (victim === undefined) return
+    if (victim?.since === undefined) return
     const rest = victim.since + (waiters.size > most ? safeUnderPressure : safeFor) - now()
     if (rest <= 0) evict(victim)
-    else timer = setTimeout(serve, rest)
-    timer?.unref()
+    else again(rest)
   }
 
   const evict = (holder: Holder): void => {
     holders.delete(holder)
+    networks.spent(holder.network)
     holder.claim.onEvicted()
     queueMicrotask(serve)
   }
 
   const hold = (network: string, claim: Claim): Slot => {
-    const holder: Holder = { network, claim, since: now(), proven: claim.proven }
+    const holder: Holder = { network, claim, since: undefined, proven: claim.proven }
     holders.add(holder)
     return {
+      opened() {
+        holder.since = now()
+        if (waiters.size > 0) serve()
+      },
       prove() {
         holder.proven = true
       },
-      release() {
-        if (holders.delete(holder)) serve()
+      release(unused = true) {
+        if (!holders.delete(holder)) return
+        if (unused && !claim.proven) networks.spent(network)
+        serve()
       },
     }
   }
@@ -184,15 +237,7 @@ export function createSlots({ most, now }: SlotsOptions): Slots {
         serve()
       })
     },
-    remember(address) {
-      const network = networkOf(address)
-      known.delete(network)
-      known.add(network)
-      for (const oldest of known) {
-        if (known.size <= mostKnown) break
-        known.delete(oldest)
-      }
-    },
+    remember: (address) => networks.accepted(networkOf(address)),
     get taken() {
       return holders.size
     },

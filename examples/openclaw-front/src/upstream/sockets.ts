@@ -54,7 +54,8 @@ export function createUpstreamSockets(options: UpstreamSocketsOptions): Upstream
     signal: AbortSignal,
   ): Promise<OpenedUpstream> => {
     try {
-      return { opened: await openUpstream({ url: target(path), headers, signal }), slot }
+      const opened = await openUpstream({ url: target(path), headers, signal })
+      return { opened, slot }
     } catch (error) {
       slot.release()
       throw error
@@ -102,6 +103,7 @@ export function createUpstreamSockets(options: UpstreamSocketsOptions): Upstream
       try {
         const challenge = await readChallenge(opened, signal)
         opened.socket.once('close', () => slot.release())
+        slot.opened()
         return { held: challenge.held, challenge, slot }
       } catch (error) {
         slot.release()
