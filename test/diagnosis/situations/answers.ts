@@ -25,6 +25,7 @@ const answered = (
   }),
 })
 
+const another = 'the other server: its answer'
 const html = 'Content-Type: text/html\r\n'
 
 export const answers: readonly Situation[] = [
@@ -34,6 +35,8 @@ export const answers: readonly Situation[] = [
     'proxy_auth_required',
     '407 Proxy Authentication Required',
     'Proxy-Authenticate: Basic realm="corp"\r\n',
+    '',
+    'the proxy of a company: its answer, as RFC 9110 has it',
   ),
   answered(
     23,
@@ -60,6 +63,8 @@ export const answers: readonly Situation[] = [
     'auth_required',
     '303 See Other',
     'Location: /login\r\nUpgate-Refusal: auth_required; gate="x"\r\n',
+    '',
+    'a gate with a login page: its redirect',
   ),
   answered(
     44,
@@ -97,16 +102,34 @@ export const answers: readonly Situation[] = [
     '',
     'ngrok: its answer, as documented',
   ),
-  answered(48, 'another server that answers 200', 'other_server', '200 OK', html, '<h1>hi</h1>'),
-  answered(48, 'another server that answers 404', 'other_server', '404 Not Found', html, 'nothing here'),
+  answered(48, 'another server that answers 200', 'other_server', '200 OK', html, '<h1>hi</h1>', another),
+  answered(
+    48,
+    'another server that answers 404',
+    'other_server',
+    '404 Not Found',
+    html,
+    'nothing here',
+    another,
+  ),
   answered(
     48,
     'another server that answers 401',
     'other_server_auth',
     '401 Unauthorized',
     'WWW-Authenticate: Bearer realm="browser"\r\n',
+    '',
+    another,
   ),
-  answered(49, 'a path that a proxy does not route', 'proxy_no_route', '404 Not Found', 'Server: nginx\r\n'),
+  answered(
+    49,
+    'a path that a proxy does not route',
+    'proxy_no_route',
+    '404 Not Found',
+    'Server: nginx\r\n',
+    '',
+    'nginx: its answer; a test asks the real one',
+  ),
   {
     number: 50,
     name: 'headers that are larger than Node reads',
@@ -121,8 +144,24 @@ export const answers: readonly Situation[] = [
       }
     },
   },
-  answered(51, 'a proxy without a free server', 'proxy_over_capacity', '503 Service Unavailable'),
-  answered(51, 'a proxy that cannot reach its server', 'proxy_bad_gateway', '502 Bad Gateway'),
+  answered(
+    51,
+    'a proxy without a free server',
+    'proxy_over_capacity',
+    '503 Service Unavailable',
+    '',
+    '',
+    'haproxy: its answer; a test asks the real one',
+  ),
+  answered(
+    51,
+    'a proxy that cannot reach its server',
+    'proxy_bad_gateway',
+    '502 Bad Gateway',
+    '',
+    '',
+    'nginx: its answer; a test asks the real one',
+  ),
   answered(
     52,
     'a gateway that cannot attribute its proxy',

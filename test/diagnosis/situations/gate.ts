@@ -1,8 +1,12 @@
-import { type ClientHandshake, deviceKey, headerHandshake } from '@upgate/client'
+import { once } from 'node:events'
+import { request } from 'node:http'
+import { connect as connectTcp } from 'node:net'
+import { type ClientHandshake, connectHandshake, deviceKey, headerHandshake } from '@upgate/client'
 import type { DiagnosisCode } from '@upgate/diagnosis'
+import { WebSocket } from 'ws'
 import { brokenToken, sharedSecret, startGate } from '../gate.ts'
 import type { Situation, Started } from '../situation.ts'
-import { type Stage, strangersToken } from '../stage.ts'
+import { at, type Stage, strangersToken } from '../stage.ts'
 
 type Gate = Awaited<ReturnType<typeof startGate>>
 
@@ -39,6 +43,28 @@ async function invited(stage: Stage): Promise<Gate & { code: string }> {
   const made = await gate.services.pairing.bootstrap.create({ actor: admin, role: 'node', scopes: [] })
   if (made.outcome !== 'done') throw new Error(made.code)
   return { ...gate, code: made.code }
+}
+
+/** A gate behind a proxy that names the client's address: without one, the limits of an address do not apply. */
+async function behindProxy(stage: Stage, guard: object): Promise<string> {
+  const { port } = await startGate(stage, { gate: { trustedProxies: ['loopback'] }, guard })
+  const proxy = await stage.tcp((socket) => {
+    const there = connectTcp(port, '127.0.0.1')
+    stage.later(() => there.destroy())
+    for (const [one, other] of [
+      [socket, there],
+      [there, socket],
+    ] as const) {
+      one.on('error', () => {})
+      one.on('close', () => other.destroy())
+    }
+    socket.once('data', (head) => {
+      there.write(String(head).replace('\r\n', '\r\nX-Forwarded-For: 203.0.113.7\r\n'))
+      socket.pipe(there)
+    })
+    there.pipe(socket)
+  })
+  return at(proxy)
 }
 
 export const gate: readonly Situation[] = [
@@ -99,12 +125,85 @@ export const gate: readonly Situation[] = [
     },
   },
   {
+    number: 54,
+    name: 'an address with too many sockets',
+    code: 'too_many_sockets',
+    async start(stage) {
+      const url = await behindProxy(stage, { maxSocketsPerAddress: 1 })
+      const waiting = new WebSocket(url)
+      stage.later(() => waiting.terminate())
+      await once(waiting, 'open')
+      return { url }
+    },
+  },
+  {
+    number: 54,
+    name: 'an address that guesses codes',
+    code: 'too_many_failures',
+    async start(stage) {
+      const url = await behindProxy(stage, { maxRefusals: 1 })
+      const { connect } = await import('@upgate/client')
+      for (let tries = 0; tries < 2; tries++) {
+        const guess = { device: deviceKey(), code: `AAAA-BBBB-CCC${tries}` }
+        const wrong = connect(url, { credential: guess, reconnect: false })
+        await wrong.accepted.catch(() => {})
+      }
+      return { url }
+    },
+  },
+  {
+    number: 54,
+    name: 'a first frame of another protocol',
+    code: 'bad_handshake',
+    async start(stage) {
+      const gate = await startGate(stage)
+      const token = await device(gate)
+      const url = `${gate.url}/ws`
+      return {
+        url,
+        client: { credential: token, handshake: connectHandshake() },
+        doctor: { token, handshake: 'connect' },
+      }
+    },
+  },
+  {
+    number: 54,
+    name: 'a device token in the upgrade, and another one in the first frame',
+    code: 'principal_mismatch',
+    without: { doctor: 'It sends one token.' },
+    async start(stage) {
+      const gate = await startGate(stage)
+      const [one, other] = [await device(gate), await device(gate)]
+      const headers = { authorization: `Bearer ${one}` }
+      return { url: `${gate.url}/scoped`, client: { credential: other, headers }, secrets: [one] }
+    },
+  },
+  {
+    number: 43,
+    // The gate answers `host_refused`, which it does to HTTP requests only: the Upgrade was lost.
+    name: 'an Upgrade that a proxy removed, before a gate that refuses the Host',
+    code: 'upgrade_lost',
+    async start(stage) {
+      const { port } = await startGate(stage)
+      const proxy = await stage.http((incoming, response) => {
+        const { connection: _, upgrade: __, ...headers } = incoming.headers
+        const host = `127.0.0.1:${port}`
+        request({ host: '127.0.0.1', port, path: incoming.url, headers: { ...headers, host } }, (answer) => {
+          response.writeHead(answer.statusCode ?? 502, answer.headers)
+          answer.pipe(response)
+        })
+          .on('error', () => response.writeHead(502).end())
+          .end()
+      })
+      return { url: `ws://127.0.0.1:${proxy}/admin` }
+    },
+  },
+  {
     number: 43,
     name: 'an Upgrade that a proxy removed, before a gate',
     code: 'upgrade_lost',
     async start(stage) {
       const { port } = await startGate(stage)
-      const { request } = await import('node:http')
       // What nginx does without its two lines: HTTP/1.0, and no header of the hop.
       const proxy = await stage.http((incoming, response) => {
         const { connection: _, upgrade: __, ...headers } = incoming.headers
