@@ -54,8 +54,10 @@ export async function startTwoGateways(options: TwoGatewaysOptions): Promise<Two
     urls,
     async pair() {
       const say = (line: string): void => write(`pairing: ${line}`)
-      await pair({ node: east, host: west, url: urls.ofWest, say })
-      await pair({ node: west, host: east, url: urls.ofEast, say })
+      await Promise.all([
+        pair({ node: east, host: west, url: urls.ofWest, say }),
+        pair({ node: west, host: east, url: urls.ofEast, say }),
+      ])
     },
     async stop() {
       await Promise.all([east.stop(), west.stop()])
