@@ -11,6 +11,8 @@ import { fetchOver, type TransportEvents, type TransportSocket } from './transpo
 const refusalGrace = 3000
 /** From the client's close frame to the end of the socket. */
 const closeGrace = 2000
+/** Characters of frames that wait while a handshake signs: a hostile server sends without end. */
+const mostWaiting = 4 * 1024 * 1024
 
 /** Opens one socket, authenticates it, and reports how it ended. It never throws. */
 export function startAttempt(setup: AttemptSetup, events: AttemptEvents): Attempt {
@@ -27,6 +29,7 @@ export function startAttempt(setup: AttemptSetup, events: AttemptEvents): Attemp
   let lastByte = clock.now()
   let closing: { code: number; reason: string } | undefined
   let queue: Promise<void> = Promise.resolve()
+  let waiting = 0
 
   let deadline = clock.setTimer(setup.timeout, () => {
     giveUp({ timedOut: true, message: `No acceptance within ${setup.timeout / 1000} s.` })
@@ -153,7 +156,17 @@ export function startAttempt(setup: AttemptSetup, events: AttemptEvents): Attemp
       }
       if (stage === 'accepted') return deliver(data)
       // In order, although a handshake may sign asynchronously.
-      queue = queue.then(() => receive(data)).catch(failed)
+      waiting += data.length
+      if (waiting > mostWaiting) {
+        giveUp({ code: 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH', message: 'Too much before the acceptance.' })
+        return
+      }
+      queue = queue
+        .then(() => {
+          waiting -= data.length
+          return receive(data)
+        })
+        .catch(failed)
     },
     pong() {
       lastByte = clock.now()

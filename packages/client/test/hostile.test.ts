@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { Socket } from 'node:net'
-import { type ConnectOptions, connect } from '@upgate/client'
+import {
+  type ConnectOptions,
+  connect,
+  connectHandshake,
+  deviceKey,
+  upgateHandshake,
+  wsTransport,
+} from '@upgate/client'
 import { describe, expect, test } from 'vitest'
 import { answering, cleanUp, failureOf, tcpServer } from './helpers.ts'
 import { memoryTransport, turns } from './memory.ts'
@@ -143,5 +150,112 @@ describe('hostile servers', () => {
     expect(await facts(`${start}"pad":"${'a'.repeat(16_384)}",${pairing}`)).toBeUndefined()
     expect(await facts(`${start}${pairing}`, ...Array<string>(15).fill('{}'))).toBe('AB12CD')
     expect(await facts(`${start}${pairing}`, ...Array<string>(16).fill('{}'))).toBeUndefined()
+  })
+
+  /** A server that answers the upgrade and then sends these bytes. */
+  const opened = (after: readonly Buffer[]): Promise<number> =>
+    tcpServer((socket) => {
+      socket.once('data', (data) => {
+        const key = /sec-websocket-key: (\S+)/i.exec(String(data))?.[1]
+        const accept = createHash('sha1')
+          .update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+          .digest('base64')
+        socket.write(
+          `HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+        )
+        for (const bytes of after) socket.write(bytes)
+      })
+    })
+  const frame = (opcode: number, payload: Buffer): Buffer => {
+    const long = Buffer.alloc(4, 0)
+    long[0] = 0x80 | opcode
+    long[1] = Math.min(payload.length, 126)
+    if (payload.length >= 126) long.writeUInt16BE(payload.length, 2)
+    return Buffer.concat([payload.length < 126 ? long.subarray(0, 2) : long, payload])
+  }
+
+  test('a close reason of 60 KiB, and one with escapes, markup and the token', async () => {
+    const token = 'my-own-token-value-42'
+    const code = Buffer.from([0x0f, 0xa1])
+    const huge = await opened([frame(8, Buffer.concat([code, Buffer.alloc(60_000, 'a')]))])
+    const start = performance.now()
+    const first = await failureOf(connect(at(huge), { ...once, credential: token }))
+    expect(first.diagnosis.layer).toBe('protocol')
+    expect(performance.now() - start).toBeLessThan(1400)
+    const reason = Buffer.from(`\u001b[2J\u202e<img src=x> ${token}`)
+    const dirty = await opened([frame(8, Buffer.concat([code, reason]))])
+    const second = await failureOf(connect(at(dirty), { ...once, credential: token }))
+    for (const error of [first, second]) {
+      const printed = JSON.stringify([error, error.message, error.diagnosis])
+      expect(printed).not.toMatch(/\\u001b|\u202e|<img|my-own/)
+      expect(printed.length).toBeLessThan(4000)
+    }
+  })
+
+  test('JSON that is nested 20,000 times, as a frame, as an acceptance and as a body', async () => {
+    const deep = (depth: number): string => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`
+    const nested = deep(10_000)
+    for (const handshake of [upgateHandshake(), connectHandshake()]) {
+      const noise = await opened([frame(1, Buffer.from(nested)), frame(8, Buffer.from([0x03, 0xe8]))])
+      expect(
+        (await failureOf(connect(at(noise), { ...once, credential: 'token', handshake }))).code,
+      ).not.toBe('unknown')
+    }
+    const ok = `{"type":"auth_ok","principal":{"kind":"device","id":"d"},"roles":${'['.repeat(20_000)}${']'.repeat(20_000)},"scopes":[]}`
+    const accepting = await opened([frame(1, Buffer.from(ok))])
+    const connection = connect(at(accepting), { ...once, credential: 'token' })
+    expect((await connection.accepted).roles).toEqual([])
+    connection.close()
+    const body = await answering(
+      `HTTP/1.1 401 X\r\nContent-Type: application/json\r\nContent-Length: ${nested.length}\r\n\r\n${nested}`,
+    )
+    expect(await codeAt(at(body))).toBe('other_server_auth')
+  })
+
+  test.each([
+    'http://169.254.169.254/latest/meta-data/?token=my-state',
+    'https://evil.example/?token=my-state',
+    '//evil.example/x',
+    'http://[fe80::1]/',
+    'javascript:alert(1)',
+    'file:///etc/passwd',
+  ])('a redirect to %s is a verdict, and no second connection', async (location) => {
+    const looked: string[] = []
+    const port = await answering(`HTTP/1.1 307 X\r\nLocation: ${location}\r\nContent-Length: 0\r\n\r\n`)
+    const transport = wsTransport({
+      lookup(host, _options, callback) {
+        looked.push(host)
+        callback(null, [{ address: '127.0.0.1', family: 4 }])
+      },
+    })
+    const error = await failureOf(
+      connect(`ws://localhost:${port}/ws`, { ...once, credential: 'some-token', transport }),
+    )
+    expect(error.code).toMatch(/^redirect/)
+    expect(new Set(looked)).toEqual(new Set(['localhost']))
+    expect(JSON.stringify(error.diagnosis)).not.toContain('my-state')
+  })
+
+  test('frames without end while a handshake signs are bounded', async () => {
+    const transport = memoryTransport()
+    const device = { ...deviceKey(), sign: () => new Promise<string>(() => {}) }
+    const connection = connect('wss://gateway.example.com/ws', {
+      credential: { device },
+      reconnect: false,
+      transport,
+    })
+    await turns()
+    const [socket] = transport.sockets
+    socket?.events.opened('')
+    await turns()
+    socket?.events.message('{"type":"auth_challenge","nonce":"n","time":1}')
+    await turns()
+    let sent = 0
+    while (socket?.ended === false && sent < 100) {
+      socket.events.message('a'.repeat(1024 * 1024))
+      sent++
+    }
+    expect(sent).toBe(5)
+    expect((await failureOf(connection)).code).toBe('ws_message_too_big')
   })
 })
