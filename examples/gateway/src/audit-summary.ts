@@ -60,7 +60,6 @@ function aboutPairing(line: AuditLine): string {
     line.key && `key ${line.key}`,
     line.device && `device ${line.device}`,
     line.scopes,
-    line.by === undefined && line.name === undefined ? '' : line.address && `from ${line.address}`,
   ]
     .flat()
     .filter(Boolean)
