@@ -231,6 +231,17 @@ test('a rule that refuses the device binds nothing', async () => {
   expect((await gateway.services.devices.get(id))?.keyId).toBeUndefined()
 })
 
+test('a rule for keys alone does not take the token with a key that proves nothing', async () => {
+  const gateway = await startGateway({
+    handshake: connectFrame({ deviceKeys: true }),
+    demands: { schemes: ['device-key'] },
+  })
+  const { token } = await pasted(gateway)
+  const { answer } = await say(gateway, new DeviceIdentity(), { auth: { token } })
+  expect(answer).toMatchObject({ error: { details: { reason: 'scheme_not_allowed' } } })
+  expect(gateway.accepted).toEqual([])
+})
+
 test('a store that fails at the binding costs the device nothing', async () => {
   const gateway = await start({ bindKeys: true })
   const { token } = await pasted(gateway)

@@ -108,7 +108,7 @@ export interface GatewayOptions {
   readonly schemes?: readonly Scheme[]
   readonly introducers?: readonly Scheme[]
   readonly clock?: ManualClock
-  readonly demands?: { readonly scopes?: readonly string[] }
+  readonly demands?: { readonly scopes?: readonly string[]; readonly schemes?: readonly string[] }
 }
 
 /** A gateway on loopback with a deferred `/ws` for devices and an HTTP route for their tokens. */

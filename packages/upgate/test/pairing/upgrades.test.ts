@@ -139,6 +139,20 @@ describe('a paired device that asks for more', () => {
     expect(await gateway.pairing.pending()).toEqual([])
   })
 
+  test('narrowed and renamed since it asked: an approval gives nothing back', async () => {
+    const gateway = await start()
+    const { device, id } = await paired(gateway)
+    await say(gateway, device, { scopes: ['node.run', 'operator.read'] })
+    const [request] = await gateway.pairing.pending()
+    await gateway.services.devices.setScopes(id, [])
+    await gateway.services.devices.rename(id, 'cellar')
+    await gateway.pairing.approve(request?.id as string, { actor: admin() })
+    expect(await gateway.services.devices.get(id)).toMatchObject({
+      scopes: ['operator.read'],
+      name: 'cellar',
+    })
+  })
+
   test('revoked before the approval: nothing is granted, and it is not let in', async () => {
     const gateway = await start()
     const { device, id } = await paired(gateway)

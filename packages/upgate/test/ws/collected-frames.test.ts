@@ -167,6 +167,19 @@ describe('a credential in parts', () => {
     await refusedAs(t, other, 'too_many_frames')
   })
 
+  it('waits for an `open` that is late, as 13 frames of mqtt.js do', async () => {
+    const opening = deferredPromise<readonly OutgoingFrame[]>()
+    const t = await stage({}, { ...lines(), open: () => opening.promise })
+    const peer = await t.raw()
+    const parts = split(line, Math.ceil(line.length / 13))
+    peer.write(...parts.map((part) => text(part)), text('data'))
+    await settled()
+    expect(t.heard).toEqual([])
+    opening.resolve(['INFO'])
+    await eventually(() => t.heard.length === parts.length + 1)
+    expect(t.heard).toEqual([...parts, 'data'])
+  })
+
   it('its parts are answered where the handshake says so', async () => {
     const t = await stage()
     const client = t.connect()

@@ -63,6 +63,8 @@ export interface PairingRecord {
   readonly stated?: string | undefined
   /** Id of the paired device that asks for more; absent = a device that is not paired yet. */
   readonly deviceId?: string | undefined
+  /** The scopes of that device when it asked: one that it lost since is not given back by the approval. */
+  readonly had?: readonly string[] | undefined
   /** What that device asks for. */
   readonly asks?: readonly PairingUpgrade[] | undefined
   /** Canonical address of the device, where it is known. */

@@ -60,6 +60,7 @@ export function createUpgrades(parts: UpgradeParts): Upgrades {
       introduction: 'upgrade',
       introducer: device.id,
       deviceId: device.id,
+      had: device.scopes,
       asks,
       name: device.name,
       role: names?.role ?? device.roles[0] ?? 'node',
@@ -94,12 +95,17 @@ export function createUpgrades(parts: UpgradeParts): Upgrades {
       return { ...known, issue }
     },
 
-    async apply({ subject, deviceId = '', stated }, { name, role, scopes }) {
+    async apply({ subject, deviceId = '', stated, had = [], name: before }, granted) {
+      const { role } = granted
       for (let i = 0; i < maxAttempts; i++) {
         const device = await devices.get(deviceId)
         const keyId = device && keyIdOf(device)
         if (device === undefined || device.revokedAt !== undefined) return false
         if (keyId === undefined || subject !== subjectOf(keyId)) return false
+        // Renamed or narrowed since it asked: that was decided later than the list that the approver saw.
+        const name = granted.name === before ? device.name : granted.name
+        const lost = had.filter((scope) => !device.scopes.includes(scope))
+        const scopes = granted.scopes.filter((scope) => !lost.includes(scope))
         const next: TokenRecord = {
           ...device,
           version: device.version + 1,

@@ -42,7 +42,8 @@ export interface ConnectFrameOptions {
   readonly deviceKeys?: boolean
   /**
    * With `deviceKeys`: takes moltis' signature over the nonce alone (`auth.publicKey`), which says neither what the
-   * device asked for nor of which server. Default: false.
+   * device asked for nor of which server. It is how moltis' normal client proves itself; without the option that client
+   * enters by `device_token` only. Default: false.
    */
   readonly dangerouslyAllowNonceOnly?: boolean
   /** Hands the frame to the application, which then answers `hello-ok` itself. Default: false. */
@@ -85,7 +86,8 @@ const connectFrameOptions = optionTable<ConnectFrameOptions>()({
  * The `connect` request of moltis and OpenClaw, protocol versions 3 and 4, answered as those gateways answer.
  *
  * Takes the token in `auth.token`, `auth.deviceToken` or `auth.device_token`, an API key in `auth.api_key`,
- * a password in `auth.password`; the same token in two fields counts once, two different ones are refused.
+ * a password in `auth.password`. The same token in two fields counts once. Two different ones are refused, except a
+ * device token next to `auth.token` in a request with `device`: OpenClaw's clients send both after a mismatch.
  *
  * A refusal that another try cannot change stops OpenClaw's clients, and a temporary one does not:
  * `docs/protocol.md` has the table.
