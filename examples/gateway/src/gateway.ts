@@ -209,8 +209,8 @@ function assemble(parts: Parts): { readonly remote: Remote; stop(): Promise<void
   gate.events.subscribe((event) => {
     if (event.type !== 'pairing') return
     live.changed('pairings')
-    // The device collected its token, so the list of devices has changed.
-    if (event.step === 'collected') live.changed('devices')
+    // A device is new, or has another key, name or rights: the list of devices has changed.
+    if (['collected', 'approved', 'key_bound'].includes(event.step)) live.changed('devices')
   })
   const addresses = createClientAddresses(gate)
   const nodeSockets: Endpoint = {

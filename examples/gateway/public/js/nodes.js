@@ -43,6 +43,7 @@ function showDevices() {
       const on = connected.has(device.id)
       field('name').textContent = device.name
       field('id').textContent = device.id
+      field('key').textContent = device.key === null ? 'no key' : `key ${device.key}`
       field('state').dataset.state = on ? 'on' : 'off'
       field('stateText').textContent = on ? 'Connected' : 'Offline'
       setTime(field('createdAt'), device.createdAt)

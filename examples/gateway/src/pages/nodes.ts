@@ -104,6 +104,7 @@ const blankDevice: DeviceView = {
   connected: false,
   createdAt: '',
   lastUsedAt: '',
+  key: null,
 }
 
 function nodeRow(node: ConnectedNode): Html {
@@ -117,7 +118,7 @@ function nodeRow(node: ConnectedNode): Html {
 
 function deviceRow(device: DeviceView): Html {
   return html`<tr data-key="${device.id}">
-  <th scope="row"><span class="name" data-f="name">${device.name}</span><span class="sub mono" data-f="id">${device.id}</span></th>
+  <th scope="row"><span class="name" data-f="name">${device.name}</span><span class="sub mono" data-f="id">${device.id}</span><span class="sub" data-f="key">${device.key === null ? 'no key' : `key ${device.key}`}</span></th>
   <td data-label="State"><span class="state" data-f="state" data-state="${device.connected ? 'on' : 'off'}"><span class="dot" aria-hidden="true"></span><span data-f="stateText">${device.connected ? 'Connected' : 'Offline'}</span></span></td>
   <td data-label="Created" data-f="createdAt">${time(device.createdAt)}</td>
   <td data-label="Last login" data-f="lastUsedAt">${time(device.lastUsedAt)}</td>

@@ -15,6 +15,8 @@ export interface DeviceView {
   readonly createdAt: string
   /** ISO 8601, to about a minute. */
   readonly lastUsedAt: string | null
+  /** The first 16 digits of the SHA-256 of its public key; `null` where it has its token alone. */
+  readonly key: string | null
 }
 
 /** Devices that are not revoked, in order of creation. */
@@ -75,5 +77,6 @@ function viewOf(device: Device, connectedAt: string | undefined): DeviceView {
     createdAt: new Date(device.createdAt).toISOString(),
     // The record is written shortly after the node is accepted.
     lastUsedAt: connectedAt ?? recorded,
+    key: device.keyId?.slice(0, 16) ?? null,
   }
 }
