@@ -16,6 +16,7 @@ import { certificate } from '../pitfalls/tls-fixture.ts'
 import {
   auth,
   closeAll,
+  deferredPromise,
   eventually,
   frame,
   type Harness,
@@ -158,6 +159,27 @@ describe('a socket without an object of ws', () => {
     }
     await guard.close()
     server.close()
+  })
+
+  it('keeps no place if its peer ended while its upgrade was decided', async () => {
+    const asked = deferredPromise<void>()
+    const decided = deferredPromise<void>()
+    const slowDecision = (): Promise<void> => {
+      asked.resolve()
+      return decided.promise
+    }
+    const t = await start({ slowDecision, limits: { maxSocketsPerAddress: 1 } })
+    const ended = new Promise<void>((resolve) => {
+      t.server.once('connection', (socket) => socket.once('end', resolve))
+    })
+    const peer = await t.raw()
+    await asked.promise
+    peer.socket.end()
+    await ended
+    decided.resolve()
+    await peer.gone()
+    expect(t.quarantine.counts).toMatchObject({ quarantined: 0, refused: 0 })
+    await t.quarantine.close()
   })
 
   it('ends without an answer when its peer ends', async () => {

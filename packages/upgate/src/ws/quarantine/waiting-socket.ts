@@ -43,7 +43,9 @@ export class WaitingSocket<P extends Principal>
   answer(answer: Answer101): void {
     const { raw } = this.arrival
     if (!raw.readable || !raw.writable) {
-      this.leave(1000, '')
+      // Its client ended while the upgrade was decided. Nobody hears its `close` yet.
+      raw.destroy()
+      this.closed()
       return
     }
     // One packet with the greeting, where there is one.
