@@ -36,7 +36,8 @@ export class Conversation<P extends Principal> implements Talker {
   /** Messages that arrived before the handshake's `open` answered. */
   #early: MessageQueue | undefined
   #frames = 0
-  readonly #credential: CredentialFrames
+  /** Frames of a credential that comes in several; absent while the handshake has not asked for more. */
+  #collected: CredentialFrames | undefined
   #answered: Message | undefined
   /** The last credential that was found. */
   offered: Credential | undefined
@@ -46,7 +47,6 @@ export class Conversation<P extends Principal> implements Talker {
     this.#arrival = arrival
     this.#subject = subject
     this.ws = ws
-    this.#credential = new CredentialFrames(shared.limits)
     this.#context = arrival.context
   }
 
@@ -128,7 +128,8 @@ export class Conversation<P extends Principal> implements Talker {
     const step = this.#shared.talk.receive(this, frameOf(...message))
     if (step.step === 'more') {
       sendAll(this.ws, step.frames ?? [])
-      if (!this.#credential.add(message)) this.#tooMany()
+      this.#collected ??= new CredentialFrames(this.#shared.limits)
+      if (!this.#collected.add(message)) this.#tooMany()
     } else {
       this.#frames++
       this.#take(step, message, rest)
@@ -151,7 +152,8 @@ export class Conversation<P extends Principal> implements Talker {
         this.#subject.refuse(step.refusal)
         return
       case 'credential': {
-        const replayed = this.#credential.complete(step, message)
+        const collected = this.#collected ?? new CredentialFrames(this.#shared.limits)
+        const replayed = collected.complete(step, message)
         if (replayed === undefined) {
           this.#tooMany()
           return
