@@ -33,6 +33,12 @@ const onPurpose = [
     label: /^stdout of .*server\.mjs/,
     line: /^(curl -i -H|npx wscat|\s*\{"type":"auth"|.*then send:)/,
   },
+  // Hostile servers that repeat what they were sent: the client under test must not pass it on.
+  {
+    test: /^(packages\/client\/test\/hostile|test\/diagnosis\/secrets)/,
+    label: /^(close|frame|answer)$/,
+    line: /./,
+  },
   // So does the simulated edge, whose service token opens nothing else.
   { test: /^test\/cloudflare\//, label: /^stdout of .*start\.mjs/, line: /^\s*CF_ACCESS_CLIENT_SECRET=/ },
 ]
