@@ -73,7 +73,7 @@ const guard = guardServer(server, gate, {
   hold: 20,
   closeGrace: 100,
 })
-/** What the application heard from each device. */
+/** Messages of each device to the application. */
 const heard = new Map<string, string[]>()
 guard.on('/nodes', (socket, _request, { id }) => {
   const said: string[] = []
@@ -97,7 +97,7 @@ afterAll(async () => {
 
 interface Peer {
   readonly socket: Socket
-  /** What it received. */
+  /** Everything received, in Latin-1. */
   text: string
 }
 

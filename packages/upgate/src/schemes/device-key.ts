@@ -218,8 +218,8 @@ function same(a: Principal, b: Principal): boolean {
   return a.kind === b.kind && a.id === b.id && a.credentialId === b.credentialId
 }
 
-function withoutEffect({ clientAddress, path, origin }: VerifyContext): VerifyContext {
-  return { clientAddress, path, origin, dryRun: true }
+function withoutEffect({ clientAddress, peerAddress, path, origin }: VerifyContext): VerifyContext {
+  return { clientAddress, peerAddress, path, origin, dryRun: true }
 }
 
 function withoutBeside({ beside: _, ...proof }: DeviceProof): DeviceProof {

@@ -84,6 +84,7 @@ describe('a paired device that asks for more', () => {
       hello(['node.run']),
     )
     const [request] = await gateway.pairing.pending()
+    expect(request?.peerAddress).toMatch(/127\.0\.0\.1$/)
     const decision = await gateway.pairing.approve(request?.id as string, { actor: admin() })
     expect(decision).toMatchObject({ outcome: 'done', request: { state: 'collected' } })
     for (const auth of [{}, { token }]) {
