@@ -33,6 +33,12 @@ const onPurpose = [
     label: /^stdout of .*server\.mjs/,
     line: /^(curl -i -H|npx wscat|\s*\{"type":"auth"|.*then send:)/,
   },
+  // The small examples print the credentials that they made, and the command for keys prints a new one, once.
+  {
+    test: /^(test\/contract\/examples|examples\/ai-gateway\/test\/program)\./,
+    label: /^stdout of /,
+    line: /curl |\{"type":"auth"|^Log in as |shown only now/,
+  },
   // Hostile servers that repeat what they were sent: the client under test must not pass it on.
   {
     test: /^(packages\/client\/test\/hostile|test\/diagnosis\/secrets)/,
