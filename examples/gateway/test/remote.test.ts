@@ -36,7 +36,8 @@ describe('the vault', () => {
       'v2.AAAA',
       sealed.slice(0, -4),
       `${sealed}AAAA`,
-      sealed.replace(/.$/, 'x'),
+      // Not the last character: some of its bits belong to no byte.
+      sealed.replace(/.(?=.{4}$)/, (each) => (each === 'x' ? 'y' : 'x')),
       'v1.AAAA',
     ])
       if (text !== sealed) expect(() => vault.open(text, place), text).toThrow(VaultError)
