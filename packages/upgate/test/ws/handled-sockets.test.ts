@@ -1,13 +1,14 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { AuditEvent, GateOptions } from 'upgate'
+import type { AuditEvent, GateOptions, Scheme } from 'upgate'
 import { manualClock } from 'upgate/testing'
 import { type GuardServerOptions, guardServer, type UpgradeHandler } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
 import { handshake, type RawClient, raw } from '../adapters/raw.ts'
 import { makeGate } from '../core/fixtures.ts'
 import { eventually, ours } from '../pitfalls/guard-stage.ts'
+import { deferredPromise } from './harness.ts'
 
 /* Raw sockets that functions own: limited, reported and counted like those of a WebSocketServer. */
 
@@ -23,9 +24,9 @@ const rules: NonNullable<GateOptions['rules']> = [
   { path: '/open', access: 'public', upgrade: true },
 ]
 
-async function staged(options: GuardServerOptions = {}) {
+async function staged(options: GuardServerOptions = {}, schemes?: readonly Scheme[]) {
   const clock = manualClock()
-  const gate = makeGate({ clock, rules, trustedProxies: ['loopback'] })
+  const gate = makeGate({ clock, rules, trustedProxies: ['loopback'], ...(schemes && { schemes }) })
   const events: AuditEvent[] = []
   gate.events.subscribe((event) => events.push(event))
   const taken: Duplex[] = []
@@ -142,6 +143,41 @@ describe('raw sockets with a principal', () => {
     await eventually(() => events.at(-1)?.type === 'socket_closed')
     expect(events.at(-1)).toMatchObject({ reason: 'internal_error' })
   })
+})
+
+it('is cut, and not handed over, if its client ended during the decision', async () => {
+  const asked = deferredPromise<void>()
+  const decided = deferredPromise<void>()
+  const slow: Scheme = {
+    name: 'slow',
+    ambient: false,
+    extract: () => ({ location: 'x', credential: { type: 'token', source: 'header', value: 'x' } }),
+    async verify() {
+      asked.resolve()
+      await decided.promise
+      const principal = {
+        kind: 'user',
+        id: 'ada',
+        scheme: 'slow',
+        scopes: [],
+        roles: [],
+        attributes: {},
+      } as const
+      return { outcome: 'authenticated', principal }
+    },
+  }
+  const { open, server, taken, guard } = await staged({}, [slow])
+  const ended = new Promise<void>((resolve) => {
+    server.once('connection', (socket) => socket.once('end', resolve))
+  })
+  const client = open('/hmr', ours)
+  await asked.promise
+  client.socket.end()
+  await ended
+  decided.resolve()
+  expect(await client.ended()).toBe('')
+  expect(taken).toEqual([])
+  expect(guard.counts.handled).toBe(0)
 })
 
 it('are closed when `close` of the guard resolves', async () => {

@@ -212,6 +212,11 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
       })
     }
     if (outcome !== 'allow') return decision
+    if (!socket.readable) {
+      // Its client ended during the decision: its next owner would wait for an `end` that was emitted already.
+      socket.destroy()
+      return undefined
+    }
     gate.remember(request, decision)
     markDecided(request, gate, asked.target)
     const handler = handled.of(asked.target)
