@@ -103,13 +103,15 @@ describe.skipIf(!canStart('redis'))('scripts in Redis', () => {
     await redis.start()
     await expect.poll(() => store.sessions.get('kept').catch(() => undefined)).toMatchObject(session('kept'))
     // Each part has a connection of its own, and comes back in its own time.
-    const isBack = (answer: PromiseLike<unknown> | undefined): Promise<boolean> =>
-      Promise.resolve(answer).then(
-        () => true,
-        () => false,
-      )
-    await expect.poll(() => isBack(store.tickets.get('none'))).toBe(true)
-    await expect.poll(() => isBack(store.failures?.begin([{ key: 'any', limit: 1000 }]))).toBe(true)
+    const isBack = (work: () => unknown): Promise<boolean> =>
+      Promise.resolve()
+        .then(work)
+        .then(
+          () => true,
+          () => false,
+        )
+    await expect.poll(() => isBack(() => store.tickets.get('none'))).toBe(true)
+    await expect.poll(() => isBack(() => store.failures?.begin([{ key: 'any', limit: 1000 }]))).toBe(true)
     await store.sessions.remove('kept', draft)
     await everyOperation(store, '3')
     await store.close()

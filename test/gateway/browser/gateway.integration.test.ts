@@ -354,6 +354,8 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       }
       await page.keyboard.press('Escape')
       await page.getByRole('button', { name: `Approve kitchen, ${alive.shown}` }).press('Enter')
+      // The page asks for the request first.
+      await page.locator('#approve-dialog[open]').waitFor()
       expect(await field.inputValue()).toBe('')
       await page.keyboard.type(alive.shown)
       await page.keyboard.press('Enter')

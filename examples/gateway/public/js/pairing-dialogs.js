@@ -69,6 +69,9 @@ export function showArrivals(requests) {
   for (const item of known.values()) item.remove()
 }
 
+/** The request that the dialog is about, or was last. */
+let asked
+
 /**
  * Approves a request: asks for the characters that the device shows, and which of the requested scopes it gets.
  *
@@ -120,16 +123,17 @@ export function approveInDialog(request) {
       }
     }
     form.addEventListener('submit', agree)
-    dialog.addEventListener(
-      'close',
-      () => {
-        form.removeEventListener('submit', agree)
-        // The characters of one device must not wait for the next one.
-        typed.value = ''
-        resolve(done)
-      },
-      { once: true },
-    )
+    const closed = () => {
+      // The event comes late: the dialog may be open again by then, for another request.
+      if (asked === request && dialog.open) return
+      dialog.removeEventListener('close', closed)
+      form.removeEventListener('submit', agree)
+      // The characters of one device must not wait for the next one.
+      if (asked === request) typed.value = ''
+      resolve(done)
+    }
+    dialog.addEventListener('close', closed)
+    asked = request
     dialog.showModal()
     typed.focus()
   })
