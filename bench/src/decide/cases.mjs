@@ -19,7 +19,7 @@ import { freshRequest } from './requests.mjs'
 
 const ownRules = rules().length
 
-/** The costliest of 40,000 targets of 2 KiB that a search wrote: almost every reading is as long as the path. */
+/** A costly target of 2 KiB that a search of 2,500 found: almost every reading is as long as the path. */
 const worst = `/%25c3%25a9x//%c3%a9/..${'//A///.//..'.repeat(178)}/%25cc%2581%252e%25252ex%ce%a3`
 
 /** The refusal of the hand-written code. */

@@ -10,7 +10,7 @@ import { tooManyMarks, waysToFold } from './fold.ts'
 
 /** More readings than this is an attack, not a path. */
 const maxReadings = 48
-/** Octets looked at for one path: 24 times the longest path, and all 48 readings of one of 150 characters. */
+/** Octets looked at for one path: 24 times the longest path, and all 48 readings of one of 150 characters in ASCII. */
 const maxSteps = 49_152
 /** What the text of a reading for the rules costs, in octets looked at, for each of its octets; in ASCII alone, ... */
 const asciiCost = 3
