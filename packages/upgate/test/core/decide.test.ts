@@ -288,16 +288,6 @@ describe('nothing ambient without Origin', () => {
       `The Host header names "evil??[2J<script>${'x'.repeat(83)}", which is not a host of this server.`,
     )
     expect(await answer(undefined)).toBe('The request has no Host header.')
-    // A proxy may have written this one: its inner name is not for the client.
-    for (const header of ['x-forwarded-for', 'forwarded', 'via']) {
-      const headers = { host: 'inner.example:8787', [header]: '203.0.113.9' }
-      const decision = await makeGate({ hosts: ['10.0.0.1:8787'] }).decide({ ...request('/any'), headers })
-      expect(decision).toMatchObject({
-        code: 'host_refused',
-        detail:
-          'The Host header that arrived here names no host of this server. A proxy may have replaced it.',
-      })
-    }
     const note = expect.stringMatching(/^Hosts of this gate are: gateway\.example\.com, 10\.0\.0\.1:8787\. /)
     expect(events[0]).toMatchObject({ type: 'refused', code: 'host_refused', note })
     const reason = expect.stringMatching(

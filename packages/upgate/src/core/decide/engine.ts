@@ -19,7 +19,7 @@ import { type AuthRequest, assertAuthRequest, headerOf } from '../contract/reque
 import { type CompiledRule, compiledRuleOf } from '../contract/rules.ts'
 import type { FaultLog } from '../faults/fault-log.ts'
 import { whyNotCanonical } from '../request/canonical-form.ts'
-import { type ClientAddresses, hasForwardingHeader } from '../request/client-address.ts'
+import type { ClientAddresses } from '../request/client-address.ts'
 import { hideHeaders } from '../request/hidden-headers.ts'
 import {
   corsHeaders,
@@ -282,7 +282,7 @@ export class Engine<P extends Principal> {
       : this.#judge(rule, request, verdict, proof, context)
   }
 
-  /** Tells the client the Host that it sent; the gate's own hosts, and what a proxy wrote, are for the operator. */
+  /** Tells the client the Host that it sent; the gate's own hosts are for the operator. */
   #refuseHost(request: AuthRequest, rule: CompiledRule, trace: Trace | undefined): Refused {
     const { originPolicy } = this.#parts
     const host = hostOf(request)
@@ -293,9 +293,7 @@ export class Engine<P extends Principal> {
     const detail =
       sent === undefined
         ? 'The request has no Host header.'
-        : hasForwardingHeader(request)
-          ? 'The Host header that arrived here names no host of this server. A proxy may have replaced it.'
-          : `The Host header names ${sent}, which is not a host of this server.`
+        : `The Host header names ${sent}, which is not a host of this server.`
     return refuse('host_refused', { rule, detail, note })
   }
 

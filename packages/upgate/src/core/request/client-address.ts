@@ -26,11 +26,6 @@ const forwardingHeaders = [
   'via',
 ] as const
 
-/** Whether a request carries a header of a proxy or tunnel; clients can write them, too. */
-export function hasForwardingHeader({ headers }: AuthRequest): boolean {
-  return forwardingHeaders.some((name) => headers[name] !== undefined)
-}
-
 /** Finds the client address of a request. */
 export interface ClientAddresses {
   /**
