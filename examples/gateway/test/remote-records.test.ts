@@ -8,7 +8,7 @@ import { keyInFolder } from '../src/remote/key.ts'
 import { createRemote, type Remote } from '../src/remote/remote.ts'
 import { sqliteRecords } from '../src/remote/sqlite-records.ts'
 
-/* The stored connection, and a database that somebody else has written. */
+/* The stored connection, and a database that another program has written. */
 
 const none = { token: undefined, sessionKey: undefined, cfClientId: undefined, cfClientSecret: undefined }
 let folder: string
@@ -64,7 +64,7 @@ const set = (remote: Remote) =>
     'ada',
   )
 
-/** Changes the record as somebody with access to the database would. */
+/** Changes the record as a program with access to the database would. */
 function meddle(change: (record: Record<string, unknown>) => unknown): void {
   const db = new Libsql(file)
   const row = db.prepare('select record from gateway_remote').get() as { record: string }

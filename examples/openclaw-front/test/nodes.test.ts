@@ -115,7 +115,7 @@ describe('under keys of the front', () => {
     const pending = async () => (await api(stage.front, cookie, 'GET', 'pairings')).json.requests
     await expect.poll(async () => (await pending()).length, { timeout: 5000 }).toBe(1)
     const [request] = await pending()
-    // Somebody who did not compare sends nothing, or the wrong characters.
+    // An approver who did not compare sends nothing, or the wrong characters.
     expect((await api(stage.front, cookie, 'POST', `pairings/${request.id}/approve`, {})).status).toBe(409)
     const { comparisonCode } = request
     await api(stage.front, cookie, 'POST', `pairings/${request.id}/approve`, { comparisonCode })

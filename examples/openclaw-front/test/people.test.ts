@@ -92,7 +92,7 @@ describe('pages', () => {
     const wrong = new URLSearchParams({ email: admin.email, password: 'wrong' }).toString()
     const refused = await ask('/_front/login', { method: 'POST', headers, body: wrong })
     expect(refused).toMatchObject({ status: 401, body: expect.stringContaining('do not fit together') })
-    // Elsewhere on the network, a page tries to log somebody in as its own user.
+    // Elsewhere on the network, a page tries to log a user in as its own.
     const foreign = { ...headers, origin: 'https://evil.example' }
     expect((await ask('/_front/login', { method: 'POST', headers: foreign, body })).status).toBe(403)
   })

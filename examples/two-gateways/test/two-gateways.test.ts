@@ -38,7 +38,7 @@ it('each is a node of the other, with the role node and nothing else', async () 
     expect(await host.api.nodes()).toMatchObject([{ name: `127.0.0.1:${node.port}`, role: 'node' }])
     expect(await host.api.pending()).toEqual([])
   }
-  // Codes, tokens and passwords are in nobody's log.
+  // No log has a code, token or password.
   expect(lines.join('\n')).not.toMatch(/ugd_|correct horse/)
 })
 

@@ -7,7 +7,7 @@ import { cleanUp, failureOf, kept, tcpServer } from './helpers.ts'
 
 cleanUp()
 
-/* A URL that somebody gives a server must not lead it to addresses inside its own network. */
+/* A URL that a user gives a server must not lead it to addresses inside its own network. */
 
 describe('public addresses', () => {
   test.each([

@@ -58,7 +58,7 @@ export function checkTogether(url: string, secrets: Readonly<Partial<Record<Secr
   }
 }
 
-/** Whether the way to a URL can be read by nobody else: it is encrypted, or does not leave this computer. */
+/** Whether the way to a URL is closed to others: it is encrypted, or does not leave this computer. */
 export function isEncryptedOrLocal(text: string): boolean {
   const { protocol, hostname } = new URL(text)
   if (protocol === 'wss:') return true
@@ -77,7 +77,7 @@ function readUrl(value: unknown): URL {
   if (typeof value !== 'string') throw wrong('"url" must be a string.')
   const text = value.trim()
   if (text.length > 2048) throw wrong('The URL is longer than 2048 characters.')
-  // A URL parser removes line breaks and tabs, and nobody means them.
+  // A URL parser removes line breaks and tabs, and no user means them.
   if (!URL.canParse(text) || /[\p{Cc}\p{Cf}\s]/u.test(text)) throw wrong('The URL cannot be read.')
   const url = new URL(text)
   if (url.protocol === 'http:' || url.protocol === 'https:') url.protocol = url.protocol.replace('http', 'ws')

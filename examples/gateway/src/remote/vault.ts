@@ -4,7 +4,7 @@ import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:cr
 export interface Place {
   /** Id of the record. */
   readonly record: string
-  /** The address that the secret is sent to: nobody who can write the database may send it elsewhere. */
+  /** The address that the secret is sent to: a writer of the database must not be able to send it elsewhere. */
   readonly url: string
   readonly field: string
 }

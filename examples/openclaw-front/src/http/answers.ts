@@ -58,7 +58,7 @@ export function sendProblem(response: ServerResponse, problem: Problem): void {
   response.setHeader('content-type', 'application/problem+json')
   response.setHeader('cache-control', 'no-store')
   if (retryAfter !== undefined) response.setHeader('retry-after', String(retryAfter))
-  // The rest of a body that nobody reads must not become the next request.
+  // The unread rest of a body must not become the next request.
   response.setHeader('connection', 'close')
   response.statusCode = status
   response.end(JSON.stringify({ status, code, detail, action }))

@@ -36,7 +36,7 @@ export async function runOAuthDoctor(options: OAuthDoctorOptions): Promise<Repor
   const limit = (): number => Math.max(1, Math.min(perCheck, left()))
   const url = readUrl(options.url)
   const start = url ?? new URL('https://invalid.invalid/')
-  // Whoever looks into an inner network may be led around in it, and nobody else.
+  // Only a look into an inner network may be led around in it.
   let startIsInner = false
 
   const mayAsk = (target: URL): boolean => {

@@ -49,7 +49,7 @@ export function refusalOf(url: URL, allow: AllowAddress | undefined): NodeJS.Err
   return allow === undefined || isIP(host) === 0 || allow(host) ? undefined : refusal()
 }
 
-/** Without the address: the addresses of names in inner networks are nobody's business. */
+/** Without the address: the addresses of names in inner networks stay with the operator. */
 function refusal(): NodeJS.ErrnoException {
   return Object.assign(new Error('The address is not one that may be connected to.'), { code })
 }

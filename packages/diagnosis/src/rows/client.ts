@@ -50,7 +50,7 @@ export const clientRows: readonly Row[] = rowsOf('client', [
     title: 'The client may not connect to this address',
     sees: 'No connection is opened: the address, or every address of the name, is not one that the application allows.',
     cause:
-      'The address is inside a network (loopback, private, link-local, reserved), and this client connects to public addresses only. Otherwise, a URL that somebody gives it could lead it to servers inside.',
+      'The address is inside a network (loopback, private, link-local, reserved), and this client connects to public addresses only. Otherwise, a URL that a user gives it could lead it to servers inside.',
     action:
       'Use the public address of the server. If the server is meant to be inside, allow its address in the settings of the application that connects.',
     retry: 'never',

@@ -111,8 +111,8 @@ export class BareSocket implements Speaker {
 
   received(bytes: Buffer): void {
     if (this.readyState !== open) {
-      // The close frame is out, and no frame that still comes changes anything: whoever gets a FIN behind a close frame
-      // knows that the connection ends well.
+      // The close frame is out, and no frame that still comes changes anything: a client that gets a FIN behind a close
+      // frame knows that the connection ends well.
       this.#raw.end()
       return
     }

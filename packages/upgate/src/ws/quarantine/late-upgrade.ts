@@ -34,8 +34,8 @@ export function dress<P extends Principal>(
 }
 
 /**
- * Lets a server make the WebSocket object of a socket that was answered by hand. What the server writes meanwhile, its
- * own 101, is dropped.
+ * Lets a server make the WebSocket object of a socket that was answered by hand. Its own 101, which it
+ * writes meanwhile, is dropped.
  *
  * @returns `undefined` if the server makes none: it was closed
  */
