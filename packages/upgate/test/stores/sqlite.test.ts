@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, mkdtemp, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import Libsql from 'libsql'
@@ -78,6 +78,26 @@ describe('opening', () => {
     const second = await sqliteStore({ file })
     expect((await second.keys.get('k'))?.name).toBe('k')
     await second.close()
+  })
+
+  test('a closed store leaves one file, which may be copied at once', async () => {
+    const store = await sqliteStore({ file })
+    await store.accounts.any()
+    await store.close()
+    expect(await readdir(dirname(file))).toEqual(['a.db'])
+  })
+
+  test('a store that closes leaves the log to another that is open', async () => {
+    const first = await sqliteStore({ file })
+    const second = await sqliteStore({ file })
+    const log = async () => await second.revocations.head()
+    await first.revocations.append([{ at: 1, selector: { credentialId: 'a' }, reason: 'revoked' }])
+    await first.close()
+    expect(await log()).toBe(1)
+    await second.revocations.append([{ at: 1, selector: { credentialId: 'b' }, reason: 'revoked' }])
+    expect(await log()).toBe(2)
+    await second.close()
+    expect(await readdir(dirname(file))).toEqual(['a.db'])
   })
 
   test('a database of a newer version is refused, and not changed', async () => {

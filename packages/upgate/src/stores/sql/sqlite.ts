@@ -115,6 +115,7 @@ export async function sqliteStore(options: SqliteStoreOptions): Promise<Remember
     closed = true
     // Let running operations finish: their callers are about to get an acknowledgement.
     await Promise.allSettled(running)
+    foldIn(driver)
     await db.destroy()
   }
 
@@ -125,6 +126,18 @@ export async function sqliteStore(options: SqliteStoreOptions): Promise<Remember
     throw error
   }
   return sqlStore(database, close)
+}
+
+/**
+ * Writes what the write-ahead log holds into the database, and removes the log. Without it the driver does that when
+ * the last statement is collected, perhaps seconds later: a copy made after `close()` would be made of moving files.
+ */
+function foldIn(driver: Driver): void {
+  try {
+    driver.exec('PRAGMA journal_mode = DELETE')
+  } catch {
+    // Another process has the file open: its log stays.
+  }
 }
 
 /** SQLite creates these files with the mode of the database, and does not change existing ones. */
