@@ -198,7 +198,7 @@ describe('POST /api/remote', () => {
     here = await startHere()
     ada = await loggedIn(here.origin)
     await until('connected')
-    // Revoked there: the answer would be the same for ever, and the page says what to do.
+    // Revoked there: no attempt would get another answer, and the page says what to do.
     const [node] = await boss.nodes()
     expect((await boss.delete(`/api/devices/${node?.id}`)).status).toBe(204)
     await until('stopped')

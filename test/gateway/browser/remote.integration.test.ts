@@ -94,7 +94,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await page.keyboard.press('Control+A')
       await page.keyboard.type(text)
     }
-    const stateIs = (name: string) => page.locator(`#state[data-name=${name}]`).waitFor({ timeout: 20_000 })
+    const stateIs = (name: string) => page.locator(`#state[data-state=${name}]`).waitFor({ timeout: 20_000 })
     const text = (id: string) => page.locator(`#${id}`).textContent()
 
     it('goes from a blocked attempt, with advice, to a connected node: by keyboard', async () => {

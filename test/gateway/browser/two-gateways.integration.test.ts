@@ -62,7 +62,7 @@ async function pairByPages(hostOrigin: string, nodeOrigin: string, url: string, 
   await host.getByLabel('Six characters that the device shows').fill(shown)
   await host.locator('#approve-dialog').getByRole('button', { name: 'Approve' }).click()
   await host.locator('#nodes tbody tr').waitFor({ timeout: 30_000 })
-  await node.locator('#state[data-name=connected]').waitFor({ timeout: 30_000 })
+  await node.locator('#state[data-state=connected]').waitFor({ timeout: 30_000 })
   await picture(host, `two-gateways-${name}-host`)
   await Promise.all([host.close(), node.close()])
 }

@@ -4,18 +4,6 @@ import { setProse } from './prose.js'
 import { openSocket } from './socket.js'
 import { setTime } from './time.js'
 
-/** `src/pages/remote.ts` has the same words. */
-const stateWords = {
-  off: 'Not connected',
-  connecting: 'Connecting',
-  authenticating: 'Connected, not accepted yet',
-  connected: 'Connected',
-  pairing: 'Waiting for approval at the other gateway',
-  waiting: 'Not connected',
-  stopped: 'Stopped: another attempt would get the same answer',
-  locked: 'Locked',
-}
-
 const byId = (id) => document.getElementById(id)
 const form = /** @type {HTMLFormElement} */ (byId('remote-form'))
 const url = /** @type {HTMLInputElement} */ (byId('url'))
@@ -33,28 +21,18 @@ function setText(id, text) {
   if (element.textContent !== text) element.textContent = text
 }
 
-/** @param {string} state */
-function toneOf(state) {
-  if (state === 'connected') return 'on'
-  return state === 'stopped' || state === 'locked' ? 'stopped' : 'connecting'
-}
-
 function show(view) {
   stored = view
   byId('connection').hidden = view.state === 'off'
   byId('again').hidden = view.url === null
   setText('form-title', view.url === null ? 'Connect to a gateway' : 'Change the connection')
   form.dataset.url = view.url ?? ''
-  const state = byId('state')
-  state.dataset.state = toneOf(view.state)
-  state.dataset.name = view.state
-  setText('state-text', stateWords[view.state] ?? view.state)
+  byId('state').dataset.state = view.state
+  setText('state-text', view.stateName)
   setText('fact-url', view.url ?? '')
   setTime(byId('fact-since'), view.since)
   showRow('fact-until', view.until !== undefined, () => setTime(byId('fact-until'), view.until, 'clock'))
-  showRow('fact-role', view.granted !== undefined, () =>
-    setText('fact-role', [view.granted.role ?? 'node', ...view.granted.scopes].join(', ')),
-  )
+  showRow('fact-role', view.granted !== undefined, () => setText('fact-role', view.grantedAs))
   setTime(byId('fact-set-at'), view.setAt)
   setText('fact-set-by', view.setBy ?? '')
   showRow('fact-paired', view.paired)

@@ -1,5 +1,5 @@
 import type { Viewer } from '../context.ts'
-import type { FailureView, RemoteState } from '../remote/state.ts'
+import type { FailureView } from '../remote/state.ts'
 import type { RemoteView } from '../remote/view.ts'
 import { type Html, html } from './html.ts'
 import { page } from './layout.ts'
@@ -101,41 +101,18 @@ function secretField({ id, label, name, saved, shown = false, hint }: SecretFiel
     </div>`
 }
 
-/** Words for each state; `public/js/remote.js` has the same ones. */
-export const stateWords: Readonly<Record<RemoteState['state'], string>> = {
-  off: 'Not connected',
-  connecting: 'Connecting',
-  authenticating: 'Connected, not accepted yet',
-  connected: 'Connected',
-  pairing: 'Waiting for approval at the other gateway',
-  waiting: 'Not connected',
-  stopped: 'Stopped: another attempt would get the same answer',
-  locked: 'Locked',
-}
-
-/** The colour of the dot. */
-export function toneOf(state: RemoteState['state']): string {
-  if (state === 'connected') return 'on'
-  return state === 'stopped' || state === 'locked' ? 'stopped' : 'connecting'
-}
-
 function connectionFacts(view: RemoteView): Html {
-  const { state, since, until, granted, url, setBy, setAt, paired, plain } = view
-  return html`<p class="state" id="state" role="status" data-state="${toneOf(state)}" data-name="${state}"><span class="dot" aria-hidden="true"></span><strong id="state-text">${stateWords[state]}</strong></p>
+  const { state, stateName, grantedAs, since, until, granted, url, setBy, setAt, paired, plain } = view
+  return html`<p class="state" id="state" role="status" data-state="${state}"><span class="dot" aria-hidden="true"></span><strong id="state-text">${stateName}</strong></p>
     <dl class="facts">
       <div><dt>URL</dt><dd class="mono" id="fact-url">${url ?? ''}</dd></div>
       <div><dt>Since</dt><dd id="fact-since">${time(since)}</dd></div>
       <div id="fact-until-row"${until === undefined && html` hidden`}><dt>Next attempt</dt><dd id="fact-until">${time(until ?? '', 'clock')}</dd></div>
-      <div id="fact-role-row"${granted === undefined && html` hidden`}><dt>Accepted as</dt><dd id="fact-role">${roleWords(granted)}</dd></div>
+      <div id="fact-role-row"${granted === undefined && html` hidden`}><dt>Accepted as</dt><dd id="fact-role">${grantedAs}</dd></div>
       <div><dt>Set</dt><dd><span id="fact-set-at">${time(setAt ?? '')}</span> by <span id="fact-set-by" data-f="setBy">${setBy ?? ''}</span></dd></div>
       <div id="fact-paired-row"${!paired && html` hidden`}><dt>Pairing</dt><dd>The other gateway knows the key of this one.</dd></div>
       <div id="fact-plain-row"${!plain && html` hidden`}><dt>Encryption</dt><dd>None: everybody on the way can read what is sent, the token included.</dd></div>
     </dl>`
-}
-
-/** `public/js/remote.js` has the same words. */
-function roleWords(granted: RemoteState['granted']): string {
-  return granted === undefined ? '' : [granted.role ?? 'node', ...granted.scopes].join(', ')
 }
 
 function pairingPart({ pairing }: RemoteView): Html {

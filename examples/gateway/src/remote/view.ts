@@ -4,6 +4,10 @@ import type { RemoteState } from './state.ts'
 
 /** The connection to another gateway as the API and the page show it: never a secret. */
 export interface RemoteView extends RemoteState {
+  /** The state in words. */
+  readonly stateName: string
+  /** The role and the scopes granted, in words; empty unless connected. */
+  readonly grantedAs: string
   readonly url: string | null
   readonly setBy: string | null
   /** ISO 8601. */
@@ -18,15 +22,30 @@ export interface RemoteView extends RemoteState {
   readonly unavailable: string | null
 }
 
+/** Each state, as a person reads it. */
+const stateNames: Readonly<Record<RemoteState['state'], string>> = {
+  off: 'Not connected',
+  connecting: 'Connecting',
+  authenticating: 'Connected, not accepted yet',
+  connected: 'Connected',
+  pairing: 'Waiting for approval at the other gateway',
+  waiting: 'Not connected',
+  stopped: 'Stopped: another attempt would get the same answer',
+  locked: 'Locked',
+}
+
 /** Shows a record and its state. */
 export function viewOf(
   state: RemoteState,
   record: RemoteRecord | undefined,
   unavailable: string | null,
 ): RemoteView {
+  const { granted } = state
   const stored = (field: string): boolean => record !== undefined && Object.hasOwn(record.sealed, field)
   return {
     ...state,
+    stateName: stateNames[state.state],
+    grantedAs: granted === undefined ? '' : [granted.role ?? 'node', ...granted.scopes].join(', '),
     url: record?.url ?? null,
     setBy: record?.setBy ?? null,
     setAt: record === undefined ? null : new Date(record.setAt).toISOString(),

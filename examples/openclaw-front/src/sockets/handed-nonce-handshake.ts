@@ -78,7 +78,7 @@ export function handedNonceHandshake(open: OpenForUnproven): Handshake<Notes, Si
     },
     reject(refusal, context, frame) {
       const { state } = context
-      // A refused socket is held for a second before it is closed; the gateway's would wait in vain.
+      // A refused socket is held for a second before it is closed; the gateway has nothing to wait for.
       // A device that asks to be paired has proved its key.
       if (state.upstream !== undefined) release(state.upstream, refusal.code !== 'pairing_required')
       state.view ??= viewOf(context, frames, '', context.now())

@@ -43,7 +43,7 @@ export class WaitingSocket<P extends Principal>
   answer(answer: Answer101): void {
     const { raw } = this.arrival
     if (!raw.readable || !raw.writable) {
-      // Its client ended while the upgrade was decided. Nobody hears its `close` yet.
+      // Its client ended while the upgrade was decided. Its `close` has no listener yet.
       raw.destroy()
       this.closed()
       return

@@ -28,7 +28,7 @@ export class SocketContext<P extends Principal> implements HandshakeContext {
 
   get state(): unknown {
     if (!this.#hasState) {
-      // Once, even if it throws: whoever reads the notes next must not call it again.
+      // Once, even if it throws: the next reader of the notes must not call it again.
       this.#hasState = true
       this.#state = this.#handshake.state?.()
     }
