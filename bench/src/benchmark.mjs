@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Journal } from './journal.mjs'
 import { conditionsHere, difference, load } from './machine.mjs'
 import { section, writePage } from './page.mjs'
+import { installPeers, peersInstalled } from './peers.mjs'
 import { shortage } from './resources.mjs'
 import { loadResult, savePage, saveResult } from './results.mjs'
 import { runSuite } from './run.mjs'
@@ -36,7 +37,9 @@ export async function benchmark(all, options, interrupted) {
   const journalOf = (/** @type {Suite} */ { name }) =>
     new Journal(folder, mode === 'full' ? name : `${name}.${mode}`)
   try {
-    const complete = report || (await measure(chosen, options, journalOf, interrupted))
+    const peers = options.peers && !report && (await peersFor(chosen, mode))
+    if (peers === undefined) return false
+    const complete = report || (await measure(chosen, { ...options, peers }, journalOf, interrupted))
     if (complete === undefined) return false
     if (!complete && mode !== 'check') {
       say('Not everything was measured. What was is in bench/results/raw: --resume goes on from there.')
@@ -62,16 +65,34 @@ export async function benchmark(all, options, interrupted) {
 }
 
 /**
+ * Installs the libraries to compare with, where a suite measures them. A check takes them as they are.
+ *
+ * @param {readonly Suite[]} suites
+ * @param {Options['mode']} mode
+ * @returns {Promise<boolean | undefined>} Whether they are there; `undefined` if they were to be and are not
+ */
+async function peersFor(suites, mode) {
+  if (!suites.some(({ comparesPeers }) => comparesPeers)) return false
+  if (mode === 'check') {
+    const installed = peersInstalled()
+    if (!installed)
+      say('The libraries to compare with are not installed (npm ci in bench/peers), and left out.')
+    return installed
+  }
+  return (await installPeers(say)) || undefined
+}
+
+/**
  * @param {readonly Suite[]} suites
  * @param {Options} options
  * @param {(suite: Suite) => Journal} journalOf
  * @param {() => boolean} interrupted
  * @returns {Promise<boolean | undefined>} Whether everything was measured; `undefined` where nothing was begun
  */
-async function measure(suites, { rounds, mode, seed, resume }, journalOf, interrupted) {
+async function measure(suites, { rounds, mode, seed, resume, peers }, journalOf, interrupted) {
   const conditions = conditionsHere()
   const plans = suites.map((suite) => {
-    const settings = suite.settings(mode)
+    const settings = suite.settings(mode, { peers })
     const planned = rounds ?? { full: suite.rounds, quick: 3, check: 1 }[mode]
     const started = new Date().toISOString()
     return { suite, header: { suite: suite.name, started, mode, seed, conditions, settings, planned } }

@@ -10,6 +10,8 @@ const farewell = 5_000
 
 /** @type {Set<ChildProcess>} */
 const running = new Set()
+/** Those that outlive a round that failed. @type {WeakSet<ChildProcess>} */
+const forAllRounds = new WeakSet()
 /** What became of those that ended by themselves. @type {string[]} */
 let deaths = []
 
@@ -27,15 +29,17 @@ let deaths = []
  * @param {URL} program
  * @param {readonly string[]} [args]
  * @param {readonly string[]} [execArgv]
- * @param {{ core?: import('./cores.mjs').Role }} [options] Which core it has to stay on, where that can be had
+ * @param {{ core?: import('./cores.mjs').Role, kept?: boolean, execPath?: string, env?: NodeJS.ProcessEnv }} [options] Which core it has to stay on, where that can be had; whether it is for all rounds; another Node; its whole environment
  * @returns {Child}
  */
-export function start(program, args = [], execArgv = [], { core } = {}) {
+export function start(program, args = [], execArgv = [], { core, kept, execPath, env } = {}) {
   const child = fork(program, args, {
-    ...pinned(core, execArgv),
+    ...pinned(core, execArgv, execPath),
+    ...(env && { env }),
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   })
   running.add(child)
+  if (kept) forAllRounds.add(child)
   const name = [program.pathname.split('/').slice(-2).join('/'), ...args].join(' ')
   let complaints = ''
   child.stderr?.setEncoding('utf8').on('data', (text) => (complaints = (complaints + text).slice(-4000)))
@@ -121,10 +125,30 @@ export function takeDeaths() {
   return taken
 }
 
+/**
+ * Counts a process among those that end with this one.
+ *
+ * @param {ChildProcess} child
+ */
+export function track(child) {
+  running.add(child)
+  child.once('exit', () => running.delete(child))
+}
+
+/** Ends what was started for the round that failed. */
+export function stopRound() {
+  for (const child of running) if (!forAllRounds.has(child)) end(child)
+}
+
+/** @param {ChildProcess} child */
+function end(child) {
+  child.kill('SIGKILL')
+  running.delete(child)
+}
+
 /** Ends everything that was started. */
 export function stopAll() {
-  for (const child of running) child.kill('SIGKILL')
-  running.clear()
+  for (const child of running) end(child)
 }
 
 /** What a signal makes of the exit code. */

@@ -11,10 +11,11 @@ export const cores = findCores()
  *
  * @param {Role | undefined} role
  * @param {readonly string[]} execArgv
+ * @param {string} [execPath] Another Node than this process's
  */
-export function pinned(role, execArgv) {
-  if (role === undefined || cores === undefined) return { execArgv: [...execArgv] }
-  return { execPath: 'taskset', execArgv: ['-c', `${cores[role]}`, process.execPath, ...execArgv] }
+export function pinned(role, execArgv, execPath = process.execPath) {
+  if (role === undefined || cores === undefined) return { execPath, execArgv: [...execArgv] }
+  return { execPath: 'taskset', execArgv: ['-c', `${cores[role]}`, execPath, ...execArgv] }
 }
 
 /** How it is said in the method. */

@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util'
  * @property {boolean} write Keeps results, and writes the page from all that were kept
  * @property {boolean} resume Goes on with what the raw values hold
  * @property {boolean} report Measures nothing
+ * @property {boolean} peers Measures other libraries as well, and installs them where that is needed
  * @property {number} seed Seeds the order of samples and the bootstrap
  */
 
@@ -27,6 +28,7 @@ export const help = (
   --report        measure nothing: keep what raw values there are, and write the page
   --quick         short samples: where the figures are, roughly
   --check         print no figures, only prove that everything runs
+  --no-peers      leave out the other libraries; without it, the first run installs them into bench/peers
   --seed <n>      seeds the order of samples and the bootstrap (default: 1)
   --help          this text
 
@@ -48,6 +50,7 @@ Exit code: 0 if everything was measured, 1 if not, 2 for a wrong option, 129, 13
 export function readOptions(args, names) {
   const { values } = parseArgs({
     args,
+    allowNegative: true,
     options: {
       only: { type: 'string', multiple: true },
       rounds: { type: 'string' },
@@ -56,12 +59,13 @@ export function readOptions(args, names) {
       write: { type: 'boolean', default: false },
       resume: { type: 'boolean', default: false },
       report: { type: 'boolean', default: false },
+      peers: { type: 'boolean', default: true },
       seed: { type: 'string', default: '1' },
       help: { type: 'boolean', default: false },
     },
   })
   if (values.help) return 'help'
-  const { write, resume, report } = values
+  const { write, resume, report, peers } = values
   const mode = values.check ? 'check' : values.quick ? 'quick' : 'full'
   const asked = values.only?.flatMap((list) => list.split(',').map((name) => name.trim()))
   const unknown = asked?.find((name) => !names.includes(name))
@@ -79,5 +83,5 @@ export function readOptions(args, names) {
   const seed = Number(values.seed)
   if (!Number.isInteger(seed)) throw new TypeError('--seed must be a whole number.')
   const only = names.filter((name) => asked === undefined || asked.includes(name))
-  return { only, rounds, mode, write, resume, report, seed }
+  return { only, rounds, mode, write, resume, report, peers, seed }
 }

@@ -1,4 +1,4 @@
-import { stopAll, takeDeaths } from './children.mjs'
+import { stopRound, takeDeaths } from './children.mjs'
 import { load } from './machine.mjs'
 import { seededRandom } from './statistics.mjs'
 
@@ -67,7 +67,7 @@ export async function runSuite(suite, header, journal, { say, interrupted }) {
       } catch (error) {
         const said = error instanceof Error ? error.message : String(error)
         const message = [said, ...takeDeaths().filter((death) => death !== said)].join('\n')
-        stopAll()
+        stopRound()
         if (interrupted()) throw error
         journal.failed(round, message)
         if (i === attempts) throw new Error(message)

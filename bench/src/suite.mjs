@@ -52,7 +52,8 @@
  * @typedef {object} Suite
  * @property {string} name
  * @property {number} rounds Of a full run
- * @property {(mode: Mode) => any} settings Counts and times, as plain data: the page states them
+ * @property {boolean} [comparesPeers] Whether it measures the libraries of `bench/peers`
+ * @property {(mode: Mode, available: { peers: boolean }) => any} settings Counts and times, as plain data: the page states them
  * @property {(settings: any) => { files?: number, memory?: number }} [needs] Open files of one process; bytes of memory
  * @property {(round: Omit<Round, 'round' | 'random' | 'state'>) => Promise<{ state: unknown, dispose(): Promise<void> | void }>} [prepare] What all rounds use
  * @property {(round: Round) => AsyncIterable<Sample>} measure One round: every sample as soon as it is there

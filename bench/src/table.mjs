@@ -36,14 +36,14 @@ export function cell(values, seed, format = short) {
 }
 
 /**
- * The first column is text; so is the last one, where `lastIsText`.
+ * The first column is text, or the first `textColumns`; so is the last one, where `lastIsText`.
  *
  * @param {readonly string[]} head
  * @param {readonly (readonly string[])[]} rows
- * @param {{ lastIsText?: boolean }} [options]
+ * @param {{ lastIsText?: boolean, textColumns?: number }} [options]
  */
-export function table(head, rows, { lastIsText = false } = {}) {
+export function table(head, rows, { lastIsText = false, textColumns = 1 } = {}) {
   const line = (/** @type {readonly string[]} */ cells) => `| ${cells.join(' | ')} |`
-  const text = (/** @type {number} */ i) => i === 0 || (lastIsText && i === head.length - 1)
+  const text = (/** @type {number} */ i) => i < textColumns || (lastIsText && i === head.length - 1)
   return [line(head), line(head.map((_, i) => (text(i) ? '---' : '---:'))), ...rows.map(line)].join('\n')
 }

@@ -37,6 +37,7 @@ answerQuestions(async ({ what, port, family, sockets, rate, says }) => {
       last = now
       for (; owed >= 1 && open.size < sockets; owed--) one(port, family, says)
     }
+    if (sockets === 0) return {}
     timer = setInterval(go, 5)
     // The flood is there before anybody else comes: twice the deadline under pressure at most.
     while (sent < sockets && performance.now() - began < 6000) await new Promise((r) => setTimeout(r, 20))

@@ -3,8 +3,9 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
-import { dieWithChildren, start } from '../children.mjs'
+import { dieWithChildren } from '../children.mjs'
 import { seededRandom, shuffled } from '../statistics.mjs'
+import { sampleFlood } from './sample.mjs'
 
 const help = `Floods a guarded server with sockets, each from an address of its own, and counts which nodes with good tokens get in:
 those that come for the first time, and those whose addresses were accepted before.
@@ -73,45 +74,12 @@ if (values.before !== undefined) builds.before = buildOf(values.before)
 
 dieWithChildren()
 
-/**
- * @typedef {object} Sample
- * @property {number} firstIn First-time nodes that got in
- * @property {number} knownIn
- * @property {number[]} times Milliseconds of the first-time nodes that got in, latency included
- * @property {number[]} knownTimes
- * @property {number} delay 99th percentile of the event loop's delay, in milliseconds
- * @property {number} longest
- * @property {number} memory Resident memory at its peak during the flood, more than before it, in MiB
- * @property {number} cpu CPU of the server in a second of the flood, in milliseconds
- * @property {number} opened Sockets of the flood that were answered 101, in a second
- * @property {number} turnedAway Those that were answered before 101, in a second
- */
+/** @typedef {import('./sample.mjs').Sample} Sample */
 
-/**
- * @param {string} build
- * @param {string} family
- * @returns {Promise<Sample>}
- */
-async function sample(build, family) {
-  const server = start(
-    new URL('server.mjs', import.meta.url),
-    [build, check ? '40' : '1000'],
-    ['--expose-gc'],
-  )
-  const flood = start(new URL('attacker.mjs', import.meta.url))
-  const honest = start(new URL('nodes.mjs', import.meta.url))
-  try {
-    const { port, token } = await server.ask({ what: 'where' })
-    await honest.ask({ what: 'introduce', port, token, family, count: nodes })
-    await server.ask({ what: 'watch' })
-    await flood.ask({ what: 'begin', port, family, sockets, rate, says })
-    const got = await honest.ask({ what: 'try', port, token, family, count: nodes, latency }, 120_000)
-    const { opened, turnedAway, seconds } = await flood.ask({ what: 'end' })
-    const watched = await server.ask({ what: 'report' })
-    return { ...got, ...watched, opened: opened / seconds, turnedAway: turnedAway / seconds }
-  } finally {
-    await Promise.all([server.stop(), flood.stop(), honest.stop()])
-  }
+const flood = {
+  ...{ says: /** @type {'bad' | 'nothing'} */ (says), sockets, rate, nodes, latency },
+  spacing: 100,
+  maxSockets: check ? 40 : 1000,
 }
 
 /** @type {Map<string, Sample[]>} */
@@ -123,7 +91,10 @@ for (let round = 0; round < rounds; round++) {
   for (const { name, family } of shuffled(cases, random)) {
     if (!check) process.stderr.write(`round ${round + 1} of ${rounds}: ${name}, ${family}\n`)
     const key = `${name} ${family}`
-    samples.set(key, [...(samples.get(key) ?? []), await sample(builds[name] ?? '', family)])
+    samples.set(key, [
+      ...(samples.get(key) ?? []),
+      await sampleFlood(builds[name] ?? '', 'gate', { ...flood, family }),
+    ])
   }
 }
 

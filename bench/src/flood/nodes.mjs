@@ -40,7 +40,7 @@ function connect(port, token, address, latency) {
   })
 }
 
-answerQuestions(async ({ what, port, token, family, count, latency }) => {
+answerQuestions(async ({ what, port, token, family, count, latency, spacing }) => {
   const numbers = Array.from({ length: count }, (_, n) => n)
   if (what === 'introduce') {
     const times = await Promise.all(
@@ -55,7 +55,7 @@ answerQuestions(async ({ what, port, token, family, count, latency }) => {
   ])
   const results = await Promise.all(
     tries.map(async ({ which, n }, place) => {
-      await sleep(place * 100)
+      await sleep(place * spacing)
       return { which, time: await connect(port, token, addressOf(family, which, n), latency) }
     }),
   )

@@ -2,8 +2,9 @@ import { createServer } from 'node:http'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { WebSocketServer } from 'ws'
 import { answerQuestions } from '../answer.mjs'
+import { createByHand } from './by-hand.mjs'
 
-const [build = '', maxSockets = '1000'] = process.argv.slice(2)
+const [build = '', maxSockets = '1000', guard = 'gate'] = process.argv.slice(2)
 // The build under test: that of this checkout, or of another one for comparison.
 const { createGate, createServices, deviceToken, memoryStore } = /** @type {typeof import('upgate')} */ (
   await import(new URL('index.js', build).href)
@@ -14,17 +15,22 @@ const { guardServer, upgateHandshake } = /** @type {typeof import('upgate/ws')} 
 
 const services = createServices({ store: memoryStore() })
 const { token } = await services.devices.create({ name: 'node' })
-const gate = createGate({
-  origins: ['https://gateway.example.com'],
-  trustedProxies: ['loopback'],
-  schemes: [deviceToken({ devices: services.devices })],
-  rules: [{ path: '/ws', access: 'deferred', kinds: ['device'], handshake: upgateHandshake() }],
-})
-const server = createServer()
-const sockets = new WebSocketServer({ noServer: true })
-sockets.on('connection', (ws) => ws.on('message', () => {}))
-guardServer(server, gate, { sockets: { '/ws': sockets }, maxSockets: Number(maxSockets) })
+const server = guard === 'hand' ? createByHand(token, Number(maxSockets)) : createGuarded()
 server.listen(0, '127.0.0.1', 4096)
+
+function createGuarded() {
+  const gate = createGate({
+    origins: ['https://gateway.example.com'],
+    trustedProxies: ['loopback'],
+    schemes: [deviceToken({ devices: services.devices })],
+    rules: [{ path: '/ws', access: 'deferred', kinds: ['device'], handshake: upgateHandshake() }],
+  })
+  const guarded = createServer()
+  const sockets = new WebSocketServer({ noServer: true })
+  sockets.on('connection', (ws) => ws.on('message', () => {}))
+  guardServer(guarded, gate, { sockets: { '/ws': sockets }, maxSockets: Number(maxSockets) })
+  return guarded
+}
 
 const delay = monitorEventLoopDelay({ resolution: 5 })
 let [memoryBefore, memoryPeak, began] = [0, 0, 0]

@@ -6,7 +6,7 @@ import { commonHeaders, host } from '../headers.mjs'
 /**
  * One connection that asks the same thing again and again.
  *
- * @typedef {{ socket: import('node:net').Socket, expected: number, pending: number }} Lane
+ * @typedef {{ socket: import('node:net').Socket, expected: number, pending: number, first: string }} Lane
  */
 
 /** @type {Lane[]} */
@@ -32,22 +32,39 @@ function next(lane) {
 }
 
 /**
+ * Bytes of a whole answer; `undefined` while its end is not known; `NaN` for one that does not let anybody in.
+ *
+ * @param {string} text What arrived of it
+ */
+function lengthOf(text) {
+  const end = text.indexOf('\r\n\r\n')
+  if (end === -1) return undefined
+  if (!text.startsWith('HTTP/1.1 200 ')) return Number.NaN
+  if (/^transfer-encoding: chunked\r$/im.test(text)) {
+    const last = text.indexOf('\r\n0\r\n\r\n', end)
+    return last === -1 ? undefined : last + 7
+  }
+  const length = /^content-length: (\d+)/im.exec(text)?.[1]
+  return end + 4 + Number(length)
+}
+
+/**
  * @param {Lane} lane
  * @param {Buffer} chunk
  */
 function receive(lane, chunk) {
   if (lane.expected === 0) {
     // The first answer says how long all are: same status, same headers, a date of constant length.
-    const text = chunk.toString('latin1')
-    const end = text.indexOf('\r\n\r\n')
-    const length = Number(/^content-length: (\d+)/im.exec(text)?.[1])
-    if (!text.startsWith('HTTP/1.1 200 ') || end === -1 || !(length >= 0)) {
-      failure = new Error(`unexpected answer: ${text.slice(0, 300)}`)
+    lane.first += chunk.toString('latin1')
+    const length = lengthOf(lane.first)
+    if (Number.isNaN(length)) {
+      failure = new Error(`unexpected answer: ${lane.first.slice(0, 300)}`)
       onDone?.()
       return
     }
-    lane.expected = end + 4 + length
-    lane.pending = lane.expected
+    if (length === undefined) return
+    lane.expected = length
+    lane.pending = length - lane.first.length + chunk.length
   }
   lane.pending -= chunk.length
   if (lane.pending > 0) return
@@ -61,7 +78,7 @@ function open(port) {
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true })
     /** @type {Lane} */
-    const lane = { socket, expected: 0, pending: 0 }
+    const lane = { socket, expected: 0, pending: 0, first: '' }
     socket.once('error', reject)
     socket.on('data', (chunk) => receive(lane, chunk))
     socket.on('close', () => {

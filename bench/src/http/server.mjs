@@ -2,9 +2,10 @@ import { answerQuestions } from '../answer.mjs'
 import { createFixture } from '../fixture.mjs'
 import { createHttpServer } from './servers.mjs'
 
-const [framework, guard] = /** @type {[import('./servers.mjs').Framework, import('./servers.mjs').Guard]} */ (
-  /** @type {unknown} */ (process.argv.slice(2))
-)
+const [framework, guard, load] =
+  /** @type {[import('./servers.mjs').Framework, import('./servers.mjs').Guard, 'public' | 'key']} */ (
+    /** @type {unknown} */ (process.argv.slice(2))
+  )
 const fixture = await createFixture()
 const server = await createHttpServer(framework, guard, fixture)
 await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)))
@@ -12,7 +13,7 @@ await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undef
 answerQuestions(({ what }) => {
   if (what === 'where') {
     const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
-    return { port, key: fixture.tokens.key }
+    return { port, headers: load === 'key' ? [['Authorization', `Bearer ${fixture.tokens.key}`]] : [] }
   }
   return process.cpuUsage()
 })

@@ -116,7 +116,7 @@ async function beside(live, { accepted, more, revoked, concurrency, cachedBatch,
     client.ask({ what: 'open', first, count }, patience)
   try {
     const { port, tokens } = await server.ask({ what: 'where' })
-    await client.ask({ what: 'aim', port, concurrency, tokens })
+    await client.ask({ what: 'aim', port, concurrency, dialect: 'upgate', tokens })
     await open(0, warm)
     await server.ask({ what: 'revoke', first: 0, count: revoked })
     await client.ask({ what: 'reset' })

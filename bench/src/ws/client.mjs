@@ -2,6 +2,7 @@ import { connect } from 'node:net'
 import { answerQuestions } from '../answer.mjs'
 import { stayAwake } from '../awake.mjs'
 import { host } from '../headers.mjs'
+import { dialects } from './dialects.mjs'
 
 /** One address has some 28,000 ports, and a closed connection keeps its port for a minute. */
 const localAddresses = process.platform === 'linux' ? 64 : 1
@@ -13,8 +14,10 @@ const sockets = []
 let port
 /** Sockets on their way to being open at a time. */
 let concurrency = 1
-/** @type {readonly Buffer[] | undefined} */
-let frames
+/** @type {import('./dialects.mjs').Dialect} */
+let dialect = { path: '/ws' }
+/** Credentials in turn; none for sockets that stay silent. @type {readonly string[] | undefined} */
+let tokens
 
 /**
  * A text frame with the mask 0, which is a valid one.
@@ -31,11 +34,36 @@ function frameOf(text) {
 }
 
 /**
- * Opens one socket, sends its authentication frames if there are any, and resolves when it has been answered.
+ * The upgrade of one client, from an address of its own, told by the proxy on this machine.
+ *
+ * @param {number} index
+ * @param {string | undefined} token
+ */
+function upgradeOf(index, token) {
+  const client = `10.${(index >> 16) & 255}.${(index >> 8) & 255}.${index & 255}`
+  const lines = [
+    `GET ${dialect.path} HTTP/1.1`,
+    `Host: ${host}`,
+    'Connection: Upgrade',
+    'Upgrade: websocket',
+    'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+    'User-Agent: node/20',
+    `X-Forwarded-For: ${client}`,
+    ...(dialect.headers ?? []).map(([name, value]) => `${name}: ${value}`),
+    ...(token === undefined || !dialect.header ? [] : [dialect.header(token).join(': ')]),
+  ]
+  return `${lines.join('\r\n')}\r\n\r\n`
+}
+
+/**
+ * Opens one socket, proves its identity if there are credentials, and resolves when it has been accepted.
  *
  * @param {number} index
  */
 function open(index) {
+  const token = tokens?.[index % tokens.length]
+  const { greeting, credential, accepted } = dialect
   return new Promise((resolve, reject) => {
     const socket = connect({
       port,
@@ -44,32 +72,38 @@ function open(index) {
       noDelay: true,
     })
     sockets.push(socket)
-    // An address of its own, told by the proxy on this machine.
-    const client = `10.${(index >> 16) & 255}.${(index >> 8) & 255}.${index & 255}`
-    socket.write(
-      `GET /ws HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n` +
-        `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nUser-Agent: node/20\r\nX-Forwarded-For: ${client}\r\n\r\n`,
-      'latin1',
-    )
+    socket.write(upgradeOf(index, token), 'latin1')
     let upgraded = false
+    let proved = token === undefined || credential === undefined
+    const prove = (/** @type {string} */ greeted) => {
+      proved = true
+      if (token !== undefined && credential) socket.write(frameOf(credential(token, greeted)))
+    }
     socket.once('error', reject)
     socket.once('close', () => reject(new Error('the server closed a socket')))
     socket.on('data', (chunk) => {
-      if (upgraded) {
-        // An unmasked text frame; anything else is a refusal.
-        if (chunk[0] === 0x81 && chunk.includes('auth_ok')) resolve(undefined)
-        else reject(new Error(`unexpected frame: ${chunk.toString('latin1')}`))
-        // What the server closes is closed from here, too.
-        if (chunk[0] === 0x88) socket.end(Buffer.from([0x88, 0x82, 0, 0, 0, 0, chunk[2] ?? 0, chunk[3] ?? 0]))
-        return
+      let rest = chunk
+      if (!upgraded) {
+        const end = chunk.indexOf('\r\n\r\n')
+        if (!chunk.toString('latin1', 0, 13).startsWith('HTTP/1.1 101 ') || end === -1) {
+          reject(new Error(`unexpected answer: ${chunk.toString('latin1').slice(0, 300)}`))
+          return
+        }
+        upgraded = true
+        if (token === undefined || accepted === undefined) resolve(undefined)
+        else if (!proved && greeting === undefined) prove('')
+        rest = chunk.subarray(end + 4)
+        if (rest.length === 0) return
       }
-      if (!chunk.toString('latin1').startsWith('HTTP/1.1 101 ')) {
-        reject(new Error(`unexpected answer: ${chunk.toString('latin1').slice(0, 300)}`))
-        return
+      // Unmasked frames; several may arrive together.
+      const text = rest.toString('latin1')
+      if (!proved && greeting !== undefined && text.includes(greeting)) prove(text)
+      else if (token !== undefined && accepted !== undefined) {
+        if (text.includes(accepted)) resolve(undefined)
+        else reject(new Error(`unexpected frame: ${text.slice(0, 300)}`))
       }
-      upgraded = true
-      if (frames === undefined) resolve(undefined)
-      else socket.write(/** @type {Buffer} */ (frames[index % frames.length]))
+      // What the server closes is closed from here, too.
+      if (rest[0] === 0x88) socket.end(Buffer.from([0x88, 0x82, 0, 0, 0, 0, rest[2] ?? 0, rest[3] ?? 0]))
     })
   })
 }
@@ -102,8 +136,7 @@ function reset() {
 answerQuestions((question) => {
   if (question.what === 'open') return openMany(question)
   if (question.what === 'reset') return reset()
-  ;({ port, concurrency } = question)
-  const { tokens } = question
-  frames = tokens?.map((/** @type {string} */ token) => frameOf(JSON.stringify({ type: 'auth', token })))
+  ;({ port, concurrency, tokens } = question)
+  dialect = dialects[question.dialect] ?? dialect
   return {}
 })

@@ -1,6 +1,7 @@
 import { estimate, median, ratios } from '../statistics.mjs'
 import { cell, counted, precise, short, table, whole } from '../table.mjs'
 import { socketTargets, verdict } from '../targets.mjs'
+import { reportSocketPeers } from './report-peers.mjs'
 
 const measures = /** @type {const} */ ([
   ['cpu', 'server CPU per 1,000, ms', short],
@@ -17,7 +18,8 @@ const stages = /** @type {const} */ ([
 const names = { control: 'bare ws again (control)', hand: 'by hand', gate: 'Upgate' }
 
 /** @param {import('../suite.mjs').Result} result */
-export function reportSockets({ samples, settings, seed }) {
+export function reportSockets(result) {
+  const { samples, settings, seed } = result
   const { concurrency, devices, warm, count } = settings
   const parts = stages.map(([stage, title, base, guards]) => {
     const rows = measures.flatMap(([measure, name, format]) => {
@@ -46,5 +48,7 @@ export function reportSockets({ samples, settings, seed }) {
 
 A fresh server and client for every sample. ${concurrency} sockets at a time are opened, each on a new TCP connection and, told by a trusted proxy's \`X-Forwarded-For\`, from an address of its own; ${counted(warm)} first, then ${counted(2 * count)} that are measured; all stay open. Memory is taken after full garbage collections, before and after those ${counted(2 * count)}; time is that of the last ${counted(count)}, when what the collection let go of is compiled again. The young generation has a fixed size, so that it does not count. No compression. Every limit of the quarantine is on; the number of sockets and the deadline are raised to fit the sample. Accepted sockets belong to ${devices} devices in turn; plain ws answers their frame, which it does not look at, with as many bytes.
 
-${parts.join('\n\n')}`
+${parts.join('\n\n')}
+
+${reportSocketPeers(result)}`
 }

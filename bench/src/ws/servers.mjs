@@ -4,7 +4,7 @@ import { WebSocketServer } from 'ws'
 import { digest } from '../fixture.mjs'
 
 /**
- * @typedef {'bare' | 'hand' | 'gate'} Guard Plain ws; ws with a timer, a state and one frame by hand; Upgate
+ * @typedef {'bare' | 'hand' | 'hand-header' | 'gate'} Guard Plain ws; ws with a timer, a state and one frame by hand, or a check of the header before the 101; Upgate
  * @typedef {Awaited<ReturnType<typeof import('../fixture.mjs').createFixture>>} Fixture
  * @typedef {import('ws').WebSocket} WebSocket
  * @typedef {{ server: import('node:http').Server, counts(): { waiting: number, accepted: number } }} Guarded
@@ -106,6 +106,29 @@ function createByHand({ known }) {
 }
 
 /**
+ * The smallest server that takes a credential from the header of the upgrade.
+ *
+ * @param {Fixture} fixture
+ * @returns {Guarded}
+ */
+function createHeaderByHand({ known }) {
+  const server = createServer()
+  const wss = new WebSocketServer({ noServer: true })
+  wss.on('connection', (ws) => ws.on('message', onApplicationMessage))
+  server.on('upgrade', (request, socket, head) => {
+    const { authorization } = request.headers
+    const token = authorization?.startsWith('Bearer ') ? authorization.slice(7) : ''
+    const principal = known.get(digest(token))
+    if (request.url !== '/ws' || principal === undefined || principal.expiresAt <= Date.now()) {
+      socket.end('HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
+      return
+    }
+    wss.handleUpgrade(request, socket, head, (ws) => wss.emit('connection', ws, request, principal))
+  })
+  return { server, counts: () => ({ waiting: 0, accepted: wss.clients.size }) }
+}
+
+/**
  * Upgate: every limit of the quarantine on, those that count sockets wide enough for the sample.
  *
  * @param {Fixture} fixture
@@ -136,6 +159,8 @@ export function createSocketServer(guard, fixture) {
       return createBare()
     case 'hand':
       return createByHand(fixture)
+    case 'hand-header':
+      return createHeaderByHand(fixture)
     case 'gate':
       return createGuarded(fixture)
   }

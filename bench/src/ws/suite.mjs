@@ -1,26 +1,58 @@
 import { start } from '../children.mjs'
+import { openClawVersion, sampleOpenClaw, startOpenClaw } from '../openclaw/gateway.mjs'
+import { versionsOfPeers } from '../peers.mjs'
 import { shuffled } from '../statistics.mjs'
 import { fixedHeap } from './memory.mjs'
 import { reportSockets } from './report.mjs'
 
 /**
- * @typedef {import('./servers.mjs').Guard} Guard
  * @typedef {'waiting' | 'accepted'} Stage Open and silent; open and known by its first frame
  */
 
-/** The control is the bare server once more. */
-const variants = /** @type {const} */ ([
-  ['waiting', 'bare'],
-  ['waiting', 'control'],
-  ['waiting', 'hand'],
-  ['waiting', 'gate'],
-  ['accepted', 'bare'],
-  ['accepted', 'hand'],
-  ['accepted', 'gate'],
-])
+/**
+ * The samples of a round: a server, and how its clients get in.
+ *
+ * @typedef {object} Variant
+ * @property {Stage} stage
+ * @property {string} guard In the id of the sample
+ * @property {string} dialect
+ * @property {string} [server] If it is called otherwise
+ * @property {boolean} [peer] A library of `bench/peers`, or Upgate in front of one
+ */
+
+/** The control is the bare server once more. @type {readonly Variant[]} */
+const variants = [
+  { stage: 'waiting', guard: 'bare', dialect: 'upgate' },
+  { stage: 'waiting', guard: 'control', dialect: 'upgate', server: 'bare' },
+  { stage: 'waiting', guard: 'hand', dialect: 'upgate' },
+  { stage: 'waiting', guard: 'gate', dialect: 'upgate' },
+  { stage: 'waiting', guard: 'socket.io', dialect: 'socket.io', peer: true },
+  { stage: 'waiting', guard: 'graphql-ws', dialect: 'graphql-ws', peer: true },
+  { stage: 'accepted', guard: 'bare', dialect: 'upgate' },
+  { stage: 'accepted', guard: 'hand', dialect: 'upgate' },
+  { stage: 'accepted', guard: 'gate', dialect: 'upgate' },
+  { stage: 'accepted', guard: 'hand-header', dialect: 'header' },
+  { stage: 'accepted', guard: 'gate-header', dialect: 'header', server: 'gate' },
+  { stage: 'accepted', guard: 'socket.io', dialect: 'socket.io', peer: true },
+  { stage: 'accepted', guard: 'graphql-ws', dialect: 'graphql-ws', peer: true },
+  { stage: 'accepted', guard: 'graphql-ws-gate', dialect: 'graphql-ws', peer: true },
+]
+
+/**
+ * OpenClaw's gateway, where there is one: few sockets, since it spends milliseconds on each.
+ *
+ * @param {import('../suite.mjs').Mode} mode
+ */
+function openClaw(mode) {
+  const version = openClawVersion()
+  if (version === undefined) return {}
+  return { openClaw: { version, warm: 50, count: mode === 'full' ? 200 : 100 } }
+}
 
 /** Enough to see every server open and accept. */
-const essential = variants.filter(([stage]) => stage === 'accepted')
+const essential = variants.filter(
+  ({ stage, guard }) => stage === 'accepted' && guard !== 'bare' && guard !== 'gate-header',
+)
 
 /**
  * Sockets opened, and kept: a fresh server and a fresh client for every sample, in random order.
@@ -30,20 +62,33 @@ const essential = variants.filter(([stage]) => stage === 'accepted')
 export const ws = {
   name: 'ws',
   rounds: 15,
-  settings: (mode) => ({
+  comparesPeers: true,
+  settings: (mode, { peers }) => ({
     concurrency: 32,
     devices: 100,
     ...{
-      full: { warm: 2500, count: 2000 },
-      quick: { warm: 1500, count: 1000 },
+      full: { warm: 2000, count: 1500 },
+      quick: { warm: 1000, count: 750 },
       check: { warm: 20, count: 40 },
     }[mode],
+    ...(peers && { versions: versionsOfPeers(['socket.io', 'graphql-ws']) }),
+    ...(mode !== 'check' && openClaw(mode)),
   }),
   needs: ({ warm, count }) => ({ files: warm + 2 * count + 100 }),
-  async *measure({ random, mode, settings }) {
-    for (const [stage, guard] of shuffled(mode === 'check' ? essential : variants, random)) {
-      const values = await sample(stage, guard === 'control' ? 'bare' : guard, settings)
-      yield { id: `${stage} ${guard}`, values }
+  async prepare({ settings, say }) {
+    if (settings.openClaw === undefined) return { state: undefined, dispose() {} }
+    say(`starting OpenClaw ${settings.openClaw.version}`)
+    const running = await startOpenClaw()
+    return { state: running, dispose: running.dispose }
+  },
+  async *measure({ random, mode, settings, state: openClaw }) {
+    for (const stage of /** @type {const} */ (['waiting', 'accepted'])) {
+      if (openClaw === undefined) break
+      yield { id: `${stage} openclaw`, values: await sampleOpenClaw(openClaw, stage, settings.openClaw) }
+    }
+    for (const variant of shuffled(mode === 'check' ? essential : variants, random)) {
+      if (variant.peer && settings.versions === undefined) continue
+      yield { id: `${variant.stage} ${variant.guard}`, values: await sample(variant, settings) }
     }
   },
   report: reportSockets,
@@ -52,17 +97,21 @@ export const ws = {
 /**
  * Sockets accepted a second; the server's CPU in milliseconds per 1,000; bytes each that stay.
  *
- * @param {Stage} stage
- * @param {Guard} guard
+ * @param {Variant} variant
  * @param {{ concurrency: number, devices: number, warm: number, count: number }} settings Sockets opened before anything is measured; then for memory, and of those the second half for time
  */
-async function sample(stage, guard, { concurrency, devices, warm, count }) {
-  const program = new URL('server.mjs', import.meta.url)
-  const server = start(program, [guard, `${devices}`], fixedHeap, { core: 'server' })
+async function sample(
+  { stage, guard, server: name = guard, dialect, peer },
+  { concurrency, devices, warm, count },
+) {
+  const own = new URL('server.mjs', import.meta.url)
+  const program = peer ? new URL('../../peers/ws.mjs', import.meta.url) : own
+  const server = start(program, [name, `${devices}`], fixedHeap, { core: 'server' })
   const client = start(new URL('client.mjs', import.meta.url), [], [], { core: 'client' })
   try {
     const { port, tokens } = await server.ask({ what: 'where' })
-    await client.ask({ what: 'aim', port, concurrency, tokens: stage === 'accepted' ? tokens : undefined })
+    const credentials = stage === 'accepted' ? tokens : undefined
+    await client.ask({ what: 'aim', port, concurrency, dialect, tokens: credentials })
     await client.ask({ what: 'open', count: warm })
     const before = await server.ask({ what: 'memory' })
     // A full collection lets go of compiled code as well: it is there again by the time that counts.
