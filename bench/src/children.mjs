@@ -135,7 +135,7 @@ export function track(child) {
   child.once('exit', () => running.delete(child))
 }
 
-/** Ends what was started for the round that failed. */
+/** Ends the children of the round that failed. */
 export function stopRound() {
   for (const child of running) if (!forAllRounds.has(child)) end(child)
 }

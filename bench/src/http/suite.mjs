@@ -88,7 +88,7 @@ export const http = {
     for (const { id, framework, guard, amount = requests[framework] } of others) {
       samples.push({ framework, id, run: () => theirs(framework, guard, amount) })
     }
-    // What is compared is measured within seconds.
+    // Samples that are compared are measured within seconds.
     for (const framework of shuffled([...new Set(samples.map((each) => each.framework))], random)) {
       const together = samples.filter((each) => each.framework === framework)
       for (const { id, run } of shuffled(together, random)) yield { id, values: await run() }

@@ -82,7 +82,7 @@ async function createGuarded() {
 }
 
 const { server, tokens, revoke } = guard === 'hand' ? createByHand() : await createGuarded()
-// Whoever administers asks another port, without a gate: its cost is not part of what is compared.
+// Revocations are asked for on another port, without a gate.
 const admin = createServer(async (request, response) => {
   await revoke(Number(request.url?.slice(1)))
   response.end()

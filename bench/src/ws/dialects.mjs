@@ -1,5 +1,5 @@
 /**
- * How the client of one protocol gets in: what it sends, and how it hears that it was accepted.
+ * How the client of one protocol gets in: its frames, and the sign that it was accepted.
  *
  * @typedef {object} Dialect
  * @property {string} path
