@@ -33,7 +33,7 @@ export const createAdmission: CreateAdmission = ({ fetch, clock, timeout }) => {
   return {
     async tokenFor(url, { userToken, team, audience }, signal) {
       // A token that is there already says for which team it is: no other team is asked for its keys.
-      const own = typeof userToken === 'string' ? claimsOf(userToken) : undefined
+      const own = typeof userToken === 'string' ? await claimsOf(userToken) : undefined
       const pins = {
         team: teamDomain(team) ?? teamDomain(hostOf(own?.iss)),
         audience: typeof audience === 'string' ? [audience] : audience,
@@ -51,7 +51,7 @@ export const createAdmission: CreateAdmission = ({ fetch, clock, timeout }) => {
       const { application } = known
       const token = typeof userToken === 'string' ? userToken : await userToken(application)
       if (token === undefined) return undefined
-      if (!isToken(token) || !isFor(application, token)) {
+      if (!isToken(token) || !(await isFor(application, token))) {
         throw unverified(url, 'The token is for another application of Access than this host.')
       }
       return token
@@ -63,8 +63,8 @@ export const createAdmission: CreateAdmission = ({ fetch, clock, timeout }) => {
 }
 
 /** Whether an application's token names this application. The edge verifies its signature; here only its target counts. */
-function isFor({ team, audience }: AccessApplication, token: string): boolean {
-  const { iss, aud, type } = claimsOf(token) ?? {}
+async function isFor({ team, audience }: AccessApplication, token: string): Promise<boolean> {
+  const { iss, aud, type } = (await claimsOf(token)) ?? {}
   const tags: readonly unknown[] = Array.isArray(aud) ? aud : [aud]
   return iss === `https://${team}` && tags.includes(audience) && type === 'app'
 }

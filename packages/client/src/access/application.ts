@@ -1,4 +1,4 @@
-import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose'
+import type { JSONWebKeySet } from 'jose'
 import type { Clock } from '../clock.ts'
 import { isToken, teamDomain } from '../edge.ts'
 import { beginningOf } from '../handshakes/beginning-of.ts'
@@ -70,13 +70,14 @@ export async function verifiedApplication(
     }
     throw unverified(url, 'The server sends no Access metadata.')
   }
-  const claimed = claimsOf(metadata)
+  const claimed = await claimsOf(metadata)
   const team = teamDomain(claimed?.auth_domain)
   if (team === undefined) throw unverified(url, 'The metadata name no team of Cloudflare Access.')
   if (pins.team !== undefined && pins.team !== team) {
     throw unverified(url, 'The metadata name another team than the expected one.')
   }
   const keys = await keysOf(team, fetch, signal)
+  const { createLocalJWKSet, decodeProtectedHeader, jwtVerify } = await import('jose')
   let claims: Readonly<Record<string, unknown>>
   try {
     if (decodeProtectedHeader(metadata).kid === undefined) throw new TypeError('no kid')
@@ -104,8 +105,9 @@ export async function verifiedApplication(
   return { team, audience: aud, hostname: socket.hostname }
 }
 
-/** The claims of a token, not verified. */
-export function claimsOf(token: string): Readonly<Record<string, unknown>> | undefined {
+/** The claims of a token, not verified. jose is loaded here, since few clients pass Access. */
+export async function claimsOf(token: string): Promise<Readonly<Record<string, unknown>> | undefined> {
+  const { decodeJwt } = await import('jose')
   try {
     return decodeJwt(token)
   } catch {

@@ -1,5 +1,4 @@
-import type { CryptoKey } from 'jose'
-import { importJWK } from 'jose/key/import'
+import type { CryptoKey, importJWK as importWithJose } from 'jose'
 
 const maxKeys = 64
 
@@ -24,9 +23,11 @@ export async function readKeySet(document: unknown, previous: KeySet | undefined
   const list = (document as { keys?: unknown } | null)?.keys
   if (!Array.isArray(list)) return 'the document has no `keys`'
   if (list.length > maxKeys) return `the document has more than ${maxKeys} keys`
+  const jose = await import('jose/key/import').catch(() => undefined)
+  if (jose === undefined) return 'the package jose cannot be loaded'
   const keys = new Map<string, SigningKey>()
   for (const jwk of list) {
-    const candidate = await importKey(jwk, previous)
+    const candidate = await importKey(jwk, previous, jose.importJWK)
     if (candidate === undefined) continue
     const twin = keys.get(candidate.kid)
     if (twin !== undefined && twin.material !== candidate.material)
@@ -36,7 +37,11 @@ export async function readKeySet(document: unknown, previous: KeySet | undefined
   return keys.size === 0 ? 'the document holds no usable RS256 key' : keys
 }
 
-async function importKey(jwk: unknown, previous: KeySet | undefined): Promise<SigningKey | undefined> {
+async function importKey(
+  jwk: unknown,
+  previous: KeySet | undefined,
+  importJWK: typeof importWithJose,
+): Promise<SigningKey | undefined> {
   if (typeof jwk !== 'object' || jwk === null) return undefined
   const { kty, kid, n, e, use, alg, key_ops: operations } = jwk as Record<string, unknown>
   if (kty !== 'RSA' || typeof kid !== 'string' || kid === '') return undefined

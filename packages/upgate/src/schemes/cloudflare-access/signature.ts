@@ -1,5 +1,4 @@
 import type { CryptoKey, JWTVerifyOptions } from 'jose'
-import { jwtVerify } from 'jose/jwt/verify'
 import type { AccessClaims } from './types.ts'
 
 /** Result of jose for a token: its claims, or the reason why they do not count. */
@@ -32,7 +31,12 @@ export function createSignatureCheck(
     clockTolerance: expected.clockTolerance / 1_000,
     requiredClaims: ['exp'],
   }
+  // Loaded with the first scheme and not with the entry: an import alone verifies nothing.
+  const loading = import('jose/jwt/verify')
+  // If jose cannot be loaded, each check rejects.
+  loading.catch(() => {})
   return async (token, key, now) => {
+    const { jwtVerify } = await loading
     try {
       const { payload } = await jwtVerify(token, key, { ...options, currentDate: new Date(now) })
       return { outcome: 'signed', claims: payload }

@@ -88,9 +88,6 @@ function whyOpen(path: string): string | undefined {
   }
 }
 
-const loopback = parseRanges('', '', 'loopback')
-const cloudflare = parseRanges('', '', 'cloudflare')
-
 function cloudflareRemedy(option: string): string {
   return option === 'peers'
     ? 'Use `cloudflareAccess`, which verifies a signature'
@@ -109,15 +106,18 @@ function assertOwn(
       `${where}: \`${option}\` has ${JSON.stringify(peer)}, from which ${others} can send: it could ${power}. ${instead}, or say \`dangerouslyTrustSharedPeers: true\`.`,
     )
   }
-  const within = (others: readonly Range[]): boolean =>
-    networks.some((network) => others.some((other) => overlap(network, other)))
-  if (within(loopback)) {
+  // Parsed here and not with the module: few applications have such a scheme.
+  const within = (name: 'loopback' | 'cloudflare'): boolean => {
+    const others = parseRanges('', '', name)
+    return networks.some((network) => others.some((other) => overlap(network, other)))
+  }
+  if (within('loopback')) {
     fail(
       'each program on this machine, and each client of an ssh -R tunnel,',
       "Let the proxy connect to a Unix socket of mode 600 and write its path, such as '/run/app/gate.sock'",
     )
   }
-  if (within(cloudflare)) fail('each customer of Cloudflare', cloudflareRemedy(option))
+  if (within('cloudflare')) fail('each customer of Cloudflare', cloudflareRemedy(option))
   if (networks.some(([address, length]) => length < (address.kind() === 'ipv4' ? 16 : 48))) {
     fail('each machine of a large network', 'Write the address of the proxy')
   }
