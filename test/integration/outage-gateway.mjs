@@ -1,6 +1,8 @@
 // One of several gateways that lose their PostgreSQL and Redis. Its parent sends it commands.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { composeStores, createGate, createServices, deviceToken, sessionCookie } from 'upgate'
 import { httpGate } from 'upgate/node'
 import { redisBus, redisSessions } from 'upgate/redis'
@@ -96,6 +98,11 @@ const commands = {
     for (let n = 0; n < count; n++) issued.push(await services.devices.create({ name: 'd' }))
     return issued.map(({ id, token }) => ({ id, token }))
   },
+  device: () =>
+    told(async () => {
+      const { id, token } = await services.devices.create({ name: 'd' })
+      return { id, token }
+    }),
   /** @param {string} email */
   async account(email) {
     const made = await services.accounts.create({ email })
@@ -114,6 +121,17 @@ const commands = {
   revoke: (id) => told(async () => (await services.devices.revoke(id))?.revokedAt !== undefined),
   health: async () => services.revocations.health(),
   logged: async () => logged,
+  async memory() {
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc')
+    // The second one takes the objects behind weak references and finalizers of the first.
+    for (let round = 0; round < 2; round++) {
+      collect()
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    const { heapUsed: heap, rss: resident } = process.memoryUsage()
+    return { heap, resident }
+  },
 }
 
 process.on('message', async ({ id, command, argument }) => {

@@ -64,10 +64,10 @@ const agent = new Agent({ keepAlive: true })
 
 /** Makes one request; `200`, or a status with the code in the body. */
 export function request(headers: Readonly<Record<string, string>>): Attempt {
-  return ({ port }) =>
-    new Promise((resolve, reject) => {
-      const own = { host: 'gateway.example.com', ...headers }
-      const place = { hostname: '127.0.0.1', port, path: '/api/x', headers: own }
+  return ({ port }) => {
+    const own = { host: 'gateway.example.com', ...headers }
+    const place = { hostname: '127.0.0.1', port, path: '/api/x', headers: own }
+    const ask = (resolve: (outcome: string) => void, reject: (error: Error) => void): void => {
       const asked = get({ ...place, agent, timeout: hung }, (response) => {
         let body = ''
         response.setEncoding('utf8').on('data', (text: string) => {
@@ -79,8 +79,15 @@ export function request(headers: Readonly<Record<string, string>>): Attempt {
         })
       })
       asked.on('timeout', () => asked.destroy(new Error('hung')))
-      asked.on('error', (error) => (error.message === 'hung' ? resolve('hung') : reject(error)))
-    })
+      asked.on('error', (error: Error & { code?: string }) => {
+        if (error.message === 'hung') resolve('hung')
+        // The server closed a connection that was idle for five seconds, while it was used again.
+        else if (asked.reusedSocket && error.code === 'ECONNRESET') ask(resolve, reject)
+        else reject(error)
+      })
+    }
+    return new Promise(ask)
+  }
 }
 
 /** Opens one socket that proves itself in its first frame; `accepted`, or its close code. */

@@ -3,42 +3,14 @@
  * and read from the first byte on. What the client gets and what the application hears must be the same.
  * UPGATE_SEED=7 generates others; UPGATE_STREAMS=1000000 takes about twenty minutes.
  */
-import { IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
-import { Duplex } from 'node:stream'
 import { afterEach, describe, expect, it } from 'vitest'
-import { NodeRequest } from '../../src/node/request.ts'
-import {
-  auth,
-  closeAll,
-  frame,
-  goodToken,
-  type Harness,
-  seededRandom,
-  start,
-  upgradeRequest,
-  wrongToken,
-} from './harness.ts'
+import { auth, closeAll, frame, goodToken, type Harness, seededRandom, start, wrongToken } from './harness.ts'
+import { admitInMemory, MemorySocket, turn } from './memory-socket.ts'
 
 afterEach(closeAll)
 
 const streams = Number(process.env.UPGATE_STREAMS ?? 2_000)
 const seed = Number(process.env.UPGATE_SEED ?? 1)
-
-/** A raw socket in memory. */
-class MemorySocket extends Duplex {
-  readonly written: Buffer[] = []
-  readonly remoteAddress = '127.0.0.1'
-
-  override _read(): void {}
-
-  override _write(chunk: Buffer, _: string, done: () => void): void {
-    this.written.push(Buffer.from(chunk))
-    done()
-  }
-}
-
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 /** What a stream led to. */
 interface Outcome {
@@ -54,23 +26,10 @@ async function play(
   finish: boolean,
   heard: string[],
 ): Promise<Outcome> {
-  const socket = new MemorySocket({ allowHalfOpen: true })
-  socket.on('error', () => {})
-  const request = new IncomingMessage(socket as unknown as Socket)
-  request.method = 'GET'
-  request.url = '/ws'
-  request.rawHeaders = upgradeRequest('/ws')
-    .split('\r\n')
-    .slice(1, -2)
-    .flatMap((line) => line.split(/: /))
-  for (let i = 0; i < request.rawHeaders.length; i += 2) {
-    request.headers[(request.rawHeaders[i] as string).toLowerCase()] = request.rawHeaders[i + 1]
-  }
+  const socket = new MemorySocket()
   heard.length = 0
   const before = t.connections.length
-  const decision = await t.gate.decide(new NodeRequest('upgrade', request))
-  if (decision.outcome !== 'defer') throw new Error(`decided: ${decision.outcome}`)
-  const refused = t.quarantine.admit({ wss: t.wss, request, socket, head: Buffer.alloc(0), decision })
+  const refused = await admitInMemory(t, socket)
   if (refused !== undefined) throw new Error(`refused: ${refused.code}`)
   await turn()
   for (const chunk of chunks) {
@@ -86,9 +45,8 @@ async function play(
   await turn()
   t.clock.advance(1_600)
   await turn()
-  const answered = Buffer.concat(socket.written)
   const result = {
-    answered: answered.subarray(answered.indexOf('\r\n\r\n') + 4).toString('latin1'),
+    answered: socket.answered.toString('latin1'),
     heard: [...heard],
     accepted: t.connections.length > before,
     ended: socket.writableEnded || socket.destroyed,
