@@ -120,6 +120,7 @@ describe('addresses that are known beyond a restart', () => {
   it('are written once, whatever the sockets say and however often they come back', async () => {
     const store = storeOf()
     const t = await restarted({ store, key })
+    t.wss.on('connection', (ws) => ws.on('message', () => {}))
     for (let n = 0; n < 5; n++) {
       const client = await letIn(t, '198.51.100.1')
       for (let m = 0; m < 20; m++) await client.send('data')

@@ -102,13 +102,15 @@ export class AcceptedSocket<P extends Principal> implements Member, LiveSocket<P
     }
     sendAll(ws, frames)
     if (this.#guarded(() => wss.emit('connection', ws, request, this.principal, value)))
-      this.deliver(messages)
+      this.deliver(messages, at101 === undefined)
   }
 
-  deliver(messages: readonly Message[], resume = true): void {
+  /** `waited`: its client may have sent more behind the credential, which no one has read yet. */
+  deliver(messages: readonly Message[], waited = true): void {
     const ws = this.#ws
     if (ws === undefined) return
-    if (messages.length > 0 && this.endReason === undefined && ws.listenerCount('message') === 0) {
+    const early = waited || messages.length > 0
+    if (early && this.endReason === undefined && isOpen(ws) && ws.listenerCount('message') === 0) {
       this.unheard = new UnheardMessages(this.#shared, this, ws, messages)
       return
     }
@@ -116,7 +118,7 @@ export class AcceptedSocket<P extends Principal> implements Member, LiveSocket<P
       if (this.endReason !== undefined || !isOpen(ws)) return
       if (!this.#guarded(() => ws.emit('message', data, isBinary), data)) return
     }
-    if (resume && ws.isPaused && isOpen(ws)) ws.resume()
+    if (waited && ws.isPaused && isOpen(ws)) ws.resume()
   }
 
   /** The application listens now, or did not do so in time. */

@@ -9,6 +9,8 @@ import type { WebSocketLike } from '../socket/web-socket-like.ts'
 export interface Unhearing {
   readonly id: string
   readonly unheard: UnheardMessages | undefined
+  /** Whether a message renews the credential: it does not wait. */
+  hears(data: unknown, isBinary: boolean): boolean
   /** The messages do not wait any more: the socket reads them itself, or drops them. */
   over(messages: readonly Message[] | undefined): void
   endAs(reason: EndReason, standardCode: number): void
@@ -23,14 +25,15 @@ interface Shared {
 
 /**
  * Messages of an accepted socket whose application does not listen for messages yet: they wait in order until it does,
- * for at most the deadline of the quarantine. Made only for sockets that need it.
+ * for at most the deadline of the quarantine. The socket is read until the first one, since it may be one that only
+ * the server speaks on. Made only for sockets that need it.
  */
 export class UnheardMessages implements Unheard {
   since = 0
   readonly #shared: Shared
   readonly #socket: Unhearing
   readonly #ws: WebSocketLike
-  readonly #queue: MessageQueue
+  #queue: MessageQueue
 
   constructor(shared: Shared, socket: Unhearing, ws: WebSocketLike, messages: readonly Message[]) {
     this.#shared = shared
@@ -38,14 +41,21 @@ export class UnheardMessages implements Unheard {
     this.#ws = ws
     this.#queue = new MessageQueue(shared.limits, messages)
     shared.roster.unheard.add(this)
-    ws.pause()
+    if (messages.length > 0) ws.pause()
+    else if (ws.isPaused) ws.resume()
     intercept(ws, emitHeld)
     ws.on('newListener', onNewListener)
   }
 
   /** One more message. */
   keep(data: unknown, isBinary: boolean): void {
-    if (!this.#queue.add(data, isBinary)) this.#socket.endAs('too_many_frames', 4429)
+    if (this.#queue.messages.length > 0) {
+      if (!this.#queue.add(data, isBinary)) this.#socket.endAs('too_many_frames', 4429)
+    } else if (!this.#socket.hears(data, isBinary)) {
+      // However long it is: the application may just not listen yet.
+      this.#queue = new MessageQueue(this.#shared.limits, [[data, isBinary]])
+      this.#ws.pause()
+    }
   }
 
   /** The application is about to listen. */
@@ -62,9 +72,13 @@ export class UnheardMessages implements Unheard {
   giveUp(): void {
     this.stop()
     release(this.#ws)
-    this.#shared.gate.logger.warn('No `message` listener was attached in time: early messages are dropped.', {
-      connection: this.#socket.id,
-    })
+    if (this.#queue.messages.length > 0)
+      this.#shared.gate.logger.warn(
+        'No `message` listener was attached in time: early messages are dropped.',
+        {
+          connection: this.#socket.id,
+        },
+      )
     this.#socket.over(undefined)
   }
 
