@@ -68,7 +68,7 @@ const endings: Ending[] = [
     async (t) => {
       const peer = await t.raw()
       await peer.upgraded()
-      peer.socket.resetAndDestroy()
+      peer.reset()
     },
   ],
   [

@@ -530,7 +530,7 @@ it('is consumed behind a session cookie, through guardServer', async () => {
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const cookie = String(cookies.setCookie(session as NonNullable<typeof session>)).split(';')[0] as string
-  const connect = () => new Client(port, '/ws', { origin, cookie }, [])
+  const connect = () => new Client(port, '/ws', { origin, cookie }, [], false)
   try {
     const client = connect()
     await client.send(at(own.token), 'data')

@@ -1,6 +1,8 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import { type AddressInfo, connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import {
   type AuditEvent,
   createGate,
@@ -24,6 +26,7 @@ import {
 import { type ServerOptions, WebSocket, WebSocketServer } from 'ws'
 import { NodeRequest } from '../../src/node/request.ts'
 import { respondToSocket } from '../../src/node/respond.ts'
+import { certificate } from '../pitfalls/tls-fixture.ts'
 
 /** Long enough not to count as something that could be guessed. */
 export const goodToken = 'node-token-0123456789abcdef'
@@ -62,6 +65,8 @@ export interface Options {
   readonly server?: ServerOptions
   /** Makes the WebSocket object at the 101: the quarantine answers by hand only for servers of `ws` itself. */
   readonly eager?: boolean
+  /** Through TLS. Default: as UPGATE_SOCKETS says. */
+  readonly tls?: boolean
   readonly rules?: readonly RuleOptions[]
   /** What happens between the decision and its being carried out. */
   readonly slowDecision?: () => Promise<void>
@@ -86,6 +91,9 @@ export interface Harness {
   close(): Promise<void>
 }
 
+/** UPGATE_SOCKETS=tls: every socket of these tests goes through TLS. */
+const allThroughTls = process.env.UPGATE_SOCKETS?.split(',').includes('tls') ?? false
+
 class EagerServer extends WebSocketServer {}
 
 const open: Harness[] = []
@@ -96,6 +104,7 @@ export async function closeAll(): Promise<void> {
 }
 
 export async function start(options: Options = {}): Promise<Harness> {
+  const tls = options.tls ?? allThroughTls
   const clock = manualClock()
   const listeners = new Set<(revocation: Revocation) => void>()
   let sequence = 0
@@ -147,7 +156,7 @@ export async function start(options: Options = {}): Promise<Harness> {
   wss.on('connection', (ws: WebSocket, request: IncomingMessage, principal: Principal | undefined) => {
     connections.push({ ws, request, principal })
   })
-  const server = createServer()
+  const server: Server = tls ? createTlsServer(certificate) : createServer()
   server.on('upgrade', async (request, socket, head) => {
     socket.on('error', () => {})
     const asked = new NodeRequest('upgrade', request)
@@ -181,12 +190,12 @@ export async function start(options: Options = {}): Promise<Harness> {
       for (const listener of listeners) listener(revocation)
     },
     connect(headers = {}, path = '/ws', protocols = []) {
-      const client = new Client(port, path, headers, protocols)
+      const client = new Client(port, path, headers, protocols, tls)
       clients.add(client)
       return client
     },
     async raw(headers = [], path = '/ws') {
-      const peer = new RawPeer(port, path, headers)
+      const peer = new RawPeer(port, path, headers, tls)
       clients.add(peer)
       return peer
     },
@@ -218,8 +227,15 @@ export class Client {
   #closed: Closed | undefined
   readonly #watchers: Set<() => void> = new Set()
 
-  constructor(port: number, path: string, headers: Record<string, string>, protocols: string[]) {
-    this.ws = new WebSocket(`ws://127.0.0.1:${port}${path}`, protocols, {
+  constructor(
+    port: number,
+    path: string,
+    headers: Record<string, string>,
+    protocols: string[],
+    tls: boolean,
+  ) {
+    this.ws = new WebSocket(`${tls ? 'wss' : 'ws'}://127.0.0.1:${port}${path}`, protocols, {
+      rejectUnauthorized: false,
       headers: { host: 'gateway.example.com', ...headers },
     })
     this.ws.on('message', (data) => {
@@ -295,13 +311,18 @@ export class Client {
 /** A TCP peer that writes WebSocket frames by hand. */
 export class RawPeer {
   readonly socket: Socket
+  readonly #tcp: Socket
   readonly #chunks: Buffer[] = []
   ended = false
   closed = false
   #notify: Set<() => void> = new Set()
 
-  constructor(port: number, path: string, headers: readonly string[]) {
-    this.socket = connectTcp({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
+  constructor(port: number, path: string, headers: readonly string[], tls = false) {
+    this.#tcp = connectTcp({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
+    this.#tcp.on('error', () => {})
+    this.socket = tls
+      ? connectTls({ socket: this.#tcp, allowHalfOpen: true, rejectUnauthorized: false } as never)
+      : this.#tcp
     this.socket.on('error', () => {})
     this.socket.on('data', (chunk) => {
       this.#chunks.push(chunk)
@@ -352,8 +373,14 @@ export class RawPeer {
     return this.socket.write(Buffer.concat(frames))
   }
 
+  /** Ends with RST. */
+  reset(): void {
+    this.#tcp.resetAndDestroy()
+  }
+
   destroy(): void {
     this.socket.destroy()
+    this.#tcp.destroy()
   }
 }
 

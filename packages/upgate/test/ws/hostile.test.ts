@@ -117,7 +117,7 @@ describe('hostile peers', () => {
     ]) {
       const peer = await t.raw()
       await prepare(peer)
-      peer.socket.resetAndDestroy()
+      peer.reset()
       await settled()
     }
     t.clock.advance(12_000)

@@ -114,7 +114,7 @@ async function run(seed: number): Promise<Tally> {
     () => peers.length > 0 && pick(peers.slice(-5)).write(frame(8, Buffer.from([3, 232]))),
     () => peers.length > 0 && pick(peers.slice(-5)).write(Buffer.from([0xff, 0, 0])),
     () => peers.length > 0 && pick(peers.slice(-5)).write(text({ ...hello, type: 'auth_refresh' })),
-    () => peers.length > 0 && pick(peers.slice(-5)).socket.resetAndDestroy(),
+    () => peers.length > 0 && pick(peers.slice(-5)).reset(),
     () => peers.length > 0 && pick(peers.slice(-5)).socket.end(),
     () => settle(openings, () => ['{"hello":"late"}']),
     () => settle<Verification>(verifications, () => ({ outcome: 'authenticated', principal: principal() })),
