@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { runNode } from './children.mjs'
 import { readJson, root, tool } from './paths.mjs'
 import { checkPrinted } from './printed-secrets.mjs'
@@ -45,7 +45,7 @@ const halves = { unit: ['unit', 'packages'], integration: ['integration'] }
  *
  * @param {keyof typeof halves} half
  * @param {{ node?: string | undefined, eager?: boolean }} [options] `node`: another Node than this one, for what touches Node itself; `eager`: see packages/upgate/test/ws/eager-sockets.ts
- * @returns {Promise<{ code: number, output: string, note: string, counts: Counts }>}
+ * @returns {Promise<{ code: number, output: string, note: string, counts: Counts, failed: string[] }>} `failed`: the tests that failed, by file and name
  */
 export async function suite(half, { node, eager = false } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'upgate-vitest-'))
@@ -71,12 +71,14 @@ export async function suite(half, { node, eager = false } = {}) {
         env: { UPGATE_OUTPUT: printed, ...(eager && { UPGATE_SOCKETS: 'eager' }) },
       },
     )
-    const counts = count(existsSync(report) ? readJson(report) : { testResults: [] })
+    const results = existsSync(report) ? readJson(report) : { testResults: [] }
+    const counts = count(results)
+    const failed = failedTests(results)
     // A run that failed without a failed test (an unhandled error, a crash) must not read as a success.
     if (code !== 0 && counts.failed === 0) counts.failed = 1
     // Nor one in which there was nothing to run.
     const empty = counts.passed === 0 && code === 0
-    if (empty) return { code: 1, output: 'No test passed.', note: sentence(counts), counts }
+    if (empty) return { code: 1, output: 'No test passed.', note: sentence(counts), counts, failed }
     const secrets = checkPrinted(printed)
     if (secrets.code !== 0) counts.failed++
     return {
@@ -84,6 +86,7 @@ export async function suite(half, { node, eager = false } = {}) {
       output: secrets.output,
       note: `${sentence(counts)}; ${secrets.note}`,
       counts,
+      failed,
     }
   } finally {
     rmSync(folder, { recursive: true, force: true })
@@ -107,6 +110,21 @@ function count(report) {
       counts.failed++
   }
   return counts
+}
+
+/**
+ * @param {{ testResults: { name: string, status: string, assertionResults: { status: string, fullName: string }[] }[] }} report
+ * @returns {string[]}
+ */
+export function failedTests(report) {
+  return report.testResults
+    .filter(({ status }) => status === 'failed')
+    .flatMap(({ name, assertionResults }) => {
+      const file = relative(root, name).replaceAll('\\', '/')
+      const tests = assertionResults.filter(({ status }) => status === 'failed')
+      if (tests.length === 0) return [`${file} could not be run`]
+      return tests.map(({ fullName }) => `${file}: ${fullName.trim()}`)
+    })
 }
 
 /** @param {Counts} counts */

@@ -28,6 +28,8 @@ export async function main() {
   const progress = new Progress()
   /** @type {import('./suite.mjs').Counts[]} */
   const counted = []
+  /** @type {string[]} */
+  const failed = []
   const wants = (/** @type {string} */ name) => options.only === undefined || options.only.includes(name)
   const tests = (/** @type {string} */ name, /** @type {Parameters<typeof suite>} */ ...args) =>
     progress.step(
@@ -36,6 +38,7 @@ export async function main() {
         console.log(bold(`\n${name}`))
         const result = await suite(...args)
         counted.push(result.counts)
+        failed.push(...result.failed)
         return result
       },
       { showsItself: true },
@@ -72,6 +75,9 @@ export async function main() {
         ),
   )
   if (counted.length > 0) console.log(sentence(total(counted)))
+  // Last of all, since the end of a log is what is kept and read.
+  if (failed.length > 0)
+    console.log(red(`Tests that failed:\n${failed.map((test) => `  ${test}`).join('\n')}`))
   process.exit(failures.length === 0 ? 0 : 1)
 }
 

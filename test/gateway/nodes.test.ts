@@ -279,7 +279,7 @@ describe('the chat', () => {
     quiet.send({ type: 'say', text: 'still here' })
     // The notice of a socket that left may arrive later, so this message need not be the last.
     const heard = (): boolean => quiet.waiting.some((message) => message.text === 'still here')
-    await expect.poll(heard, { timeout: 5_000 }).toBe(true)
+    await expect.poll(heard).toBe(true)
     for (const socket of [quiet, odd]) socket.close()
   })
 })

@@ -28,7 +28,7 @@ afterEach(async () => {
   const { requests, invitations } = await pairings()
   for (const { id } of requests) await visitor.post(`/api/pairings/${id}/reject`, {})
   for (const { id } of invitations) await visitor.delete(`/api/pairings/invitations/${id}`)
-  await expect.poll(() => visitor.nodes(), { timeout: 10_000 }).toEqual([])
+  await expect.poll(() => visitor.nodes()).toEqual([])
 })
 afterAll(async () => {
   await endAll()

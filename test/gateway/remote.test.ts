@@ -221,7 +221,7 @@ describe('POST /api/remote', () => {
     }
     for (const each of [ada, boss]) {
       await until('connected', each)
-      await expect.poll(() => each.nodes(), { timeout: 5000 }).toHaveLength(1)
+      await expect.poll(() => each.nodes()).toHaveLength(1)
     }
   }, 60_000)
 

@@ -54,7 +54,7 @@ it('a published client without a path pairs with a code, is approved, and connec
   try {
     const pending = async () =>
       (await visitor.get('/api/pairings')).json().requests as { readonly id: string }[]
-    await expect.poll(async () => (await pending()).length, { timeout: 5_000 }).toBe(1)
+    await expect.poll(async () => (await pending()).length).toBe(1)
     const [request] = await pending()
     expect((await visitor.post(`/api/pairings/${request?.id}/approve`, {})).status).toBe(200)
     await hello

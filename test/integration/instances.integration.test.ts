@@ -54,7 +54,7 @@ describe.skipIf(!available)('three processes', () => {
         ...(await two<Closed>('closed')),
         ...(await three<Closed>('closed')),
       })
-      await expect.poll(async () => Object.keys(await closed()).length, { timeout: 10_000 }).toBe(sockets)
+      await expect.poll(async () => Object.keys(await closed()).length).toBe(sockets)
       const ends = Object.entries(await closed())
       expect(new Set(ends.map(([, { code }]) => code))).toEqual(new Set([4403]))
       const milliseconds = ends

@@ -200,7 +200,7 @@ describe.skipIf(!(await postgresAnswers()))('PostgreSQL', () => {
       expect(answers.map(({ status }) => status)).toEqual(Array(4).fill('rejected'))
       await blocker.query('rollback')
       await blocker.end()
-      expect(await store.keys.get('k')).toBeDefined()
+      await expect.poll(() => store.keys.get('k')).toBeDefined()
     })
 
     test('connections that the server ends are replaced, idle ones and used ones', async () => {

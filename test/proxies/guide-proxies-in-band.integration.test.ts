@@ -5,7 +5,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type AuditEvent, createGate, createServices, deviceToken, memoryStore } from 'upgate'
 import { guardServer, upgateHandshake } from 'upgate/ws'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { TestSocket } from '../gateway/socket.ts'
 import { printed } from './guide.ts'
@@ -83,9 +83,7 @@ describe.each(['nginx', 'caddy', 'haproxy'] as const)(
         expect(await socket.message()).toMatchObject({ type: 'auth_refreshed', principal: { id } })
         await services.devices.revoke(id)
         expect(await socket.closed).toMatchObject({ code: 4403, reason: 'revoked' })
-        await vi.waitFor(() =>
-          expect(events.at(-1)).toMatchObject({ type: 'socket_closed', reason: 'revoked' }),
-        )
+        await expect.poll(() => events.at(-1)).toMatchObject({ type: 'socket_closed', reason: 'revoked' })
         const types = events.map(({ type }) => type)
         expect(types.slice(0, 4)).toEqual(['deferred', 'socket_accepted', 'socket_refreshed', 'revoked'])
       })
@@ -96,7 +94,9 @@ describe.each(['nginx', 'caddy', 'haproxy'] as const)(
         socket.send({ type: 'auth', token: 'not-a-token' })
         expect(await socket.message()).toMatchObject({ type: 'auth_error', code: 'invalid_credential' })
         expect((await socket.closed).code).toBe(4401)
-        expect(events.at(-1)).toMatchObject({ type: 'socket_refused', code: 'invalid_credential' })
+        await expect
+          .poll(() => events.at(-1))
+          .toMatchObject({ type: 'socket_refused', code: 'invalid_credential' })
       })
     })
   },

@@ -113,7 +113,7 @@ describe('under keys of the front', () => {
     })
     client.start()
     const pending = async () => (await api(stage.front, cookie, 'GET', 'pairings')).json.requests
-    await expect.poll(async () => (await pending()).length, { timeout: 5000 }).toBe(1)
+    await expect.poll(async () => (await pending()).length).toBe(1)
     const [request] = await pending()
     // An approver who did not compare sends nothing, or the wrong characters.
     expect((await api(stage.front, cookie, 'POST', `pairings/${request.id}/approve`, {})).status).toBe(409)

@@ -75,7 +75,7 @@ async function flood(addressOf: (index: number) => string) {
   strangers.clear()
   for (let index = 0; index < 1000; index++) stranger(addressOf(index))
   // At most two thirds of the places are for clients that proved nothing.
-  await expect.poll(() => gateway.unaccepted, { timeout: 10_000 }).toBe(16)
+  await expect.poll(() => gateway.unaccepted).toBe(16)
   return { known: nodes.slice(0, 4), unknown: nodes.slice(4) }
 }
 const connectAll = (nodes: readonly { readonly key: NodeKey; readonly address: string }[]) =>

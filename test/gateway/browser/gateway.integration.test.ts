@@ -155,7 +155,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
         .toContain(`UPGATE_TOKEN='${token}' npx @upgate/cli node `)
       await picture(page, 'token')
       await closeToken(page)
-      await expect.poll(() => page.content(), { timeout: 5_000 }).not.toContain(token)
+      await expect.poll(() => page.content()).not.toContain(token)
       await picture(page, 'nodes-device')
 
       const node = runNode(token)
@@ -187,7 +187,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       const code = await page.getByLabel('Code', { exact: true }).inputValue()
       await picture(page, 'pairing-code')
       await closeToken(page)
-      await expect.poll(() => page.locator('#code-value').inputValue(), { timeout: 5_000 }).toBe('')
+      await expect.poll(() => page.locator('#code-value').inputValue()).toBe('')
       await page.getByText('A code is open').waitFor()
       const node = runNode({ UPGATE_CODE: code }, ['--key-file', `${data.path}/node.json`])
       // The request appears by itself, with the code that the device shows.
