@@ -6,6 +6,13 @@ export const postgresUrl: string =
   process.env.UPGATE_POSTGRES_URL ?? 'postgres://postgres@127.0.0.1:5432/test'
 export const redisUrl: string = process.env.UPGATE_REDIS_URL ?? 'redis://127.0.0.1:6379'
 
+/** The address of a database of the server, by default that of the variable. */
+export function databaseUrl(name?: string): string {
+  const url = new URL(postgresUrl)
+  if (name !== undefined) url.pathname = `/${name}`
+  return url.href
+}
+
 /**
  * Whether a service answers, for `describe.skipIf`; prints a note if not.
  *
@@ -31,7 +38,7 @@ export function postgresAnswers(): Promise<boolean> {
 
 export function redisAnswers(): Promise<boolean> {
   return answers('Redis', 'UPGATE_REQUIRE_REDIS', async () => {
-    const client = createClient({ url: redisUrl, socket: { connectTimeout: 3000, reconnectStrategy: false } })
+    const client = createClient({ url: redisUrl, socket: { connectTimeout: 10_000, reconnectStrategy: false } })
     client.on('error', () => {})
     await client.connect()
     await client.ping()
@@ -39,12 +46,13 @@ export function redisAnswers(): Promise<boolean> {
   })
 }
 
-/** Runs one statement on a separate connection. */
+/** Runs one statement on a separate connection, in the database of the variable unless another one is named. */
 export async function administer(
   sql: string,
   parameters: unknown[] = [],
+  database?: string,
 ): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: postgresUrl, connectionTimeoutMillis: 3000 })
+  const client = new pg.Client({ connectionString: databaseUrl(database), connectionTimeoutMillis: 10_000 })
   client.on('error', () => {})
   await client.connect()
   try {
