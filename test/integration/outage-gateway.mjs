@@ -10,8 +10,8 @@ import { postgresBus, postgresStore } from 'upgate/sql'
 import { guardServer, upgateHandshake } from 'upgate/ws'
 import { WebSocketServer } from 'ws'
 
-/** @type {{ postgres: string, redis: string, name: string, bus: 'postgres' | 'redis', speed: number }} */
-const { postgres, redis, name, bus: kind, speed } = JSON.parse(process.argv[2] ?? '')
+/** @type {{ postgres: string, redis: string, name: string, bus: 'postgres' | 'redis', away: readonly string[], speed: number }} */
+const { postgres, redis, name, bus: kind, away, speed } = JSON.parse(process.argv[2] ?? '')
 
 /** A faster clock, for bounds of a minute. */
 const began = Date.now()
@@ -32,11 +32,16 @@ const logger = {
   error: (message) => void logged.push(message),
 }
 
-// Bounds that a test can wait for.
-const timeout = 1000
+/** Bounds that a test can wait for. @param {string} service */
+const timeoutOf = (service) => (away.includes(service) ? 2000 : 6000)
 const store = composeStores(
-  await postgresStore({ connectionString: postgres, schema: name, timeout, maxConnections: 5 }),
-  { sessions: await redisSessions({ url: redis, prefix: name, timeout }) },
+  await postgresStore({
+    connectionString: postgres,
+    schema: name,
+    timeout: timeoutOf('postgres'),
+    maxConnections: 5,
+  }),
+  { sessions: await redisSessions({ url: redis, prefix: name, timeout: timeoutOf('redis') }) },
 )
 const bus =
   kind === 'redis'
@@ -52,7 +57,7 @@ const services = createServices({
     cacheAge: 0,
     touchDelay: 0,
     logInterval: 60_000,
-    lookupTimeout: 2000 * speed,
+    lookupTimeout: (away.includes('postgres') ? 3000 : 7000) * speed,
   },
 })
 const origin = 'https://gateway.example.com'

@@ -13,6 +13,8 @@ export interface GatewayOptions {
   /** Schema, channel and prefix. */
   readonly name: string
   readonly bus: 'postgres' | 'redis'
+  /** Services that go away: bounds for them that a test can wait for, and longer ones for a service that only is busy. */
+  readonly away: readonly ('postgres' | 'redis')[]
   /** Factor by which its time passes faster. */
   readonly speed: number
 }

@@ -38,7 +38,10 @@ export function postgresAnswers(): Promise<boolean> {
 
 export function redisAnswers(): Promise<boolean> {
   return answers('Redis', 'UPGATE_REQUIRE_REDIS', async () => {
-    const client = createClient({ url: redisUrl, socket: { connectTimeout: 10_000, reconnectStrategy: false } })
+    const client = createClient({
+      url: redisUrl,
+      socket: { connectTimeout: 10_000, reconnectStrategy: false },
+    })
     client.on('error', () => {})
     await client.connect()
     await client.ping()

@@ -59,6 +59,7 @@ describe.skipIf(!available)('gateways in use', () => {
       redis: redis.url,
       name: uniqueName(),
       bus: 'redis',
+      away: ['postgres', 'redis'],
       speed: 1,
     } as const
     // The first one makes the schema.
