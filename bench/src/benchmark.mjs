@@ -1,12 +1,14 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { writeDocuments } from './claims/documents.mjs'
 import { Journal } from './journal.mjs'
 import { conditionsHere, difference, load } from './machine.mjs'
 import { section, writePage } from './page.mjs'
 import { installPeers, peersInstalled } from './peers.mjs'
+import { plotsFor } from './plots/plots.mjs'
 import { shortage } from './resources.mjs'
-import { loadResult, savePage, saveResult } from './results.mjs'
+import { loadResults, savePage, saveResult } from './results.mjs'
 import { runSuite } from './run.mjs'
 
 /**
@@ -49,14 +51,10 @@ export async function benchmark(all, options, interrupted) {
     if (mode !== 'check') process.stdout.write(`${parts.join('\n\n')}\n`)
     else if (complete) console.log(`The harness runs: ${options.only.join(', ')}.`)
     if (report || write) {
-      /** @type {Map<string, Result>} */
-      const kept = new Map()
-      for (const { name } of all) {
-        const result = loadResult(name)
-        if (result !== undefined) kept.set(name, result)
-      }
-      savePage(writePage(all, kept))
-      say('bench/results/README.md is written.')
+      const kept = loadResults(all)
+      savePage(writePage(all, kept), [...kept.values()].flatMap(plotsFor))
+      writeDocuments(kept)
+      say('bench/results/README.md is written, with its plots and the figures of the README files.')
     }
     return complete
   } finally {
@@ -89,13 +87,14 @@ async function peersFor(suites, mode) {
  * @param {() => boolean} interrupted
  * @returns {Promise<boolean | undefined>} Whether everything was measured; `undefined` where nothing was begun
  */
-async function measure(suites, { rounds, mode, seed, resume, peers }, journalOf, interrupted) {
+async function measure(suites, { rounds, mode, seed, resume, peers, minutes }, journalOf, interrupted) {
   const conditions = conditionsHere()
-  const plans = suites.map((suite) => {
+  const plans = suites.flatMap((suite) => {
     const settings = suite.settings(mode, { peers })
+    if (settings === false) return []
     const planned = rounds ?? { full: suite.rounds, quick: 3, check: 1 }[mode]
     const started = new Date().toISOString()
-    return { suite, header: { suite: suite.name, started, mode, seed, conditions, settings, planned } }
+    return [{ suite, header: { suite: suite.name, started, mode, seed, conditions, settings, planned } }]
   })
   // Everything that can be known to fail is said before anything is measured.
   const obstacles = plans
@@ -112,6 +111,15 @@ async function measure(suites, { rounds, mode, seed, resume, peers }, journalOf,
     say(`The machine is busy (load ${load().toFixed(1)}): the figures will be noisy.`)
   }
   let complete = true
+  const end = performance.now() + (minutes ?? Number.POSITIVE_INFINITY) * 60_000
+  let shares = suites.reduce((sum, { share }) => sum + share, 0)
+  /** A suite's part of the time that is left: what one does not need is for those after it. */
+  const timeFor = (/** @type {Suite} */ { share }) => {
+    const now = performance.now()
+    const until = now + ((end - now) * share) / shares
+    shares -= share
+    return until
+  }
   const waiting = plans[Symbol.iterator]()
   const lane = async () => {
     for (const { suite, header } of waiting) {
@@ -120,7 +128,7 @@ async function measure(suites, { rounds, mode, seed, resume, peers }, journalOf,
         journal.begin({ ...header, started: new Date().toISOString() })
       else journal.goOn(header.planned)
       try {
-        await runSuite(suite, header, journal, { say, interrupted })
+        await runSuite(suite, header, journal, { say, interrupted, until: timeFor(suite) })
       } catch (error) {
         complete = false
         if (interrupted()) return

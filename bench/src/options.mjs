@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
  * @typedef {object} Options
  * @property {readonly string[]} only Names of the suites to measure, or to report
  * @property {number | undefined} rounds Interleaved rounds: so many pairs each comparison has
+ * @property {number | undefined} minutes For all suites; no limit where there is none
  * @property {import('./suite.mjs').Mode} mode
  * @property {boolean} write Keeps results, and writes the page from all that were kept
  * @property {boolean} resume Goes on with what the raw values hold
@@ -17,13 +18,16 @@ export const help = (
   names,
 ) => `Measures Upgate against bare servers and against the smallest hand-written equivalents.
 
-  npm run bench -w bench -- [options]
+  npm run bench -- [options]
 
   --only <suite>  ${names.join(', ')};
                   may be repeated, or a list with commas (default: all)
-  --rounds <n>    interleaved rounds, 1 to 60 (default: each suite's own, at least 15; with --quick: 3)
+  --rounds <n>    interleaved rounds, 1 to 60 (default: 15, of floods 5; with --quick: 3)
+  --minutes <n>   time for all of it: a suite ends when its share is spent, with fewer rounds
+                  (default: 12; with --quick: 2; no limit with --rounds)
   --write         keep the results of these suites in bench/results/<suite>.json, and write
-                  bench/results/README.md from all results that are kept
+                  bench/results/README.md from all results that are kept, with its plots, and the figures
+                  of the README files
   --resume        go on with a run that was ended: whole rounds that were measured are not measured again
   --report        measure nothing: keep what raw values there are, and write the page
   --quick         short samples: where the figures are, roughly
@@ -32,10 +36,11 @@ export const help = (
   --seed <n>      seeds the order of samples and the bootstrap (default: 1)
   --help          this text
 
-It measures the compiled packages (npm run build), on loopback, and takes less than 25 minutes. Stores that need a
-server are measured where UPGATE_POSTGRES_URL and UPGATE_REDIS_URL say where one is. Raw values are in
+It measures the compiled packages (npm run build), on loopback, and takes 12 minutes. Stores that need a
+server are measured where UPGATE_POSTGRES_URL and UPGATE_REDIS_URL say where one is, and OpenClaw's gateway where
+UPGATE_OPENCLAW names its openclaw.mjs and UPGATE_OPENCLAW_NODE a Node that runs it. Raw values are in
 bench/results/raw as soon as they are measured. To leave it running when the terminal goes:
-setsid npm run bench -w bench -- --write > bench.log 2>&1 &
+setsid npm run bench -- --write > bench.log 2>&1 &
 
 Exit code: 0 if everything was measured, 1 if not, 2 for a wrong option, 129, 130 or 143 after a signal.`
 
@@ -54,6 +59,7 @@ export function readOptions(args, names) {
     options: {
       only: { type: 'string', multiple: true },
       rounds: { type: 'string' },
+      minutes: { type: 'string' },
       quick: { type: 'boolean', default: false },
       check: { type: 'boolean', default: false },
       write: { type: 'boolean', default: false },
@@ -80,8 +86,13 @@ export function readOptions(args, names) {
   if (rounds !== undefined && (!Number.isInteger(rounds) || rounds < 1 || rounds > 60)) {
     throw new TypeError('--rounds must be a whole number from 1 to 60.')
   }
+  const usual = rounds === undefined ? { full: 12, quick: 2, check: undefined }[mode] : undefined
+  const minutes = values.minutes === undefined ? usual : Number(values.minutes)
+  if (minutes !== undefined && !(minutes > 0 && minutes <= 600)) {
+    throw new TypeError('--minutes must be a number from 0 to 600.')
+  }
   const seed = Number(values.seed)
   if (!Number.isInteger(seed)) throw new TypeError('--seed must be a whole number.')
   const only = names.filter((name) => asked === undefined || asked.includes(name))
-  return { only, rounds, mode, write, resume, report, peers, seed }
+  return { only, rounds, minutes, mode, write, resume, report, peers, seed }
 }

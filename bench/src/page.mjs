@@ -1,3 +1,5 @@
+import { claimsTable } from './claims/documents.mjs'
+import { plotsFor } from './plots/plots.mjs'
 import { counted } from './table.mjs'
 import { enough } from './targets.mjs'
 
@@ -5,7 +7,7 @@ import { enough } from './targets.mjs'
 
 const intro = `# Results
 
-Written by \`npm run bench -w bench -- --write\` from the files beside this page, one for each suite: each states when, where and how long it was measured.
+Written by \`npm run bench -- --write\` from the files of this folder, one for each suite: each states when, where and how long it was measured. No figure is typed by hand, here or in the README files that cite this page.
 
 ## How to read it
 
@@ -28,7 +30,7 @@ export function writePage(suites, results) {
   })
   const missing = suites.filter(({ name }) => !results.has(name)).map(({ name }) => `\`${name}\``)
   const note = missing.length === 0 ? [] : [`Not measured yet: ${missing.join(', ')}.`]
-  return `${[intro, ...note, ...parts].join('\n\n').replace(/\n{3,}/g, '\n\n')}\n`
+  return `${[intro, ...note, claimsTable(results), ...parts].join('\n\n').replace(/\n{3,}/g, '\n\n')}\n`
 }
 
 /**
@@ -39,7 +41,8 @@ export function writePage(suites, results) {
  */
 export function section(suite, result) {
   const [heading = '', ...text] = suite.report(result).split('\n')
-  return [heading, '', circumstances(result), ...text].join('\n')
+  const plots = plotsFor(result).map(({ name, title, unit }) => `![${title}: ${unit}](plots/${name}.svg)`)
+  return [heading, '', circumstances(result), ...text, '', ...plots].join('\n')
 }
 
 /** @param {Result} result */

@@ -1,4 +1,5 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { drawBars } from './plots/bars.mjs'
 
 /** @typedef {import('./suite.mjs').Result} Result */
 
@@ -40,9 +41,33 @@ export function saveResult(result) {
   return true
 }
 
-/** @param {string} page */
-export function savePage(page) {
+/**
+ * Writes the page, and the plots that it shows.
+ *
+ * @param {string} page
+ * @param {readonly import('./plots/bars.mjs').Plot[]} plots
+ */
+export function savePage(page, plots) {
   writeFileSync(new URL('README.md', folder), page)
+  const pictures = new URL('plots/', folder)
+  rmSync(pictures, { recursive: true, force: true })
+  mkdirSync(pictures)
+  for (const plot of plots) writeFileSync(new URL(`${plot.name}.svg`, pictures), drawBars(plot))
+}
+
+/**
+ * The results that are kept.
+ *
+ * @param {readonly { name: string }[]} suites
+ * @returns {Map<string, Result>}
+ */
+export function loadResults(suites) {
+  return new Map(
+    suites.flatMap(({ name }) => {
+      const result = loadResult(name)
+      return result === undefined ? [] : [[name, result]]
+    }),
+  )
 }
 
 /**

@@ -17,10 +17,15 @@ const attempts = 2
  * @param {Suite} suite
  * @param {Header} header
  * @param {Journal} journal
- * @param {{ say(text: string): void, interrupted(): boolean }} surroundings
+ * @param {{ say(text: string): void, interrupted(): boolean, until?: number }} surroundings `until`: no round begins that would not be over by then (`performance.now()`)
  * @throws the error that ended the run; the journal holds all values measured until then
  */
-export async function runSuite(suite, header, journal, { say, interrupted }) {
+export async function runSuite(
+  suite,
+  header,
+  journal,
+  { say, interrupted, until = Number.POSITIVE_INFINITY },
+) {
   const { planned, seed, mode, settings } = header
   const before = journal.read()?.rounds ?? 0
   if (before >= planned) {
@@ -28,17 +33,23 @@ export async function runSuite(suite, header, journal, { say, interrupted }) {
     return
   }
   const context = { seed, mode, settings, say: (/** @type {string} */ text) => say(`${suite.name}: ${text}`) }
-  const started = performance.now()
   const prepared = await suite.prepare?.(context)
+  const started = performance.now()
   try {
     for (let round = before; round < planned; round++) {
       await attempt(round, prepared?.state)
       const each = (performance.now() - started) / 1000 / (round - before + 1)
-      const left = Math.ceil((each * (planned - round - 1)) / 60)
+      const spare = (until - performance.now()) / 1000
+      const left = Math.min(planned - round - 1, Math.max(0, Math.floor(spare / each)))
       say(
         `${suite.name}: round ${round + 1} of ${planned}, ${each.toFixed(1)} s a round` +
-          `${round + 1 < planned ? `, at most ${left} min left` : ''} (load ${load().toFixed(1)})`,
+          `${left > 0 ? `, ${Math.ceil(left * each)} s left` : ''} (load ${load().toFixed(1)})`,
       )
+      if (left === 0 && round + 1 < planned) {
+        say(`${suite.name}: its time is over after ${round + 1} of ${planned} rounds (--minutes)`)
+        journal.goOn(round + 1)
+        return
+      }
     }
   } finally {
     await prepared?.dispose()

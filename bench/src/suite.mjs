@@ -51,9 +51,10 @@
  *
  * @typedef {object} Suite
  * @property {string} name
- * @property {number} rounds Of a full run
+ * @property {number} rounds Of a full run, if its time lasts
+ * @property {number} share Of the time of a run, in relation to those of the other suites
  * @property {boolean} [comparesPeers] Whether it measures the libraries of `bench/peers`
- * @property {(mode: Mode, available: { peers: boolean }) => any} settings Counts and times, as plain data: the page states them
+ * @property {(mode: Mode, available: { peers: boolean }) => any} settings Counts and times, as plain data: the page states them; `false` if it cannot be measured
  * @property {(settings: any) => { files?: number, memory?: number }} [needs] Open files of one process; bytes of memory
  * @property {(round: Omit<Round, 'round' | 'random' | 'state'>) => Promise<{ state: unknown, dispose(): Promise<void> | void }>} [prepare] What all rounds use
  * @property {(round: Round) => AsyncIterable<Sample>} measure One round: every sample as soon as it is there

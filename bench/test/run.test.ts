@@ -42,6 +42,7 @@ const header = (planned: number): Header => ({
 const suiteOf = (measure: Suite['measure']): Suite => ({
   name: 'suite',
   rounds: 3,
+  share: 1,
   settings: () => ({}),
   measure,
   report: ({ samples }) => `## Suite\n\n${JSON.stringify(samples)}`,
@@ -88,6 +89,18 @@ test('what fails twice ends the suite, and the rounds before it stay', async () 
   })
   await expect(run(suite, 5)).rejects.toThrow('broken')
   expect(journal.read()).toMatchObject({ rounds: 2, samples: { a: { time: [0, 1] } } })
+})
+
+test('ends after a whole round when its time is over, as a run that is complete', async () => {
+  journal.begin(header(5))
+  const until = performance.now()
+  await runSuite(suiteOf(whole), header(5), journal, {
+    say: (text) => said.push(text),
+    interrupted: () => false,
+    until,
+  })
+  expect(journal.read()).toMatchObject({ rounds: 1, planned: 1 })
+  expect(said.at(-1)).toBe('suite: its time is over after 1 of 5 rounds (--minutes)')
 })
 
 test('a value that is no number fails its round', async () => {

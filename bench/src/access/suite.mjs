@@ -9,6 +9,7 @@ import { reportAccess } from './report.mjs'
 export const access = {
   name: 'access',
   rounds: 15,
+  share: 25,
   settings: (mode) => ({ batches: { full: 12, quick: 6, check: 2 }[mode] }),
   async *measure({ seed, round, settings }) {
     const worker = start(new URL('worker.mjs', import.meta.url))

@@ -9,6 +9,7 @@ import { reportDecide } from './report.mjs'
 export const decide = {
   name: 'decide',
   rounds: 15,
+  share: 45,
   settings: (mode) => ({ batch: 256, batches: { full: 40, quick: 12, check: 2 }[mode] }),
   async *measure({ seed, round, settings }) {
     const worker = start(new URL('worker.mjs', import.meta.url), [], [], { core: 'server' })

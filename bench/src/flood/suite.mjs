@@ -21,6 +21,7 @@ const build = new URL('.', import.meta.resolve('upgate')).href
 export const flood = {
   name: 'flood',
   rounds: 5,
+  share: 45,
   settings: (mode) =>
     ({
       full: { sockets: 1200, rate: 1500, nodes: 12, latency: 50, spacing: 50, maxSockets: 1000 },

@@ -73,7 +73,6 @@ export function peerRows({ samples, settings }) {
 export function reportPeers(result) {
   const { settings, seed } = result
   const all = peerRows(result)
-  if (all.length === 0) return ''
   const rows = all.map((row) => [
     `${frameworks.find(({ framework }) => framework === row.framework)?.title}`,
     row.name,
@@ -95,9 +94,9 @@ export function reportPeers(result) {
     'CPU µs a request',
     'of it for authentication, CPU µs',
   ]
-  return `### Other libraries
+  return `## Libraries
 
-In the same rounds as the tables above: each library as its documentation shows it, on the framework that it is for, with one credential that it accepts, and its records in memory; better-auth without its limits of requests. The last column is the CPU time of the server for a request, less that of the bare framework in the same round. A JWT is one that all verifiers have seen before; only fast-jwt with its cache remembers it. Libraries differ in what they check: none of the others has rules, Origin and Host checks, or closes what it admitted on revocation. ${versions.join(', ')}.
+Each library as its documentation shows it, on the framework that it is for, with one credential that it accepts, and its records in memory; better-auth without its limits of requests. The last column is the CPU time of the server for a request, less that of the bare framework in the same round. A JWT is one that all verifiers have seen before; only fast-jwt with its cache remembers it. Libraries differ in what they check: none of the others has rules, Origin and Host checks, or closes what it admitted on revocation. ${versions.join(', ')}.
 
 ${table(head, rows, { textColumns: 3 })}`
 }

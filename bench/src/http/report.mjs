@@ -1,7 +1,6 @@
 import { estimate, median, ratios } from '../statistics.mjs'
 import { cell, counted, precise, short, table } from '../table.mjs'
 import { httpTargets, verdict } from '../targets.mjs'
-import { reportPeers } from './report-peers.mjs'
 
 const frameworks = /** @type {const} */ ({ http: 'bare `http`', express: 'Express 5', koa: 'Koa 3' })
 
@@ -16,8 +15,7 @@ const comparisons = /** @type {const} */ ([
 ])
 
 /** @param {import('../suite.mjs').Result} result */
-export function reportHttp(result) {
-  const { samples, settings, seed } = result
+export function reportHttp({ samples, settings, seed }) {
   const parts = Object.entries(frameworks).map(([framework, title]) => {
     const rows = comparisons.flatMap(([name, ours, base, target]) => {
       const a = samples[`${framework} ${ours}`]
@@ -54,7 +52,5 @@ export function reportHttp(result) {
 
 A fresh server and a fresh client process for every sample. ${settings.connections} keep-alive connections on loopback with one GET under way each, from a small client over \`node:net\`; 8 headers, 9 with the key; an answer of two bytes. Warmed up by so many requests, and measured for so many: ${amounts}. The server spent ${(busy * 100).toFixed(0)} % of the time measured on a core (median of all servers): as far as that is below 100, it waited for the client.
 
-${parts.join('\n\n')}
-
-${reportPeers(result)}`
+${parts.join('\n\n')}`
 }

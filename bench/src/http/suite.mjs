@@ -3,6 +3,7 @@ import { versionsOfPeers } from '../peers.mjs'
 import { shuffled } from '../statistics.mjs'
 import { essentialPeers, peers } from './peers.mjs'
 import { reportHttp } from './report.mjs'
+import { reportPeers } from './report-peers.mjs'
 
 /**
  * @typedef {import('./servers.mjs').Framework} Framework
@@ -19,9 +20,9 @@ const frameworks = ['http', 'express', 'koa']
 /** @type {Record<import('../suite.mjs').Mode, Record<string, import('./peers.mjs').Amount>>} */
 const amounts = {
   full: {
-    http: { warm: 14_000, load: 8000 },
+    http: { warm: 12_000, load: 7000 },
     express: { warm: 5000, load: 2500 },
-    koa: { warm: 9000, load: 5000 },
+    koa: { warm: 7000, load: 4000 },
     fastify: { warm: 9000, load: 6000 },
     hono: { warm: 7000, load: 5000 },
   },
@@ -52,75 +53,94 @@ const variants = /** @type {const} */ ([
   ['key', 'gate'],
 ])
 
+/** The samples of our own servers with which the libraries are compared. */
+const yardsticks = /** @type {const} */ (['bare', 'hand', 'gate'])
+
 /** Enough to see every server answer. */
 const essential = variants.filter(([load, guard]) => load === 'key' && guard === 'gate')
 
 /**
- * Requests through each adapter and each library: a fresh server and a fresh client for every sample, in random order.
- * Short samples: what differs from process to process is more than what differs within one. They are warmed up by
- * requests and not by time: a machine that is busy for a moment would otherwise measure a server that is half compiled,
- * at a tenth of its speed.
+ * Requests through each adapter: a fresh server and a fresh client for every sample, in random order. Short samples:
+ * what differs from process to process is more than what differs within one. They are warmed up by requests and not by
+ * time: a machine that is busy for a moment would otherwise measure a server that is half compiled, at a tenth of its
+ * speed.
  *
  * @type {import('../suite.mjs').Suite}
  */
 export const http = {
   name: 'http',
   rounds: 15,
+  share: 175,
+  settings: (mode) => ({ connections: 16, requests: amounts[mode] }),
+  async *measure({ random, mode, settings }) {
+    for (const framework of shuffled(frameworks, random)) {
+      for (const [load, guard] of shuffled(mode === 'check' ? essential : variants, random)) {
+        // One is enough to say how much the machine differs from itself, and what code by hand costs.
+        if (framework !== 'http' && (guard === 'control' || `${load} ${guard}` === 'public hand')) continue
+        const own = guard === 'control' ? 'bare' : guard
+        yield { id: `${framework} ${load} ${guard}`, values: await ours(framework, own, load, settings) }
+      }
+    }
+  },
+  report: reportHttp,
+}
+
+/**
+ * Other libraries, and Upgate, on the framework that each is for.
+ *
+ * @type {import('../suite.mjs').Suite}
+ */
+export const libraries = {
+  name: 'libraries',
+  rounds: 15,
+  share: 90,
   comparesPeers: true,
-  settings: (mode, { peers: withPeers }) => ({
-    connections: 16,
-    requests: amounts[mode],
-    ...(withPeers && { versions: versionsOfPeers(peers.map(({ library }) => library)) }),
-  }),
+  settings: (mode, available) =>
+    available.peers && {
+      connections: 16,
+      requests: amounts[mode],
+      versions: versionsOfPeers(peers.map(({ library }) => library)),
+    },
   async *measure({ random, mode, settings }) {
     const { connections, requests } = settings
-    const samples = frameworks.flatMap((framework) =>
-      (mode === 'check' ? essential : variants)
-        // One is enough to say how much the machine differs from itself.
-        .filter(([, guard]) => guard !== 'control' || framework === 'http')
-        .map(([load, guard]) => ({
-          framework: /** @type {string} */ (framework),
-          id: `${framework} ${load} ${guard}`,
-          run: () => ours(framework, guard === 'control' ? 'bare' : guard, load),
-        })),
+    const samples = (mode === 'check' ? essentialPeers : peers).map(
+      ({ id, framework, guard, amount = requests[framework] }) => {
+        const most = requests[framework]
+        const counts = {
+          warm: Math.min(most.warm, Math.ceil(amount.warm / (mode === 'quick' ? 2 : 1))),
+          load: Math.min(most.load, Math.ceil(amount.load / (mode === 'quick' ? 2 : 1))),
+        }
+        const program = new URL('../../peers/http.mjs', import.meta.url)
+        const args = [framework, guard]
+        const run = () => sample(program, args, '/api/items', { connections, ...counts })
+        return { framework: /** @type {string} */ (framework), id, run }
+      },
     )
-    const others = settings.versions === undefined ? [] : mode === 'check' ? essentialPeers : peers
-    for (const { id, framework, guard, amount = requests[framework] } of others) {
-      samples.push({ framework, id, run: () => theirs(framework, guard, amount) })
+    for (const framework of mode === 'check' ? [] : /** @type {const} */ (['http', 'express'])) {
+      for (const guard of yardsticks) {
+        const run = () => ours(framework, guard, 'key', settings)
+        samples.push({ framework, id: `${framework} key ${guard}`, run })
+      }
     }
     // Samples that are compared are measured within seconds.
     for (const framework of shuffled([...new Set(samples.map((each) => each.framework))], random)) {
       const together = samples.filter((each) => each.framework === framework)
       for (const { id, run } of shuffled(together, random)) yield { id, values: await run() }
     }
-
-    /**
-     * @param {Framework} framework
-     * @param {Guard} guard
-     * @param {Load} load
-     */
-    function ours(framework, guard, load) {
-      const program = new URL('server.mjs', import.meta.url)
-      const path = load === 'key' ? '/api/items' : '/health'
-      return sample(program, [framework, guard, load], path, { connections, ...requests[framework] })
-    }
-
-    /**
-     * @param {string} framework
-     * @param {string} guard
-     * @param {import('./peers.mjs').Amount} amount
-     */
-    function theirs(framework, guard, amount) {
-      const program = new URL('../../peers/http.mjs', import.meta.url)
-      const most = requests[framework]
-      const counts = {
-        warm: Math.min(most.warm, Math.ceil(amount.warm / (mode === 'quick' ? 2 : 1))),
-        load: Math.min(most.load, Math.ceil(amount.load / (mode === 'quick' ? 2 : 1))),
-      }
-      return sample(program, [framework, guard], '/api/items', { connections, ...counts })
-    }
   },
-  report: reportHttp,
+  report: reportPeers,
+}
+
+/**
+ * @param {Framework} framework
+ * @param {Guard} guard
+ * @param {Load} load
+ * @param {any} settings
+ */
+function ours(framework, guard, load, { connections, requests }) {
+  const program = new URL('server.mjs', import.meta.url)
+  const path = load === 'key' ? '/api/items' : '/health'
+  return sample(program, [framework, guard, load], path, { connections, ...requests[framework] })
 }
 
 /**

@@ -15,6 +15,7 @@ const servers = { postgres: postgresUrl !== '', redis: false }
 export const revocation = {
   name: 'revocation',
   rounds: 15,
+  share: 40,
   settings: (mode) =>
     ({
       full: { sockets: 1000, single: 100 },

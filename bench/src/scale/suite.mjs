@@ -21,6 +21,7 @@ const patience = 120_000
 export const scale = {
   name: 'scale',
   rounds: 15,
+  share: 35,
   settings: (mode) => ({
     known: 5000,
     hot: 10,

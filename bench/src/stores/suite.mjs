@@ -17,6 +17,7 @@ const servers = { postgres: postgresUrl !== '', redis: redisUrl !== '' }
 export const stores = {
   name: 'stores',
   rounds: 15,
+  share: 40,
   settings: (mode) => ({
     count: mode === 'check' ? 10 : 100,
     cachedBatch: 256,

@@ -38,15 +38,11 @@ const variants = [
   { stage: 'accepted', guard: 'graphql-ws-gate', dialect: 'graphql-ws', peer: true },
 ]
 
-/**
- * OpenClaw's gateway, where there is one: few sockets, since it spends milliseconds on each.
- *
- * @param {import('../suite.mjs').Mode} mode
- */
-function openClaw(mode) {
+/** OpenClaw's gateway, where there is one: few sockets, since it spends milliseconds on each. */
+function openClaw() {
   const version = openClawVersion()
   if (version === undefined) return {}
-  return { openClaw: { version, warm: 50, count: mode === 'full' ? 200 : 100 } }
+  return { openClaw: { version, warm: 50, count: 100 } }
 }
 
 /** Enough to see every server open and accept. */
@@ -62,17 +58,18 @@ const essential = variants.filter(
 export const ws = {
   name: 'ws',
   rounds: 15,
+  share: 225,
   comparesPeers: true,
   settings: (mode, { peers }) => ({
     concurrency: 32,
     devices: 100,
     ...{
-      full: { warm: 2000, count: 1500 },
-      quick: { warm: 1000, count: 750 },
+      full: { warm: 1800, count: 1300 },
+      quick: { warm: 800, count: 600 },
       check: { warm: 20, count: 40 },
     }[mode],
     ...(peers && { versions: versionsOfPeers(['socket.io', 'graphql-ws']) }),
-    ...(mode !== 'check' && openClaw(mode)),
+    ...(mode !== 'check' && openClaw()),
   }),
   needs: ({ warm, count }) => ({ files: warm + 2 * count + 100 }),
   async prepare({ settings, say }) {
