@@ -20,6 +20,7 @@ let deaths = []
  *
  * @typedef {object} Child
  * @property {(question: object, patience?: number) => Promise<any>} ask Rejects when the child dies, fails, or takes longer (milliseconds)
+ * @property {() => boolean} alive
  * @property {() => Promise<void>} stop
  */
 
@@ -101,6 +102,7 @@ export function start(program, args = [], execArgv = [], { core, kept, execPath,
         })
       })
     },
+    alive: () => death === undefined,
     async stop() {
       stopped = true
       child.kill('SIGKILL')

@@ -24,9 +24,9 @@ async function time(run, questions, waits) {
 /**
  * Every contender, with a token it has seen and with tokens it has not, in batches that alternate in random order.
  *
- * @param {{ seed: number, batches: number }} question
+ * @param {{ seed: number, batches: number, warm: { seen: number, first: number } }} question
  */
-async function measure({ seed, batches: count }) {
+async function measure({ seed, batches: count, warm }) {
   const random = seededRandom(seed)
   const issuer = createIssuer()
   const contenders = createContenders(issuer)
@@ -43,8 +43,7 @@ async function measure({ seed, batches: count }) {
     if (!expected(answer)) throw new Error(`${id}: unexpected ${JSON.stringify(answer)}`)
     const seen = run(make(known)) instanceof Promise
     waits[id] = { seen, first: seen }
-    // Compiled before anything is timed: what takes microseconds needs many calls for that, a signature few.
-    for (let i = remembers ? 5_000 : 300; i > 0; i--) await run(make(known))
+    for (let i = remembers ? warm.seen : warm.first; i > 0; i--) await run(make(known))
   }
   for (const token of fresh())
     for (const { id, make, run, verifies = true } of contenders) {

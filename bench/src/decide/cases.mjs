@@ -25,11 +25,14 @@ const worst = `/%25c3%25a9x//%c3%a9/..${'//A///.//..'.repeat(178)}/%25cc%2581%25
 /** The refusal of the hand-written code. */
 const refused = Object.freeze({ status: 401 })
 
-/** @returns {Promise<Case[]>} */
-export async function createCases() {
+/**
+ * @param {number} manyRules Of the gate that has many
+ * @returns {Promise<Case[]>}
+ */
+export async function createCases(manyRules) {
   const { gate, services, tokens, known } = await createFixture()
   const small = gateOver(services, 10 - ownRules)
-  const large = gateOver(services, 10_000 - ownRules)
+  const large = gateOver(services, manyRules - ownRules)
   const open = new Map([['/health', true]])
   const now = Date.now
 

@@ -10,7 +10,13 @@ export const decide = {
   name: 'decide',
   rounds: 15,
   share: 45,
-  settings: (mode) => ({ batch: 256, batches: { full: 40, quick: 12, check: 2 }[mode] }),
+  settings: (mode) => ({
+    batch: mode === 'check' ? 16 : 256,
+    batches: { full: 40, quick: 12, check: 2 }[mode],
+    // Everything is compiled by then.
+    warmBatches: mode === 'check' ? 1 : 64,
+    manyRules: mode === 'check' ? 200 : 10_000,
+  }),
   async *measure({ seed, round, settings }) {
     const worker = start(new URL('worker.mjs', import.meta.url), [], [], { core: 'server' })
     try {

@@ -4,9 +4,6 @@ import { createCases } from './cases.mjs'
 
 /** @typedef {(requests: readonly object[]) => unknown} Loop */
 
-/** Batches before the first one that is timed: everything is compiled by then. */
-const warmBatches = 64
-
 /**
  * Creates a separate loop for each function: a shared loop would be slower for the functions that run later.
  *
@@ -45,11 +42,11 @@ function time(loop, requests) {
 /**
  * Every kind of request once, in random order: floor and gate in alternating batches.
  *
- * @param {{ seed: number, batch: number, batches: number }} question Requests in a batch: enough for the clock, few enough that most batches are not interrupted
+ * @param {{ seed: number, batch: number, batches: number, warmBatches: number, manyRules: number }} question Requests in a batch: enough for the clock, few enough that most batches are not interrupted
  */
-async function measure({ seed, batch, batches }) {
+async function measure({ seed, batch, batches, warmBatches, manyRules }) {
   const random = seededRandom(seed)
-  const cases = await createCases()
+  const cases = await createCases(manyRules)
   /** @type {Record<string, { ours: number, floor: number }>} */
   const results = {}
   for (const kind of shuffled(cases, random)) {

@@ -57,7 +57,7 @@ export async function startOpenClaw() {
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }
   try {
-    await ready(port)
+    await ready(port, child)
     return { port, gateway: child, dispose }
   } catch (error) {
     await dispose()
@@ -65,8 +65,13 @@ export async function startOpenClaw() {
   }
 }
 
-/** Waits until it accepts a client: before, it answers every one with UNAVAILABLE. @param {number} port */
-async function ready(port) {
+/**
+ * Waits until it accepts a client: before, it answers every one with UNAVAILABLE.
+ *
+ * @param {number} port
+ * @param {import('../children.mjs').Child} gateway
+ */
+async function ready(port, gateway) {
   const until = performance.now() + patience
   for (;;) {
     const client = openClawClient()
@@ -75,7 +80,7 @@ async function ready(port) {
       await client.ask({ what: 'open', count: 1 })
       return
     } catch (error) {
-      if (performance.now() > until) throw error
+      if (!gateway.alive() || performance.now() > until) throw error
     } finally {
       await client.stop()
     }
