@@ -14,7 +14,7 @@ export function superviseRun() {
     interruption = code
   })
   process.once('exit', (code) => {
-    if (finished) return
+    if (finished || code === 2) return
     writeSync(2, `The run ended before it was finished. --resume goes on with what was measured.\n`)
     // 13: nothing was left to wait for, and something was still waiting.
     process.exitCode = interruption || (code === 0 || code === 13 ? 1 : code)

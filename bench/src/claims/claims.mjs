@@ -11,7 +11,7 @@ import { enough } from '../targets.mjs'
  *
  * @typedef {object} Claim
  * @property {string} id Anchor of its row
- * @property {string} figure What is measured
+ * @property {string} figure The measured quantity, with its unit
  * @property {string} ours
  * @property {string} others Compared with
  * @property {(link: (text: string) => string) => string} sentence The text given to `link` occurs in the row

@@ -17,7 +17,11 @@ const patience = 90_000
 export function openClawVersion() {
   if (program === '') return undefined
   const manifest = join(dirname(program), 'package.json')
-  if (!existsSync(manifest)) throw new Error(`UPGATE_OPENCLAW: there is no ${manifest}.`)
+  if (!existsSync(manifest)) {
+    // Before anything is measured: like a wrong option.
+    console.error(`UPGATE_OPENCLAW names no openclaw.mjs: there is no ${manifest}.`)
+    process.exit(2)
+  }
   return String(JSON.parse(readFileSync(manifest, 'utf8')).version)
 }
 
