@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
+import { freePort } from '../free-port.ts'
 import { hasProxy, type ProxyName, startProxy } from '../proxies/programs.ts'
 import { startGate } from './gate.ts'
 import { askClient, askDoctor } from './run.ts'
@@ -95,7 +96,7 @@ for (const program of ['nginx', 'haproxy', 'caddy'] as const) {
       const stage = new Stage()
       stages.push(stage)
       const { port: gate } = await startGate(stage)
-      const free = await stage.freePort()
+      const free = await freePort()
       const proxy = await startProxy(program, (port) => configure(port, gate, free))
       stage.later(() => proxy.stop())
       const started = { url: `${proxy.origin.replace('http', 'ws')}/ws` }

@@ -50,14 +50,6 @@ export class Stage {
   answering(text: string): Promise<number> {
     return this.tcp((socket) => socket.once('data', () => socket.end(text)))
   }
-
-  /** A port on which nothing listens. */
-  async freePort(): Promise<number> {
-    const server = createServer()
-    const port = await listen(server)
-    await new Promise((resolve) => server.close(resolve))
-    return port
-  }
 }
 
 /** Binds a server to a free port of 127.0.0.1. */

@@ -2,10 +2,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { on, once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, it } from 'vitest'
 import WebSocket from 'ws'
+import { freePort } from '../free-port.ts'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
@@ -13,15 +13,6 @@ const cleanup: (() => void)[] = []
 afterEach(() => {
   for (const undo of cleanup.splice(0)) undo()
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 /** Runs a program below this folder, so that it finds the installed packages, and waits for a line of its. */
 async function run(source: string, line: RegExp): Promise<string> {

@@ -1,12 +1,12 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { createClient } from 'redis'
+import { freePort } from '../free-port.ts'
 
 /** A private server of a test, which it may stop, unlike the machine's server. */
 export interface PrivateService {
@@ -67,15 +67,6 @@ export function canStart(service: 'postgres' | 'redis'): boolean {
 
 function isRequired(variable: string): boolean {
   return !['', '0'].includes(process.env[variable] ?? '')
-}
-
-async function sparePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 interface Recipe {
@@ -165,7 +156,7 @@ async function serve({ folder, url, command, fast, answers }: Recipe): Promise<P
 /** A private Redis of a test. Without `keeps` it loses its data when it ends, as Redis does by default. */
 export async function privateRedis({ keeps = false } = {}): Promise<PrivateService> {
   const folder = mkdtempSync(join(tmpdir(), 'upgate-redis-'))
-  const port = await sparePort()
+  const port = await freePort()
   const url = `redis://127.0.0.1:${port}`
   return serve({
     folder,
@@ -207,7 +198,7 @@ export function canPool(): boolean {
  */
 export async function privatePgBouncer(server: string, connections = 2): Promise<PrivateService> {
   const folder = mkdtempSync(join(tmpdir(), 'upgate-pgbouncer-'))
-  const port = await sparePort()
+  const port = await freePort()
   const { hostname, port: at, username, pathname } = new URL(server)
   const url = `postgres://${username}@127.0.0.1:${port}${pathname}`
   const settings = [
@@ -244,7 +235,7 @@ export async function privatePostgres(): Promise<PrivateService> {
   }
   if (as.length > 0) run(['chown', 'postgres', folder])
   const data = join(folder, 'data')
-  const port = await sparePort()
+  const port = await freePort()
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
   run([
     ...as,

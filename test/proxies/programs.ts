@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, connect as open } from 'node:net'
+import { connect as open } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { needs } from '../clients/needs.ts'
+import { freePort } from '../free-port.ts'
 
 /** The reverse proxies that tests start, and where Debian's packages install them. */
 const binaries = { nginx: '/usr/sbin/nginx', haproxy: '/usr/sbin/haproxy', caddy: '/usr/bin/caddy' } as const
@@ -165,17 +166,5 @@ function answers(port: number): Promise<boolean> {
       resolve(true)
     })
     socket.once('error', () => setTimeout(() => resolve(false), 20))
-  })
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      const port = typeof address === 'object' && address !== null ? address.port : 0
-      server.close(() => resolve(port))
-    })
   })
 }

@@ -1,10 +1,10 @@
 // Needs OpenClaw: UPGATE_OPENCLAW names its openclaw.mjs, UPGATE_OPENCLAW_NODE a Node that runs it (24 or newer).
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { freePort } from '../../../test/free-port.ts'
 import { api, logIn, newDevice, type StageFront, startStageFront } from './stage/front.ts'
 import { newKey, StageNode } from './stage/node.ts'
 
@@ -15,14 +15,6 @@ interface RealGateway {
   readonly folder: string
   readonly env: Readonly<Record<string, string | undefined>>
   close(): Promise<void>
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { readonly port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 async function startReal(auth: object): Promise<RealGateway> {

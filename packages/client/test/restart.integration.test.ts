@@ -2,7 +2,7 @@
 import { type Connection, connect } from '@upgate/client'
 import { manualClock } from 'upgate/testing'
 import { expect, test } from 'vitest'
-import { freePort } from './free-port.ts'
+import { freePort } from '../../../test/free-port.ts'
 import { cleanUp, kept, later, startGate, type TestGate } from './helpers.ts'
 
 cleanUp()

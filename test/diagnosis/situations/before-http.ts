@@ -2,6 +2,7 @@ import { fork } from 'node:child_process'
 import { createServer as createHttp2Server } from 'node:http2'
 import { connect as open, type Socket } from 'node:net'
 import { wsTransport } from '@upgate/client'
+import { freePort } from '../../free-port.ts'
 import type { Situation, Started } from '../situation.ts'
 import { at, failingLookup, loopbackLookup, type Stage } from '../stage.ts'
 
@@ -71,7 +72,7 @@ export const beforeHttp: readonly Situation[] = [
     number: 4,
     name: 'nothing listens on the port',
     code: 'tcp_refused',
-    start: async (stage) => url(at(await stage.freePort())),
+    start: async () => url(at(await freePort())),
   },
   {
     number: 5,
@@ -144,6 +145,6 @@ export const beforeHttp: readonly Situation[] = [
     name: 'a tailnet name that nothing serves',
     code: 'tailscale_down',
     simulated: 'the resolver of the tailnet',
-    start: async (stage) => looking(`ws://box.tail1234.ts.net:${await stage.freePort()}/ws`, loopbackLookup),
+    start: async () => looking(`ws://box.tail1234.ts.net:${await freePort()}/ws`, loopbackLookup),
   },
 ]
