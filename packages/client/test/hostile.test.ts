@@ -179,9 +179,10 @@ describe('hostile servers', () => {
     const code = Buffer.from([0x0f, 0xa1])
     const huge = await opened([frame(8, Buffer.concat([code, Buffer.alloc(60_000, 'a')]))])
     const start = performance.now()
-    const first = await failureOf(connect(at(huge), { ...once, credential: token }))
+    const first = await failureOf(connect(at(huge), { ...once, timeout: 20_000, credential: token }))
     expect(first.diagnosis.layer).toBe('protocol')
-    expect(performance.now() - start).toBeLessThan(1400)
+    // Not only at the time-out.
+    expect(performance.now() - start).toBeLessThan(15_000)
     const reason = Buffer.from(`\u001b[2J\u202e<img src=x> ${token}`)
     const dirty = await opened([frame(8, Buffer.concat([code, reason]))])
     const second = await failureOf(connect(at(dirty), { ...once, credential: token }))

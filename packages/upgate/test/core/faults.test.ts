@@ -490,11 +490,11 @@ describe('credentials in an exception', () => {
       { 'x-session': 'ab'.repeat(20_000) },
       { cookie: Array.from({ length: 600 }, (_, i) => `c${i}=value-${i}`).join('; ') },
     ]) {
-      const started = performance.now()
+      const started = process.cpuUsage()
       const told = await logged(() => new Error('xyz ababab value-599'), headers)
       expect(told).toContain('[not shown: ')
       expect(told).not.toMatch(/ababab|value-599/)
-      expect(performance.now() - started).toBeLessThan(2_000)
+      expect(process.cpuUsage(started).user).toBeLessThan(2_000_000)
     }
   })
 
@@ -619,9 +619,9 @@ describe('the rate of log lines', () => {
   it('costs little, however long the credentials are', async () => {
     const s = stage({ schemes: [keyScheme({}, { verify: boom })] })
     const headers = { ...bearer, cookie: `sid=${'0123456789abcdef'.repeat(950)}` }
-    const started = performance.now()
+    const started = process.cpuUsage()
     for (let i = 0; i < 1_000; i++) await s.gate.decide(request('/any', { headers }))
     expect(s.lines).toHaveLength(5)
-    expect(performance.now() - started).toBeLessThan(3_000)
+    expect(process.cpuUsage(started).user).toBeLessThan(3_000_000)
   })
 })

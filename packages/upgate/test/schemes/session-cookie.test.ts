@@ -254,9 +254,9 @@ describe('cookies as attackers send them', () => {
 
   test('a long header costs time in proportion to its length', () => {
     const header = 's'.repeat(200_000) + ' '.repeat(200_000) + 's=1; '.repeat(20_000)
-    const start = performance.now()
+    const start = process.cpuUsage()
     readCookie(header, 's')
-    expect(performance.now() - start).toBeLessThan(500)
+    expect(process.cpuUsage(start).user).toBeLessThan(500_000)
   })
 
   test('session fixation: a login always gives a new token', async () => {
