@@ -8,9 +8,9 @@ const eager = process.env.UPGATE_SOCKETS === 'eager'
 const bare = ['packages/upgate/test/ws/bare-*.test.ts', 'test/clients/ws-releases.test.ts']
 const everywhere = ['**/node_modules/**', '**/dist/**', ...(eager ? bare : [])]
 
-/** Tests of the packages that load modules again, listen to the process, or load it: each in a process of its own. */
+/** Tests of the packages that load modules again, listen to the process, load it, or count its work: each in a process of its own. */
 const apart = [
-  'packages/upgate/test/{pitfalls,stores}/**/*.test.ts',
+  'packages/upgate/test/{growth,pitfalls,stores}/**/*.test.ts',
   'packages/upgate/test/ws/hostile.test.ts',
   'packages/upgate/test/services/default-logger.test.ts',
 ]

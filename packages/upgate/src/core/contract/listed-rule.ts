@@ -40,6 +40,6 @@ export interface ListedRule {
   readonly anyOrigin?: boolean
   /** Place of the rule in `rules`; -1 for what no rule matches. */
   readonly rule: number
-  /** Earlier rules that decide some of these paths and let in more than this one. */
+  /** Earlier rules that decide some of these paths and let in more than this one; at most 100 of them. */
   readonly overlaps?: readonly RuleOverlap[]
 }

@@ -51,7 +51,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
   checkOrigins({ origins, rules }, schemes)
   const unmatched = compileRule({ access: 'required' }, -1, '(unmatched)', schemes, 'createGate')
   const reaches = new Reaches(patterns)
-  const reached = reachOf(patterns, reaches)
+  const lefts = reachOf(patterns, reaches)
   const matcher = new Matcher(patterns, unmatched)
   checkPage('login', login?.page, matcher)
   checkPage('setup', setup?.page, matcher)
@@ -148,7 +148,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
     ...shared,
     decide: (request) => reported(request, engine.decide(request)),
     resume: (deferred, inBand) => engine.resume(deferred, inBand),
-    rules: () => listRules(reached, reaches, unmatched),
+    rules: () => listRules(patterns, lefts, reaches, unmatched),
     async explain(request) {
       assertAuthRequest(request, 'gate.explain')
       return explain(engine, { patterns, clientAddresses, reports }, request)

@@ -85,19 +85,26 @@ export function optionTable<T extends object>(): <const K extends OptionKinds<T>
   return <K extends OptionKinds<T>>(kinds: K) => {
     const entries = Object.entries<OptionKind<unknown>>(kinds)
     const names = entries.map(([name]) => name)
+    // The values of options that are not given are copied: thousands of rules are read, with few options each.
+    const standards = Object.fromEntries(entries.map(([name, kind]) => [name, kind.standard]))
+    const steps = entries.map(([name, kind]) => {
+      const { presence, standard } = kind
+      const settled = presence === 'optional' || (presence === 'default' && standard !== undefined)
+      return { name, kind, settled }
+    })
     return {
       names: names as (keyof T & string)[],
       kinds: kinds as never,
       read(where, options, within) {
         const given = (options ?? (options === null ? null : {})) as Record<string, unknown>
         assertKnownOptions(within === undefined ? where : `${where}: \`${within}\``, given, names)
-        const filled: Record<string, unknown> = {}
-        for (const [name, kind] of entries) {
-          const option = within === undefined ? name : `${within}.${name}`
+        const filled: Record<string, unknown> = { ...standards }
+        for (const { name, kind, settled } of steps) {
           const value = given[name]
+          if (value === undefined && settled) continue
+          const option = within === undefined ? name : `${within}.${name}`
           if (value !== undefined) filled[name] = kind.read(where, option, value)
-          else if (kind.presence === 'optional') filled[name] = undefined
-          else if (kind.presence === 'default') filled[name] = kind.standard ?? kind.read(where, option, {})
+          else if (kind.presence === 'default') filled[name] = kind.read(where, option, {})
           else throw new TypeError(`${where}: \`${option}\` is missing; give it ${kind.expected}.`)
         }
         return filled as never

@@ -15,6 +15,8 @@ import { type Pattern, parsePattern } from './pattern.ts'
 import { documentOf } from './rule-document.ts'
 
 const kinds: readonly PrincipalKind[] = ['user', 'device', 'service']
+const none: readonly string[] = Object.freeze([])
+const users: readonly PrincipalKind[] = Object.freeze(['user'])
 const neverDecided: readonly string[] = ['HEAD', 'CONNECT', 'TRACE']
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
@@ -67,7 +69,8 @@ export type NamedScheme = Pick<Scheme, 'name' | 'yields'> & OriginScheme & Parti
 
 /** Checks the application's rules and fills in the defaults; throws a `TypeError` naming rule and option. */
 export function compileRules(rules: readonly RuleOptions[], known: readonly NamedScheme[]): RulePattern[] {
-  return rules.flatMap((options, index) => {
+  const compiled: RulePattern[] = []
+  rules.forEach((options, index) => {
     const where = `createGate: \`rules[${index}]\``
     if (typeof options !== 'object' || options === null) {
       throw new TypeError(`${where} must be an object, such as { path: '/health', access: 'public' }.`)
@@ -77,16 +80,12 @@ export function compileRules(rules: readonly RuleOptions[], known: readonly Name
     if (sources.length === 0)
       throw new TypeError(`${where}: \`path\` is an empty list; the rule can never match.`)
     const patterns: Pattern[] = sources.map((source) => parsePattern(source, where))
-    const rule = compileRule(
-      options,
-      index,
-      patterns.map((pattern) => pattern.source).join(', '),
-      known,
-      where,
-      patterns,
-    )
-    return patterns.map((pattern) => ({ rule, pattern }))
+    const label =
+      patterns.length === 1 ? (sources[0] as string) : patterns.map(({ source }) => source).join(', ')
+    const rule = compileRule(options, index, label, known, where, patterns)
+    for (const pattern of patterns) compiled.push({ rule, pattern })
   })
+  return compiled
 }
 
 /** Compiles what one rule demands, apart from its path. */
@@ -100,7 +99,7 @@ export function compileRule(
 ): CompiledRule {
   const read = ruleOptions.read(where, options as RuleOptions)
   const { access, methods, handshake, closeCodes, schemes, upgrade, agreesWithEdge, resourceMetadata } = read
-  const { scopes = [], roles = [], dangerouslyAllowForeignOrigins, anyOrigin } = read
+  const { scopes = none, roles = none, dangerouslyAllowForeignOrigins, anyOrigin } = read
   const { challenge = resourceMetadata === undefined && !anyOrigin ? 'auto' : 'api' } = read
   if (methods !== undefined) {
     const lower = methods.find((method) => method !== method.toUpperCase())
@@ -162,19 +161,18 @@ export function compileRule(
     )
   }
   const admission = admittedKinds(read, known, where)
-  return Object.freeze({
+  const rule: Writable<CompiledRule> = {
     index,
     label,
     access,
     methods: methods === undefined ? undefined : new Set(methods),
-    ...admission,
+    kinds: admission.kinds,
     scopes,
     roles,
     schemes,
     audience: audienceOf(options, known, where),
     handshake: handshake === undefined ? undefined : checkedHandshake(handshake),
     givenHandshake: handshake,
-    ...(closeCodes !== undefined && { closeCodes: closeCodesOf(closeCodes) }),
     http: upgrade !== 'only',
     upgrade: upgrade === undefined ? access === 'required' || access === 'deferred' : upgrade !== false,
     challenge,
@@ -183,8 +181,14 @@ export function compileRule(
     allowForeignOrigins: dangerouslyAllowForeignOrigins || anyOrigin,
     anyOrigin,
     document: documentOf(options, patterns, where),
-  })
+  }
+  // Spreading them into the literal would take longer than all the rest, and most rules have neither.
+  if (admission.kindsOfSchemes === true) rule.kindsOfSchemes = true
+  if (closeCodes !== undefined) rule.closeCodes = closeCodesOf(closeCodes)
+  return Object.freeze(rule)
 }
+
+type Writable<T> = { -readonly [N in keyof T]: T[N] }
 
 /** The kinds that a rule admits, its default filled in. Throws where none of its schemes has a principal of them. */
 function admittedKinds(
@@ -192,7 +196,7 @@ function admittedKinds(
   known: readonly NamedScheme[],
   where: string,
 ): Pick<CompiledRule, 'kinds' | 'kindsOfSchemes'> {
-  if (schemes === undefined) return { kinds: written ?? ['user'] }
+  if (schemes === undefined) return { kinds: written ?? users }
   const named = known.filter(({ name }) => schemes.includes(name))
   const yielded = kinds.filter((kind) => named.some(({ yields = ['user'] }) => yields.includes(kind)))
   if (named.every(({ yields }) => yields?.length === 0)) {

@@ -4,13 +4,8 @@ import { covers, type Pattern } from './pattern.ts'
 import { letsInMore, type Reach, Reaches } from './reach.ts'
 import { RuleIndex } from './rule-index.ts'
 
-/** A pattern of a rule, with the methods and transports that the rules before it left. */
-export interface ReachedPattern extends RulePattern {
-  readonly left: Reach
-}
-
 /**
- * Finds out what each rule is left with, and throws where the order of the rules takes from one what its author wrote
+ * Finds out what the rules before each pattern leave to it, in the order of the patterns, and throws where the order of the rules takes from one what its author wrote
  * it for.
  *
  * - A path that is listed twice in one rule.
@@ -27,12 +22,12 @@ export interface ReachedPattern extends RulePattern {
 export function reachOf(
   patterns: readonly RulePattern[],
   reaches: Reaches = new Reaches(patterns),
-): readonly ReachedPattern[] {
+): readonly Reach[] {
   const index = new RuleIndex()
   return patterns.map((entry) => {
     const left = leftOf(entry, index, reaches)
     index.add(entry, reaches.taken(entry.rule))
-    return { rule: entry.rule, pattern: entry.pattern, left }
+    return left
   })
 }
 
@@ -57,6 +52,8 @@ function leftOf(entry: RulePattern, index: RuleIndex, reaches: Reaches): Reach {
   }
   const below = pattern.prefix && index.continues(pattern) ? deeper(entry, index, reaches) : nothing
   const together = taken | below.taken
+  // Most patterns: none before them takes anything.
+  if (together === 0n && own !== 0n) return own
   if ((below.taken & ~taken) !== 0n) takers.push(...below.takers.filter((taker) => !takers.includes(taker)))
   if (together === own) throw neverMatches(entry, takers)
   for (const transport of ['http', 'upgrade'] as const) {

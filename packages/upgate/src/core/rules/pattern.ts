@@ -31,6 +31,8 @@ export function parsePattern(source: unknown, where: string): Pattern {
   if (source === '') return fail('must be a non-empty string')
   if (!source.startsWith('/')) return fail('must start with `/`')
   const prefix = source === '/*' || source.endsWith('/*')
+  const easy = source.length < 1_000 && simple.test(source) ? simplePattern(source, prefix) : undefined
+  if (easy !== undefined) return easy
   const body = decodeOneReading(prefix ? source.slice(0, -2) : source)
   if (body.includes('*')) return fail('may contain `*` only as the last segment, as in `/assets/*`')
   let names: Set<string> | undefined
@@ -77,6 +79,27 @@ export function parsePattern(source: unknown, where: string): Pattern {
     text: hasParameters ? undefined : prefix ? `${body}/` : body,
     plain: text === sample,
   }
+}
+
+/** A pattern in which nothing can be read in two ways: it needs no analysis, and most are of this form. */
+const simple = /^(?:\/(?:[a-z0-9_-]+|:[A-Za-z_][A-Za-z0-9_]*))+(?:\/\*)?$/
+
+/** Parses a {@link simple} pattern; `undefined` where it has a parameter twice. */
+function simplePattern(source: string, prefix: boolean): Pattern | undefined {
+  const body = prefix ? source.slice(0, -2) : source
+  const written = body.slice(1).split('/')
+  if (!body.includes(':')) {
+    const text = prefix ? `${body}/` : body
+    return { source, segments: written, folds: [written], prefix, text, plain: true }
+  }
+  const segments: (string | undefined)[] = written
+  for (let at = 0; at < written.length; at++) {
+    const segment = written[at] as string
+    if (!segment.startsWith(':')) continue
+    if (written.includes(segment, at + 1)) return undefined
+    segments[at] = undefined
+  }
+  return { source, segments, folds: [segments], prefix, text: undefined, plain: true }
 }
 
 /** Whether a path matches a pattern exactly as written. */

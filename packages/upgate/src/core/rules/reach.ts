@@ -8,6 +8,11 @@ import type { RulePattern } from './matcher.ts'
  */
 export type Reach = bigint
 
+interface Share {
+  readonly own: Reach
+  readonly taken: Reach
+}
+
 /** Methods as people read them; `except` only where every other method is meant. */
 export interface Methods {
   readonly only?: readonly string[]
@@ -20,35 +25,39 @@ export class Reaches {
   readonly #places: ReadonlyMap<string, number>
   readonly #width: bigint
   readonly #all: Reach
-  readonly #of = new Map<CompiledRule, { readonly own: Reach; readonly taken: Reach }>()
+  /** By the index of the rule. */
+  readonly #of: Share[] = []
 
   constructor(patterns: readonly RulePattern[]) {
     const names = new Set<string>(['GET'])
-    const rules = new Set(patterns.map(({ rule }) => rule))
-    for (const rule of rules)
-      for (const method of rule.methods ?? []) if (method !== 'HEAD') names.add(method)
+    for (const { rule } of patterns)
+      if (rule.methods !== undefined)
+        for (const method of rule.methods) if (method !== 'HEAD') names.add(method)
     this.#names = [...names]
     this.#places = new Map(this.#names.map((name, at) => [name, at]))
     this.#width = BigInt(this.#names.length + 1)
     this.#all = (1n << this.#width) - 1n
-    for (const rule of rules) {
-      const methods = this.#bits(rule)
-      const both = this.#over(rule.http ? methods : 0n, rule.upgrade ? methods : 0n)
-      // Where a rule is for upgrades alone, GET is all that there is. A deferred rule answers HTTP with 426: it takes
-      // that from later rules, and misses nothing where an earlier one has it.
-      const alone = rule.access === 'deferred' || !rule.http
-      this.#of.set(rule, { own: alone ? this.#over(0n, methods & 1n) : both, taken: both })
+    // Most rules are for all methods: they share their sets.
+    const shares: Share[] = []
+    for (const { rule } of patterns) {
+      if (rule.methods !== undefined) {
+        this.#of[rule.index] ??= this.#share(rule)
+        continue
+      }
+      const kind = (rule.access === 'deferred' ? 4 : 0) + (rule.http ? 2 : 0) + (rule.upgrade ? 1 : 0)
+      shares[kind] ??= this.#share(rule)
+      this.#of[rule.index] = shares[kind]
     }
   }
 
   /** The requests that the author of a rule means. */
   own(rule: CompiledRule): Reach {
-    return this.#of.get(rule)?.own ?? 0n
+    return this.#of[rule.index]?.own ?? 0n
   }
 
   /** The requests that a rule takes from the rules behind it. */
   taken(rule: CompiledRule): Reach {
-    return this.#of.get(rule)?.taken ?? 0n
+    return this.#of[rule.index]?.taken ?? 0n
   }
 
   /** The part of one transport. */
@@ -56,13 +65,36 @@ export class Reaches {
     return reach & (transport === 'http' ? this.#all : this.#all << this.#width)
   }
 
-  /** The methods on one transport; `undefined` where there are none. */
-  methods(transport: Transport, reach: Reach): Methods | undefined {
+  /**
+   * The methods on one transport; `undefined` where there are none.
+   *
+   * @param among - the methods of the rule, where it names them: nothing else is looked at
+   */
+  methods(transport: Transport, reach: Reach, among?: ReadonlySet<string>): Methods | undefined {
     const bits = transport === 'http' ? reach & this.#all : reach >> this.#width
     if (bits === 0n) return undefined
+    if (among !== undefined) {
+      const isLeft = (name: string): boolean => {
+        const at = this.#places.get(name)
+        return at !== undefined && ((bits >> BigInt(at)) & 1n) === 1n
+      }
+      return { only: [...among].filter(isLeft) }
+    }
     const others = (bits >> (this.#width - 1n)) & 1n
-    const names = this.#names.filter((_, at) => ((bits >> BigInt(at)) & 1n) !== others)
+    const names = this.#namesOf(others === 1n ? this.#all & ~bits : bits)
     return others === 1n ? { except: names } : { only: names }
+  }
+
+  #namesOf(bits: Reach): readonly string[] {
+    const names: string[] = []
+    // Four bits at a time, since most are zeros; a shift for each of them would copy all of them each time.
+    const digits = bits.toString(16)
+    for (let at = 0; at < digits.length; at++) {
+      const digit = Number.parseInt(digits[digits.length - 1 - at] as string, 16)
+      for (let bit = 0; digit >> bit > 0; bit++)
+        if (((digit >> bit) & 1) === 1) names.push(this.#names[at * 4 + bit] as string)
+    }
+    return names
   }
 
   /** For messages: `GET, POST over HTTP, and upgrades`. */
@@ -73,6 +105,15 @@ export class Reaches {
     else if (http !== undefined) parts.push('HTTP requests')
     if (this.methods('upgrade', reach) !== undefined) parts.push('WebSocket upgrades')
     return parts.join(' and ')
+  }
+
+  #share(rule: CompiledRule): Share {
+    const methods = this.#bits(rule)
+    const both = this.#over(rule.http ? methods : 0n, rule.upgrade ? methods : 0n)
+    // Where a rule is for upgrades alone, GET is all that there is. A deferred rule answers HTTP with 426: it takes
+    // that from later rules, and misses nothing where an earlier one has it.
+    const alone = rule.access === 'deferred' || !rule.http
+    return { own: alone ? this.#over(0n, methods & 1n) : both, taken: both }
   }
 
   #over(http: Reach, upgrade: Reach): Reach {

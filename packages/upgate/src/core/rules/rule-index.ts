@@ -64,29 +64,41 @@ export class RuleIndex {
     return goesOn(this.#root, this.#keysOf(pattern), 0)
   }
 
-  /** Patterns of which some path may be one of this pattern's, too. */
-  across(pattern: Pattern): RulePattern[] {
+  /**
+   * Patterns of which some path may be one of this pattern's, too: those that count, up to a number, apart from those that
+   * take nothing of `reach`.
+   */
+  across(
+    pattern: Pattern,
+    reach: Reach,
+    counts: (entry: RulePattern) => boolean,
+    most: number,
+  ): RulePattern[] {
     const { prefix } = pattern
     const keys = this.#keysOf(pattern)
     const found: RulePattern[] = []
+    const look = (entries: Entries | undefined): void => {
+      if (entries === undefined || (entries.taken & reach) === 0n) return
+      for (const entry of entries.list) if (found.length < most && counts(entry)) found.push(entry)
+    }
     const everything = (node: Node): void => {
-      addAll(node.exact, found)
-      addAll(node.below, found)
-      for (const child of childrenOf(node)) everything(child)
+      look(node.exact)
+      look(node.below)
+      for (const child of childrenOf(node)) if (found.length < most) everything(child)
     }
     const visit = (node: Node, depth: number): void => {
       if (depth === keys.length) {
-        if (!prefix) addAll(node.exact, found)
+        if (!prefix) look(node.exact)
         else {
-          addAll(node.below, found)
-          for (const child of childrenOf(node)) everything(child)
+          look(node.below)
+          for (const child of childrenOf(node)) if (found.length < most) everything(child)
         }
         return
       }
-      addAll(node.below, found)
+      look(node.below)
       const key = keys[depth]
       if (key === undefined) {
-        for (const child of childrenOf(node)) visit(child, depth + 1)
+        for (const child of childrenOf(node)) if (found.length < most) visit(child, depth + 1)
         return
       }
       const child = node.literals?.get(key)
@@ -100,7 +112,8 @@ export class RuleIndex {
   #keysOf({ segments }: Pattern): Keys {
     if (this.#known !== segments) {
       this.#known = segments
-      this.#keys = segments.map((segment) => (segment === undefined ? undefined : keyOf(segment)))
+      // Most patterns are their own keys.
+      this.#keys = segments.every(isPlainSegment) ? segments : segments.map(keyOfSegment)
     }
     return this.#keys
   }
@@ -155,6 +168,14 @@ function* childrenOf(node: Node): Iterable<Node> {
 }
 
 const plain = /^[a-z0-9._~-]*$/
+
+function isPlainSegment(segment: string | undefined): boolean {
+  return segment === undefined || plain.test(segment)
+}
+
+function keyOfSegment(segment: string | undefined): string | undefined {
+  return segment === undefined ? undefined : keyOf(segment)
+}
 
 /** A key under which all spellings meet that any router might take for one another. */
 function keyOf(segment: string): string {

@@ -1,32 +1,37 @@
 import type { ListedRule, RuleOverlap, Transport } from '../contract/listed-rule.ts'
 import type { CompiledRule } from '../contract/rules.ts'
-import type { ReachedPattern } from './hidden-rules.ts'
-import { isPermissive, type RulePattern } from './matcher.ts'
-import { covers, type Pattern } from './pattern.ts'
-import { letsInMore, type Methods, type Reaches } from './reach.ts'
-import { RuleIndex } from './rule-index.ts'
+import type { RulePattern } from './matcher.ts'
+import { Overlaps } from './overlaps.ts'
+import type { Pattern } from './pattern.ts'
+import type { Methods, Reach, Reaches } from './reach.ts'
 
-/** Lists the open paths with their principals, in the order of the rules. */
+/**
+ * Lists the open paths with their principals, in the order of the rules.
+ *
+ * @param lefts - by pattern: the requests that the rules before it left to it
+ */
 export function listRules(
-  reached: readonly ReachedPattern[],
+  patterns: readonly RulePattern[],
+  lefts: readonly Reach[],
   reaches: Reaches,
   unmatched: CompiledRule,
 ): readonly ListedRule[] {
-  const index = new RuleIndex()
+  const earlier = new Overlaps()
   const listed: ListedRule[] = []
-  for (const entry of reached) {
+  for (const [at, entry] of patterns.entries()) {
+    const left = lefts[at] ?? 0n
     for (const transport of transports) {
-      const methods = reaches.methods(transport, entry.left)
+      const methods = reaches.methods(transport, left, entry.rule.methods)
       if (methods === undefined || (transport === 'upgrade' && !includesGet(methods))) continue
       listed.push(
         Object.freeze({
           ...lineOf(entry.rule, entry.pattern.source, transport),
           ...methodsOf(transport, methods),
-          ...overlapsOf(entry, transport, index, reaches),
+          ...overlapsOf(entry, earlier.of(entry, reaches.on(transport, left))),
         }),
       )
     }
-    index.add(entry, reaches.taken(entry.rule))
+    earlier.add(entry, reaches.taken(entry.rule))
   }
   for (const transport of transports) {
     listed.push(
@@ -70,27 +75,8 @@ function includesGet({ only, except }: Methods): boolean {
   return only === undefined ? except?.includes('GET') !== true : only.includes('GET')
 }
 
-function overlapsOf(
-  entry: ReachedPattern,
-  transport: Transport,
-  index: RuleIndex,
-  reaches: Reaches,
-): Pick<ListedRule, 'overlaps'> {
-  const { rule, pattern, left } = entry
-  const overlaps = index
-    .across(pattern)
-    .filter(
-      (earlier) =>
-        earlier.rule !== rule &&
-        letsInMore(earlier.rule, rule) &&
-        reaches.on(transport, reaches.taken(earlier.rule) & left) !== 0n &&
-        // An exception in front of its rule, or behind it, is no overlap by chance.
-        !covers(earlier.pattern, pattern, !isPermissive(earlier.rule)) &&
-        !covers(pattern, earlier.pattern, true),
-    )
-    .sort((a, b) => a.rule.index - b.rule.index)
-    .map((earlier) => overlapOf(earlier, pattern))
-  return overlaps.length === 0 ? {} : { overlaps }
+function overlapsOf({ pattern }: RulePattern, earlier: readonly RulePattern[]): Pick<ListedRule, 'overlaps'> {
+  return earlier.length === 0 ? {} : { overlaps: earlier.map((other) => overlapOf(other, pattern)) }
 }
 
 function overlapOf({ rule, pattern }: RulePattern, other: Pattern): RuleOverlap {
