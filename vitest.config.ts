@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 import { hearTheLibrary } from './test/output/hear.ts'
 
 const integration = '**/*.integration.test.ts'
@@ -19,6 +20,19 @@ const apart = [
 const records = process.env.UPGATE_OUTPUT !== undefined
 const recorder = fileURLToPath(new URL('./test/output/record.ts', import.meta.url))
 
+/** Files that mostly wait: for programs, browsers, pauses. By their size, which counts without a former run, they would come late. */
+const slow =
+  /gateway\/(?:instances|remote|remote-instances|start|access|pairing)\.|two-gateways\.|client-runtimes|real-outages|remote\.integration|restart\.integration|openclaw-front\/test\/nodes|guide-sessions-elsewhere|path-differential|cli\/test\/doctor/
+
+/** Slow files first, so that no worker has nothing to do at the end while another one has a slow file left. */
+class SlowFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files)
+    const early = sorted.filter(({ moduleId }) => slow.test(moduleId))
+    return [...early, ...sorted.filter((file) => !early.includes(file))]
+  }
+}
+
 // `@upgate/source` makes tests run on the sources, without a build in between.
 export default defineConfig({
   ssr: { resolve: { conditions: ['@upgate/source'] } },
@@ -26,6 +40,7 @@ export default defineConfig({
   plugins: records ? [hearTheLibrary()] : [],
   test: {
     maxWorkers: 2,
+    sequence: { sequencer: SlowFirst },
     setupFiles: [
       ...(records ? [recorder] : []),
       ...(eager ? ['packages/upgate/test/ws/eager-sockets.ts'] : []),

@@ -20,11 +20,11 @@ process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
 
 const packed = await Promise.all(publishedPackages().map((published) => pack(published)))
 for (const each of packed) checkFiles(each)
-await Promise.all([
+const [sizes] = await Promise.all([
+  alone(packed),
   lint(packed),
   ...readdirSync(consumers).map((consumer) => checkConsumer(consumer, packed)),
 ])
-const sizes = await alone(packed)
 if (problems.length > 0) {
   console.error(problems.join('\n\n'))
   process.exitCode = 1
