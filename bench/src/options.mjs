@@ -22,7 +22,7 @@ export const help = (
 
   --only <suite>  ${names.join(', ')};
                   may be repeated, or a list with commas (default: all)
-  --rounds <n>    interleaved rounds, 1 to 60 (default: 15, of floods 5; with --quick: 3)
+  --rounds <n>    interleaved rounds, 1 to 60 (default: 15, of libraries, floods and scale fewer; with --quick: 3)
   --minutes <n>   time for all of it: a suite ends when its share is spent, with fewer rounds
                   (default: 12; with --quick: 2; no limit with --rounds)
   --write         keep the results of these suites in bench/results/<suite>.json, and write

@@ -9,7 +9,7 @@ import { reportAccess } from './report.mjs'
 export const access = {
   name: 'access',
   rounds: 15,
-  share: 25,
+  share: 20,
   settings: (mode) => ({
     batches: { full: 12, quick: 6, check: 1 }[mode],
     // Compiled before anything is timed: microseconds need many calls for that, a signature few.

@@ -28,20 +28,23 @@ const wholeNumber = (/** @type {number} */ value) => counted(Math.round(value))
 export function claimsOf(results) {
   return sources.flatMap(({ suite, make }) => {
     const result = results.get(suite)
-    return result === undefined ? [] : make(result)
+    return result === undefined ? [] : make(result, results)
   })
 }
 
-/** Whether a result says anything for certain: a flood counts nodes, its rounds are fewer. @param {Result} result */
-export const certain = ({ mode, rounds, suite }) => mode === 'full' && (suite === 'flood' || rounds >= enough)
+/** Rounds that are enough where they are few: floods count nodes, and libraries differ by more than the noise. @type {Readonly<Record<string, number>>} */
+const few = { flood: 3, libraries: 3 }
 
-/** @type {readonly { suite: string, make(result: Result): Claim[] }[]} */
+/** Whether a result says anything for certain. @param {Result} result */
+export const certain = ({ mode, rounds, suite }) => mode === 'full' && rounds >= (few[suite] ?? enough)
+
+/** @type {readonly { suite: string, make(result: Result, results: ReadonlyMap<string, Result>): Claim[] }[]} */
 const sources = [
   { suite: 'ws', make: handshakes },
   { suite: 'ws', make: unauthenticated },
   { suite: 'revocation', make: revocations },
   { suite: 'flood', make: floods },
-  { suite: 'libraries', make: requests },
+  { suite: 'http', make: requests },
   { suite: 'decide', make: decisions },
 ]
 
@@ -214,15 +217,19 @@ const citedPeers = [
   'fastify peer bearer-auth',
 ]
 
-/** @param {Result} result @returns {Claim[]} */
-function requests(result) {
-  const { samples, seed } = result
+/**
+ * @param {Result} result
+ * @param {ReadonlyMap<string, Result>} results
+ * @returns {Claim[]}
+ */
+function requests({ samples, seed }, results) {
+  const libraries = results.get('libraries')
   const gate = samples['http key gate']?.cpu
   const bare = samples['http key bare']?.cpu
   if (gate === undefined || bare === undefined) return []
   const added = gate.map((value, round) => value - (bare[round] ?? Number.NaN))
   const cost = estimate(added, seed)
-  const others = peerRows(result)
+  const others = (libraries === undefined ? [] : peerRows(libraries))
     .filter(({ id }) => citedPeers.includes(id))
     .map(({ name, framework, added: more }) => /** @type {const} */ ([`${name} (${framework})`, more]))
   return [

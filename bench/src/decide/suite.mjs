@@ -9,10 +9,10 @@ import { reportDecide } from './report.mjs'
 export const decide = {
   name: 'decide',
   rounds: 15,
-  share: 45,
+  share: 32,
   settings: (mode) => ({
     batch: mode === 'check' ? 16 : 256,
-    batches: { full: 40, quick: 12, check: 2 }[mode],
+    batches: { full: 30, quick: 12, check: 2 }[mode],
     // Everything is compiled by then.
     warmBatches: mode === 'check' ? 1 : 64,
     manyRules: mode === 'check' ? 200 : 10_000,

@@ -20,7 +20,7 @@ const build = new URL('.', import.meta.resolve('upgate')).href
  */
 export const flood = {
   name: 'flood',
-  rounds: 5,
+  rounds: 3,
   share: 45,
   settings: (mode) =>
     ({

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import { join } from 'node:path'
-import { createGate, createServices, deviceToken, memoryStore } from 'upgate'
+import { createGate, createServices, deviceToken } from 'upgate'
 import { postgresBus, postgresStore, sqliteStore } from 'upgate/sql'
 import { guardServer } from 'upgate/ws'
 import { WebSocketServer } from 'ws'
@@ -47,7 +47,7 @@ function createByHand() {
 /** Two instances of a service: one that revokes, and one with the sockets. They are one, unless they share a database. */
 async function openInstances() {
   if (guard !== 'postgres') {
-    const store = guard === 'sqlite' ? await sqliteStore({ file: join(folder, 'live.db') }) : memoryStore()
+    const store = await sqliteStore({ file: join(folder, 'live.db') })
     const services = createServices({ store })
     return [services, services]
   }

@@ -15,7 +15,7 @@ const servers = { postgres: postgresUrl !== '', redis: false }
 export const revocation = {
   name: 'revocation',
   rounds: 15,
-  share: 40,
+  share: 42,
   settings: (mode) =>
     ({
       full: { sockets: 1000, single: 100 },
@@ -23,10 +23,9 @@ export const revocation = {
       check: { sockets: 20, single: 5 },
     })[mode],
   needs: ({ sockets, single }) => ({ files: sockets + single + 100 }),
-  async *measure({ random, mode, settings }) {
+  async *measure({ random, settings }) {
     for (const guard of shuffled(Object.keys(guards), random)) {
       if (guard === 'postgres' && !servers.postgres) continue
-      if (mode === 'check' && guard === 'memory') continue
       yield { id: guard, values: await sample(guard, settings) }
     }
   },

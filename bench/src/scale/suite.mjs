@@ -20,8 +20,8 @@ const patience = 120_000
  */
 export const scale = {
   name: 'scale',
-  rounds: 15,
-  share: 35,
+  rounds: 3,
+  share: 16,
   settings: (mode) => ({
     known: 5000,
     hot: 10,

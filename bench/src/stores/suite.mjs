@@ -17,12 +17,12 @@ const servers = { postgres: postgresUrl !== '', redis: redisUrl !== '' }
 export const stores = {
   name: 'stores',
   rounds: 15,
-  share: 40,
+  share: 35,
   settings: (mode) => ({
     count: mode === 'check' ? 10 : 100,
     cachedBatch: 256,
     ...{
-      full: { batch: 100, batches: 8, warm: 150 },
+      full: { batch: 100, batches: 4, warm: 150 },
       quick: { batch: 100, batches: 5, warm: 100 },
       check: { batch: 20, batches: 1, warm: 1 },
     }[mode],

@@ -28,18 +28,26 @@ export const acceptedNames = {
 /** @param {Result} result */
 export function reportSocketPeers(result) {
   const { settings, samples, seed } = result
-  const ours = (/** @type {string} */ stage) => samples[`${stage} gate`] ?? {}
+  /** Ratios to Upgate in the rounds in which the library was measured. */
+  const toOurs = (
+    /** @type {'waiting heap' | 'accepted accepts'} */ what,
+    /** @type {readonly number[]} */ values,
+  ) => {
+    const [stage, measure = ''] = what.split(' ')
+    const ours = samples[`${stage} gate`]?.[measure] ?? []
+    const same =
+      values.length === ours.length ? ours : ours.filter((_, round) => round % (settings.every ?? 1) === 0)
+    return cell(ratios(values, same), seed, precise)
+  }
   const waiting = Object.entries(waitingNames).flatMap(([guard, name]) => {
     const of = samples[`waiting ${guard}`]
     if (of === undefined) return []
     const { heap = [], resident = [], cpu = [] } = of
-    const compared =
-      guard === 'openclaw' ? '–' : cell(ratios(heap, ours('waiting').heap ?? []), seed, precise)
     return [
       [
         name,
         cell(heap, seed, whole),
-        guard === 'gate' ? '1' : compared,
+        guard === 'gate' ? '1' : toOurs('waiting heap', heap),
         cell(resident, seed, whole),
         whole(median(cpu)),
       ],
@@ -54,7 +62,7 @@ export function reportSocketPeers(result) {
         name,
         where,
         cell(accepts, seed, whole),
-        guard === 'gate' ? '1' : cell(ratios(accepts, ours('accepted').accepts ?? []), seed, precise),
+        guard === 'gate' ? '1' : toOurs('accepted accepts', accepts),
         cell(cpu, seed, whole),
       ],
     ]
@@ -64,7 +72,7 @@ export function reportSocketPeers(result) {
   if (openClaw !== undefined) measured.push(`OpenClaw ${openClaw.version}`)
   return `### Sockets without a credential, in other libraries
 
-Open and silent, in the same rounds. ${measured.join(', ')}${measured.length > 0 ? '. ' : ''}${aboutOpenClaw(openClaw)}
+Open and silent, in the same rounds${(settings.every ?? 1) === 1 ? '' : ', libraries in every fifth one'}. ${measured.join(', ')}${measured.length > 0 ? '. ' : ''}${aboutOpenClaw(openClaw)}
 
 ${table(['server', 'heap bytes a socket', 'to Upgate', 'resident bytes a socket', 'CPU µs to open it'], waiting)}
 
