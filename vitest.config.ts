@@ -7,7 +7,14 @@ const integration = '**/*.integration.test.ts'
 /** Sockets have an object of `ws` from the beginning; these tests are about sockets without one. */
 const eager = process.env.UPGATE_SOCKETS === 'eager'
 const bare = ['packages/upgate/test/ws/bare-*.test.ts', 'test/clients/ws-releases.test.ts']
-const everywhere = ['**/node_modules/**', '**/dist/**', ...(eager ? bare : [])]
+/** On another Node than the first: fuzzes without a socket, of our own code only, and guides about other libraries. */
+const another = process.env.UPGATE_NODE === 'another'
+const ours = [
+  'packages/upgate/test/ws/{mutations,interleavings,schedules}.test.ts',
+  'packages/upgate/test/services/login-flood.test.ts',
+  'test/docs/guide-{sessions-elsewhere,migrating}.test.ts',
+]
+const everywhere = ['**/node_modules/**', '**/dist/**', ...(eager ? bare : []), ...(another ? ours : [])]
 
 /** Tests of the packages that load modules again, listen to the process, load it, or count its work: each in a process of its own. */
 const apart = [

@@ -13,26 +13,19 @@ import { checkPrinted } from './printed-secrets.mjs'
  */
 
 /**
- * What may behave otherwise on another Node: servers, sockets, streams, crypto, native drivers. Whole applications and
- * long fuzzes are tried on one line only, so that a run stays below ten minutes.
+ * What may behave otherwise on another Node: servers, sockets, streams, crypto, native drivers. Not the core, which uses
+ * nothing of Node, nor whole applications. `vitest.config.ts` leaves out fuzzes without a socket.
  */
 const touchesNode = [
-  ...[
-    'core',
-    'crypto',
-    'schemes',
-    'services',
-    'stores',
-    'ws',
-    'pitfalls',
-    'adapters',
-    'pairing',
-    'tickets',
-  ].map((folder) => `packages/upgate/test/${folder}/`),
+  ...['crypto', 'schemes', 'services', 'stores', 'ws', 'pitfalls', 'adapters', 'pairing', 'tickets'].map(
+    (folder) => `packages/upgate/test/${folder}/`,
+  ),
   'test/contract/',
   'test/clients/',
-  'test/docs/',
 ]
+
+/** Programs that people copy: on the newest Node as well, for they are first run there. */
+const programs = ['test/docs/']
 
 /** Whatever opens sockets through the quarantine: once more with objects of `ws` from the beginning. */
 const touchesSockets = ['packages/upgate/test/ws/', 'packages/upgate/test/pitfalls/', 'test/clients/']
@@ -44,10 +37,10 @@ const halves = { unit: ['unit', 'packages'], integration: ['integration'] }
  * Runs one half of the tests and counts them.
  *
  * @param {keyof typeof halves} half
- * @param {{ node?: string | undefined, eager?: boolean }} [options] `node`: another Node than this one, for what touches Node itself; `eager`: see packages/upgate/test/ws/eager-sockets.ts
+ * @param {{ node?: string | undefined, newest?: boolean, eager?: boolean }} [options] `node`: another Node than this one, for what touches Node itself; `newest`: the newest one; `eager`: see packages/upgate/test/ws/eager-sockets.ts
  * @returns {Promise<{ code: number, output: string, note: string, counts: Counts, failed: string[] }>} `failed`: the tests that failed, by file and name
  */
-export async function suite(half, { node, eager = false } = {}) {
+export async function suite(half, { node, newest = false, eager = false } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'upgate-vitest-'))
   const report = join(folder, 'report.json')
   const printed = join(folder, 'printed')
@@ -62,13 +55,18 @@ export async function suite(half, { node, eager = false } = {}) {
         '--reporter=json',
         `--outputFile.json=${report}`,
         ...(node === undefined ? [] : touchesNode),
+        ...(newest ? programs : []),
         ...(eager ? touchesSockets : []),
       ],
       {
         cwd: root,
         show: true,
         ...(node === undefined ? {} : { node }),
-        env: { UPGATE_OUTPUT: printed, ...(eager && { UPGATE_SOCKETS: 'eager' }) },
+        env: {
+          UPGATE_OUTPUT: printed,
+          ...(eager && { UPGATE_SOCKETS: 'eager' }),
+          ...(node !== undefined && { UPGATE_NODE: 'another' }),
+        },
       },
     )
     const results = existsSync(report) ? readJson(report) : { testResults: [] }

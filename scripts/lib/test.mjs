@@ -60,7 +60,9 @@ export async function main() {
     if (wants('tests')) await tests('tests', 'unit')
     if (options.integration) await tests('integration tests', 'integration')
     if (options.integration) await tests('tests of eager sockets', 'unit', { eager: true })
-    for (const node of options.node) await tests(`tests on ${node.version}`, 'unit', { node: node.binary })
+    const newest = options.node.toSorted((one, other) => other.order - one.order)[0]
+    for (const node of options.node)
+      await tests(`tests on ${node.version}`, 'unit', { node: node.binary, newest: node === newest })
   }
 
   console.log(`\n${bold('Summary')}\n${progress.summary()}`)
@@ -120,7 +122,8 @@ function readOptions() {
 function versionOf(binary) {
   const { status, stdout } = spawnSync(binary, ['--version'], { encoding: 'utf8' })
   if (status !== 0) wrong(`--node ${binary}: that is not a Node binary that runs here.`)
-  return { binary: resolve(binary), version: `Node ${stdout.trim().replace('v', '')}` }
+  const version = stdout.trim().replace('v', '')
+  return { binary: resolve(binary), version: `Node ${version}`, order: Number.parseInt(version, 10) }
 }
 
 /**
