@@ -8,6 +8,7 @@ import { dieWithChildren, run, runNode } from '../lib/children.mjs'
 import { npm } from '../lib/install.mjs'
 import { installAlone, useCommand } from '../lib/installed-alone.mjs'
 import { publishedPackages, readJson, root, tool } from '../lib/paths.mjs'
+import { copyPublished } from '../lib/published.mjs'
 
 const consumers = join(root, 'test', 'package-checks', 'consumers')
 const folder = mkdtempSync(join(tmpdir(), 'upgate-package-'))
@@ -36,6 +37,10 @@ if (problems.length > 0) {
  * @returns {Promise<Packed>}
  */
 async function pack({ folder: source, name }) {
+  // Not in place: other checks use the built files.
+  const copy = join(folder, 'published', name.replace(/\W+/g, '-'))
+  mkdirSync(copy, { recursive: true })
+  await copyPublished(join(root, source), copy)
   const [command, args] = npm([
     'pack',
     '--json',
@@ -44,7 +49,7 @@ async function pack({ folder: source, name }) {
     '--pack-destination',
     folder,
   ])
-  const { code, output } = await run(command, args, { cwd: join(root, source) })
+  const { code, output } = await run(command, args, { cwd: copy })
   if (code !== 0) throw new Error(`npm pack ${name} failed:\n${output}`)
   const [details] = Object.values(JSON.parse(output.slice(output.search(/^[[{]/m))))
   return {
@@ -91,12 +96,13 @@ function checkFiles({ name, source, files }) {
   for (const file of files) {
     if (/\.tsbuildinfo$|(^|\/)test\/|\.test\.|(^|\/)tsconfig/.test(file))
       problems.push(`${name}: ${file} does not belong in the tarball`)
-    // The declarations have the docstrings, and the JavaScript is the source without its types, comments included:
-    // maps and sources would be three quarters of the tarball, and say nothing more.
+    // The declarations have the docstrings, and the JavaScript keeps its names.
     if (/\.map$|^src\//.test(file)) problems.push(`${name}: ${file} does not belong in the tarball`)
-    const module = /^dist\/(.*)\.js$/.exec(file)?.[1]
+  }
+  for (const file of readdirSync(join(source, 'dist'), { recursive: true, encoding: 'utf8' })) {
+    const module = /^(.*)\.js$/.exec(file)?.[1]
     if (module !== undefined && !existsSync(join(source, 'src', `${module}.ts`)))
-      problems.push(`${name}: ${file} has no source any more: remove dist and build again`)
+      problems.push(`${name}: dist/${file} has no source any more: remove dist and build again`)
   }
 }
 

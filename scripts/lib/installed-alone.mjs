@@ -12,11 +12,11 @@ import { readJson } from './paths.mjs'
  * @type {Readonly<Record<string, { packages: number, kilobytes: number }>>}
  */
 export const bounds = {
-  upgate: { packages: 4, kilobytes: 2300 },
-  '@upgate/diagnosis': { packages: 1, kilobytes: 220 },
-  '@upgate/client': { packages: 7, kilobytes: 2800 },
-  '@upgate/cli': { packages: 8, kilobytes: 3000 },
-  '@upgate/edge-sim': { packages: 2, kilobytes: 480 },
+  upgate: { packages: 4, kilobytes: 1500 },
+  '@upgate/diagnosis': { packages: 1, kilobytes: 150 },
+  '@upgate/client': { packages: 7, kilobytes: 1950 },
+  '@upgate/cli': { packages: 8, kilobytes: 2050 },
+  '@upgate/edge-sim': { packages: 2, kilobytes: 380 },
 }
 
 /**
