@@ -4,7 +4,7 @@ import { refuse } from '../../core/contract/refusals.ts'
 import type { Endpoint, SharedByAccepted } from '../accepted/shared.ts'
 import { answer101 } from './answer-101.ts'
 import { answerByHand } from './answer-by-hand.ts'
-import { arrivalOf } from './arrival.ts'
+import { BareSocket } from './bare-socket.ts'
 import { headOf101 } from './head-of-101.ts'
 import type { Admission } from './types.ts'
 import { WaitingSocket } from './waiting-socket.ts'
@@ -41,8 +41,8 @@ export function admitWaiting<P extends Principal>(
   if (context !== undefined && 'outcome' in context) return context
 
   roster.watch(wss)
-  const arrival = arrivalOf(admission, decision, endpoint, bucket, acquainted, headerShapes, context)
-  const waiting = new WaitingSocket(shared, arrival)
+  const bare = new BareSocket(admission, decision, endpoint, bucket, acquainted, headerShapes, context)
+  const waiting = new WaitingSocket(shared, bare)
   const compression = limits.dangerouslyAllowCompression
   const answer = answerByHand(admission, limits.isSecretSubprotocol, compression)
   if (answer !== undefined) {

@@ -16,7 +16,6 @@ interface ServerOfWs extends WebSocketServerLike {
     readonly verifyClient?: unknown
     readonly handleProtocols?: unknown
     readonly perMessageDeflate?: unknown
-    readonly maxPayload?: number
   }
   shouldHandle?(request: IncomingMessage): boolean
 }
@@ -26,8 +25,6 @@ export interface Answer101 {
   readonly text: string
   /** The selected subprotocol; empty if there is none. */
   readonly protocol: string
-  /** Bytes of payload that the server takes in a message. */
-  readonly maxPayload: number
 }
 
 /**
@@ -53,7 +50,7 @@ export function answerByHand(
   const text =
     'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
     `Sec-WebSocket-Accept: ${acceptKey(key)}\r\n${selected}\r\n`
-  return { text, protocol, maxPayload: wss.options?.maxPayload || Number.POSITIVE_INFINITY }
+  return { text, protocol }
 }
 
 /** Whether a server is one of `ws` as it comes, and nothing was added that looks at an upgrade or changes its answer. */

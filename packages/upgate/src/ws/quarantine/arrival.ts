@@ -9,8 +9,8 @@ import type { WebSocketServerLike } from '../socket/web-socket-like.ts'
 import type { SocketContext } from '../talk/handshake-context.ts'
 import type { Admission } from './types.ts'
 
-/** The facts about an upgrade that a waiting socket keeps: they never change. */
-export interface Arrival<P extends Principal> {
+/** The facts about an upgrade that a waiting socket keeps, without its request: they never change. */
+export class Arrival<P extends Principal> {
   readonly wss: WebSocketServerLike
   readonly raw: Duplex
   readonly bucket: Bucket
@@ -18,41 +18,37 @@ export interface Arrival<P extends Principal> {
   readonly endpoint: Endpoint
   /** A refusal lets it in only to be told. */
   readonly decision: Defer<P> | Refused
-  readonly url: string
-  /** The header lines, packed: see `ws/socket/request-snapshot.ts`. */
-  readonly headerNames: readonly string[]
-  readonly headerValues: string
   /** Absent while the handshake has not got it. */
   readonly context: SocketContext<P> | undefined
-}
+  readonly url: string
+  // The header lines, packed: see `ws/socket/request-snapshot.ts`. Two fields cost less than an object.
+  readonly #headerNames: readonly string[]
+  readonly #headerValues: string
 
-/** Keeps the facts of an upgrade, without its request. */
-export function arrivalOf<P extends Principal>(
-  { wss, socket, request }: Admission<P>,
-  decision: Defer<P> | Refused,
-  endpoint: Endpoint,
-  bucket: Bucket,
-  acquainted: boolean,
-  shapes: HeaderShapes,
-  context: SocketContext<P> | undefined,
-): Arrival<P> {
-  const { names, values } = packHeaders(request, shapes)
-  return {
-    wss,
-    raw: socket,
-    bucket,
-    acquainted,
-    endpoint,
-    decision,
-    url: request.url ?? '/',
-    headerNames: names,
-    headerValues: values,
-    context,
+  constructor(
+    { wss, socket, request }: Admission<P>,
+    decision: Defer<P> | Refused,
+    endpoint: Endpoint,
+    bucket: Bucket,
+    acquainted: boolean,
+    shapes: HeaderShapes,
+    context: SocketContext<P> | undefined,
+  ) {
+    this.wss = wss
+    this.raw = socket
+    this.bucket = bucket
+    this.acquainted = acquainted
+    this.endpoint = endpoint
+    this.decision = decision
+    this.context = context
+    this.url = request.url ?? '/'
+    const { names, values } = packHeaders(request, shapes)
+    this.#headerNames = names
+    this.#headerValues = values
   }
-}
 
-/** The request of the upgrade, built again for the application. */
-export function requestOf<P extends Principal>(arrival: Arrival<P>): IncomingMessage {
-  const { url, headerNames: names, headerValues: values, raw } = arrival
-  return unpackRequest(url, { names, values }, raw)
+  /** The request of the upgrade, built again for the application. */
+  request(): IncomingMessage {
+    return unpackRequest(this.url, { names: this.#headerNames, values: this.#headerValues }, this.raw)
+  }
 }

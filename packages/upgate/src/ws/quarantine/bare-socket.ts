@@ -1,9 +1,9 @@
-import type { Duplex } from 'node:stream'
+import type { Principal } from '../../core/contract/principal.ts'
 import { type AttachedStream, attached } from '../socket/attached.ts'
 import { closeFrame, serverFrame } from '../socket/server-frame.ts'
 import { textMessage } from '../socket/text-message.ts'
-import type { WebSocketLike } from '../socket/web-socket-like.ts'
-import type { Answer101 } from './answer-by-hand.ts'
+import type { WebSocketLike, WebSocketServerLike } from '../socket/web-socket-like.ts'
+import { Arrival } from './arrival.ts'
 
 /** What a conversation does with its socket, whoever writes the frames. */
 export type Speaker = Pick<
@@ -28,122 +28,124 @@ const closed = 3
 
 /**
  * A socket that was answered 101, without a WebSocket object, which would cost it more memory than everything else
- * together: a raw socket with listeners that all bare sockets share. The frames that it sends are written by hand. It
- * reads only what most clients send here, one whole text message at a time.
+ * together: the facts about its upgrade, and a raw socket with listeners that all bare sockets share. The frames that
+ * it sends are written by hand. It reads only what most clients send here, one whole text message at a time.
+ *
+ * One object with the facts: waiting sockets are many, and each object costs 24 bytes besides what it holds.
  */
-export class BareSocket implements Speaker {
-  readyState: number = open
-  readonly #raw: Duplex
-  readonly #listener: BareListener
+export class BareSocket<P extends Principal> extends Arrival<P> implements Speaker {
+  #readyState: number = open
+  #listener: BareListener | undefined
   /** The subprotocol of the 101; empty if there is none. */
-  readonly protocol: string
-  readonly #maxPayload: number
+  protocol: string = ''
 
-  constructor(raw: Duplex, listener: BareListener, { protocol, maxPayload }: Answer101) {
-    this.#raw = raw
-    this.protocol = protocol
-    this.#maxPayload = maxPayload
+  /** The 101 is written: from now on it reads, and may speak. */
+  begin(listener: BareListener, protocol: string): void {
     this.#listener = listener
+    this.protocol = protocol
     // What `ws` does with a socket that it takes: the HTTP server's timeout must not end it.
-    const { setTimeout, setNoDelay } = raw as Partial<
+    const { setTimeout, setNoDelay } = this.raw as Partial<
       Record<'setTimeout' | 'setNoDelay', (value?: number) => void>
     >
-    setTimeout?.call(raw, 0)
-    setNoDelay?.call(raw)
-    this.#listen()
+    setTimeout?.call(this.raw, 0)
+    setNoDelay?.call(this.raw)
+    listen(this.raw, this)
   }
 
-  #listen(): void {
-    const raw = this.#raw as AttachedStream<BareSocket>
-    raw[attached] = this
-    raw.on('data', onData)
-    raw.on('end', onEnd)
-    raw.on('error', onError)
-    raw.on('close', onClose)
+  get readyState(): number {
+    return this.#readyState === open && this.raw.readableEnded ? closing : this.#readyState
   }
 
   get isPaused(): boolean {
-    return this.#raw.isPaused()
+    return this.raw.isPaused()
   }
 
   send(data: string | Uint8Array): void {
     if (this.readyState !== open) return
     const text = typeof data === 'string'
-    this.#raw.write(serverFrame(text ? 'text' : 'binary', text ? Buffer.from(data) : data))
+    this.raw.write(serverFrame(text ? 'text' : 'binary', text ? Buffer.from(data) : data))
   }
 
   close(code: number, reason: string): void {
     if (this.readyState !== open) return
-    this.readyState = closing
-    this.#raw.write(closeFrame(code, reason))
+    this.#readyState = closing
+    this.raw.write(closeFrame(code, reason))
   }
 
   terminate(): void {
-    this.readyState = closed
-    this.#raw.destroy()
+    this.#readyState = closed
+    this.raw.destroy()
   }
 
   pause(): void {
-    this.#raw.pause()
+    this.raw.pause()
   }
 
   resume(): void {
-    this.#raw.resume()
+    this.raw.resume()
   }
 
   /** Takes its listeners off: somebody else reads from the raw socket, which is paused until then. */
   leave(): void {
-    const raw = this.#raw
+    const raw = this.raw as AttachedStream<BareReader>
     raw.pause()
+    raw.allowHalfOpen = true
     raw.removeListener('data', onData)
-    raw.removeListener('end', onEnd)
     raw.removeListener('error', onError)
     raw.removeListener('close', onClose)
-    ;(raw as AttachedStream<BareSocket>)[attached] = undefined
+    raw[attached] = undefined
   }
 
   /** Takes the raw socket back: nobody else reads from it. */
   stay(): void {
-    if (this.#raw.destroyed) this.readyState = closed
-    this.#listen()
-    this.#raw.resume()
+    if (this.raw.destroyed) this.#readyState = closed
+    listen(this.raw, this)
+    this.raw.resume()
   }
 
-  received(bytes: Buffer): void {
-    if (this.readyState !== open) {
+  read(bytes: Buffer): void {
+    if (this.#readyState !== open) {
       // The close frame is out, and no frame that still comes changes anything: a client that gets a FIN behind a close
       // frame knows that the connection ends well.
-      this.#raw.end()
+      this.raw.end()
       return
     }
-    const message = textMessage(bytes, this.#maxPayload)
+    const message = textMessage(bytes, maxPayloadOf(this.wss))
     if (message === undefined) {
-      this.#listener.unread(bytes)
+      this.#listener?.unread(bytes)
       return
     }
-    this.#listener.received(bytes.length)
-    this.#listener.message(message, false)
-  }
-
-  ended(): void {
-    this.readyState = closing
-    this.#raw.end()
+    this.#listener?.received(bytes.length)
+    this.#listener?.message(message, false)
   }
 
   gone(): void {
-    this.readyState = closed
-    this.#listener.closed()
+    this.#readyState = closed
+    this.#listener?.closed()
   }
 }
 
-type RawSocket = AttachedStream<BareSocket>
-
-function onData(this: RawSocket, chunk: Buffer): void {
-  this[attached]?.received(chunk)
+/** Bytes of payload that a server of `ws` takes in a message. */
+function maxPayloadOf(wss: WebSocketServerLike): number {
+  const { options } = wss as { readonly options?: { readonly maxPayload?: number } }
+  return options?.maxPayload || Number.POSITIVE_INFINITY
 }
 
-function onEnd(this: RawSocket): void {
-  this[attached]?.ended()
+type BareReader = Pick<BareSocket<Principal>, 'read' | 'gone'>
+// No private method: the first one of a class costs each object 8 bytes.
+function listen(raw: AttachedStream<BareReader>, bare: BareReader): void {
+  raw[attached] = bare
+  // Ends as soon as its client has: a listener for `end`, besides Node's own, would cost two lists.
+  raw.allowHalfOpen = false
+  raw.on('data', onData)
+  raw.on('error', onError)
+  raw.on('close', onClose)
+}
+
+type RawSocket = AttachedStream<BareReader>
+
+function onData(this: RawSocket, chunk: Buffer): void {
+  this[attached]?.read(chunk)
 }
 
 /** `close` follows. */

@@ -8,7 +8,7 @@ import type { Message } from '../socket/message.ts'
 import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import { codeOfRevocation } from '../talk/failures.ts'
 import { isRefusal } from '../talk/talk.ts'
-import { type Arrival, requestOf } from './arrival.ts'
+import type { Arrival } from './arrival.ts'
 import type { Conversation } from './conversation.ts'
 
 /** An answer that accepts a credential. */
@@ -65,7 +65,7 @@ export function handOver<P extends Principal>(
 ): void {
   const { wss } = arrival
   const { rule } = arrival.decision as Defer<P>
-  const request = requestOf(arrival)
+  const request = arrival.request()
   const headers = undefined
   shared.gate.remember(request, { outcome: 'allow', principal, edgePrincipal, rule, headers, asOf })
   ;(wss.clients as Set<unknown> | undefined)?.add(ws)

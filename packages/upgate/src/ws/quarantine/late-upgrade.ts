@@ -4,7 +4,6 @@ import type { Principal } from '../../core/contract/principal.ts'
 import type { WebSocketLike, WebSocketServerLike } from '../socket/web-socket-like.ts'
 import type { Shared } from '../talk/shared.ts'
 import { serverThrew } from './answer-101.ts'
-import type { Arrival } from './arrival.ts'
 import type { BareSocket } from './bare-socket.ts'
 
 /** Any valid key: its answer is dropped. */
@@ -17,10 +16,10 @@ const anyKey = 'AAAAAAAAAAAAAAAAAAAAAA=='
  */
 export function dress<P extends Principal>(
   { gate }: Shared<P>,
-  { wss, raw, url }: Arrival<P>,
-  bare: BareSocket,
+  bare: BareSocket<P>,
   bytes: Buffer,
 ): WebSocketLike | undefined {
+  const { wss, raw, url } = bare
   bare.leave()
   let ws: WebSocketLike | undefined
   try {

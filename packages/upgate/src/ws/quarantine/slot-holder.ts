@@ -5,7 +5,7 @@ import type { Bucket } from '../limits/addresses.ts'
 import type { Occupant } from '../limits/room.ts'
 import type { Newcomer } from '../limits/roster.ts'
 import type { WebSocketServerLike } from '../socket/web-socket-like.ts'
-import type { Arrival } from './arrival.ts'
+import type { BareSocket } from './bare-socket.ts'
 
 /**
  * The slot of a waiting socket, counted in all and for its address, and its entry in the roster. It is released once:
@@ -15,10 +15,10 @@ export abstract class SlotHolder<P extends Principal> implements Newcomer {
   /** When it began to wait, by the time of the list it is on. */
   since = 0
   protected readonly shared: SharedByAccepted<P>
-  protected readonly arrival: Arrival<P>
+  protected readonly arrival: BareSocket<P>
   #released = false
 
-  constructor(shared: SharedByAccepted<P>, arrival: Arrival<P>) {
+  constructor(shared: SharedByAccepted<P>, arrival: BareSocket<P>) {
     this.shared = shared
     this.arrival = arrival
   }

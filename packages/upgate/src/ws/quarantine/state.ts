@@ -5,13 +5,15 @@ import type { Conversation } from './conversation.ts'
 
 /**
  * The states of a waiting socket, in the order of its life. Each holds what it needs, and nothing of another. The
- * conversation is a state itself, `talking`: the handshake greets the client, or waits for a credential.
+ * conversation is a state itself, `talking`: the handshake greets the client, or waits for a credential. It is made when
+ * there is something to say or to hear; until then a bare socket is `silent`.
  *
- *     checking -> talking <-> verifying -> gone (accepted)
+ *     checking -> silent -> talking <-> verifying -> gone (accepted)
  *         any of them -> held -> closing -> gone
  */
 export type State<P extends Principal> =
   | Checking
+  | Silent
   | Conversation<P>
   | Verifying<P>
   | Held<P>
@@ -21,6 +23,12 @@ export type State<P extends Principal> =
 /** The server has not answered 101 yet. */
 interface Checking {
   readonly at: 'checking'
+  readonly talk?: never
+}
+
+/** The 101 is written by hand, the handshake does not greet, and the client has sent nothing. */
+interface Silent {
+  readonly at: 'silent'
   readonly talk?: never
 }
 
@@ -54,6 +62,7 @@ interface Gone {
 }
 
 export const checking: Checking = { at: 'checking' }
+export const silent: Silent = { at: 'silent' }
 export const gone: Gone = { at: 'gone' }
 
 /** Whether nothing the client sends counts any more: the socket is refused, closed, or accepted. */

@@ -9,13 +9,12 @@ import type { WebSocketLike } from '../socket/web-socket-like.ts'
 import { Attempt, type Claimant, type Found } from '../talk/attempt.ts'
 import { countsAsFailure } from '../talk/failures.ts'
 import type { Answer101 } from './answer-by-hand.ts'
-import type { Arrival } from './arrival.ts'
-import { type BareListener, BareSocket, type Speaker } from './bare-socket.ts'
+import type { BareListener, BareSocket, Speaker } from './bare-socket.ts'
 import { Conversation, type Subject } from './conversation.ts'
 import { type Acceptable, handOver, makeReady } from './hand-over.ts'
 import { dress } from './late-upgrade.ts'
 import { SlotHolder } from './slot-holder.ts'
-import { checking, gone, isRefused, type State, talkOf } from './state.ts'
+import { checking, gone, isRefused, type State, silent, talkOf } from './state.ts'
 import { countBytes, type Listener, letGo, takeOver } from './wire.ts'
 
 const nothing = Buffer.alloc(0)
@@ -34,14 +33,15 @@ export class WaitingSocket<P extends Principal>
   #attempts = 0
 
   /** It takes a slot, and its deadline begins. */
-  constructor(shared: SharedByAccepted<P>, arrival: Arrival<P>) {
+  constructor(shared: SharedByAccepted<P>, arrival: BareSocket<P>) {
     super(shared, arrival)
     this.takeSlot()
   }
 
   /** Answers 101 in the place of the server, which makes its WebSocket object later. */
   answer(answer: Answer101): void {
-    const { raw } = this.arrival
+    const bare = this.arrival
+    const { decision, raw } = bare
     if (!raw.readable || !raw.writable) {
       // Its client ended while the upgrade was decided. Its `close` has no listener yet.
       raw.destroy()
@@ -51,16 +51,18 @@ export class WaitingSocket<P extends Principal>
     // One packet with the greeting, where there is one.
     raw.cork()
     raw.write(answer.text, 'latin1')
-    this.#begin(new BareSocket(raw, this, answer))
+    bare.begin(this, answer.protocol)
+    if (decision.outcome === 'defer' && decision.handshake.open === undefined) this.#state = silent
+    else this.#begin(bare)
     raw.uncork()
   }
 
   /** Bytes that need the server's WebSocket object. It takes them, and everything that follows. */
   unread(bytes: Buffer): void {
-    const talk = talkOf(this.#state)
+    const talk = this.#talk
     // What a refused client sends is not read.
     if (talk === undefined || isRefused(this.#state)) return
-    const ws = this.#dress(talk, bytes)
+    const ws = this.#dress(bytes)
     if (ws === undefined) return
     takeOver(this.arrival.wss, ws, this)
     countBytes(this.arrival.raw, this)
@@ -68,15 +70,15 @@ export class WaitingSocket<P extends Principal>
   }
 
   /** The server's object, or a refusal if it makes none. */
-  #dress(talk: Conversation<P>, bytes: Buffer): WebSocketLike | undefined {
-    const ws = dress(this.shared, this.arrival, talk.ws as BareSocket, bytes)
+  #dress(bytes: Buffer): WebSocketLike | undefined {
+    const ws = dress(this.shared, this.arrival, bytes)
     if (ws === undefined) this.#refuse('unavailable', 'The WebSocket server takes no more sockets.')
     return ws
   }
 
   /** The server's object, on which no one listens yet. */
   #released(talk: Conversation<P>): WebSocketLike | undefined {
-    if (talk.ws instanceof BareSocket) return this.#dress(talk, nothing)
+    if (talk.ws === this.arrival) return this.#dress(nothing)
     const ws = talk.ws as WebSocketLike
     letGo(this.arrival.raw, ws)
     return ws
@@ -102,6 +104,12 @@ export class WaitingSocket<P extends Principal>
     else this.refuse(decision)
   }
 
+  /** The conversation of a socket that is open; a silent one begins it now. */
+  get #talk(): Conversation<P> | undefined {
+    if (this.#state === silent) this.#begin(this.arrival)
+    return talkOf(this.#state)
+  }
+
   /** More bytes on the wire. */
   received(length: number): void {
     // Compared before adding: the chunk that reaches the limit may still hold the credential, with application
@@ -123,7 +131,7 @@ export class WaitingSocket<P extends Principal>
   /** A data message. They arrive even after `close()`: the state decides whether it is heard. */
   message(data: unknown, isBinary: boolean): void {
     const state = this.#state
-    if (state.at === 'talking') state.hear([data, isBinary])
+    if (state.at === 'talking' || state.at === 'silent') this.#talk?.hear([data, isBinary])
     else if (state.at === 'verifying' && !state.attempt.enqueue(data, isBinary)) {
       this.#refuse('too_many_frames')
     }
@@ -184,8 +192,9 @@ export class WaitingSocket<P extends Principal>
 
   /** The deadline has passed, and no frame that was already here has changed anything. */
   overdue(wasVerifying: boolean): void {
+    const talk = this.#talk
     const state = this.#state
-    if (state.at === 'checking') this.terminate()
+    if (talk === undefined) this.terminate()
     else if (state.at === 'talking') this.refuse(state.overdue, false)
     else if (state.at === 'verifying' && (wasVerifying || !state.attempt.isUnderWay)) {
       this.#refuse('unavailable', 'The verification was not finished in time.', false)
@@ -196,7 +205,7 @@ export class WaitingSocket<P extends Principal>
   failed(error: unknown): void {
     if (isRefused(this.#state)) return
     this.shared.capacity.addresses.refused(this.bucket, false)
-    talkOf(this.#state)?.broken(error)
+    this.#talk?.broken(error)
     this.leave(1002, '')
   }
 
@@ -213,7 +222,7 @@ export class WaitingSocket<P extends Principal>
       const guessed = state.at === 'verifying' && state.attempt.guessable
       capacity.addresses.refused(this.bucket, refusal.code === 'invalid_credential' && guessed)
     }
-    const talk = talkOf(this.#state)
+    const talk = this.#talk
     if (talk === undefined || !isOpen(talk.ws)) {
       this.leave(1000, '')
       return
@@ -243,7 +252,7 @@ export class WaitingSocket<P extends Principal>
   evict(): void {
     const { rule } = this.arrival.decision
     const refusal = refuse('over_capacity', { detail: 'Evicted: all places are taken.', rule })
-    const [code, reason] = talkOf(this.#state)?.refuse(refusal, false) ?? this.reported(refusal, 1013)
+    const [code, reason] = this.#talk?.refuse(refusal, false) ?? this.reported(refusal, 1013)
     this.leave(code, reason)
     this.releaseSlot()
     this.terminate()
@@ -252,7 +261,7 @@ export class WaitingSocket<P extends Principal>
   /** Sends the close frame; the socket is cut after the grace. */
   leave(code: number, reason: string): void {
     const { capacity, limits, roster } = this.shared
-    const talk = talkOf(this.#state)
+    const talk = this.#talk
     if (this.#state.at === 'closing' || this.#state.at === 'gone') return
     this.#stop()
     this.#state = { at: 'closing', talk }
@@ -269,7 +278,7 @@ export class WaitingSocket<P extends Principal>
   }
 
   terminate(): void {
-    const talk = talkOf(this.#state)
+    const talk = this.#talk
     if (talk === undefined) this.arrival.raw.destroy()
     else talk.ws.terminate()
   }
