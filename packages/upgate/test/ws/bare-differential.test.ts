@@ -1,15 +1,19 @@
 /*
  * Random byte streams, cut at random offsets, against two quarantines: one answers by hand, the other lets `ws` answer
- * and read from the first byte on. What the client gets and what the application hears must be the same.
- * UPGATE_SEED=7 generates others; UPGATE_STREAMS=1000000 takes about twenty minutes.
+ * and read from the first byte on. What the client gets and what the application hears must be the same, plain and
+ * through TLS with a record for each byte.
+ * UPGATE_SEED=7 generates others; UPGATE_STREAMS=1000000 takes about twenty minutes, UPGATE_TLS_STREAMS more than ten
+ * times as long for as many.
  */
 import { afterEach, describe, expect, it } from 'vitest'
 import { auth, closeAll, frame, goodToken, type Harness, seededRandom, start, wrongToken } from './harness.ts'
-import { admitInMemory, MemorySocket, turn } from './memory-socket.ts'
+import { admitInMemory } from './memory-socket.ts'
+import { plainWire, tlsWire, type Wire } from './memory-wires.ts'
 
 afterEach(closeAll)
 
 const streams = Number(process.env.UPGATE_STREAMS ?? 2_000)
+const tlsStreams = Number(process.env.UPGATE_TLS_STREAMS ?? 50)
 const seed = Number(process.env.UPGATE_SEED ?? 1)
 
 /** What a stream led to. */
@@ -22,37 +26,33 @@ interface Outcome {
 
 async function play(
   t: Harness,
+  makeWire: () => Promise<Wire>,
   chunks: readonly Buffer[],
   finish: boolean,
   heard: string[],
 ): Promise<Outcome> {
-  const socket = new MemorySocket()
+  const wire = await makeWire()
   heard.length = 0
   const before = t.connections.length
-  const refused = await admitInMemory(t, socket)
+  const refused = await admitInMemory(t, wire.socket)
   if (refused !== undefined) throw new Error(`refused: ${refused.code}`)
-  await turn()
-  for (const chunk of chunks) {
-    socket.push(Buffer.from(chunk))
-    await turn()
-  }
-  if (finish) socket.push(null)
-  await turn()
+  await wire.arrived()
+  for (const chunk of chunks) await wire.send(chunk)
+  if (finish) wire.finish()
+  await wire.arrived()
   // The hold, then the grace; the deadline for those that wait still.
-  t.clock.advance(1_600)
-  await turn()
-  t.clock.advance(10_000)
-  await turn()
-  t.clock.advance(1_600)
-  await turn()
+  for (const duration of [1_600, 10_000, 1_600]) {
+    t.clock.advance(duration)
+    await wire.arrived()
+  }
   const result = {
-    answered: socket.answered.toString('latin1'),
+    answered: wire.answered().toString('latin1'),
     heard: [...heard],
     accepted: t.connections.length > before,
-    ended: socket.writableEnded || socket.destroyed,
+    ended: wire.isEnded(),
   }
-  socket.destroy()
-  await turn()
+  wire.socket.destroy()
+  await wire.arrived()
   return result
 }
 
@@ -103,30 +103,38 @@ function stream(random: () => number): { chunks: Buffer[]; finish: boolean } {
 }
 
 describe('a socket without an object of ws answers as one with it', () => {
-  it(`in ${streams} random streams`, async () => {
-    const limits = { maxRefusals: 1e9, maxAttempts: 2 }
-    const pair = await Promise.all([start({ limits }), start({ limits, eager: true })])
-    const heard: string[][] = [[], []]
-    pair.forEach((t, i) => {
-      t.wss.on('connection', (ws) => {
-        ws.on('message', (data, isBinary) => heard[i]?.push(`${isBinary} ${String(data)}`))
-        ws.on('error', () => {})
+  it.each([
+    ['plain', streams, plainWire],
+    ['through TLS, a record for each byte', tlsStreams, tlsWire],
+  ] as const)(
+    '%s, in %i random streams',
+    async (_, count, makeWire) => {
+      const limits = { maxRefusals: 1e9, maxAttempts: 2 }
+      const pair = await Promise.all([start({ limits }), start({ limits, eager: true })])
+      const heard: string[][] = [[], []]
+      pair.forEach((t, i) => {
+        t.wss.on('connection', (ws) => {
+          ws.on('message', (data, isBinary) => heard[i]?.push(`${isBinary} ${String(data)}`))
+          ws.on('error', () => {})
+        })
       })
-    })
-    const random = seededRandom(seed)
-    const tally = { accepted: 0, refused: 0 }
-    for (let i = 0; i < streams; i++) {
-      const { chunks, finish } = stream(random)
-      const outcomes: Outcome[] = []
-      for (const [n, t] of pair.entries()) outcomes.push(await play(t, chunks, finish, heard[n] as string[]))
-      const shown = chunks.map((chunk) => chunk.toString('hex').slice(0, 400)).join(' | ')
-      expect(outcomes[0], `stream ${i}: ${shown}`).toEqual(outcomes[1])
-      if (outcomes[0]?.accepted) tally.accepted++
-      else tally.refused++
-    }
-    expect(tally.accepted).toBeGreaterThan(streams / 20)
-    expect(tally.refused).toBeGreaterThan(streams / 20)
-    const empty = { quarantined: 0, verifying: 0, refused: 0, anonymous: 0 }
-    for (const t of pair) expect(t.quarantine.counts).toMatchObject(empty)
-  }, 3_600_000)
+      const random = seededRandom(seed)
+      const tally = { accepted: 0, refused: 0 }
+      for (let i = 0; i < count; i++) {
+        const { chunks, finish } = stream(random)
+        const outcomes: Outcome[] = []
+        for (const [n, t] of pair.entries())
+          outcomes.push(await play(t, makeWire, chunks, finish, heard[n] as string[]))
+        const shown = chunks.map((chunk) => chunk.toString('hex').slice(0, 400)).join(' | ')
+        expect(outcomes[0], `stream ${i}: ${shown}`).toEqual(outcomes[1])
+        if (outcomes[0]?.accepted) tally.accepted++
+        else tally.refused++
+      }
+      expect(tally.accepted).toBeGreaterThan(count / 20)
+      expect(tally.refused).toBeGreaterThan(count / 20)
+      const empty = { quarantined: 0, verifying: 0, refused: 0, anonymous: 0 }
+      for (const t of pair) expect(t.quarantine.counts).toMatchObject(empty)
+    },
+    3_600_000,
+  )
 })

@@ -32,7 +32,7 @@ export class MemorySocket extends Duplex {
 /** Decides the upgrade of a socket in memory, and hands it to the quarantine; answers why it was refused, if it was. */
 export async function admitInMemory(
   t: Harness,
-  socket: MemorySocket,
+  socket: Duplex,
   clientAddress?: string,
 ): Promise<Refused | undefined> {
   const request = new IncomingMessage(socket as unknown as Socket)
