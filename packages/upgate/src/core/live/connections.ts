@@ -19,12 +19,29 @@ const longestDelay = 2 ** 31 - 1
 /** Live; no longer so, and about to be closed; or over. */
 type Stage = 'live' | 'ending' | 'over'
 
-interface Entry {
+/** Its own registration, with `remove` made when it is asked for: an object for each connection less, or two. */
+class Entry {
   readonly connection: LiveConnection
   readonly principal: Principal
   /** Place in the heap of expiries; -1 when it does not expire or has left. */
-  place: number
-  stage: Stage
+  place = -1
+  stage: Stage = 'live'
+  readonly #take: (entry: Entry) => void
+
+  constructor(connection: LiveConnection, take: (entry: Entry) => void) {
+    this.connection = connection
+    this.principal = connection.principal
+    this.#take = take
+  }
+
+  get outcome(): 'registered' {
+    return 'registered'
+  }
+
+  /** Bound: callers hand it on as it is. */
+  get remove(): () => void {
+    return () => this.#take(this)
+  }
 }
 
 /**
@@ -49,6 +66,13 @@ export function createConnections(options: ConnectionsOptions): Connections {
     index.delete(entry)
     if (entry.place >= 0) takeFromHeap(heap, entry)
     if (heap.length === 0) disarm()
+  }
+
+  function remove(entry: Entry): void {
+    if (entry.stage === 'over') return
+    if (entry.stage === 'live') size--
+    entry.stage = 'over'
+    unlist(entry)
   }
 
   /** All stop counting now; taking them off the lists and closing them is what takes time. */
@@ -107,7 +131,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
       if (principal.expiresAt !== undefined && !(principal.expiresAt > clock.now())) {
         return { outcome: 'refused', reason: 'expired' }
       }
-      const entry: Entry = { connection, principal, place: -1, stage: 'live' }
+      const entry = new Entry(connection, remove)
       size++
       entries.add(entry)
       index.add(entry)
@@ -117,13 +141,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
         rise(heap, entry)
         arm()
       }
-      const remove = (): void => {
-        if (entry.stage === 'over') return
-        if (entry.stage === 'live') size--
-        entry.stage = 'over'
-        unlist(entry)
-      }
-      return { outcome: 'registered', remove }
+      return entry
     },
     close(selector, reason) {
       window.record(selector, reason)

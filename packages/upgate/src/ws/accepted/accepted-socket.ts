@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { EndReason } from '../../core/contract/client-families.ts'
-import type { LiveConnection, Moment } from '../../core/contract/connections.ts'
+import type { LiveConnection, Moment, Registration } from '../../core/contract/connections.ts'
 import type { Allow } from '../../core/contract/decision.ts'
 import type { OutgoingFrame } from '../../core/contract/handshake.ts'
 import type { Principal } from '../../core/contract/principal.ts'
@@ -27,7 +27,6 @@ import { UnheardMessages, type Unhearing } from './unheard-messages.ts'
  * Sockets accepted without a principal, on public and optional paths, are included; they are not in the register.
  */
 export class AcceptedSocket<P extends Principal> implements Member, LiveSocket<P>, Unhearing {
-  readonly id: string
   readonly acceptedAt: number
   readonly path: string
   readonly clientAddress: string | undefined
@@ -43,7 +42,8 @@ export class AcceptedSocket<P extends Principal> implements Member, LiveSocket<P
   /** Absent while the server has not answered 101 yet. */
   #ws: WebSocketLike | undefined
   #ended = false
-  #remove: (() => void) | undefined
+  readonly #number: number
+  #registered: Registered | undefined
 
   constructor(shared: SharedByAccepted<P>, principal: P | undefined, endpoint: Endpoint, rule: DecidedRule) {
     this.#shared = shared
@@ -53,7 +53,11 @@ export class AcceptedSocket<P extends Principal> implements Member, LiveSocket<P
     this.clientAddress = endpoint.clientAddress
     this.peerAddress = endpoint.peerAddress
     this.acceptedAt = shared.gate.clock.now()
-    this.id = shared.roster.nextId()
+    this.#number = shared.roster.nextNumber()
+  }
+
+  get id(): string {
+    return this.#shared.roster.idOf(this.#number)
   }
 
   /**
@@ -66,14 +70,14 @@ export class AcceptedSocket<P extends Principal> implements Member, LiveSocket<P
     if (this.principal === undefined) return undefined
     const registration = this.#shared.gate.connections.register(this as LiveConnection, decided)
     if (registration.outcome === 'refused') return registration.reason
-    this.#remove?.()
-    this.#remove = registration.remove
+    this.#registered?.remove()
+    this.#registered = registration
     return undefined
   }
 
   /** Takes it off the register: the server never opened it, or not in time. */
   abandon(): void {
-    this.#remove?.()
+    this.#registered?.remove()
     this.context?.finish()
   }
 
@@ -193,7 +197,7 @@ export class AcceptedSocket<P extends Principal> implements Member, LiveSocket<P
   /** The socket has gone. */
   closed(): void {
     const { capacity, firstFrames, renewals, reports, roster } = this.#shared
-    this.#remove?.()
+    this.#registered?.remove()
     renewals.closed(this)
     firstFrames.closed(this)
     roster.leaving.delete(this)
@@ -250,6 +254,8 @@ interface Beginning<P extends Principal> {
   /** The decision, where the socket was accepted at the upgrade without a first frame. */
   readonly at101: Allow<P> | undefined
 }
+
+type Registered = Extract<Registration, { outcome: 'registered' }>
 
 type Owned = AttachedSocket<AcceptedSocket<Principal>>
 

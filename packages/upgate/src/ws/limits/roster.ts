@@ -92,9 +92,14 @@ export class Roster {
     this.#prefix = Buffer.from(limits.randomBytes(6)).toString('base64url')
   }
 
-  /** The id of the next accepted socket. */
-  nextId(): string {
-    return `${this.#prefix}-${(++this.#counter).toString(36)}`
+  /** The number of the next accepted socket. */
+  nextNumber(): number {
+    return ++this.#counter
+  }
+
+  /** The id of an accepted socket; the number is kept instead, and costs nothing. */
+  idOf(number: number): string {
+    return `${this.#prefix}-${number.toString(36)}`
   }
 
   /** Closes the waiting sockets of a server when it is closed: it cannot accept them any more. */
