@@ -31,7 +31,7 @@ const closed = 3
  * together: the facts about its upgrade, and a raw socket with listeners that all bare sockets share. The frames that
  * it sends are written by hand. It reads only what most clients send here, one whole text message at a time.
  *
- * One object with the facts: waiting sockets are many, and each object costs 24 bytes besides what it holds.
+ * One object with the facts: waiting sockets are many, and each object costs 24 bytes besides its fields.
  */
 export class BareSocket<P extends Principal> extends Arrival<P> implements Speaker {
   #readyState: number = open
