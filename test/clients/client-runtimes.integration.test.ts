@@ -39,7 +39,8 @@ beforeAll(async () => {
 })
 afterAll(() => servers?.close())
 
-describe.each(runtimes)('$name', ({ name, binary, args }) => {
+// Together: they mostly wait.
+describe.concurrent.each(runtimes)('$name', ({ name, binary, args }) => {
   it.skipIf(!needs(name, existsSync(binary), 'UPGATE_REQUIRE_RUNTIMES'))(
     'connects, names each failure, and keeps the connection',
     { timeout: 60_000 },

@@ -4,6 +4,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { createGate, createServices, deviceToken, memoryStore } from 'upgate'
 import { guardServer, upgateHandshake } from 'upgate/ws'
 import { WebSocketServer } from 'ws'
+import { freePort } from '../free-port.ts'
 
 /** A URL to connect to, with the verdict that is right for it. */
 export interface Attempt {
@@ -67,11 +68,7 @@ export async function startRefusingServers(origin = 'https://gateway.example.com
   const answering = (text: string): Promise<string> =>
     listen((socket) => socket.once('data', () => socket.end(`HTTP/1.1 ${text}`)))
   const login = 'https://acme.cloudflareaccess.com/cdn-cgi/access/login/x?meta=a.b.c'
-  const free = createServer().listen(0, '127.0.0.1')
-  await once(free, 'listening')
-  const nowhere = `ws://127.0.0.1:${(free.address() as AddressInfo).port}/ws`
-  free.close()
-  await once(free, 'close')
+  const nowhere = `ws://127.0.0.1:${await freePort()}/ws`
 
   const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}/ws`
   const attempts: Omit<Attempt, 'timeout'>[] = [
@@ -93,7 +90,11 @@ export async function startRefusingServers(origin = 'https://gateway.example.com
     { name: 'http_silent', url: await listen(() => {}) },
   ]
   return {
-    attempts: attempts.map((attempt) => ({ timeout: 1500, ...attempt })),
+    // Only silence lasts until the time-out.
+    attempts: attempts.map((attempt) => ({
+      ...attempt,
+      timeout: attempt.name === 'http_silent' ? 1500 : 15_000,
+    })),
     cut() {
       for (const socket of sockets.clients) socket.terminate()
     },
