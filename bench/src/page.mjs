@@ -42,7 +42,7 @@ export function writePage(suites, results) {
 export function section(suite, result) {
   const [heading = '', ...text] = suite.report(result).split('\n')
   const plots = plotsFor(result).map(({ name, title, unit }) => `![${title}: ${unit}](plots/${name}.svg)`)
-  return [heading, '', circumstances(result), ...text, '', ...plots].join('\n')
+  return [heading, '', circumstances(result), ...text, '', plots.join('\n\n')].join('\n').trimEnd()
 }
 
 /** @param {Result} result */
