@@ -3,6 +3,7 @@ import type { Decider, Gate } from '../core/contract/gate.ts'
 import type { Principal } from '../core/contract/principal.ts'
 import { flag } from '../core/options/option-kinds.ts'
 import { optionTable } from '../core/options/option-table.ts'
+import { createNotes } from '../core/request/notes.ts'
 import { guardingGates } from './guards.ts'
 import { kindOf } from './request.ts'
 
@@ -70,7 +71,7 @@ export function createDoorCheck<P extends Principal>(
   const isGate = typeof (decider as Partial<Gate>).resume === 'function'
   if (socketsElsewhere || parts === undefined || !isGate) return () => {}
   const { socketsMatter, logger } = parts
-  const looked = new WeakMap<object, Looked>()
+  const looked = createNotes<Looked>()
 
   function look(server: Listening, state: Looked, { through }: Known): void {
     state.stale = false

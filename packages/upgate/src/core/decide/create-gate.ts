@@ -13,6 +13,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { RevocationFeed } from '../ports/revocations.ts'
 import { compileClientAddresses } from '../request/client-address.ts'
+import { createNotes } from '../request/notes.ts'
 import { compileOriginPolicy } from '../request/origin.ts'
 import { compileExternalLogin } from '../rules/closed-paths.ts'
 import { compileRule, compileRules } from '../rules/compile-rules.ts'
@@ -87,7 +88,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
     challenges: [...new Set(schemes.flatMap((scheme) => scheme.challenge ?? []))],
     refusalHeaders: readRefusalHeaders(read.refusalHeaders),
   })
-  const decisions = new WeakMap<object, Decision<P>>()
+  const decisions = createNotes<Decision<P>>()
 
   const feeds = new Set(
     schemes.flatMap((scheme): RevocationFeed[] =>

@@ -165,8 +165,9 @@ export class Prover<P extends Principal> {
     }
 
     for (const header of this.#explicitHeaders) {
+      if (explicit?.location === header) continue
       const value = request.headers[header]
-      if (value === undefined || value === '' || explicit?.location === header) continue
+      if (value === undefined || value === '') continue
       if (explicit !== undefined) {
         trace?.add('credentials', `two explicit credentials: ${explicit.location} and ${header}`)
         return { ...nothing, failure: refuse('multiple_credentials', { rule }) }

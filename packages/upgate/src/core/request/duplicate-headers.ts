@@ -1,6 +1,8 @@
 /** A name to look for, in lower case; each has a bit of its own. */
 interface Watched {
   readonly name: string
+  /** As most clients spell it: `X-Api-Key`. */
+  readonly usual: string
   /** Its first letter. */
   readonly first: number
   readonly bit: number
@@ -23,7 +25,8 @@ export function createDuplicateFinder(
   const longest = Math.max(0, ...unique.map((name) => name.length))
   const byLength: (readonly Watched[] | undefined)[] = new Array(longest + 1).fill(undefined)
   unique.forEach((name, i) => {
-    const watched = { name, first: name.charCodeAt(0) | 0x20, bit: 1 << i }
+    const usual = name.replace(/(?<![^-])[a-z]/g, (letter) => letter.toUpperCase())
+    const watched = { name, usual, first: name.charCodeAt(0) | 0x20, bit: 1 << i }
     byLength[name.length] = [...(byLength[name.length] ?? []), watched]
   })
   // By length, a bit for the first letter of each name: most headers differ from all names in one of the two.
@@ -39,8 +42,8 @@ export function createDuplicateFinder(
       if (raw.length > longest) continue
       const first = raw.charCodeAt(0) | 0x20
       if (((firstLetters[raw.length] as number) & (1 << first)) === 0) continue
-      for (const { name, bit } of byLength[raw.length] ?? []) {
-        if (raw !== name && raw.toLowerCase() !== name) continue
+      for (const { name, usual, bit } of byLength[raw.length] ?? []) {
+        if (raw !== usual && raw !== name && raw.toLowerCase() !== name) continue
         if ((seen & bit) !== 0) return name
         seen |= bit
       }
