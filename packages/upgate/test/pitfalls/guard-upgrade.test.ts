@@ -120,7 +120,7 @@ describe('the upgrade path, in front of the quarantine', () => {
     expect(await raw(port, request('GET /health HTTP/1.1', ['Connection: close'])).ended()).toMatch(
       /reached$/,
     )
-    await vi.waitFor(async () => expect(await held(server)).toBe(0))
+    await vi.waitFor(async () => expect(await held(server)).toBe(0), 20_000)
     expect(guard.counts).toMatchObject({ quarantined: 0, accepted: 0, refused: 0 })
     process.removeListener('uncaughtExceptionMonitor', uncaught)
     expect(uncaught).not.toHaveBeenCalled()
@@ -133,7 +133,7 @@ describe('the upgrade path, in front of the quarantine', () => {
     expect(await halfClosed.ended()).toMatch(/^HTTP\/1\.1 401 /)
     const silent = raw(port, handshake('/chat'))
     expect(await silent.ended()).toMatch(/^HTTP\/1\.1 401 /)
-    await vi.waitFor(async () => expect(await held(server)).toBe(0))
+    await vi.waitFor(async () => expect(await held(server)).toBe(0), 20_000)
   })
 
   it('pitfall 6: a refused peer that does not read is cut off after a second', async () => {
@@ -274,7 +274,7 @@ describe('the upgrade path, in front of the quarantine', () => {
       expect(head).toMatch(/\r\nDate: \w{3}, /)
       expect(/\r\nContent-Length: (\d+)/.exec(head)?.[1]).toBe(String(body.length))
     }
-    await vi.waitFor(async () => expect(await held(server)).toBe(0))
+    await vi.waitFor(async () => expect(await held(server)).toBe(0), 20_000)
   })
 
   it('pitfall 25: the answer outlives frames that were sent along with the refused upgrade', async () => {
