@@ -13,14 +13,16 @@ const patience = 10_000
  * @param {string} token
  * @param {string} address
  * @param {number} latency
+ * @param {boolean} tls
  * @returns {Promise<number | undefined>}
  */
-function connect(port, token, address, latency) {
+function connect(port, token, address, latency, tls) {
   const before = performance.now()
   return new Promise((resolve) => {
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`, {
+    const socket = new WebSocket(`${tls ? 'wss' : 'ws'}://127.0.0.1:${port}/ws`, {
       headers: { host: 'gateway.example.com', 'x-forwarded-for': address },
       handshakeTimeout: patience,
+      rejectUnauthorized: false,
     })
     const done = (/** @type {number | undefined} */ time) => {
       clearTimeout(timer)
@@ -40,11 +42,11 @@ function connect(port, token, address, latency) {
   })
 }
 
-answerQuestions(async ({ what, port, token, family, count, latency, spacing }) => {
+answerQuestions(async ({ what, port, token, family, count, latency, spacing, tls = false }) => {
   const numbers = Array.from({ length: count }, (_, n) => n)
   if (what === 'introduce') {
     const times = await Promise.all(
-      numbers.map((n) => connect(port, token, addressOf(family, 'known', n), 0)),
+      numbers.map((n) => connect(port, token, addressOf(family, 'known', n), 0, tls)),
     )
     if (times.includes(undefined)) throw new Error('a node was kept out before the flood began')
     return {}
@@ -56,7 +58,7 @@ answerQuestions(async ({ what, port, token, family, count, latency, spacing }) =
   const results = await Promise.all(
     tries.map(async ({ which, n }, place) => {
       await sleep(place * spacing)
-      return { which, time: await connect(port, token, addressOf(family, which, n), latency) }
+      return { which, time: await connect(port, token, addressOf(family, which, n), latency, tls) }
     }),
   )
   const timesOf = (/** @type {string} */ kind) =>

@@ -5,7 +5,9 @@ import { start } from '../children.mjs'
  *
  * @typedef {object} Flood
  * @property {string} family `IPv4` or `IPv6`
- * @property {'bad' | 'nothing'} says What its sockets say
+ * @property {string} says What its sockets say
+ * @property {number} [addresses] From how many addresses; without it, each socket has its own
+ * @property {readonly [key: string, cert: string]} [tls] Of a server that all of them reach through TLS
  * @property {number} sockets At a time; none for no flood
  * @property {number} rate A second, at most
  * @property {number} nodes First-time nodes, and as many known ones
@@ -35,17 +37,18 @@ import { start } from '../children.mjs'
  * @returns {Promise<Sample>}
  */
 export async function sampleFlood(build, guard, flood) {
-  const { family, says, sockets, rate, nodes, latency, spacing, maxSockets } = flood
+  const { family, says, sockets, rate, nodes, latency, spacing, maxSockets, addresses } = flood
+  const tls = flood.tls !== undefined
   const program = new URL('server.mjs', import.meta.url)
-  const server = start(program, [build, `${maxSockets}`, guard], ['--expose-gc'])
+  const server = start(program, [build, `${maxSockets}`, guard, ...(flood.tls ?? [])], ['--expose-gc'])
   const attacker = start(new URL('attacker.mjs', import.meta.url))
   const honest = start(new URL('nodes.mjs', import.meta.url))
   try {
     const { port, token } = await server.ask({ what: 'where' })
-    await honest.ask({ what: 'introduce', port, token, family, count: nodes })
+    await honest.ask({ what: 'introduce', port, token, family, count: nodes, tls })
     await server.ask({ what: 'watch' })
-    await attacker.ask({ what: 'begin', port, family, sockets, rate, says })
-    const question = { what: 'try', port, token, family, count: nodes, latency, spacing }
+    await attacker.ask({ what: 'begin', port, family, sockets, rate, says, addresses, tls })
+    const question = { what: 'try', port, token, family, count: nodes, latency, spacing, tls }
     const got = await honest.ask(question, 120_000)
     const { opened, turnedAway, seconds } = await attacker.ask({ what: 'end' })
     const watched = await server.ask({ what: 'report' })

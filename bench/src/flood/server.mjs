@@ -1,10 +1,11 @@
 import { createServer } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { WebSocketServer } from 'ws'
 import { answerQuestions } from '../answer.mjs'
 import { createByHand } from './by-hand.mjs'
 
-const [build = '', maxSockets = '1000', guard = 'gate'] = process.argv.slice(2)
+const [build = '', maxSockets = '1000', guard = 'gate', key = '', cert = ''] = process.argv.slice(2)
 // The build under test: that of this checkout, or of another one for comparison.
 const { createGate, createServices, deviceToken, memoryStore } = /** @type {typeof import('upgate')} */ (
   await import(new URL('index.js', build).href)
@@ -25,7 +26,7 @@ function createGuarded() {
     schemes: [deviceToken({ devices: services.devices })],
     rules: [{ path: '/ws', access: 'deferred', kinds: ['device'], handshake: upgateHandshake() }],
   })
-  const guarded = createServer()
+  const guarded = key === '' ? createServer() : createTlsServer({ key, cert })
   const sockets = new WebSocketServer({ noServer: true })
   sockets.on('connection', (ws) => ws.on('message', () => {}))
   guardServer(guarded, gate, { sockets: { '/ws': sockets }, maxSockets: Number(maxSockets) })
