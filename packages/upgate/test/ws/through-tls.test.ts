@@ -132,7 +132,7 @@ describe.each([
     expect(isEmpty(t)).toBe(true)
   })
 
-  it('a client is not read while it is verified, and nothing of what it sent is lost', async () => {
+  it('a client is not read while it is verified, and no message of it is lost', async () => {
     const answer = deferredPromise<Verification>()
     const t = await begin({ verify: () => answer.promise })
     const heard: number[] = []
