@@ -33,8 +33,8 @@ export function dress<P extends Principal>(
 }
 
 /**
- * Lets a server make the WebSocket object of a socket that was answered by hand. Its own 101, which it
- * writes meanwhile, is dropped.
+ * Lets a server make the WebSocket object of a socket that was answered by hand. The server writes a 101 of its own: it is
+ * dropped.
  *
  * @returns `undefined` if the server makes none: it was closed
  */
