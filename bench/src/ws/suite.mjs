@@ -66,7 +66,7 @@ export const ws = {
     // Libraries differ by more than the noise: they are measured in the first of so many rounds.
     every: mode === 'full' ? 5 : 1,
     ...{
-      full: { warm: 1200, count: 1000 },
+      full: { warm: 2500, count: 2000 },
       quick: { warm: 800, count: 600 },
       check: { warm: 20, count: 40 },
     }[mode],
