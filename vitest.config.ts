@@ -5,7 +5,7 @@ import { hearTheLibrary } from './test/output/hear.ts'
 
 const integration = '**/*.integration.test.ts'
 /** Sockets have an object of `ws` from the beginning; these tests are about sockets without one. */
-const eager = process.env.UPGATE_SOCKETS === 'eager'
+const eager = process.env.UPGATE_SOCKETS?.split(',').includes('eager') ?? false
 const bare = ['packages/upgate/test/ws/bare-*.test.ts', 'test/clients/ws-releases.test.ts']
 /** On another Node than the first: fuzzes without a socket, of our own code only, and guides about other libraries. */
 const another = process.env.UPGATE_NODE === 'another'

@@ -12,11 +12,9 @@ import {
   frame,
   goodToken,
   origin,
-  RawPeer,
   settled,
   start,
   text,
-  upgradeRequest,
   wrongToken,
 } from '../ws/harness.ts'
 
@@ -170,25 +168,19 @@ describe('the upgrade path, behind the quarantine', () => {
   it('pitfall 8: frames in the same packet as the upgrade arrive, in order, however slow the decision is', async () => {
     const t = await start({ slowDecision: settled, verify: later })
     const heard = heardBy(t)
-    const peer = new RawPeer(t.port, '/ws', [])
-    peer.socket.write(Buffer.concat([text(auth()), text('one'), text('two')]))
+    const peer = await t.raw([], '/ws', Buffer.concat([text(auth()), text('one'), text('two')]))
     await eventually(() => t.connections.length === 1)
     peer.write(text('three'))
     await eventually(() => heard.length === 3)
     expect(heard).toEqual(['one', 'two', 'three'])
-    peer.destroy()
   })
 
   it('pitfall 8: the same when verification is synchronous, where everything is one chunk', async () => {
     const t = await start()
     const heard = heardBy(t)
-    const { connect } = await import('node:net')
-    const socket = connect({ port: t.port, host: '127.0.0.1' })
-    socket.on('error', () => {})
-    socket.write(Buffer.concat([Buffer.from(upgradeRequest('/ws')), text(auth()), text('one'), text('two')]))
+    await t.raw([], '/ws', Buffer.concat([text(auth()), text('one'), text('two')]))
     await eventually(() => heard.length === 2)
     expect(heard).toEqual(['one', 'two'])
-    socket.destroy()
   })
 
   it('pitfall 9: what follows the credential in its chunk is queued, within bounds', async () => {

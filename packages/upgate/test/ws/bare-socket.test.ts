@@ -6,7 +6,7 @@
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { createServer } from 'node:https'
-import { type AddressInfo, connect } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { guardServer, type Handshake, upgateHandshake } from 'upgate/ws'
@@ -21,6 +21,7 @@ import {
   frame,
   type Harness,
   type Options,
+  type RawPeer,
   settled,
   start,
   text,
@@ -170,7 +171,7 @@ describe('a socket without an object of ws', () => {
     }
     const t = await start({ slowDecision, limits: { maxSocketsPerAddress: 1 } })
     const ended = new Promise<void>((resolve) => {
-      t.server.once('connection', (socket) => socket.once('end', resolve))
+      t.onSocket((socket) => socket.once('end', resolve))
     })
     const peer = await t.raw()
     await asked.promise
@@ -184,11 +185,11 @@ describe('a socket without an object of ws', () => {
 
   it('ends without an answer when its peer ends', async () => {
     const t = await counted()
-    for (const end of ['end', 'resetAndDestroy'] as const) {
+    for (const end of [(p: RawPeer) => p.socket.end(), (p: RawPeer) => p.reset()]) {
       const peer = await t.raw()
       await peer.upgraded()
       expect(t.quarantine.counts.quarantined).toBe(1)
-      peer.socket[end]()
+      end(peer)
       await eventually(() => t.quarantine.counts.quarantined === 0)
     }
     expect(t.made()).toBe(0)
@@ -309,13 +310,9 @@ describe('the 101', () => {
 
   it('is left to the server where bytes came with the upgrade', async () => {
     const t = await counted()
-    const peer = await t.raw()
-    const whole = Buffer.concat([Buffer.from(upgradeRequest('/ws')), text(auth())])
-    peer.destroy()
-    const socket = connect(t.port, '127.0.0.1')
-    socket.write(whole)
+    await t.raw([], '/ws', text(auth()))
     await eventually(() => t.connections.length === 1)
-    socket.destroy()
+    expect(t.made()).toBe(1)
   })
 
   it('comes in one packet with the greeting', async () => {

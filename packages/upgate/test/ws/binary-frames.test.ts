@@ -1,7 +1,6 @@
 /* Handshakes could only send text: nats.ws waits for a binary INFO until it times out, mqtt.js for a binary CONNACK. */
 import { type Handshake, type OutgoingFrame, upgateHandshake } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
-import { WebSocket } from 'ws'
 import { type Client, closeAll, device, eventually, goodToken, start, table, wrongToken } from './harness.ts'
 
 afterEach(closeAll)
@@ -97,10 +96,9 @@ describe('frames of a handshake', () => {
 
   it('reach a browser-like client as `ArrayBuffer`', async () => {
     const t = await start({ handshake: speaking })
-    const socket = new WebSocket(`ws://127.0.0.1:${t.port}/ws`, { headers: { host: 'gateway.example.com' } })
-    socket.binaryType = 'arraybuffer'
-    const first = await new Promise((resolve) => socket.once('message', resolve))
+    const { ws } = t.connect()
+    ws.binaryType = 'arraybuffer'
+    const first = await new Promise((resolve) => ws.once('message', resolve))
     expect(first).toBeInstanceOf(ArrayBuffer)
-    socket.terminate()
   })
 })

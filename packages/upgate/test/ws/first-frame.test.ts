@@ -24,6 +24,7 @@ import {
   type Harness,
   type Options,
   origin,
+  type RawPeer,
   settled,
   start,
   table,
@@ -49,6 +50,8 @@ interface Stage extends Harness {
   readonly heard: Heard
   /** A socket that its header let in at the 101. */
   in(headers?: Record<string, string>): Promise<Client>
+  /** The same, with frames written in one packet, or record of TLS, behind the 101. */
+  rawIn(...frames: Buffer[]): Promise<RawPeer>
 }
 
 async function stage(options: Options = {}): Promise<Stage> {
@@ -64,6 +67,12 @@ async function stage(options: Options = {}): Promise<Stage> {
       await client.opened()
       await eventually(() => t.connections.length > 0)
       return client
+    },
+    async rawIn(...frames: Buffer[]) {
+      const peer = await t.raw([`Authorization: Bearer ${goodToken}`])
+      await peer.upgraded()
+      peer.write(...frames)
+      return peer
     },
   })
 }
@@ -358,10 +367,10 @@ describe('while it is verified', () => {
   it('more than a socket may queue is 4429', async () => {
     const { verify, asked } = slowly()
     const t = await stage({ verify, limits: { hold: 0, maxQueuedMessages: 2 } })
-    const client = await t.in()
-    await client.send(at(second), 'a', 'b', 'c')
+    const peer = await t.rawIn(text(at(second)), text('a'), text('b'), text('c'))
     await eventually(() => asked.length === 1)
-    expect(await client.closed()).toEqual({ code: 4429, reason: 'too_many_frames' })
+    const close = Buffer.concat([Buffer.from([4429 >> 8, 4429 & 255]), Buffer.from('too_many_frames')])
+    await peer.until(({ received }) => received.includes(close))
     expect(t.heard).toEqual([])
   })
 
@@ -444,10 +453,10 @@ describe('while it is verified', () => {
   it('may go: nothing is left of a socket that left', async () => {
     const { verify, asked, answer } = slowly()
     const t = await stage({ verify })
-    const client = await t.in()
-    await client.send(at(second), 'data')
+    // In one packet: frames behind it wait unread, and with them the end, as in `ws`.
+    const peer = await t.rawIn(text(at(second)), text('data'))
     await eventually(() => asked.length === 1)
-    client.ws.terminate()
+    peer.destroy()
     await settled()
     answer(await known(second))
     await eventually(() => t.quarantine.counts.accepted === 0)

@@ -76,6 +76,7 @@ export interface Harness {
   readonly clock: ManualClock
   readonly gate: Gate
   readonly server: Server
+  readonly tls: boolean
   readonly port: number
   readonly wss: WebSocketServer
   readonly quarantine: Quarantine
@@ -86,13 +87,16 @@ export interface Harness {
   /** What the application's `connection` listener was given. */
   readonly connections: { ws: WebSocket; request: IncomingMessage; principal: Principal | undefined }[]
   revoke(selector: RevocationSelector, reason?: RevocationReason): void
+  /** Calls with the socket of each connection: of TLS, where the server speaks TLS. */
+  onSocket(listener: (socket: Socket) => void): void
   connect(headers?: Record<string, string>, path?: string, protocols?: string[]): Client
-  raw(headers?: readonly string[], path?: string): Promise<RawPeer>
+  /** `behind`: the bytes in the packet, or record of TLS, of the upgrade. */
+  raw(headers?: readonly string[], path?: string, behind?: Buffer): Promise<RawPeer>
   close(): Promise<void>
 }
 
-/** UPGATE_SOCKETS=tls: every socket of these tests goes through TLS. */
-const allThroughTls = process.env.UPGATE_SOCKETS?.split(',').includes('tls') ?? false
+/** UPGATE_SOCKETS=tls: every socket of a harness goes through TLS; `eager,tls` also makes its WebSocket object at the 101. */
+export const allThroughTls = process.env.UPGATE_SOCKETS?.split(',').includes('tls') ?? false
 
 class EagerServer extends WebSocketServer {}
 
@@ -178,6 +182,7 @@ export async function start(options: Options = {}): Promise<Harness> {
     clock,
     gate,
     server,
+    tls,
     port,
     wss,
     quarantine,
@@ -189,13 +194,16 @@ export async function start(options: Options = {}): Promise<Harness> {
       const revocation = { sequence: ++sequence, at: clock.now(), selector, reason }
       for (const listener of listeners) listener(revocation)
     },
+    onSocket(listener) {
+      server.on(tls ? 'secureConnection' : 'connection', listener)
+    },
     connect(headers = {}, path = '/ws', protocols = []) {
       const client = new Client(port, path, headers, protocols, tls)
       clients.add(client)
       return client
     },
-    async raw(headers = [], path = '/ws') {
-      const peer = new RawPeer(port, path, headers, tls)
+    async raw(headers = [], path = '/ws', behind = Buffer.alloc(0)) {
+      const peer = new RawPeer(port, path, headers, tls, behind)
       clients.add(peer)
       return peer
     },
@@ -317,7 +325,7 @@ export class RawPeer {
   closed = false
   #notify: Set<() => void> = new Set()
 
-  constructor(port: number, path: string, headers: readonly string[], tls = false) {
+  constructor(port: number, path: string, headers: readonly string[], tls: boolean, behind: Buffer) {
     this.#tcp = connectTcp({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
     this.#tcp.on('error', () => {})
     this.socket = tls
@@ -336,7 +344,7 @@ export class RawPeer {
       this.closed = true
       for (const notify of this.#notify) notify()
     })
-    this.socket.write(upgradeRequest(path, headers))
+    this.socket.write(Buffer.concat([Buffer.from(upgradeRequest(path, headers)), behind]))
   }
 
   get received(): Buffer {

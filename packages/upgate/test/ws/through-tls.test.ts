@@ -1,6 +1,6 @@
 /*
  * The bounds of the quarantine, raw and through TLS, for sockets with and without an object of `ws`: the same everywhere.
- * UPGATE_SOCKETS=tls runs the other tests of sockets through TLS; some of them count on packets, and fail.
+ * UPGATE_SOCKETS=tls runs the other tests of sockets through TLS.
  */
 import type { Verification } from 'upgate'
 import { afterEach, describe, expect, it } from 'vitest'
