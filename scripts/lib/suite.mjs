@@ -27,8 +27,18 @@ const touchesNode = [
 /** Programs that people copy: on the newest Node as well, for they are first run there. */
 const programs = ['test/docs/']
 
-/** Whatever opens sockets through the quarantine: once more with objects of `ws` from the beginning. */
-const touchesSockets = ['packages/upgate/test/ws/', 'packages/upgate/test/pitfalls/', 'test/clients/']
+/** Tests of sockets that run once more, by the value of UPGATE_SOCKETS; see packages/upgate/test/ws. */
+const touchesSockets = {
+  /** Whatever opens sockets through the quarantine. */
+  eager: ['packages/upgate/test/ws/', 'packages/upgate/test/pitfalls/', 'test/clients/'],
+  /** Whatever depends on packets, pauses, ends and the order of writes. */
+  tls: [
+    ...['quarantine', 'hostile', 'limits', 'answers', 'bare-socket', 'first-frame'].map(
+      (name) => `packages/upgate/test/ws/${name}.test.ts`,
+    ),
+    'packages/upgate/test/pitfalls/quarantine.test.ts',
+  ],
+}
 
 /** The halves of the tests, and the projects of vitest.config.ts in each. */
 const halves = { unit: ['unit', 'packages'], integration: ['integration'] }
@@ -37,10 +47,10 @@ const halves = { unit: ['unit', 'packages'], integration: ['integration'] }
  * Runs one half of the tests and counts them.
  *
  * @param {keyof typeof halves} half
- * @param {{ node?: string | undefined, newest?: boolean, eager?: boolean }} [options] `node`: another Node than this one, for what touches Node itself; `newest`: the newest one; `eager`: see packages/upgate/test/ws/eager-sockets.ts
+ * @param {{ node?: string | undefined, newest?: boolean, sockets?: keyof typeof touchesSockets }} [options] `node`: another Node than this one, for what touches Node itself; `newest`: the newest one; `sockets`: the tests of sockets in another way
  * @returns {Promise<{ code: number, output: string, note: string, counts: Counts, failed: string[] }>} `failed`: the tests that failed, by file and name
  */
-export async function suite(half, { node, newest = false, eager = false } = {}) {
+export async function suite(half, { node, newest = false, sockets } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'upgate-vitest-'))
   const report = join(folder, 'report.json')
   const printed = join(folder, 'printed')
@@ -56,7 +66,7 @@ export async function suite(half, { node, newest = false, eager = false } = {}) 
         `--outputFile.json=${report}`,
         ...(node === undefined ? [] : touchesNode),
         ...(newest ? programs : []),
-        ...(eager ? touchesSockets : []),
+        ...(sockets === undefined ? [] : touchesSockets[sockets]),
       ],
       {
         cwd: root,
@@ -64,7 +74,7 @@ export async function suite(half, { node, newest = false, eager = false } = {}) 
         ...(node === undefined ? {} : { node }),
         env: {
           UPGATE_OUTPUT: printed,
-          ...(eager && { UPGATE_SOCKETS: 'eager' }),
+          ...(sockets !== undefined && { UPGATE_SOCKETS: sockets }),
           ...(node !== undefined && { UPGATE_NODE: 'another' }),
         },
       },

@@ -59,7 +59,8 @@ export async function main() {
     )
     if (wants('tests')) await tests('tests', 'unit')
     if (options.integration) await tests('integration tests', 'integration')
-    if (options.integration) await tests('tests of eager sockets', 'unit', { eager: true })
+    if (options.integration) await tests('tests of eager sockets', 'unit', { sockets: 'eager' })
+    if (options.integration) await tests('tests through TLS', 'unit', { sockets: 'tls' })
     const newest = options.node.toSorted((one, other) => other.order - one.order)[0]
     for (const node of options.node)
       await tests(`tests on ${node.version}`, 'unit', { node: node.binary, newest: node === newest })
