@@ -30,6 +30,13 @@ describe('the client address', () => {
     ['127.0.0.1', '1', ['loopback'], 'unknown'],
     ['127.0.0.1', '198.51.100.1:4711', ['loopback'], '198.51.100.1'],
     ['127.0.0.1', '[2001:db8::1]:4711', ['loopback'], '2001:db8::1'],
+    ['127.0.0.1', '', ['loopback'], 'unknown'],
+    ['127.0.0.1', ',', ['loopback'], 'unknown'],
+    ['127.0.0.1', ',198.51.100.1', ['loopback'], '198.51.100.1'],
+    ['127.0.0.1', '198.51.100.1,', ['loopback'], 'unknown'],
+    ['127.0.0.1', `198.51.100.1${', 127.0.0.1'.repeat(31)}`, ['loopback'], '198.51.100.1'],
+    ['127.0.0.1', `198.51.100.1${', 127.0.0.1'.repeat(32)}`, ['loopback'], 'unknown'],
+    ['127.0.0.1', '0000:0000:0000:0000:0000:ffff:198.151.100.101', ['loopback'], '198.151.100.101'],
     ['203.0.113.7', '198.51.100.1', ['loopback'], '203.0.113.7'],
     ['127.0.0.1', '198.51.100.1', ['10.0.0.1'], 'unknown'],
     ['192.168.1.1', '198.51.100.1', ['private'], '198.51.100.1'],
@@ -84,6 +91,8 @@ describe('the client address', () => {
     ['162.158.1.1', '198.51.100.1', '198.51.100.1', ['cloudflare'], '198.51.100.1'],
     ['2400:cb00::1', '2001:db8::7', '2001:db8::7', ['cloudflare'], '2001:db8::7'],
     ['162.158.1.1', 'spoofed, 198.51.100.1', undefined, ['cloudflare'], '198.51.100.1'],
+    // The zone is nothing that limits may count by: each would be a client of its own.
+    ['162.158.1.1', '::ffff:198.51.100.1%eth0', undefined, ['cloudflare'], '198.51.100.1'],
     ['127.0.0.1', '198.51.100.1, 162.158.1.1', undefined, ['loopback', 'cloudflare'], '198.51.100.1'],
     ['162.158.1.1', '[2001:db8::7]:4711', undefined, ['cloudflare'], '2001:db8::7'],
     // Clients of WARP and Workers have addresses of the edge: they must not choose the counted address.

@@ -119,11 +119,15 @@ function byStart([a]: readonly [bigint, bigint], [b]: readonly [bigint, bigint])
 // `ipaddr.isValid` takes "1" and "0x7f.1" for addresses; only the usual notations are let in.
 const usual = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)$/
 
+/** The longest address in its usual notations: eight groups, the last two as IPv4. */
+const longest = 45
+
 /** An address in one of its usual notations, IPv4-mapped IPv6 as IPv4; a zone is left out. */
 export function parseAddress(text: string): Address | undefined {
   const zone = text.indexOf('%')
   const plain = zone === -1 ? text : text.slice(0, zone)
-  if (!usual.test(plain) || !ipaddr.isValid(plain)) return undefined
+  // Before the expression, which takes the square of the length of some texts, and they come from clients.
+  if (plain.length > longest || !usual.test(plain) || !ipaddr.isValid(plain)) return undefined
   return ipaddr.process(plain)
 }
 
@@ -151,7 +155,10 @@ export function parseIPv4(text: string): number {
 /** Canonical form of one address; the usual cases without parsing. */
 export function foldAddress(address: string): string | undefined {
   if (/^[\d.]{7,15}$/.test(address)) return address
-  if (address.startsWith('::ffff:') && address.includes('.')) return address.slice(7)
+  if (address.startsWith('::ffff:')) {
+    const mapped = address.slice(7)
+    if (parseIPv4(mapped) !== -1) return mapped
+  }
   return parseAddress(address)?.toString()
 }
 

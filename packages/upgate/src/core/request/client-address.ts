@@ -124,12 +124,16 @@ export function compileClientAddresses(
     }
     let behindEdge = known === edge
     const forwarded = request.headers['x-forwarded-for']
-    const hops = typeof forwarded === 'string' ? forwarded.split(',') : []
+    const list = typeof forwarded === 'string' ? forwarded : undefined
     // From the right: each trusted proxy appended the address it saw. The first that is not ours is the client;
-    // everything further left is the client's own word.
-    let named = hops.length > 0
-    for (let i = hops.length - 1; i >= 0 && i >= hops.length - 32; i--) {
-      const text = (hops[i] as string).trim()
+    // everything further left is the client's own word, and is not even split.
+    let named = list !== undefined
+    let end = list?.length ?? -1
+    for (let hops = 0; list !== undefined && end !== -1 && hops < 32; hops++) {
+      const comma = end === 0 ? -1 : list.lastIndexOf(',', end - 1)
+      const text = list.slice(comma + 1, end).trim()
+      const isAll = comma === -1 && end === list.length
+      end = comma
       let hop = judge(text) ?? judge(stripPort(text))
       if (hop === undefined) {
         named = false
@@ -144,7 +148,7 @@ export function compileClientAddresses(
         continue
       }
       // Copied: a part of the header, kept for as long as a socket is, would keep the whole header.
-      if (hop !== proxy) return isLoopback(hop) ? undefined : hops.length === 1 ? hop : detached(hop)
+      if (hop !== proxy) return isLoopback(hop) ? undefined : isAll ? hop : detached(hop)
     }
     tell(named ? inRanges : unnamed)
     return undefined
