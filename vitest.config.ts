@@ -52,9 +52,9 @@ export default defineConfig({
       ...(records ? [recorder] : []),
       ...(eager ? ['packages/upgate/test/ws/eager-sockets.ts'] : []),
     ],
-    // Long enough for a slow test on a busy machine: it ends tests that hang.
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // Far more than a slow test needs on a busy machine: it only ends tests that hang.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     // The same for each wait for a condition: a second, the default, is too short for another process on such a machine.
     expect: { poll: { timeout: 20_000 } },
     // Warnings about loopback peers and the like are right, and expected hundreds of times.

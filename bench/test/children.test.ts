@@ -30,7 +30,7 @@ test('names how a child ended, its question and its last output', async () => {
 test('a child that ended between questions fails the next question', async () => {
   child = start(program)
   await child.ask({ what: 'exit-later' })
-  await vi.waitUntil(() => takeDeaths().length > 0)
+  await vi.waitUntil(() => takeDeaths().length > 0, 20_000)
   await expect(child.ask({})).rejects.toThrow('ended with exit code 7')
 })
 

@@ -47,7 +47,7 @@ document.title = JSON.stringify({ found, refused })
 
 describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
   'the client in a page',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   () => {
     let browser: Browser
     let servers: RefusingServers

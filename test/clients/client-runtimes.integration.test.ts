@@ -43,7 +43,6 @@ afterAll(() => servers?.close())
 describe.concurrent.each(runtimes)('$name', ({ name, binary, args }) => {
   it.skipIf(!needs(name, existsSync(binary), 'UPGATE_REQUIRE_RUNTIMES'))(
     'connects, names each failure, and keeps the connection',
-    { timeout: 60_000 },
     async () => {
       const { verdicts, kept } = JSON.parse(
         await run(binary, [...args, program, JSON.stringify(servers.attempts)]),

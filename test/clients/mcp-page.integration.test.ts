@@ -66,7 +66,6 @@ try {
 
 describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
   'a client in a page of another origin',
-  { timeout: 60_000 },
   () => {
     let browser: Browser
     let pages: string
@@ -98,7 +97,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
         server.close()
         server.closeAllConnections()
       }
-    }, 60_000)
+    })
     afterAll(async () => {
       await browser?.close()
       end?.()

@@ -85,7 +85,7 @@ describe.skipIf(!needs('The JDK', hasJava, 'UPGATE_REQUIRE_JAVA'))("the JDK's Ht
     )
     expect(offered).toBeGreaterThanOrEqual(12)
     expect(seen.every(({ upgrade, settings }) => upgrade === undefined && settings === undefined)).toBe(true)
-  }, 90_000)
+  })
 })
 
 describe.skipIf(!needs('curl', hasCurl, 'UPGATE_REQUIRE_CURL'))('curl --http2', () => {
@@ -114,5 +114,5 @@ describe.skipIf(!needs('curl', hasCurl, 'UPGATE_REQUIRE_CURL'))('curl --http2', 
     ])
     expect((await curl(`${base}/ws`)).at(-1)).toBe('426 1.1')
     expect(offered - before).toBeGreaterThanOrEqual(9)
-  }, 60_000)
+  })
 })

@@ -145,7 +145,7 @@ async function paired(place: Place, kept: Kept, identity: ReturnType<typeof newI
   await vi.waitUntil(async () => {
     const [request] = await place.services.pairing.pending()
     return request && place.services.pairing.approve(request.id, { actor: operator })
-  })
+  }, 20_000)
   const fared = await running
   const [device] = (await place.services.devices.list()).slice(-1)
   return { fared, id: device?.id as string }

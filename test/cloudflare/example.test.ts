@@ -69,7 +69,7 @@ async function logIn(site: string, email: string): Promise<string> {
 
 it('one command starts edge and gateway; a simulated user logs in, a node connects with both tokens', async () => {
   const edge = run('start.mjs', [], { PORT: '0' })
-  const [, site = ''] = await edge.printed(/^Ready: (\S+)$/m)
+  const [, site = ''] = await edge.printed(/^Ready: (\S+)\n/m)
   const [, id = '', secret = ''] = await edge.printed(
     /CLIENT_ID=(\S+) \\\n\s+CF_ACCESS_CLIENT_SECRET=(\S+) \\/,
   )

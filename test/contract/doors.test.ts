@@ -28,6 +28,7 @@ import { asPrincipal, assertGuarded, type ManualClock, manualClock } from 'upgat
 import { guardServer, jsonFrame } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
+import { until } from './expectations.ts'
 
 const origin = 'https://gateway.example.com'
 const cleanup: (() => unknown)[] = []
@@ -295,11 +296,6 @@ function open(
     ws.on('close', (code, reason) => resolve(`${code} ${reason}`)),
   )
   return { messages, closed, ws }
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  for (let i = 0; i < 5_000 && !holds(); i++) await new Promise((resolve) => setTimeout(resolve, 1))
-  expect(holds()).toBe(true)
 }
 
 describe.each(Object.entries(wrappers))('sockets of %s behind an adapter', (_name, setUp) => {

@@ -73,7 +73,7 @@ async function wrongToken(url: string): Promise<void> {
 const login = (url: string, path: string, type: string, body: string, origin = url): Promise<Response> =>
   fetch(url + path, { method: 'POST', redirect: 'manual', headers: { 'content-type': type, origin }, body })
 
-describe('examples', { timeout: 60_000 }, () => {
+describe('examples', () => {
   it('raw-node: a key, and a node that proves itself in its first frame', async () => {
     const running = await start('raw-node', /"type":"auth".*\n/)
     const { url, output } = running

@@ -22,6 +22,7 @@ import { endStreams, endWithCredential, httpGate, type StreamEndReason } from 'u
 import { type ManualClock, manualClock } from 'upgate/testing'
 import { guardServer } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
+import { until } from './expectations.ts'
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -181,14 +182,6 @@ class Reader {
 const ask = (who: string | undefined, line = 'GET /events HTTP/1.1'): string =>
   [line, 'Host: gateway.example.com', ...(who ? [`Authorization: Bearer ${who}`] : []), '', ''].join('\r\n')
 
-async function eventually(condition: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 50_000; turn++) {
-    if (condition()) return
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-  throw new Error('the condition never held')
-}
-
 /** Events without end. */
 function events(t: Stage, seen: ServerResponse[] = []): Handler {
   return (request, response) => {
@@ -242,10 +235,10 @@ describe.each(Object.keys(hosts))('a stream behind %s', (host) => {
     const readers = ['ada', 'hour'].map((who) => new Reader(port, ask(who)))
     for (const reader of readers) await reader.until('data: one')
     seen[0]?.end()
-    await eventually(() => t.gate.connections.size === 1)
+    await until(() => t.gate.connections.size === 1)
     await readers[0]?.until('0\r\n\r\n')
     for (const reader of readers) reader.socket.destroy()
-    await eventually(() => t.gate.connections.size === 0)
+    await until(() => t.gate.connections.size === 0)
     expect(t.clock.pending).toBe(0)
   })
 
@@ -262,7 +255,7 @@ describe.each(Object.keys(hosts))('a stream behind %s', (host) => {
     })
     const reader = new Reader(port, ask('ada'))
     const first = proceed
-    await eventually(() => proceed !== first)
+    await until(() => proceed !== first)
     t.revoke({ credentialId: 'key of ada' })
     proceed()
     expect(begun).toEqual([false])
@@ -303,7 +296,7 @@ describe('a stream', () => {
     })
     const reader = new Reader(port, ask('ada'))
     reader.socket.pause()
-    await eventually(() => response !== undefined)
+    await until(() => response !== undefined)
     expect(t.gate.connections.size).toBe(1)
     t.revoke({ principalId: 'ada' })
     expect(response?.destroyed).toBe(true)
@@ -320,12 +313,12 @@ describe('a stream', () => {
       response.write(`data: ${request.url}\n\n`)
     })
     const reader = new Reader(port, ask('bob', 'GET /first HTTP/1.1') + ask('ada', 'GET /second HTTP/1.1'))
-    await eventually(() => seen.length === 2)
+    await until(() => seen.length === 2)
     await reader.until('data: /first')
     t.revoke({ principalId: 'ada' })
     seen[0]?.end()
     expect(await reader.all()).not.toContain('/second')
-    await eventually(() => t.gate.connections.size === 0)
+    await until(() => t.gate.connections.size === 0)
   })
 
   describe('revoked together with so many others that it is cut a turn later', () => {
@@ -344,7 +337,7 @@ describe('a stream', () => {
         readers.push(reader)
       }
       const last = new Reader(port, before + ask('ada', 'GET /last HTTP/1.1'))
-      await eventually(() => t.gate.connections.size >= 81)
+      await until(() => t.gate.connections.size >= 81)
       return [last, seen[0] as ServerResponse]
     }
 
@@ -374,7 +367,7 @@ describe('a stream', () => {
         response.write(`data: ${request.url}\n\n`)
       }
       const [last] = await crowd(t, handler, ask('bob', 'GET /first HTTP/1.1'))
-      await eventually(() => other.length === 2)
+      await until(() => other.length === 2)
       t.revoke({ principalId: 'ada' })
       other[0]?.end()
       expect(await last.all()).not.toContain('/last')
@@ -392,13 +385,13 @@ describe('a stream', () => {
         answer.end(Buffer.alloc(64 * 1024 * 1024))
       })
       last.socket.pause()
-      await eventually(() => response?.writableEnded === true)
+      await until(() => response?.writableEnded === true)
       t.revoke({ principalId: 'ada' })
       expect(response?.destroyed).toBe(false)
       last.socket.resume()
       // A silenced connection never sends again: the client must not wait on it.
-      await eventually(() => response?.closed === true)
-      await eventually(() => connection?.destroyed === true)
+      await until(() => response?.closed === true)
+      await until(() => connection?.destroyed === true)
     })
   })
 
@@ -411,7 +404,7 @@ describe('a stream', () => {
     })
     const reader = new Reader(port, ask('ada', 'HEAD /events HTTP/1.1'))
     await reader.until('200 OK')
-    await eventually(() => t.gate.connections.size === 0)
+    await until(() => t.gate.connections.size === 0)
     reader.socket.end()
     expect(await reader.all()).not.toContain('never')
   })
@@ -424,11 +417,11 @@ describe('a stream', () => {
       if (request.url === '/ended') response.end('done')
     })
     await new Reader(port, ask('ada', 'GET /ended HTTP/1.1')).until('done')
-    await eventually(() => begun.length === 1)
+    await until(() => begun.length === 1)
     const leaving = new Reader(port, ask('ada'))
     await once(leaving.socket, 'connect')
     leaving.socket.destroy()
-    await eventually(() => begun.length === 2)
+    await until(() => begun.length === 2)
     expect(begun).toEqual([false, false])
     expect(t.gate.connections.size).toBe(0)
   })
@@ -467,7 +460,7 @@ describe('a stream', () => {
     await reader.until('part')
     t.revoke({ principalId: 'ada' })
     expect(await reader.all()).not.toContain('0\r\n\r\n')
-    await eventually(() => source.destroyed)
+    await until(() => source.destroyed)
   })
 
   it('may send the reason of its end, and is cut if the client does not read', async () => {
@@ -490,7 +483,7 @@ describe('a stream', () => {
     await saying.until('data: one')
     t.revoke({ principalId: 'ada' }, 'logged_out')
     await saying.until('data: logged_out')
-    await eventually(() => t.clock.pending === 0)
+    await until(() => t.clock.pending === 0)
     for (const path of ['/silent', '/throws', '/rejects']) {
       const cut = new Reader(port, ask('ada', `GET ${path} HTTP/1.1`))
       await cut.until('data: one')
@@ -546,7 +539,7 @@ describe('a stream', () => {
     )
     expect(endStreams(t.gate)).toBe(2)
     for (const reader of readers) expect(await reader.all()).not.toContain('0\r\n\r\n')
-    await eventually(() => t.gate.connections.size === 1)
+    await until(() => t.gate.connections.size === 1)
     expect([endStreams(t.gate), ends]).toEqual([0, []])
   })
 
@@ -590,12 +583,12 @@ describe('ten thousand streams', () => {
     const before: number[] = []
     for (let batch = 0; batch < 100; batch++) {
       reader.socket.write(ask('hour').repeat(100))
-      await eventually(() => reader.text.split('HTTP/1.1 200').length - 1 === 100)
+      await until(() => reader.text.split('HTTP/1.1 200').length - 1 === 100)
       reader.text = ''
       const listeners = connection?.eventNames().map((name) => connection?.listenerCount(name) ?? 0) ?? []
       before.push(listeners.reduce((sum, count) => sum + count, 0))
     }
-    await eventually(() => t.gate.connections.size === 0)
+    await until(() => t.gate.connections.size === 0)
     expect(t.clock.pending).toBe(0)
     expect(before.at(-1)).toBeLessThanOrEqual(before[1] ?? 0)
   })

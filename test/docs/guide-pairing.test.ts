@@ -36,7 +36,7 @@ async function run(source: string): Promise<string> {
 
 test('the whole program pairs a device', async () => {
   expect(await run(program)).toMatch(/^pairing_required [2-9A-Z]{6}\nauth_ok [0-9A-Za-z]{12} ugd_\n$/)
-}, 60_000)
+})
 
 test('the routes for approval and for tickets, and the page', async () => {
   const output = await run(`
@@ -98,4 +98,4 @@ console.log(socket.protocol, String(data) === account.id)
 process.exit()
 `)
   expect(output).toBe('409 unknown_request\nchat.v1 true\n')
-}, 60_000)
+})

@@ -55,6 +55,6 @@ describe.skipIf(!((await postgresAnswers()) && (await redisAnswers())))('the gui
       }
       const [status] = await once(child, 'close')
       expect(status, output).toBe(0)
-    }, 60_000)
+    })
   })
 })

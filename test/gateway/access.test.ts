@@ -48,7 +48,7 @@ const settings = () => ({
 /** The gateway behind the edge; it also answers on its own address. */
 async function start(): Promise<Program & { readonly direct: string }> {
   const program = await startProgram({ dataDir: data.path, env: settings() })
-  const [, address = ''] = await program.printed(/^Listening on (\S+)$/m)
+  const [, address = ''] = await program.printed(/^Listening on (\S+)\n/m)
   sim.addHost('gateway.example.com', `http://${address}`)
   return { ...program, direct: `http://${address}` }
 }

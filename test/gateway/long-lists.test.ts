@@ -26,7 +26,7 @@ beforeAll(async () => {
   await store.close()
   program = await startProgram({ dataDir: data.path })
   ada = await loggedIn(program.origin)
-}, 60_000)
+})
 afterAll(async () => {
   await endAll()
   data.remove()

@@ -38,14 +38,14 @@ export function runNode(
   }
   child.stdin.end(input)
   const exited = new Promise<number | null>((resolve) => child.once('close', resolve))
-  const printed = (text: string) => expect.poll(() => output, { timeout: 15_000 }).toContain(text)
+  const printed = (text: string) => expect.poll(() => output).toContain(text)
   return {
     child,
     output: () => output,
     exited,
     printed,
     async comparisonCode() {
-      await printed('Comparison code: ')
+      await expect.poll(() => output).toMatch(/Comparison code: \S+\s/)
       return (output.match(/Comparison code: (\S+)/) ?? [])[1] as string
     },
     kill: (signal) => child.kill(signal),

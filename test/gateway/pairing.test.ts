@@ -19,7 +19,7 @@ beforeAll(async () => {
   data = temporaryDataDir()
   program = await startProgram({ dataDir: data.path, env: { NODE_OPTIONS: `--import=${clockAhead}` } })
   visitor = await loggedIn(program.origin)
-}, 60_000)
+})
 beforeEach(() => {
   keys = mkdtempSync(join(data.path, 'keys-'))
 })
@@ -202,7 +202,7 @@ describe('requests of devices that are gone', () => {
     const [newest] = await listed()
     expect(newest?.id).not.toBe(goneId)
     process.kill(program.pid, 'SIGUSR2')
-    await expect.poll(listed, { timeout: 15_000 }).toEqual([
+    await expect.poll(listed).toEqual([
       { id: newest?.id, name: 'kitchen', silent: false },
       { id: goneId, name: 'kitchen', silent: true },
     ])

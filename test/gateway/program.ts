@@ -124,7 +124,7 @@ export function spawnProgram({
 /** Starts the program and waits until it listens. */
 export async function startProgram(options: ProgramOptions): Promise<Program> {
   const program = spawnProgram(options)
-  const [, origin = ''] = await program.printed(/^Gateway ready: (\S+)$/m)
+  const [, origin = ''] = await program.printed(/^Gateway ready: (\S+)\n/m)
   return { ...program, origin }
 }
 

@@ -26,7 +26,7 @@ describe.skipIf(!available)('two instances that are one node of another gateway'
     await administer(`create database ${name}`)
     there = await startProgram({ dataDir: data.path })
     boss = await loggedIn(there.origin)
-  }, 60_000)
+  })
   afterEach(async () => {
     await endAll()
     await administer(`drop database ${name} with (force)`)
@@ -44,7 +44,7 @@ describe.skipIf(!available)('two instances that are one node of another gateway'
     expect((await visitor.post('/api/remote', { url: url(), token })).status).toBe(202)
     for (const who of [visitor, elsewhere]) {
       await expect
-        .poll(() => view(who), { timeout: 10_000 })
+        .poll(() => view(who))
         .toMatchObject({ state: 'connected', granted: { role: 'node' }, secrets: { token: true } })
     }
     expect(await boss.nodes()).toHaveLength(1)
@@ -52,42 +52,42 @@ describe.skipIf(!available)('two instances that are one node of another gateway'
 
     // Its end hands the connection over at once; kill -9 does after fifteen seconds, by the clock of the database.
     await one.stop('SIGTERM')
-    await expect.poll(() => boss.nodes(), { timeout: 10_000 }).toHaveLength(1)
+    await expect.poll(() => boss.nodes()).toHaveLength(1)
     const third = await start()
     const later = new Visitor(third.origin, visitor.cookie)
-    await expect.poll(() => view(later), { timeout: 10_000 }).toMatchObject({ state: 'connected' })
+    await expect.poll(() => view(later)).toMatchObject({ state: 'connected' })
     await other.stop('SIGKILL')
-    await expect.poll(() => boss.nodes(), { timeout: 10_000 }).toEqual([])
+    await expect.poll(() => boss.nodes()).toEqual([])
     await administer(`update gateway_remote set until = until - interval '13 s'`, [], name)
-    await expect.poll(() => boss.nodes(), { timeout: 10_000 }).toHaveLength(1)
+    await expect.poll(() => boss.nodes()).toHaveLength(1)
     // The other gateway lists a node before that node has heard that it is accepted.
     await expect.poll(() => view(later)).toMatchObject({ state: 'connected' })
 
     const fourth = await start()
     const last = new Visitor(fourth.origin, visitor.cookie)
     expect((await last.delete('/api/remote')).status).toBe(204)
-    await expect.poll(() => boss.nodes(), { timeout: 10_000 }).toEqual([])
-    await expect.poll(() => view(later), { timeout: 10_000 }).toMatchObject({ state: 'off', url: null })
-  }, 120_000)
+    await expect.poll(() => boss.nodes()).toEqual([])
+    await expect.poll(() => view(later)).toMatchObject({ state: 'off', url: null })
+  })
 
   it('without a common key, none can be set, and the page says which variable is missing', async () => {
     const visitor = await loggedIn((await start({})).origin)
     const set = await visitor.post('/api/remote', { url: url(), token: 'ugd_x' })
     expect([set.status, set.json().code]).toEqual([409, 'remote_key_missing'])
     expect((await visitor.get('/remote')).text).toContain('Set REMOTE_KEY')
-  }, 60_000)
+  })
 
   it('with another key, says that it does not fit', async () => {
     const one = await start()
     const visitor = await loggedIn(one.origin)
     const { token } = await boss.device('the pair')
     await visitor.post('/api/remote', { url: url(), token })
-    await expect.poll(() => view(visitor), { timeout: 10_000 }).toMatchObject({ state: 'connected' })
+    await expect.poll(() => view(visitor)).toMatchObject({ state: 'connected' })
     await one.stop('SIGTERM')
     const other = await start({ REMOTE_KEY: 'another key than that of the first instance' })
     const elsewhere = new Visitor(other.origin, visitor.cookie)
     await expect
-      .poll(() => view(elsewhere), { timeout: 10_000 })
+      .poll(() => view(elsewhere))
       .toMatchObject({ state: 'locked', failure: { code: 'remote_key_lost' } })
-  }, 60_000)
+  })
 })

@@ -48,7 +48,7 @@ beforeEach(async () => {
       socket.send(JSON.stringify({ type: 'res', id, ok: true, payload }))
     })
   })
-}, 60_000)
+})
 afterEach(async () => {
   await endAll()
   for (const socket of sockets.splice(0)) socket.terminate()
@@ -66,7 +66,7 @@ it('connects with the shared token, follows its session, and comes back with the
   })
   expect(set.status).toBe(202)
   await expect
-    .poll(() => received, { timeout: 10_000 })
+    .poll(() => received)
     .toEqual([
       { method: 'connect', fits: true, auth: { token: 'the-shared-token', deviceToken: 'the-shared-token' } },
       { method: 'node.event', fits: true, auth: undefined },
@@ -79,6 +79,6 @@ it('connects with the shared token, follows its session, and comes back with the
   here = await startProgram({ dataDir: data.path, env: { REMOTE_ALLOW: 'loopback' } })
   const token = 'a-token-of-the-other-gateway'
   await expect
-    .poll(() => received[0], { timeout: 10_000 })
+    .poll(() => received[0])
     .toEqual({ method: 'connect', fits: true, auth: { token, deviceToken: token } })
-}, 60_000)
+})

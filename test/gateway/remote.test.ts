@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { freePort } from '../free-port.ts'
 import { type DataDir, endAll, type Program, startProgram, temporaryDataDir } from './program.ts'
 import { loggedIn, type Visitor } from './visitor.ts'
 
@@ -12,9 +13,11 @@ let here: Program
 let ada: Visitor
 beforeEach(async () => {
   folders = [temporaryDataDir(), temporaryDataDir()]
-  ;[there, here] = await Promise.all([start(1), startHere()])
+  // A port that nothing else gets while it restarts.
+  const env = { PORT: `${await freePort()}` }
+  ;[there, here] = await Promise.all([start(1, env), startHere()])
   ada = await loggedIn(here.origin)
-}, 60_000)
+})
 afterEach(async () => {
   await endAll()
   for (const folder of folders) folder.remove()
@@ -29,7 +32,7 @@ const startHere = (env: Record<string, string> = {}): Promise<Program> =>
 type View = Record<string, unknown> & { state: string; failure?: Record<string, string> }
 const view = async (who = ada): Promise<View> => (await who.get('/api/remote')).json() as View
 const until = (state: string, who = ada): Promise<void> =>
-  expect.poll(async () => (await view(who)).state, { timeout: 15_000 }).toBe(state)
+  expect.poll(async () => (await view(who)).state).toBe(state)
 const urlOf = (program: Program): string => `${program.origin.replace('http', 'ws')}/ws`
 const events = async (who = ada): Promise<Record<string, unknown>[]> =>
   ((await who.get('/api/audit')).json().lines as Record<string, unknown>[]).filter(({ event }) =>
@@ -72,7 +75,7 @@ describe('POST /api/remote', () => {
     // The other gateway restarts: this one comes back by itself.
     const port = new URL(there.origin).port
     await there.stop('SIGTERM')
-    await expect.poll(async () => (await view()).state, { timeout: 10_000 }).not.toBe('connected')
+    await expect.poll(async () => (await view()).state).not.toBe('connected')
     there = await start(1, { PORT: port })
     await until('connected')
 
@@ -99,7 +102,7 @@ describe('POST /api/remote', () => {
     }
     // A second one is no error.
     expect((await ada.delete('/api/remote')).status).toBe(204)
-  }, 60_000)
+  })
 
   it('stores secrets encrypted, with a key outside the database, and answers none of them', async () => {
     const secrets = {
@@ -170,7 +173,7 @@ describe('POST /api/remote', () => {
     })
     expect(anew.status).toBe(202)
     await until('connected')
-  }, 60_000)
+  })
 
   it('waits for the approval of its request, and needs no code afterwards', async () => {
     const boss = await loggedIn(there.origin)
@@ -203,7 +206,7 @@ describe('POST /api/remote', () => {
     expect((await boss.delete(`/api/devices/${node?.id}`)).status).toBe(204)
     await until('stopped')
     expect((await view()).failure).toMatchObject({ layer: 'origin-auth', action: expect.stringMatching(/./) })
-  }, 60_000)
+  })
 
   it('pairs both ways: each of two gateways is a node of the other', async () => {
     await there.stop('SIGTERM')
@@ -223,7 +226,7 @@ describe('POST /api/remote', () => {
       await until('connected', each)
       await expect.poll(() => each.nodes()).toHaveLength(1)
     }
-  }, 60_000)
+  })
 
   it('keeps stored secrets for the same URL only', async () => {
     const boss = await loggedIn(there.origin)
@@ -255,5 +258,5 @@ describe('POST /api/remote', () => {
     expect(await boss.nodes()).toEqual([])
     const literal = await ada.post('/api/remote', { url: urlOf(there), token })
     expect([literal.status, literal.json().code]).toEqual([400, 'address_not_allowed'])
-  }, 60_000)
+  })
 })

@@ -13,7 +13,7 @@ beforeAll(async () => {
   data = temporaryDataDir()
   program = await startProgram({ dataDir: data.path })
   visitor = await loggedIn(program.origin)
-}, 60_000)
+})
 afterAll(async () => {
   await endAll()
   data.remove()
@@ -64,7 +64,7 @@ it('a published client without a path pairs with a code, is approved, and connec
     client.stop()
   }
   await expect.poll(() => visitor.nodes()).toEqual([])
-}, 20_000)
+})
 
 it('pages and programs get the same answers there as before', async () => {
   const stranger = new Visitor(program.origin)

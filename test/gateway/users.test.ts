@@ -10,7 +10,7 @@ let program: Program
 beforeEach(async () => {
   data = temporaryDataDir()
   program = await startProgram({ dataDir: data.path })
-}, 60_000)
+})
 afterEach(async () => {
   await endAll()
   data.remove()

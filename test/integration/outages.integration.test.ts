@@ -24,7 +24,7 @@ interface Instance {
   readonly bus: RevocationBus
 }
 
-describe.skipIf(!available)('an outage', { timeout: 40_000 }, () => {
+describe.skipIf(!available)('an outage', () => {
   let name: string
   let postgres: Way
   let redis: Way

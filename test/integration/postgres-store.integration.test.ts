@@ -326,7 +326,7 @@ describe.skipIf(!(await postgresAnswers()))('PostgreSQL', () => {
       } finally {
         await compiled.remove()
       }
-    }, 60_000)
+    })
 
     test('text that the database cannot hold matches no record, and is no failure', async () => {
       const store = await open()

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { freePort } from '../free-port.ts'
 
 /** A connection to a server that can be cut, or can go silent like a dead host. */
 export interface Way {
@@ -16,7 +17,8 @@ export async function proxyTo(target: string): Promise<Way> {
   const { hostname, port } = new URL(target)
   const sockets = new Set<Socket>()
   let server: Server | undefined
-  let ownPort = 0
+  // A port that nothing else gets while it is stopped.
+  const ownPort = await freePort()
   const proxy: Way = {
     frozen: false,
     url(of) {
@@ -45,7 +47,6 @@ export async function proxyTo(target: string): Promise<Way> {
       })
       server.listen(ownPort, '127.0.0.1')
       await once(server, 'listening')
-      ownPort = (server.address() as AddressInfo).port
     },
     async stop() {
       for (const socket of sockets) socket.destroy()

@@ -39,7 +39,7 @@ function report(acknowledged: ReadonlyMap<string, number>, lives: ReadonlyMap<st
   )
 }
 
-describe.skipIf(!available)('a server that is really stopped, under load', { timeout: 60_000 }, () => {
+describe.skipIf(!available)('a server that is really stopped, under load', () => {
   let postgres: PrivateService
   const closing: (() => unknown)[] = []
   beforeAll(async () => {

@@ -280,7 +280,7 @@ describe.skipIf(!(await redisAnswers()))('failures counted in Redis', () => {
       expect(ends).toEqual(['succeeded', 'failed'])
     })
 
-    describe('while Redis is away', { timeout: 30_000 }, () => {
+    describe('while Redis is away', () => {
       let way: Way
       beforeEach(async () => {
         way = await proxyTo(testRedisUrl)

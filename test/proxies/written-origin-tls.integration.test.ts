@@ -39,7 +39,7 @@ for (const { name, has, launchLenient, upgradeSite } of browsers) {
     let profile: Awaited<ReturnType<BrowserProgram['newProfile']>>
     beforeAll(async () => {
       browser = await launchLenient()
-    }, 90_000)
+    })
     afterAll(() => browser?.close())
     afterEach(async () => {
       await profile?.close()

@@ -24,7 +24,7 @@ for (const { name, upgradeSite, has, launch } of browsers) {
     let profile: Awaited<ReturnType<BrowserProgram['newProfile']>>
     beforeAll(async () => {
       browser = await launch()
-    }, 90_000)
+    })
     afterAll(() => browser?.close())
     beforeEach(async () => {
       stage = await startCookieStage('http', withTheLine)

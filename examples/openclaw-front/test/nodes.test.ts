@@ -2,6 +2,7 @@
 import { sign } from 'node:crypto'
 import { GatewayClient } from '@openclaw/gateway-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { freePort } from '../../../test/free-port.ts'
 import { api, logIn, newDevice, type StageFront, startStageFront } from './stage/front.ts'
 import { type StageGateway, startGateway } from './stage/gateway.ts'
 import { newKey, StageNode } from './stage/node.ts'
@@ -122,7 +123,7 @@ describe('under keys of the front', () => {
     expect(await hello).toMatchObject({ auth: { role: 'node', deviceToken: expect.stringMatching(/^ugd_/) } })
     expect(stored).toEqual([expect.stringMatching(/^ugd_/)])
     client.stop()
-  }, 20_000)
+  })
   let client: GatewayClient
 
   it('wrong, absent and revoked credentials never open a socket at the gateway', async () => {
@@ -254,7 +255,7 @@ describe('under keys of the front', () => {
   })
 
   it('a gateway that is gone is said in the words of the protocol, and the node comes back', async () => {
-    const gone = await startGateway()
+    const gone = await startGateway(undefined, await freePort())
     const lonely = await startStageFront(gone.port)
     const key = await pair(lonely, await logIn(lonely.front))
     await gone.close()
@@ -275,7 +276,8 @@ describe("with the gateway's nonce", () => {
   let stage: StageFront
   let cookie: string
   beforeAll(async () => {
-    gateway = await startGateway()
+    // A port that nothing else gets while it is gone.
+    gateway = await startGateway(undefined, await freePort())
     stage = await startStageFront(gateway.port, { NODES: 'handed-nonce' })
     cookie = await logIn(stage.front)
   })

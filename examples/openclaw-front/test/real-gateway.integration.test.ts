@@ -145,5 +145,5 @@ describe.skipIf(openclaw === undefined)('the real gateway, with its shared token
     const { answer, asking } = await ask()
     expect(answer).toMatchObject({ ok: true, payload: { type: 'hello-ok', auth: { role: 'node' } } })
     asking.socket.terminate()
-  }, 120_000)
+  })
 })

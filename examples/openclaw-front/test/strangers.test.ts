@@ -90,17 +90,17 @@ describe('a thousand silent strangers never fill the limit of the gateway', () =
   it('of one network: every node gets in', async () => {
     const { known, unknown } = await flood((index) => `203.0.113.${index % 250}`)
     expect(Math.max(...(await connectAll([...known, ...unknown])))).toBeLessThan(15_000)
-  }, 60_000)
+  })
 
   it('of a thousand networks: nodes get in that the front has accepted before', async () => {
     const { known } = await flood((index) => `11.${index >> 8}.${index & 255}.7`)
     expect(Math.max(...(await connectAll(known)))).toBeLessThan(15_000)
-  }, 60_000)
+  })
 
   it('of a hundred networks: new nodes get in as soon as each of these has spent its turn', async () => {
     const { unknown } = await flood((index) => `11.0.${index % 100}.${index % 7}`)
     expect(Math.max(...(await connectAll(unknown)))).toBeLessThan(40_000)
-  }, 90_000)
+  })
 })
 
 it('under keys of the front, a thousand strangers cost the gateway nothing', async () => {
@@ -116,4 +116,4 @@ it('under keys of the front, a thousand strangers cost the gateway nothing', asy
   expect(await node.message()).toMatchObject({ ok: true })
   expect(gateway.upgrades).toHaveLength(1)
   node.socket.terminate()
-}, 30_000)
+})

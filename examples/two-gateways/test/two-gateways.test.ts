@@ -20,12 +20,12 @@ beforeAll(async () => {
     write: (line) => void lines.push(line),
   })
   await both.pair()
-}, 90_000)
+})
 afterAll(() => both?.stop(), 30_000)
 
 const stateOf = async (side: 'east' | 'west') => both[side].api.remote()
 const until = (side: 'east' | 'west', state: string) =>
-  expect.poll(async () => (await stateOf(side)).state, { timeout: 20_000 }).toBe(state)
+  expect.poll(async () => (await stateOf(side)).state).toBe(state)
 
 it('each is a node of the other, with the role node and nothing else', async () => {
   const { east, west, urls } = both
@@ -115,14 +115,14 @@ describe('through the forwarded port', () => {
   it('a cut comes back by itself, without a new pairing', async () => {
     await both.tunnel.cut()
     await expect
-      .poll(async () => (await stateOf('east')).failure, { timeout: 20_000 })
+      .poll(async () => (await stateOf('east')).failure)
       .toMatchObject({ layer: 'tcp', code: 'tcp_refused' })
     // The other direction does not go through it.
     expect((await stateOf('west')).state).toBe('connected')
     await both.tunnel.restore()
     await until('east', 'connected')
     expect(await both.west.api.pending()).toEqual([])
-  }, 60_000)
+  })
 
   it.each([
     [401, 'other_server_auth'],
@@ -163,7 +163,7 @@ it('a revocation ends the one direction, and leaves the other one', async () => 
   expect((await stateOf('east')).failure).toMatchObject({ code: 'revoked' })
   expect(await both.west.api.nodes()).toEqual([])
   expect((await stateOf('west')).state).toBe('connected')
-}, 30_000)
+})
 
 it('one command starts both, pairs them, and stops them', async () => {
   const entry = fileURLToPath(new URL('../dist/main.js', import.meta.url))
@@ -187,4 +187,4 @@ it('one command starts both, pairs them, and stops them', async () => {
   const ended = new Promise((resolve) => child.once('close', resolve))
   child.kill('SIGTERM')
   expect(await ended).toBe(0)
-}, 90_000)
+})

@@ -388,4 +388,4 @@ test('1,000 clients of a server that restarts come back over half a minute, not 
   expect(Math.max(...perSecond.values())).toBeLessThan(500)
   for (const [second, count] of perSecond)
     if (second >= 20) expect(count, `second ${second}`).toBeLessThan(150)
-}, 60_000)
+})

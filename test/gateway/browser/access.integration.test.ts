@@ -9,7 +9,6 @@ import { available, launchBrowser, measure, picture } from './chromium.ts'
 
 describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
   'in a browser, behind Cloudflare Access',
-  { timeout: 60_000 },
   () => {
     let browser: Browser
     let data: DataDir
@@ -24,7 +23,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
 
     beforeAll(async () => {
       browser = await launchBrowser()
-    }, 60_000)
+    })
     afterAll(() => browser?.close())
 
     beforeEach(async () => {
@@ -53,7 +52,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
           CF_ACCESS_SIMULATOR: sim.url,
         },
       })
-      const [, address = ''] = await program.printed(/^Listening on (\S+)$/m)
+      const [, address = ''] = await program.printed(/^Listening on (\S+)\n/m)
       sim.addHost('localhost', `http://${address}`)
       complaints = []
       context = await browser.newContext({ viewport: { width: 1100, height: 800 }, locale: 'en-GB' })

@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { needs } from '../../clients/needs.ts'
+import { freePort } from '../../free-port.ts'
 import { runNode as runCommand } from '../node.ts'
 import { admin, type DataDir, endAll, type Program, startProgram, temporaryDataDir } from '../program.ts'
 import { available, launchBrowser, measure, picture } from './chromium.ts'
@@ -12,7 +13,7 @@ const noAdmin = { ADMIN_EMAIL: undefined, ADMIN_PASSWORD: undefined }
 
 describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
   'in a browser',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   () => {
     let browser: Browser
     let data: DataDir
@@ -23,7 +24,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
 
     beforeAll(async () => {
       browser = await launchBrowser()
-    }, 60_000)
+    })
     afterAll(() => browser?.close())
 
     beforeEach(() => {
@@ -86,7 +87,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
 
     it('sets up with the printed code, and goes on from there', async () => {
       await start(noAdmin)
-      const [, code = ''] = await program.printed(/^Setup code: (\S+)/m)
+      const [, code = ''] = await program.printed(/^Setup code: (\S+)\s/m)
       const page = await context.newPage()
       await page.goto(`${program.origin}/chat`)
       expect(new URL(page.url()).pathname).toBe('/setup')
@@ -464,7 +465,8 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
     })
 
     it('reconnects by itself after a restart of the gateway, and asks for a login when the session is gone', async () => {
-      await start()
+      // A port that nothing else gets while it restarts.
+      await start({ PORT: `${await freePort()}` })
       const page = await context.newPage()
       await logIn(page)
       const { port } = new URL(program.origin)

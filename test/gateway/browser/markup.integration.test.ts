@@ -44,7 +44,7 @@ function traces() {
  */
 describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
   'stored markup stays text',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   () => {
     let browser: Browser
     let data: DataDir
@@ -107,7 +107,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await page.getByLabel('Password', { exact: true }).fill(password)
       await page.getByRole('button', { name: 'Log in' }).click()
       await page.waitForURL('**/nodes')
-    }, 60_000)
+    })
     afterAll(async () => {
       await browser?.close()
       await endAll()

@@ -12,7 +12,6 @@ import { available, launchBrowser, measure, picture } from './chromium.ts'
 
 describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
   'the page Remote, in a browser',
-  { timeout: 90_000 },
   () => {
     let browser: Browser
     let folders: DataDir[]
@@ -28,7 +27,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
 
     beforeAll(async () => {
       browser = await launchBrowser()
-    }, 60_000)
+    })
     afterAll(() => browser?.close())
 
     beforeEach(async () => {
@@ -53,7 +52,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await page.keyboard.press('Enter')
       await page.waitForURL('**/remote')
       await page.locator('#live[data-state=on]').waitFor()
-    }, 60_000)
+    })
     afterEach(async () => {
       await context?.close()
       await endAll()

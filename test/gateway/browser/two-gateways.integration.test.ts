@@ -13,7 +13,7 @@ const folders: DataDir[] = []
 let browser: Browser | undefined
 beforeAll(async () => {
   if (available) browser = await launchBrowser()
-}, 60_000)
+})
 afterEach(async () => {
   await endAll()
   for (const folder of folders.splice(0)) folder.remove()

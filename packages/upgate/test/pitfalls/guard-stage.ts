@@ -6,6 +6,8 @@ import { type GuardedServer, type GuardServerOptions, guardServer, jsonFrame } f
 import { WebSocketServer } from 'ws'
 import { cookieScheme, keyScheme, makeGate, origin, person } from '../core/fixtures.ts'
 
+export { eventually } from '../ws/harness.ts'
+
 /** A guarded server with everything a test may want to look at. */
 export interface Stage {
   readonly server: Server
@@ -114,14 +116,4 @@ export async function stage(options: StageOptions = {}): Promise<Stage> {
   }
   open.push(made)
   return made
-}
-
-/** Waits, turn by turn of the loop, until something holds. */
-export async function eventually(holds: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 2_000; turn++) {
-    if (holds()) return
-    await new Promise((resolve) => setImmediate(resolve))
-    if (turn > 200) await new Promise((resolve) => setTimeout(resolve, 1))
-  }
-  throw new Error(`never: ${holds}`)
 }

@@ -245,7 +245,7 @@ describe('several processes', () => {
   let compiled: Compiled
   beforeAll(async () => {
     compiled = await compile('sql.ts')
-  }, 60_000)
+  })
   afterAll(() => compiled.remove())
 
   test('migrations are safe when processes start at once', async () => {
@@ -268,7 +268,7 @@ describe('several processes', () => {
     )
     expect(outputs.filter((output) => output === 'true')).toHaveLength(1)
     edit((db) => expect(db.prepare('select count(*) as n from upgate_schema').get()).toMatchObject({ n: 1 }))
-  }, 60_000)
+  })
 
   // A clock's timers do not keep a process alive, and neither does a file.
   test('a process that only waits for the file does not end before the answer', async () => {
@@ -285,7 +285,7 @@ describe('several processes', () => {
     expect(output).toBe('store_busy\n')
     expect(code).toBe(0)
     other.close()
-  }, 60_000)
+  })
 
   test('kill -9 in the middle of writes loses nothing that was acknowledged, and leaves nothing half-written', async () => {
     const script = await compiled.script(
@@ -334,7 +334,7 @@ describe('several processes', () => {
     expect(log.map((entry) => entry.sequence)).toEqual(log.map((_, n) => n + 1))
     edit((db) => expect(db.prepare('pragma integrity_check').get()).toMatchObject({ integrity_check: 'ok' }))
     await store.close()
-  }, 60_000)
+  })
 
   test.skipIf(process.platform === 'win32')(
     'a full disk causes `store_full`, and acknowledged writes stay',
