@@ -2,10 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { builtProgram, joinedProgram } from './joined-program.ts'
 
-const folder = fileURLToPath(new URL('../../examples/gateway/', import.meta.url))
-const entry = join(folder, 'dist', 'main.js')
 const cheapHashes = new URL('./cheap-hashes.mjs', import.meta.url).href
 
 /** The first admin of every gateway under test, unless a test wants none. */
@@ -53,6 +51,8 @@ export interface ProgramOptions {
    * start and login.
    */
   readonly realHashes?: boolean
+  /** Whether the modules are those of the build. Default: false, which joins them: see `joined-program.ts`. */
+  readonly asBuilt?: boolean
 }
 
 const running = new Set<ChildProcess>()
@@ -62,8 +62,9 @@ export function spawnProgram({
   dataDir,
   env = {},
   realHashes = false,
+  asBuilt = false,
 }: ProgramOptions): Omit<Program, 'origin'> {
-  if (!existsSync(entry)) throw new Error('The example gateway is not built: npm run build')
+  if (!existsSync(builtProgram)) throw new Error('The example gateway is not built: npm run build')
   const variables: Record<string, string | undefined> = {
     PATH: process.env.PATH,
     HOST: '127.0.0.1',
@@ -73,7 +74,7 @@ export function spawnProgram({
     ADMIN_PASSWORD: admin.password,
     ...env,
   }
-  const args = [...(realHashes ? [] : ['--import', cheapHashes]), entry]
+  const args = [...(realHashes ? [] : ['--import', cheapHashes]), asBuilt ? builtProgram : joinedProgram()]
   const child = spawn(process.execPath, args, { cwd: tmpdir(), env: variables as NodeJS.ProcessEnv })
   running.add(child)
   let output = ''

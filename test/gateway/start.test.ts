@@ -189,7 +189,7 @@ describe('the end', () => {
   it.each(['SIGTERM', 'SIGINT'] as const)(
     'closes every socket with 1001 and exits 0 soon: %s',
     async (signal) => {
-      const program = await startProgram({ dataDir: data.path })
+      const program = await startProgram({ dataDir: data.path, asBuilt: true })
       const visitor = await loggedIn(program.origin)
       const { token } = await visitor.device()
       const node = await connectNode(program.origin, token)
@@ -210,14 +210,14 @@ describe('the end', () => {
   )
 
   it('keeps accounts, sessions and devices through kill -9', async () => {
-    const first = await startProgram({ dataDir: data.path, realHashes: true })
+    const first = await startProgram({ dataDir: data.path, realHashes: true, asBuilt: true })
     const visitor = await loggedIn(first.origin)
     const kept = await visitor.device('kept')
     const revoked = await visitor.device('revoked')
     await visitor.delete(`/api/devices/${revoked.id}`)
     expect((await first.stop('SIGKILL')).signal).toBe('SIGKILL')
 
-    const second = await startProgram({ dataDir: data.path, realHashes: true })
+    const second = await startProgram({ dataDir: data.path, realHashes: true, asBuilt: true })
     const again = new Visitor(second.origin, visitor.cookie)
     expect((await again.get('/api/me')).json().name).toBe(admin.email)
     expect((await again.get('/api/devices')).json().devices).toMatchObject([{ id: kept.id, name: 'kept' }])
