@@ -238,7 +238,9 @@ function likely(
   const { secret, header, bearer, cookie } = random.pick(known)
   const headers: [string, string][] = [
     ['Host', 'gateway.example.com'],
-    ['Origin', origin],
+    ...(random.oneIn(3)
+      ? []
+      : [['Origin', random.oneIn(4) ? random.pick(origins) : origin] as [string, string]]),
     ...random.many(0, 2, () => random.pick(makers)()),
   ]
   const isSocket = random.oneIn(2)
