@@ -86,12 +86,7 @@ function whyMay(
   if (mine.some(({ cookie, secret }) => cookie !== undefined && cookies.includes(`${cookie}=${secret}`)))
     return 'cookie'
   const users = values('remote-user')
-  return id === 'root' &&
-    address === proxyAddress &&
-    users.length === 1 &&
-    /^(?:root|=\?utf-8\?q\?root\?=)$/.test(users[0] as string)
-    ? 'proxy'
-    : ''
+  return id === 'root' && address === proxyAddress && users.length === 1 && users[0] === 'root' ? 'proxy' : ''
 }
 
 /** The principal that the application saw, by an answer; `undefined` if it was none. */

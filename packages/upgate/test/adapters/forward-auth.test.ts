@@ -58,7 +58,7 @@ const stale: Scheme = {
   verify: () => ({ outcome: 'rejected', code: 'invalid_credential', reason: 'stale' }),
   clearCookie: () => 'stale=; Max-Age=0; Path=/',
 }
-const { sessions } = createServices({ store: memoryStore() })
+const { accounts, sessions } = createServices({ store: memoryStore() })
 const gate = createGate({
   origins: ['https://app.example.com'],
   login: { page: '/login' },
@@ -156,6 +156,12 @@ const original = (method: string, uri: string, ...more: string[]): string[] => [
   'X-Forwarded-Proto: https',
   ...more,
 ]
+/** The cookie of a session. */
+async function login(): Promise<string> {
+  const made = await accounts.create({ email: 'ada@example.com' })
+  const issued = 'account' in made ? await sessions.create(made.account.id) : undefined
+  return `__Host-upgate_session=${issued?.token}`
+}
 const as = (id: string): string => `Authorization: Bearer ${id}-token`
 const handshake = [
   'Connection: Upgrade',
@@ -300,6 +306,32 @@ describe('forwardAuth', () => {
       dangerouslyPassDeferred: true,
     })
     expect([passed.status, passed.headers['remote-device']]).toEqual([204, ''])
+  })
+
+  /* Traefik removes Upgrade and Connection from its questions: a socket was decided as a GET, without a look at its Origin. */
+  it('decides a WebSocket as one where the proxy removed Upgrade from its question', async () => {
+    const left = handshake.filter((line) => line.startsWith('Sec-'))
+    const traefik = { proxy: 'traefik' } as const
+    const cookie = `Cookie: ${await login()}`
+    const foreign = 'Origin: https://evil.example'
+    const own = 'Origin: https://app.example.com'
+    expect((await ask(forwarded('GET', '/live', cookie, foreign), traefik)).status).toBe(204)
+    for (const lines of [left, left.slice(0, 1), left.slice(1), ['Sec-WebSocket-Protocol: v1']]) {
+      const answer = await ask(forwarded('GET', '/live', cookie, foreign, ...lines), traefik)
+      expect(answer.status, lines.join()).not.toBe(204)
+      expect((await ask(forwarded('GET', '/health', ...lines), traefik)).status).not.toBe(204)
+    }
+    const refused = await ask(forwarded('GET', '/live', cookie, foreign, ...left), traefik)
+    expect([refused.status, refused.headers['upgate-refusal']]).toEqual([
+      403,
+      'origin_refused; gate="upgate"',
+    ])
+    expect((await ask(forwarded('GET', '/live', cookie, own, ...left), traefik)).status).toBe(204)
+    expect((await ask(forwarded('GET', '/live', as('ada'), ...left), traefik)).status).toBe(204)
+    expect((await ask(forwarded('GET', '/ws', as('ada'), own, ...left), traefik)).status).toBe(426)
+    // Another protocol than that of WebSockets is left to the rules for requests.
+    const h2c = ['Connection: Upgrade', 'Upgrade: h2c']
+    expect((await ask(forwarded('GET', '/live', as('ada'), ...h2c), traefik)).status).toBe(204)
   })
 
   it('leads browsers to the login page, by 401 and Location for nginx', async () => {

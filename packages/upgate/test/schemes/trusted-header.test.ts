@@ -169,6 +169,35 @@ describe('trustedHeader', () => {
     expect(identities.map(({ email }) => email)).toEqual([undefined, undefined, undefined, undefined])
   })
 
+  /* Authentik lets users choose any name, and `=?utf-8?q?ada?=` was taken for `ada`. */
+  it('decodes no encoded words of a proxy that writes none: they are a name that the user chose', async () => {
+    for (const [headers, user] of [
+      ['authentik', 'X-authentik-username'],
+      ['authelia', 'Remote-User'],
+      ['oauth2-proxy', 'X-Auth-Request-User'],
+      ['remote-user', 'Remote-User'],
+      [{ user: 'X-Forwarded-User' }, 'X-Forwarded-User'],
+    ] as const) {
+      const gate = gateWith({ headers })
+      for (const word of ['=?utf-8?q?ada?=', '=?UTF-8?Q?=61da?=', '=?utf-8?q?a?= =?utf-8?q?da?=']) {
+        identities.length = 0
+        expect(await outcome(gate, [user, word]), `${user}: ${word}`).toBe('403 unknown_identity')
+        expect(identities).toMatchObject([{ user: word }])
+      }
+    }
+  })
+
+  /* The last octet of `à` was taken for a space. */
+  it('trims spaces and tabs, and no octet of a name', async () => {
+    const gate = gateWith()
+    for (const name of ['voilà', 'СЕРГЕЙ Р', 'x†', '\u00a0ada\u00a0', '\u3000ada']) {
+      identities.length = 0
+      await outcome(gate, ['Remote-User', ` \t${Buffer.from(name).toString('latin1')}\t `])
+      expect(identities).toMatchObject([{ user: name }])
+    }
+    expect(await outcome(gate, ['Remote-User', '\t ada \t'])).toBe('u1')
+  })
+
   it('is ambient: it counts on upgrades and unsafe methods only with an allowed Origin', async () => {
     const gate = gateWith()
     const headers = { 'remote-user': 'ada' }

@@ -82,9 +82,12 @@ export function readForwarded(asked: IncomingMessage, proxy: AskingProxy): Forwa
   if (!/^(?:[a-z\d._~%!$&'()*+;=-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i.test(host)) {
     return malformed('x-forwarded-host', 'one host, with its port if it has one')
   }
+  const restored = upgradeOf(asked)
   // An empty length is the one of the question, not of the original request.
   const isOld = (name: string): boolean =>
-    name === 'host' || (name === 'content-length' && asked.headers['content-length'] === '0')
+    name === 'host' ||
+    (name === 'content-length' && asked.headers['content-length'] === '0') ||
+    Object.hasOwn(restored, name)
   const headers = Object.fromEntries(Object.entries(asked.headers).filter(([name]) => !isOld(name)))
   const distinct = Object.entries(asked.headersDistinct).filter(([name]) => !isOld(name))
   const native = Object.create(
@@ -92,12 +95,27 @@ export function readForwarded(asked: IncomingMessage, proxy: AskingProxy): Forwa
     fields({
       method,
       url: uri,
-      headers: { ...headers, host },
-      headersDistinct: { ...Object.fromEntries(distinct), host: [host] },
-      rawHeaders: [...withoutRaw(asked.rawHeaders, isOld), 'Host', host],
+      headers: { ...headers, ...restored, host },
+      headersDistinct: {
+        ...Object.fromEntries(distinct),
+        ...Object.fromEntries(Object.entries(restored).map(([name, value]) => [name, [value]])),
+        host: [host],
+      },
+      rawHeaders: [...withoutRaw(asked.rawHeaders, isOld), ...Object.entries(restored).flat(), 'Host', host],
     }),
   ) as IncomingMessage
   return new ForwardedRequest(native, uri, proto === 'https' || proto === 'wss')
+}
+
+/**
+ * What a question about a WebSocket has lost: Traefik removes `Upgrade` and `Connection` from questions and passes them on with
+ * the request, and other proxies send them only where they are told to. Decided as the GET that is left, a WebSocket would get
+ * past the rules for upgrades, and the cookie of a foreign page would count. A client that sends such headers with a plain
+ * request gets the stricter of both decisions.
+ */
+function upgradeOf({ headers }: IncomingMessage): Readonly<Record<string, string>> {
+  const isSocket = Object.keys(headers).some((name) => name.startsWith('sec-websocket-'))
+  return isSocket && headers.upgrade === undefined ? { upgrade: 'websocket', connection: 'Upgrade' } : {}
 }
 
 function malformed(name: string, expected: string): Refused {

@@ -10,6 +10,8 @@ interface Names extends IdentityHeaders {
   readonly needs?: string
   /** A header with which the request is a public one. */
   readonly not?: string
+  /** Whether the proxy writes texts beyond ASCII as encoded words (RFC 2047). From any other, such a text is the user's own. */
+  readonly words?: true
 }
 
 const proxies: Readonly<Record<IdentityProxy, Names>> = {
@@ -39,6 +41,7 @@ const proxies: Readonly<Record<IdentityProxy, Names>> = {
     also: ['tailscale-user-profile-pic'],
     needs: 'tailscale-headers-info',
     not: 'tailscale-funnel-request',
+    words: true,
   },
 }
 
@@ -66,7 +69,7 @@ export interface HeaderReader {
 /** Creates the reader for the option `headers`; throws a `TypeError` that names it. */
 export function createHeaderReader(where: string, given: TrustedHeaderOptions['headers']): HeaderReader {
   const names = namesOf(where, given)
-  const { user, email, name, groups, separator = ',', also = [], needs, not } = names
+  const { user, email, name, groups, separator = ',', also = [], needs, not, words = false } = names
   const kept = [user, email, name, groups, ...also].filter((each) => each !== undefined)
   const watched = new Set([...kept, ...[needs, not].filter((each) => each !== undefined)])
   const lengths = new Set([...watched].map(({ length }) => length))
@@ -80,7 +83,7 @@ export function createHeaderReader(where: string, given: TrustedHeaderOptions['h
       const lower = raw.toLowerCase()
       if (!watched.has(lower) && !watched.has(canonical(lower))) continue
       found ??= new Map()
-      const value = (rawHeaders[i + 1] as string).trim()
+      const value = trimmed(rawHeaders[i + 1] as string)
       const values = found.get(lower)
       if (values === undefined) found.set(lower, [value])
       else values.push(value)
@@ -106,19 +109,19 @@ export function createHeaderReader(where: string, given: TrustedHeaderOptions['h
       }
       if (not !== undefined && found.has(not)) return nothing(`${not} says that the request is a public one`)
       if (needs !== undefined && one(needs) === undefined) return nothing(`${needs} is missing`)
-      const userName = single(one(user))
+      const userName = single(one(user), words)
       if (userName === undefined) return nothing(`${user} is missing, empty or there more than once`)
       const hidden = new Set(
         [...found.keys()].filter((each) => !watched.has(each) || one(each) === undefined),
       )
-      const address = single(one(email))
+      const address = single(one(email), words)
       return {
         identity: Object.freeze({
           user: userName,
           email: address !== undefined && /^[\x21-\x7e]{1,254}$/.test(address) ? address : undefined,
-          displayName: decoded(one(name)),
+          displayName: decoded(one(name), words),
           groups: Object.freeze(
-            (decoded(one(groups)) ?? '')
+            (decoded(one(groups), words) ?? '')
               .split(separator)
               .map((group) => group.trim())
               .filter((group) => group !== ''),
@@ -142,16 +145,34 @@ function isBlank(value: string): boolean {
 }
 
 /** A name that is one name: a proxy on the way may have joined two headers with a comma. */
-function single(value: string | undefined): string | undefined {
-  const text = decoded(value)
+function single(value: string | undefined, words: boolean): string | undefined {
+  const text = decoded(value, words)
   return text === undefined || text.length > 256 || text.includes(',') ? undefined : text
 }
 
-/** The text of a header, where its bytes are UTF-8 or RFC 2047 words of it, without control characters. */
-function decoded(value: string | undefined): string | undefined {
+/** White space around a header is spaces and tabs (RFC 9110 section 5.5): other octets are part of a UTF-8 text. */
+function trimmed(value: string): string {
+  let start = 0
+  let end = value.length
+  while (start < end && isSpace(value, start)) start++
+  while (end > start && isSpace(value, end - 1)) end--
+  return value.slice(start, end)
+}
+
+function isSpace(value: string, at: number): boolean {
+  return value[at] === ' ' || value[at] === '\t'
+}
+
+/**
+ * The text of a header, where its bytes are UTF-8, without control characters.
+ *
+ * @param words - whether encoded words are decoded. A user that chose the name `=?utf-8?q?root?=` must not become `root`.
+ */
+function decoded(value: string | undefined, words: boolean): string | undefined {
   if (value === undefined) return undefined
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(encodedWords(value), 'latin1'))
+    const bytes = Buffer.from(words ? encodedWords(value) : value, 'latin1')
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
     return /\p{Cc}/u.test(text) ? undefined : text
   } catch {
     return undefined
