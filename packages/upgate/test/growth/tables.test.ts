@@ -72,6 +72,7 @@ it.each([
         bucket: addresses.of(addressOf(i)),
         acquainted: false,
         underWay: false,
+        place: 0,
         dismiss: () => {},
         evict() {
           displaced++

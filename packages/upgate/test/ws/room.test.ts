@@ -3,7 +3,7 @@ import { jsonFrame } from 'upgate/ws'
 import { afterEach, describe, expect, it } from 'vitest'
 import { manualClock } from '../../src/testing/manual-clock.ts'
 import { Addresses, type Bucket } from '../../src/ws/limits/addresses.ts'
-import { Candidates } from '../../src/ws/limits/candidates.ts'
+import { type Candidate, Candidates } from '../../src/ws/limits/candidates.ts'
 import {
   auth,
   type Client,
@@ -251,16 +251,16 @@ describe('candidates', () => {
   it('finds the oldest of a largest network, as a look at all of them would', () => {
     const addresses = new Addresses(manualClock())
     const random = seededRandom(8)
-    const candidates = new Candidates<{ bucket: Bucket }>()
-    const all: { bucket: Bucket }[] = []
-    const networkOf = ({ bucket }: { bucket: Bucket }): Bucket => {
+    const candidates = new Candidates<Candidate>('strangers')
+    const all: Candidate[] = []
+    const networkOf = ({ bucket }: Candidate): Bucket => {
       let network = bucket
       while (network.wider !== undefined) network = network.wider
       return network
     }
     for (let step = 0; step < 20_000; step++) {
       if (all.length === 0 || random() < 0.5) {
-        const item = { bucket: addresses.of(fresh(Math.floor(random() ** 3 * 40), random() < 0.5)) }
+        const item = { bucket: addresses.of(fresh(Math.floor(random() ** 3 * 40), random() < 0.5)), place: 0 }
         candidates.add(item)
         all.push(item)
       } else {

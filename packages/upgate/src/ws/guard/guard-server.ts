@@ -138,15 +138,15 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
     const ignored = closing === undefined ? handBack(server, request, socket, head, clock) : undefined
     if (ignored === 'websocket') sayAdded(request)
     if (ignored !== undefined) return
-    // Before anything is awaited: without it, a reset would end the process.
-    socket.on('error', ignore)
     if (isHandedBack(socket)) {
       // The answer that is under way ends this connection; what follows is not read.
+      bear(socket)
       socket.resume()
       return
     }
     if (answerOn(socket) !== undefined) {
       // An upgrade pipelined behind a request still being answered: whatever is written now lands inside that answer.
+      bear(socket)
       socket.destroy()
       return
     }
@@ -157,6 +157,8 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
       return
     }
     const decision = decideSafely(gate, asked)
+    // Most are deferred at once, and the quarantine has its own listeners on the socket before this returns.
+    if (isPromiseLike(decision) || decision.outcome !== 'defer') bear(socket)
     if (!isPromiseLike(decision)) carryOut(upgrade, decision)
     else if (deciding >= maxDeciding) refuseUpgrade(upgrade, refuse('over_capacity'))
     else waitFor(upgrade, decision)
@@ -186,6 +188,7 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
   function carryOut(upgrade: Upgrade, decision: Decision<P>): void {
     if (upgrade.socket.destroyed) return
     const refused = place(upgrade, decision)
+    if (refused !== undefined) bear(upgrade.socket)
     if (refused === decision) respondToSocket(upgrade.socket, gate.render(refused, upgrade.asked), clock)
     else if (refused !== undefined) refuseUpgrade(upgrade, refused)
   }
@@ -202,7 +205,7 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
       markDecided(request, gate, asked.target)
       const clientAddress = outcome === 'defer' ? undefined : gate.clientAddressOf(asked)
       const refused = quarantine.admit({ wss, request, socket, head, decision, clientAddress })
-      if (refused === undefined) socket.removeListener('error', ignore)
+      if (refused === undefined && socket.listenerCount('error') > 1) socket.removeListener('error', ignore)
       return refused
     }
     if (outcome === 'defer') {
@@ -248,7 +251,7 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
   }
 
   function onConnect(request: IncomingMessage, socket: Duplex): void {
-    socket.on('error', ignore)
+    bear(socket)
     if (isHandedBack(socket)) {
       socket.resume()
       return
@@ -266,6 +269,7 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
 
   /** Refuses an upgrade that the gate did not refuse; refusals of the gate are in the audit log already. */
   function refuseUpgrade({ asked, socket }: Upgrade, refused: Refusable): void {
+    bear(socket)
     if ('code' in refused) gate.reportRefusal(asked, refused)
     respondToSocket(socket, gate.render(refused, asked), clock)
   }
@@ -292,6 +296,11 @@ export function guardServer<P extends Principal, S extends SocketServers = Recor
       return { ...quarantine.counts, handled: handledNow, unprovenHandled: unproven }
     },
   }
+}
+
+/** Before anything is awaited or written: without a listener, a reset would end the process. */
+function bear(socket: Duplex): void {
+  if (!socket.listeners('error').includes(ignore)) socket.on('error', ignore)
 }
 
 function ignore(): void {}

@@ -15,8 +15,11 @@ interface HandedBack {
 /** On the socket and shared by all copies of the library, because guards may be nested. */
 const handedBack: unique symbol = Symbol.for('upgate.handedBack') as never
 
-/** When the connection was accepted, by the gate's clock. */
+/** When the connection was accepted: hundredths of a second by the gate's clock, counted from {@link start}. */
 const acceptedAt: unique symbol = Symbol('upgate.acceptedAt')
+
+/** Small integers cost a connection no memory of their own, milliseconds since the epoch do. */
+const start = Date.now()
 
 interface Connection {
   [handedBack]?: HandedBack
@@ -25,7 +28,7 @@ interface Connection {
 
 /** Notes the time of a new connection, so that {@link handBack} gives a slow client no more time than Node does. */
 export function noteConnection(socket: object, clock: Clock): void {
-  ;(socket as Connection)[acceptedAt] = clock.now()
+  ;(socket as Connection)[acceptedAt] = Math.floor((clock.now() - start) / 10)
 }
 
 /**
@@ -208,7 +211,8 @@ function withoutTokens(connection: string): string {
 function keepDeadline(server: Server, socket: Socket, state: HandedBack, clock: Clock): void {
   const { requestTimeout, headersTimeout } = server
   if (requestTimeout === 0) return
-  const since = clock.now() - ((socket as Connection)[acceptedAt] ?? 0)
+  const { [acceptedAt]: accepted = Number.NEGATIVE_INFINITY } = socket as Connection
+  const since = clock.now() - start - 10 * accepted
   const left = Math.max(requestTimeout - Math.min(since, headersTimeout), 1)
   const timer = clock.setTimer(left, () => {
     socket.removeListener('close', stop)

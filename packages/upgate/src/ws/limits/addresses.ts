@@ -28,6 +28,10 @@ export interface Bucket {
   refusals: Refusals | undefined
   /** Time of the last success, in seconds since this process began to count; -1 before the first success. */
   succeededAt: number
+  /** Kept by the `Candidates` of strangers, so that a socket of a new address costs no entry of a table. */
+  strangers: object | undefined
+  /** Kept by the `Candidates` of acquainted addresses. */
+  acquainted: object | undefined
 }
 
 /** Refusals since a point in time: of what can be guessed, and of the rest. */
@@ -193,5 +197,7 @@ function createBucket(key: string, wider: Bucket | undefined, factor: number): B
     narrower: 0,
     refusals: undefined,
     succeededAt: -1,
+    strangers: undefined,
+    acquainted: undefined,
   }
 }

@@ -1,7 +1,8 @@
 import type { Clock, Timer } from '../../core/ports/clock.ts'
+import { Chain, type Linked } from './chain.ts'
 
-/** Something that waits in {@link Deadlines}. */
-export interface Waiting {
+/** Something that waits in {@link Deadlines}, in one at a time. */
+export interface Waiting extends Linked {
   /** When it began to wait, by the time of the list it is on. */
   since: number
 }
@@ -15,7 +16,7 @@ export class Deadlines<T extends Waiting> {
   readonly #clock: Clock
   readonly #duration: () => number
   readonly #onDue: (due: readonly T[]) => void
-  readonly #items: Set<T> = new Set()
+  readonly #items: Chain<T> = new Chain()
   /** Times are kept relative to it: small integers cost no memory of their own, milliseconds since the epoch do. */
   #start: number
   /** The last time seen. A clock that is set back must not stretch what waits: from then on it goes on from there. */
@@ -37,7 +38,7 @@ export class Deadlines<T extends Waiting> {
 
   /** In order of arrival. */
   [Symbol.iterator](): IterableIterator<T> {
-    return this.#items.values()
+    return this.#items[Symbol.iterator]()
   }
 
   /** Begins to wait now. */
@@ -56,10 +57,8 @@ export class Deadlines<T extends Waiting> {
   /** To be called when the duration has changed. */
   rearm(): void {
     this.#disarm()
-    for (const first of this.#items) {
-      this.#arm(first)
-      return
-    }
+    const { first } = this.#items
+    if (first !== undefined) this.#arm(first)
   }
 
   #now(): number {
@@ -85,11 +84,12 @@ export class Deadlines<T extends Waiting> {
     // The item that the timer was armed for has waited long enough, even if the clock was set back.
     const limit = Math.max(this.#now() - this.#duration(), this.#armedSince)
     const due: T[] = []
-    for (const item of this.#items) {
-      if (item.since > limit) break
-      due.push(item)
+    let { first } = this.#items
+    while (first !== undefined && first.since <= limit) {
+      this.#items.delete(first)
+      due.push(first)
+      first = this.#items.first
     }
-    for (const item of due) this.#items.delete(item)
     this.rearm()
     if (due.length > 0) this.#onDue(due)
   }

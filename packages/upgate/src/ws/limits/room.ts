@@ -1,11 +1,9 @@
-import type { Bucket } from './addresses.ts'
-import { Candidates } from './candidates.ts'
+import { type Candidate, Candidates, type Field } from './candidates.ts'
 import type { Limits } from './limits.ts'
 import { Line } from './line.ts'
 
 /** A socket that has one of the places. */
-export interface Occupant {
-  readonly bucket: Bucket
+export interface Occupant extends Candidate {
   readonly acquainted: boolean
   /** Whether its credential is being verified at this moment: the number of those is bounded by itself. */
   readonly underWay: boolean
@@ -33,8 +31,8 @@ interface Side<T extends Occupant> {
  */
 export class Room<T extends Occupant> {
   readonly #limits: Limits
-  readonly #strangers: Side<T> = createSide()
-  readonly #acquainted: Side<T> = createSide()
+  readonly #strangers: Side<T> = createSide('strangers')
+  readonly #acquainted: Side<T> = createSide('acquainted')
 
   constructor(limits: Limits) {
     this.#limits = limits
@@ -96,8 +94,8 @@ export class Room<T extends Occupant> {
   }
 }
 
-function createSide<T extends Occupant>(): Side<T> {
-  return { slots: 0, waiting: new Candidates(), refused: new Line() }
+function createSide<T extends Occupant>(field: Field): Side<T> {
+  return { slots: 0, waiting: new Candidates(field), refused: new Line() }
 }
 
 function dismissFrom<T extends Occupant>({ refused }: Side<T>): boolean {

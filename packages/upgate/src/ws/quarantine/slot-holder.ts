@@ -2,6 +2,7 @@ import type { Refused } from '../../core/contract/decision.ts'
 import type { Principal } from '../../core/contract/principal.ts'
 import type { SharedByAccepted } from '../accepted/shared.ts'
 import type { Bucket } from '../limits/addresses.ts'
+import type { Linked } from '../limits/chain.ts'
 import type { Occupant } from '../limits/room.ts'
 import type { Newcomer } from '../limits/roster.ts'
 import type { WebSocketServerLike } from '../socket/web-socket-like.ts'
@@ -14,6 +15,11 @@ import type { BareSocket } from './bare-socket.ts'
 export abstract class SlotHolder<P extends Principal> implements Newcomer {
   /** When it began to wait, by the time of the list it is on. */
   since = 0
+  // The fields of the lists that it is on (`Linked`, `Placed`): each waiting socket has them from the start.
+  earlier: Linked | undefined
+  later: Linked | undefined
+  chain: object | undefined
+  place = 0
   protected readonly shared: SharedByAccepted<P>
   protected readonly arrival: BareSocket<P>
   #released = false

@@ -17,8 +17,32 @@ export interface PackedHeaders {
 const maxShapes = 128
 const maxShapeLength = 1024
 
-/** Lists of header names by their text, for {@link packHeaders}: one map for each guarded server. */
-export type HeaderShapes = Map<string, readonly string[]>
+/** Lists of header names: one of these for each guarded server. */
+export class HeaderShapes {
+  readonly #byText = new Map<string, readonly string[]>()
+  /** Most requests have the names of the one before. */
+  #last: readonly string[] = []
+
+  /** The list of these names that all requests share; one of its own where there are too many lists. */
+  of(rawHeaders: readonly string[]): readonly string[] {
+    if (!isListOf(this.#last, rawHeaders)) this.#last = this.#shared(rawHeaders.filter((_, i) => i % 2 === 0))
+    return this.#last
+  }
+
+  #shared(names: readonly string[]): readonly string[] {
+    const text = names.join('\0')
+    const known = this.#byText.get(text)
+    if (known !== undefined) return known
+    if (this.#byText.size < maxShapes && text.length <= maxShapeLength) this.#byText.set(text, names)
+    return names
+  }
+}
+
+function isListOf(names: readonly string[], rawHeaders: readonly string[]): boolean {
+  if (names.length * 2 !== rawHeaders.length) return false
+  for (let i = 0; i < names.length; i++) if (names[i] !== rawHeaders[2 * i]) return false
+  return true
+}
 
 /**
  * Packs the header lines of a request.
@@ -26,23 +50,14 @@ export type HeaderShapes = Map<string, readonly string[]>
  * @param shapes - the lists of names seen so far; a new one is added while there are few
  */
 export function packHeaders({ rawHeaders }: IncomingMessage, shapes: HeaderShapes): PackedHeaders {
-  const names: string[] = []
   const values: string[] = []
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    names.push(rawHeaders[i] as string)
-    const value = rawHeaders[i + 1] as string
+  for (let i = 1; i < rawHeaders.length; i += 2) {
+    const value = rawHeaders[i] as string
     // Node refuses NUL unless its parser is lenient; a recipient that does not must replace it (RFC 9110 section 5.5).
     values.push(value.includes('\0') ? value.replaceAll('\0', ' ') : value)
   }
-  return { names: shared(names, shapes), values: values.join('\0') }
-}
-
-function shared(names: readonly string[], shapes: HeaderShapes): readonly string[] {
-  const shape = names.join('\0')
-  const known = shapes.get(shape)
-  if (known !== undefined) return known
-  if (shapes.size < maxShapes && shape.length <= maxShapeLength) shapes.set(shape, names)
-  return names
+  // Joined, not added one by one: V8 would keep each of them, and a tree.
+  return { names: shapes.of(rawHeaders), values: values.join('\0') }
 }
 
 /**

@@ -5,7 +5,7 @@ import type { Limits } from '../limits/limits.ts'
 import { Roster } from '../limits/roster.ts'
 import { Verifications } from '../limits/verifications.ts'
 import { ExtraHeaders } from '../socket/extra-headers.ts'
-import type { HeaderShapes } from '../socket/request-snapshot.ts'
+import { HeaderShapes } from '../socket/request-snapshot.ts'
 import type { QuarantineGate } from './quarantine-gate.ts'
 import { RenewalTalk } from './renewal-talk.ts'
 import { Reports } from './reports.ts'
@@ -43,6 +43,6 @@ export function createShared<P extends Principal>(
     talk: new Talk(reports),
     renewalTalk: new RenewalTalk(reports),
     headers: new ExtraHeaders(),
-    headerShapes: new Map(),
+    headerShapes: new HeaderShapes(),
   }
 }
