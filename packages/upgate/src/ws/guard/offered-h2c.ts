@@ -15,10 +15,10 @@ interface HandedBack {
 /** On the socket and shared by all copies of the library, because guards may be nested. */
 const handedBack: unique symbol = Symbol.for('upgate.handedBack') as never
 
-/** When the connection was accepted: hundredths of a second by the gate's clock, counted from {@link start}. */
+/** When the connection was accepted: milliseconds by the gate's clock, counted from {@link start}. */
 const acceptedAt: unique symbol = Symbol('upgate.acceptedAt')
 
-/** Small integers cost a connection no memory of their own, milliseconds since the epoch do. */
+/** Small integers, up to 24 days, cost a connection no memory of their own; milliseconds since the epoch do. */
 const start = Date.now()
 
 interface Connection {
@@ -28,7 +28,7 @@ interface Connection {
 
 /** Notes the time of a new connection, so that {@link handBack} gives a slow client no more time than Node does. */
 export function noteConnection(socket: object, clock: Clock): void {
-  ;(socket as Connection)[acceptedAt] = Math.floor((clock.now() - start) / 10)
+  ;(socket as Connection)[acceptedAt] = clock.now() - start
 }
 
 /**
@@ -212,7 +212,7 @@ function keepDeadline(server: Server, socket: Socket, state: HandedBack, clock: 
   const { requestTimeout, headersTimeout } = server
   if (requestTimeout === 0) return
   const { [acceptedAt]: accepted = Number.NEGATIVE_INFINITY } = socket as Connection
-  const since = clock.now() - start - 10 * accepted
+  const since = clock.now() - start - accepted
   const left = Math.max(requestTimeout - Math.min(since, headersTimeout), 1)
   const timer = clock.setTimer(left, () => {
     socket.removeListener('close', stop)
