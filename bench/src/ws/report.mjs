@@ -20,7 +20,8 @@ const names = { control: 'bare ws again (control)', hand: 'by hand', gate: 'Upga
 /** @param {import('../suite.mjs').Result} result */
 export function reportSockets(result) {
   const { samples, settings, seed } = result
-  const { concurrency, devices, warm, count } = settings
+  // Results of before `settle` had as many sockets of either kind.
+  const { concurrency, devices, warm, count, settle = count } = settings
   const parts = stages.map(([stage, title, base, guards]) => {
     const rows = measures.flatMap(([measure, name, format]) => {
       const of = (/** @type {string} */ guard) => samples[`${stage} ${guard}`]?.[measure] ?? []
@@ -46,7 +47,7 @@ export function reportSockets(result) {
   })
   return `## WebSocket
 
-A fresh server and client for every sample. ${concurrency} sockets at a time are opened, each on a new TCP connection and, told by a trusted proxy's \`X-Forwarded-For\`, from an address of its own; ${counted(warm)} first, then ${counted(2 * count)} that are measured; all stay open. Memory is taken after full garbage collections, before and after those ${counted(2 * count)}; time is that of the last ${counted(count)}, when what the collection let go of is compiled again. The young generation has a fixed size, so that it does not count. No compression. Every limit of the quarantine is on; the number of sockets and the deadline are raised to fit the sample. Accepted sockets belong to ${devices} devices in turn; plain ws answers their frame, which it does not look at, with as many bytes.
+A fresh server and client for every sample. ${concurrency} sockets at a time are opened, each on a new TCP connection and, told by a trusted proxy's \`X-Forwarded-For\`, from an address of its own; ${counted(warm)} first, then ${counted(settle + count)} that are measured; all stay open. Memory is taken after full garbage collections, before and after those ${counted(settle + count)}; time is that of the last ${counted(count)}, when what the collection let go of is compiled again. The young generation has a fixed size, so that it does not count. No compression. Every limit of the quarantine is on; the number of sockets and the deadline are raised to fit the sample. Accepted sockets belong to ${devices} devices in turn; plain ws answers their frame, which it does not look at, with as many bytes.
 
 ${parts.join('\n\n')}
 

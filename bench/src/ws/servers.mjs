@@ -138,7 +138,7 @@ function createGuarded({ gate }) {
   const server = createServer()
   const wss = new WebSocketServer({ noServer: true })
   wss.on('connection', (ws) => ws.on('message', onApplicationMessage))
-  const guarded = guardServer(server, gate, { sockets: { '/ws': wss }, deadline, maxSockets: 20_000 })
+  const guarded = guardServer(server, gate, { sockets: { '/ws': wss }, deadline, maxSockets: 40_000 })
   return {
     server,
     counts() {
