@@ -1,6 +1,6 @@
 /**
- * Something that can be in a {@link Chain}, in one at a time; the chain alone writes the fields. What is rarely in one
- * leaves them out.
+ * Something that can be in a {@link Chain}, in one at a time; the chain alone writes the fields. Items that are rarely in
+ * one leave them out.
  */
 export interface Linked {
   earlier?: Linked | undefined

@@ -1,6 +1,6 @@
 /** Something that can stand in a {@link Line}, in one at a time. */
 export interface Placed {
-  /** Its number in the line; the line alone writes it. What it is outside of one does not matter. */
+  /** Its number in the line, which alone writes it. Outside of a line it means nothing. */
   place: number
 }
 
