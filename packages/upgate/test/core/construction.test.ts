@@ -54,6 +54,11 @@ describe('misconfiguration throws at construction, naming the option and what to
       { schemes: [key], trustedProxies: ['10.0.0.0/33'] },
       /`trustedProxies` has "10\.0\.0\.0\/33"/,
     ],
+    [
+      'a list with a hole',
+      { schemes: [key], rules: [{ path: '/x', access: 'required', scopes: Object.assign([], { 1: 'a' }) }] },
+      /`rules\[0\]`: `scopes` must be a non-empty list of names/,
+    ],
     ['a bad name', { schemes: [key], name: 'a"b' }, /`name` must be/],
     [
       'a login page nobody may see',

@@ -4,8 +4,8 @@ import type { RuleOptions } from 'upgate'
 import { httpGate } from 'upgate/node'
 import { describe, expect, it } from 'vitest'
 import { compileRules } from '../../src/core/rules/compile-rules.ts'
+import { EarlierPatterns } from '../../src/core/rules/earlier-patterns.ts'
 import { Reaches } from '../../src/core/rules/reach.ts'
-import { RuleIndex } from '../../src/core/rules/rule-index.ts'
 import { handshake, makeGate, request, upgrade, verdict } from './fixtures.ts'
 
 const rule = (path: string | string[], access: string, extra: object = {}): RuleOptions =>
@@ -509,11 +509,11 @@ it('does not look at the rules of a path that are for other methods, however man
   const rules = Array.from({ length: 400 }, (_, i) => rule('/api/:id/*', 'required', { methods: [`M${i}`] }))
   const patterns = compileRules([...rules, rule('/api/:other/*', 'required')], schemes)
   const reaches = new Reaches(patterns)
-  const index = new RuleIndex()
+  const earlier = new EarlierPatterns(reaches)
   let candidates = 0
   for (const entry of patterns) {
-    candidates += index.around(entry.pattern, reaches.own(entry.rule)).length
-    index.add(entry, reaches.taken(entry.rule))
+    candidates += earlier.around(entry.pattern, reaches.own(entry.rule)).length
+    earlier.add(entry)
   }
   // The last one is for all methods, and meets every other.
   expect(candidates).toBe(400)

@@ -15,6 +15,11 @@ const shapes: Readonly<Record<string, (i: number, n: number) => RuleOptions>> = 
   'a parameter in the middle': (i) => ({ path: `/api/:id/r${i}/:x`, access: 'required' }),
   'public rules': (i) => ({ path: `/api/r${i}/:id`, access: 'public' }),
   'deep paths': (i) => ({ path: `/a/b/c/d/e/f/g/h/i/j/k/l/m/r${i}`, access: 'required' }),
+  'all combinations of a segment and a parameter': (i) => ({
+    path: Array.from({ length: 11 }, (_, at) => ((i >> (10 - at)) & 1 ? `/:p${at}` : '/a')).join(''),
+    access: 'required',
+  }),
+  'four methods each': (i) => ({ path: `/api/m${i}/:id`, methods, access: 'required' }),
   'four methods a path': (i) => ({
     path: `/api/r${i >> 2}`,
     methods: [methods[i & 3] as string],

@@ -17,7 +17,7 @@ import { createNotes } from '../request/notes.ts'
 import { compileOriginPolicy } from '../request/origin.ts'
 import { compileExternalLogin } from '../rules/closed-paths.ts'
 import { compileRule, compileRules } from '../rules/compile-rules.ts'
-import { reachOf } from '../rules/hidden-rules.ts'
+import { checkOrder } from '../rules/hidden-rules.ts'
 import { Matcher } from '../rules/matcher.ts'
 import { Reaches } from '../rules/reach.ts'
 import { listRules } from '../rules/rule-listing.ts'
@@ -52,8 +52,8 @@ export function createGateWith<const S extends readonly Scheme[]>(
   checkOrigins({ origins, rules }, schemes)
   const unmatched = compileRule({ access: 'required' }, -1, '(unmatched)', schemes, 'createGate')
   const reaches = new Reaches(patterns)
-  const lefts = reachOf(patterns, reaches)
-  const matcher = new Matcher(patterns, unmatched)
+  const { lefts, tree } = checkOrder(patterns, reaches)
+  const matcher = new Matcher(patterns, unmatched, tree)
   checkPage('login', login?.page, matcher)
   checkPage('setup', setup?.page, matcher)
 
@@ -176,9 +176,9 @@ export function createGateWith<const S extends readonly Scheme[]>(
     clock,
     logger,
     name,
-    deferredPaths: patterns.flatMap(({ rule, pattern }) =>
-      rule.access === 'deferred' ? [pattern.source] : [],
-    ),
+    deferredPaths: patterns
+      .filter(({ rule }) => rule.access === 'deferred')
+      .map(({ pattern }) => pattern.source),
     anonymousRuleFor: (path) => anonymousRuleFor(patterns, path, 'gate.anonymousRuleFor'),
     handshakesFor: (path) => handshakesFor(patterns, path, 'gate.handshakesFor'),
     close() {

@@ -15,8 +15,8 @@ import {
 } from '../options/option-kinds.ts'
 import { type OptionTable, optionTable } from '../options/option-table.ts'
 import { externalLoginOptions } from '../rules/closed-paths.ts'
-import { ruleOptions } from '../rules/compile-rules.ts'
 import type { Matcher } from '../rules/matcher.ts'
+import { ruleOptions } from '../rules/rule-options.ts'
 
 const {
   path: _path,

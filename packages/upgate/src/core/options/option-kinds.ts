@@ -158,7 +158,8 @@ export function list<V>(
   least = 1,
 ): OptionKind<readonly V[], 'required'> {
   const isList = (value: unknown): boolean =>
-    Array.isArray(value) && value.length >= least && value.every(isOne)
+    // `every` alone would skip holes.
+    Array.isArray(value) && value.length >= least && [...value].every(isOne)
   return kind(expected, { isOne: isList, isAlmost: Array.isArray }, 'required')
 }
 

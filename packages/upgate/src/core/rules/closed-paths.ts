@@ -1,7 +1,8 @@
 import type { ExternalLoginOptions, LoginConfiguration } from '../contract/gate.ts'
 import { list, text } from '../options/option-kinds.ts'
 import { type OptionTable, optionTable } from '../options/option-table.ts'
-import { compileRule, type NamedScheme } from './compile-rules.ts'
+import { compileRule } from './compile-rules.ts'
+import type { NamedScheme } from './demands.ts'
 import { Matcher } from './matcher.ts'
 import { parsePattern } from './pattern.ts'
 

@@ -1,12 +1,13 @@
 import type { Transport } from '../contract/listed-rule.ts'
-import { isPermissive, type RulePattern } from './matcher.ts'
-import { covers, type Pattern } from './pattern.ts'
-import { letsInMore, type Reach, Reaches } from './reach.ts'
-import { RuleIndex } from './rule-index.ts'
+import { EarlierPatterns } from './earlier-patterns.ts'
+import { isPermissive } from './matcher.ts'
+import { covers, type Pattern, type RulePattern } from './pattern.ts'
+import type { PatternTree } from './pattern-tree.ts'
+import { letsInMore, type Reach, type Reaches } from './reach.ts'
 
 /**
- * Finds out what the rules before each pattern leave to it, in the order of the patterns, and throws where the order of the rules takes from one what its author wrote
- * it for.
+ * Finds out what the rules before each pattern leave to it, in the order of the patterns, and throws where the order of
+ * the rules takes from one what its author wrote it for.
  *
  * - A path that is listed twice in one rule.
  * - A rule that is left with nothing at all.
@@ -19,24 +20,28 @@ import { RuleIndex } from './rule-index.ts'
  *
  * @throws TypeError naming both rules and what to do
  */
-export function reachOf(
+export function checkOrder(
   patterns: readonly RulePattern[],
-  reaches: Reaches = new Reaches(patterns),
-): readonly Reach[] {
-  const index = new RuleIndex()
-  return patterns.map((entry) => {
-    const left = leftOf(entry, index, reaches)
-    index.add(entry, reaches.taken(entry.rule))
+  reaches: Reaches,
+): { readonly lefts: readonly Reach[]; readonly tree: PatternTree } {
+  const earlier = new EarlierPatterns(reaches)
+  const lefts = patterns.map((entry) => {
+    const left = leftOf(entry, earlier, reaches)
+    earlier.add(entry)
     return left
   })
+  return { lefts, tree: earlier.tree }
 }
 
-function leftOf(entry: RulePattern, index: RuleIndex, reaches: Reaches): Reach {
+function leftOf(entry: RulePattern, before: EarlierPatterns, reaches: Reaches): Reach {
   const { rule, pattern } = entry
   const own = reaches.own(rule)
+  const around = before.around(pattern, own)
+  // Most patterns: none before them takes anything.
+  if (around.length === 0 && own !== 0n && !pattern.prefix) return own
   const takers: RulePattern[] = []
   let taken = 0n
-  for (const earlier of earlierAround(pattern, own, index)) {
+  for (const earlier of around) {
     if (earlier.rule === rule) {
       if (isSame(earlier.pattern, pattern)) throw listedTwice(entry, earlier)
       continue
@@ -50,9 +55,8 @@ function leftOf(entry: RulePattern, index: RuleIndex, reaches: Reaches): Reach {
     taken |= now
     takers.push(earlier)
   }
-  const below = pattern.prefix && index.continues(pattern) ? deeper(entry, index, reaches) : nothing
+  const below = pattern.prefix && before.continues(pattern) ? deeper(entry, before, reaches) : nothing
   const together = taken | below.taken
-  // Most patterns: none before them takes anything.
   if (together === 0n && own !== 0n) return own
   if ((below.taken & ~taken) !== 0n) takers.push(...below.takers.filter((taker) => !takers.includes(taker)))
   if (together === own) throw neverMatches(entry, takers)
@@ -63,28 +67,19 @@ function leftOf(entry: RulePattern, index: RuleIndex, reaches: Reaches): Reach {
   return own & ~taken
 }
 
-function earlierAround(pattern: Pattern, reach: Reach, index: RuleIndex): RulePattern[] {
-  const around = index.around(pattern, reach)
-  // The rule of most patterns is the first that has anything to do with them.
-  if (around.length === 0) return around
-  return around
-    .filter((earlier) => covers(earlier.pattern, pattern, !isPermissive(earlier.rule)))
-    .sort((a, b) => a.rule.index - b.rule.index)
-}
-
 /**
  * What patterns take together that start where a prefix ends: `/a/:x` and `/a/:x/*` are all that is below `/a`.
  */
 function deeper(
   { rule, pattern }: RulePattern,
-  index: RuleIndex,
+  before: EarlierPatterns,
   reaches: Reaches,
 ): { readonly taken: Reach; readonly takers: readonly RulePattern[] } {
   const takers: RulePattern[] = []
   const own = reaches.own(rule)
   const takenOf = (part: Pattern): Reach => {
     let taken = 0n
-    for (const earlier of earlierAround(part, own, index)) {
+    for (const earlier of before.around(part, own)) {
       const now = earlier.rule === rule ? 0n : reaches.taken(earlier.rule) & own & ~taken
       if (now !== 0n) takers.push(earlier)
       taken |= now
@@ -92,11 +87,12 @@ function deeper(
     return taken
   }
   const visit = (start: Pattern): Reach => {
-    if (!index.continues(start)) return 0n
+    if (!before.continues(start)) return 0n
     const one: Pattern = {
       ...start,
       segments: [...start.segments, undefined],
-      folds: start.folds.map((fold) => [...fold, undefined] as const) as never,
+      fold: [...start.fold, undefined],
+      otherFolds: start.otherFolds.map((fold) => [...fold, undefined]),
       prefix: false,
       text: undefined,
     }

@@ -1,26 +1,7 @@
 import type { CompiledRule } from '../contract/rules.ts'
 import { analyseTarget, type Target } from '../request/target.ts'
-import { matchesLeniently, matchesStrictly, type Pattern } from './pattern.ts'
-
-/** One pattern of one rule. */
-export interface RulePattern {
-  readonly rule: CompiledRule
-  readonly pattern: Pattern
-}
-
-/** Most nodes are leaves with one pattern: what they do not hold is not made. */
-interface Node {
-  literals: Map<string, Node> | undefined
-  parameter: Node | undefined
-  exact: readonly RulePattern[]
-  below: readonly RulePattern[]
-}
-
-const none: readonly RulePattern[] = []
-
-function createNode(): Node {
-  return { literals: undefined, parameter: undefined, exact: none, below: none }
-}
+import { matchesLeniently, matchesStrictly, type RulePattern } from './pattern.ts'
+import { PatternTree, type TreeNode } from './pattern-tree.ts'
 
 /** Permissive rules let in without proof, so they match strictly; the others match leniently. */
 export function isPermissive(rule: CompiledRule): boolean {
@@ -40,7 +21,7 @@ export type Match = CompiledRule | { readonly malformed: string } | 'ambiguous'
  * Finds the rule for a target, at a cost that depends on the path's depth and not on the number of rules.
  */
 export class Matcher {
-  readonly #root: Node = createNode()
+  readonly #root: TreeNode
   readonly #unmatched: CompiledRule
   /** Exact public paths whose rule needs no further check: equality already implies canonical form. */
   readonly #open = new Map<string, CompiledRule>()
@@ -62,9 +43,14 @@ export class Matcher {
   #hostile: string | undefined
   #analysed: Target | 'ambiguous' = 'ambiguous'
 
-  constructor(patterns: readonly RulePattern[], unmatched: CompiledRule) {
+  /** @param tree - with all patterns */
+  constructor(
+    patterns: readonly RulePattern[],
+    unmatched: CompiledRule,
+    tree: PatternTree = PatternTree.of(patterns),
+  ) {
     this.#unmatched = unmatched
-    for (const entry of patterns) this.#insert(entry)
+    this.#root = tree.root
     for (const { rule, pattern } of patterns) {
       if (
         rule.access !== 'public' ||
@@ -163,7 +149,7 @@ export class Matcher {
   }
 
   /** `at` is the position of the slash before the next segment. */
-  #visit(node: Node, at: number): void {
+  #visit(node: TreeNode, at: number): void {
     const key = this.#key
     const length = key.length
     if (node.below.length > 0) this.#consider(node.below, at < length)
@@ -198,32 +184,6 @@ export class Matcher {
       if (this.#first === undefined || rule.index < this.#first.index) this.#first = rule
       if (!strict && (this.#protective === undefined || rule.index < this.#protective.index))
         this.#protective = rule
-    }
-  }
-
-  #insert(entry: RulePattern): void {
-    const { folds, prefix } = entry.pattern
-    for (const segments of folds) {
-      let node = this.#root
-      for (const segment of segments) {
-        if (segment === undefined) {
-          node.parameter ??= createNode()
-          node = node.parameter
-        } else if (segment === '' && segments.length === 1) {
-          break
-        } else {
-          node.literals ??= new Map()
-          let child = node.literals.get(segment)
-          if (child === undefined) {
-            child = createNode()
-            node.literals.set(segment, child)
-          }
-          node = child
-        }
-      }
-      const side = prefix ? 'below' : 'exact'
-      if (node[side] === none) node[side] = [entry]
-      else (node[side] as RulePattern[]).push(entry)
     }
   }
 

@@ -1,6 +1,6 @@
 import type { CompiledRule } from '../contract/rules.ts'
-import { isPermissive, type RulePattern } from './matcher.ts'
-import { covers } from './pattern.ts'
+import { isPermissive } from './matcher.ts'
+import { covers, type RulePattern } from './pattern.ts'
 import { letsInMore, type Reach } from './reach.ts'
 import { RuleIndex } from './rule-index.ts'
 

@@ -1,3 +1,4 @@
+import type { CompiledRule } from '../contract/rules.ts'
 import { nameOf } from '../options/check-options.ts'
 import { analyseTarget, decodeOneReading } from '../request/target.ts'
 
@@ -6,8 +7,10 @@ export interface Pattern {
   readonly source: string
   /** Literal segments as written; `undefined` stands for a parameter. */
   readonly segments: Segments
-  /** The segments in each form that counts where neither case nor encoding does. */
-  readonly folds: readonly [Segments, ...Segments[]]
+  /** The segments in the form that counts where neither case nor encoding does; the same list where nothing is folded. */
+  readonly fold: Segments
+  /** Further such forms: only where characters outside ASCII fold in several ways. */
+  readonly otherFolds: readonly Segments[]
   /** True for a pattern that ends in `/*`: everything below. */
   readonly prefix: boolean
   /** Text that a canonical path starts with or equals; only for patterns without parameters. */
@@ -16,7 +19,16 @@ export interface Pattern {
   readonly plain: boolean
 }
 
-type Segments = readonly (string | undefined)[]
+export type Segments = readonly (string | undefined)[]
+
+/** One pattern of one rule. */
+export interface RulePattern {
+  readonly rule: CompiledRule
+  readonly pattern: Pattern
+}
+
+const none: readonly Segments[] = []
+const colon = 0x3a
 
 /** Parses a pattern; throws a `TypeError` that names it and its fault. */
 export function parsePattern(source: unknown, where: string): Pattern {
@@ -31,7 +43,7 @@ export function parsePattern(source: unknown, where: string): Pattern {
   if (source === '') return fail('must be a non-empty string')
   if (!source.startsWith('/')) return fail('must start with `/`')
   const prefix = source === '/*' || source.endsWith('/*')
-  const easy = source.length < 1_000 && simple.test(source) ? simplePattern(source, prefix) : undefined
+  const easy = plainPattern(source)
   if (easy !== undefined) return easy
   const body = decodeOneReading(prefix ? source.slice(0, -2) : source)
   if (body.includes('*')) return fail('may contain `*` only as the last segment, as in `/assets/*`')
@@ -74,7 +86,8 @@ export function parsePattern(source: unknown, where: string): Pattern {
   return {
     source,
     segments,
-    folds: text === sample && others.length === 0 ? [segments] : [fold(text), ...others.map(fold)],
+    fold: text === sample ? segments : fold(text),
+    otherFolds: others.length === 0 ? none : others.map(fold),
     prefix,
     text: hasParameters ? undefined : prefix ? `${body}/` : body,
     plain: text === sample,
@@ -84,22 +97,29 @@ export function parsePattern(source: unknown, where: string): Pattern {
 /** A pattern in which nothing can be read in two ways: it needs no analysis, and most are of this form. */
 const simple = /^(?:\/(?:[a-z0-9_-]+|:[A-Za-z_][A-Za-z0-9_]*))+(?:\/\*)?$/
 
-/** Parses a {@link simple} pattern; `undefined` where it has a parameter twice. */
-function simplePattern(source: string, prefix: boolean): Pattern | undefined {
+/** Parses a {@link simple} pattern; `undefined` for all others, and where it has a parameter twice. */
+export function plainPattern(source: unknown): Pattern | undefined {
+  if (typeof source !== 'string' || source.length >= 1_000 || !simple.test(source)) return undefined
+  const prefix = source.endsWith('/*')
   const body = prefix ? source.slice(0, -2) : source
   const written = body.slice(1).split('/')
   if (!body.includes(':')) {
     const text = prefix ? `${body}/` : body
-    return { source, segments: written, folds: [written], prefix, text, plain: true }
+    return { source, segments: written, fold: written, otherFolds: none, prefix, text, plain: true }
   }
   const segments: (string | undefined)[] = written
   for (let at = 0; at < written.length; at++) {
     const segment = written[at] as string
-    if (!segment.startsWith(':')) continue
+    if (segment.charCodeAt(0) !== colon) continue
     if (written.includes(segment, at + 1)) return undefined
     segments[at] = undefined
   }
-  return { source, segments, folds: [segments], prefix, text: undefined, plain: true }
+  return { source, segments, fold: segments, otherFolds: none, prefix, text: undefined, plain: true }
+}
+
+/** The segments in each form that counts where neither case nor encoding does. */
+export function foldsOf({ fold, otherFolds }: Pattern): readonly Segments[] {
+  return otherFolds.length === 0 ? [fold] : [fold, ...otherFolds]
 }
 
 /** Whether a path matches a pattern exactly as written. */
@@ -111,7 +131,7 @@ export function matchesStrictly(pattern: Pattern, path: string): boolean {
 
 /** Whether a folded path matches as for a lenient router: any case and encoding, with or without a trailing slash. */
 export function matchesLeniently(pattern: Pattern, key: string): boolean {
-  return pattern.folds.some((segments) => matchesSegments(segments, pattern.prefix, key, true))
+  return foldsOf(pattern).some((segments) => matchesSegments(segments, pattern.prefix, key, true))
 }
 
 function matchesSegments(wanted: Segments, prefix: boolean, path: string, lenient: boolean): boolean {
@@ -137,7 +157,7 @@ export function covers(outer: Pattern, inner: Pattern, leniently: boolean): bool
     return false
   if (!leniently) return coversSegments(outer.segments, inner.segments)
   // `outer` covers `inner` if it covers one of its folded forms: a path has all of them, and a rule matches by any.
-  return outer.folds.some((wide) => inner.folds.some((narrow) => coversSegments(wide, narrow)))
+  return foldsOf(outer).some((wide) => foldsOf(inner).some((narrow) => coversSegments(wide, narrow)))
 }
 
 function coversSegments(outer: Segments, inner: Segments): boolean {

@@ -1,6 +1,6 @@
 import type { Transport } from '../contract/listed-rule.ts'
 import type { CompiledRule } from '../contract/rules.ts'
-import type { RulePattern } from './matcher.ts'
+import type { RulePattern } from './pattern.ts'
 
 /**
  * Methods over both transports as a set of bits: one for each method that some rule names and one for all others, first
@@ -30,23 +30,22 @@ export class Reaches {
 
   constructor(patterns: readonly RulePattern[]) {
     const names = new Set<string>(['GET'])
-    for (const { rule } of patterns)
-      if (rule.methods !== undefined)
-        for (const method of rule.methods) if (method !== 'HEAD') names.add(method)
+    // Most rules have their methods in common with others: they are looked at once, and share their sets.
+    const shares = new Map<ReadonlySet<string> | undefined, Share[]>()
+    for (const { rule } of patterns) {
+      if (shares.has(rule.methods)) continue
+      shares.set(rule.methods, [])
+      for (const method of rule.methods ?? []) if (method !== 'HEAD') names.add(method)
+    }
     this.#names = [...names]
     this.#places = new Map(this.#names.map((name, at) => [name, at]))
     this.#width = BigInt(this.#names.length + 1)
     this.#all = (1n << this.#width) - 1n
-    // Most rules are for all methods: they share their sets.
-    const shares: Share[] = []
     for (const { rule } of patterns) {
-      if (rule.methods !== undefined) {
-        this.#of[rule.index] ??= this.#share(rule)
-        continue
-      }
+      const byTransport = shares.get(rule.methods) as Share[]
       const kind = (rule.access === 'deferred' ? 4 : 0) + (rule.http ? 2 : 0) + (rule.upgrade ? 1 : 0)
-      shares[kind] ??= this.#share(rule)
-      this.#of[rule.index] = shares[kind]
+      byTransport[kind] ??= this.#share(rule)
+      this.#of[rule.index] = byTransport[kind]
     }
   }
 

@@ -1,5 +1,4 @@
-import type { RulePattern } from './matcher.ts'
-import type { Pattern } from './pattern.ts'
+import type { Pattern, RulePattern } from './pattern.ts'
 import type { Reach } from './reach.ts'
 
 /** Most nodes are leaves with one pattern: what they do not hold is not made. */
@@ -50,18 +49,6 @@ export class RuleIndex {
       known.list.push(entry)
       known.taken |= taken
     }
-  }
-
-  /** Patterns that may match every path that this one matches, apart from those that take nothing of `reach`. */
-  around(pattern: Pattern, reach: Reach): RulePattern[] {
-    const found: RulePattern[] = []
-    collect(this.#root, this.#keysOf(pattern), 0, pattern.prefix, reach, found)
-    return found
-  }
-
-  /** Whether some pattern of this index goes on with a parameter where this one ends. */
-  continues(pattern: Pattern): boolean {
-    return goesOn(this.#root, this.#keysOf(pattern), 0)
   }
 
   /**
@@ -120,43 +107,6 @@ export class RuleIndex {
 }
 
 type Keys = readonly (string | undefined)[]
-
-function addAll(entries: Entries | undefined, found: RulePattern[]): void {
-  if (entries !== undefined) for (const entry of entries.list) found.push(entry)
-}
-
-function collect(
-  node: Node,
-  keys: Keys,
-  depth: number,
-  prefix: boolean,
-  reach: Reach,
-  found: RulePattern[],
-): void {
-  // At the same depth a prefix covers an exact path only if it is read leniently: `covers` knows.
-  addTakers(node.below, reach, found)
-  if (depth === keys.length) {
-    if (!prefix) addTakers(node.exact, reach, found)
-    return
-  }
-  const key = keys[depth]
-  const child = key === undefined ? undefined : node.literals?.get(key)
-  if (child !== undefined) collect(child, keys, depth + 1, prefix, reach, found)
-  if (node.parameter !== undefined) collect(node.parameter, keys, depth + 1, prefix, reach, found)
-}
-
-/** Where thousands of rules share a path, each for methods of its own, none of them is looked at. */
-function addTakers(entries: Entries | undefined, reach: Reach, found: RulePattern[]): void {
-  if (entries !== undefined && (entries.taken & reach) !== 0n) addAll(entries, found)
-}
-
-function goesOn(node: Node, keys: Keys, depth: number): boolean {
-  if (depth === keys.length) return node.parameter !== undefined
-  const key = keys[depth]
-  const child = key === undefined ? undefined : node.literals?.get(key)
-  if (child !== undefined && goesOn(child, keys, depth + 1)) return true
-  return node.parameter !== undefined && goesOn(node.parameter, keys, depth + 1)
-}
 
 function createNode(): Node {
   return { literals: undefined, parameter: undefined, exact: undefined, below: undefined }

@@ -1,8 +1,7 @@
 import type { ListedRule, RuleOverlap, Transport } from '../contract/listed-rule.ts'
 import type { CompiledRule } from '../contract/rules.ts'
-import type { RulePattern } from './matcher.ts'
 import { Overlaps } from './overlaps.ts'
-import type { Pattern } from './pattern.ts'
+import type { Pattern, RulePattern } from './pattern.ts'
 import type { Methods, Reach, Reaches } from './reach.ts'
 
 /**

@@ -1,6 +1,6 @@
 import type { Handshake } from '../contract/handshake.ts'
-import { appliesTo, type RulePattern } from './matcher.ts'
-import { covers, overlap, parsePattern } from './pattern.ts'
+import { appliesTo } from './matcher.ts'
+import { covers, overlap, parsePattern, type RulePattern } from './pattern.ts'
 
 /** The rules that decide upgrades on some path of a pattern, in their order. */
 function* socketRules(
