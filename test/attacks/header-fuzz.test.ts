@@ -49,6 +49,8 @@ function whyMay(
   // Two of one name, and one of each: neither counts.
   if (explicit.flat().length > 1) return ''
   if (values('authorization').length > 1 || values('x-api-key').length > 1) return ''
+  // A ticket is explicit, too, good or bad.
+  if (isSocket && explicit.flat().length > 0 && /[?&]ticket=/.test(written.target)) return ''
   const [bearer] = authorization
   const token = bearer === undefined ? undefined : /^bearer +(.*)$/i.exec(bearer)?.[1]?.replace(/^ +/, '')
   const mine = known.filter(({ principal }) => principal === id)
@@ -99,7 +101,9 @@ function seenBy(answer: string): Principal | undefined {
 }
 
 const isSocket = ({ headers }: WrittenRequest): boolean =>
-  headers.some(([name, value]) => name.toLowerCase() === 'upgrade' && /websocket/i.test(value))
+  headers.some(
+    ([name, value]) => name.toLowerCase() === 'upgrade' && /(?:^|,)[ \t]*websocket[ \t]*(?:,|$)/i.test(value),
+  )
 
 /** Sends one request in a random way. Returns the ids of those it was let in as. */
 async function sendOne(

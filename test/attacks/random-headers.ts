@@ -247,10 +247,15 @@ function likely(
   if (isSocket) headers.push(...handshake)
   let target = random.pick(isSocket ? ['/live', '/nodes'] : ['/x', '/maybe'])
   if (ticket !== undefined) target = `/live?ticket=${ticket}`
-  else if (random.oneIn(5)) headers.push(['Remote-User', 'root'])
+  // Two credentials, now and then.
+  if (ticket !== undefined && random.oneIn(2))
+    return { method: 'GET', target, headers: random.shuffled(headers) }
+  if (random.oneIn(5)) headers.push(['Remote-User', 'root'])
   else if (header !== undefined && random.oneIn(2)) headers.push([header, secret])
-  else if (cookie !== undefined) headers.push(['Cookie', `a=b; ${cookie}=${secret}`])
-  else if (bearer === true) headers.push(['Authorization', `Bearer ${secret}`])
+  else if (cookie !== undefined) {
+    const before = random.oneIn(3) ? random.pick(['\t', 'x', '"', '=', ',', '\u00a0']) : ' '
+    headers.push(['Cookie', `a=b;${before}${cookie}=${secret}`])
+  } else if (bearer === true) headers.push(['Authorization', `Bearer ${secret}`])
   return {
     method: isSocket ? 'GET' : random.pick(['GET', 'POST']),
     target,

@@ -107,6 +107,8 @@ describe('pages', () => {
         'x-forwarded-for': '6.6.6.6, 203.0.113.9',
         'x-forwarded-user': 'root@example.com',
         X_Forwarded_User: 'root@example.com',
+        'X.Forwarded.User': 'root@example.com',
+        'X~OpenClaw~Scopes': 'root',
         'x-openclaw-scopes': 'operator.admin',
         'x-real-ip': '127.0.0.1',
         forwarded: 'for=127.0.0.1',
@@ -136,6 +138,15 @@ describe('pages', () => {
     for (const gone of ['x-real-ip', 'forwarded', 'remote-user', 'x-inner', 'te', 'x_forwarded_user'])
       expect(names).not.toContain(gone)
     expect(JSON.stringify(headers)).not.toMatch(/root|front_session|6\.6\.6\.6|CF_Authorization/)
+  })
+
+  it('no Origin that the gate did not have to allow reaches the gateway', async () => {
+    for (const method of ['GET', 'HEAD', 'OPTIONS']) {
+      const headers = { cookie, origin: 'https://evil.example' }
+      expect((await ask('/api/items', { method, headers })).status).toBe(200)
+      expect(gateway.requests.at(-1)).toMatchObject({ method })
+      expect(gateway.requests.at(-1)?.headers.origin).toBeUndefined()
+    }
   })
 
   it("the gateway's answer loses what belongs to one connection, or to the front", async () => {

@@ -29,9 +29,11 @@ export async function readBody(request: IncomingMessage): Promise<ReadonlyMap<st
 /** The fields that are strings; a repeated one counts as absent. */
 function fieldsOf(entries: readonly (readonly [string, unknown])[]): ReadonlyMap<string, string> {
   const fields = new Map<string, string>()
-  const names = entries.map(([name]) => name)
+  const seen = new Set<string>()
   for (const [name, value] of entries) {
-    if (typeof value === 'string' && names.indexOf(name) === names.lastIndexOf(name)) fields.set(name, value)
+    if (seen.has(name)) fields.delete(name)
+    else if (typeof value === 'string') fields.set(name, value)
+    seen.add(name)
   }
   return fields
 }

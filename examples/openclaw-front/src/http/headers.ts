@@ -49,14 +49,14 @@ type Headers = Record<string, string | string[]>
 export function upstreamHeaders(headers: IncomingHttpHeaders, as: ForwardedAs, keepOrigin: boolean): Headers {
   const kept: Headers = {}
   const named = connectionNames(headers)
-  const userHeader = as.userHeader
+  const { userHeader } = as
+  const plainUserHeader = plainName(userHeader)
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined) continue
     if (!framing.has(name) && (ofOneConnection.has(name) || named.has(name))) continue
-    // Some servers read `_` in a name as `-`.
-    const plain = name.replaceAll('_', '-')
+    const plain = plainName(name)
     const authorization = plain === 'authorization' && name === plain && as.keepAuthorization
-    if (plain === userHeader || (identity.test(plain) && !authorization)) continue
+    if (plain === plainUserHeader || (identity.test(plain) && !authorization)) continue
     if (name === 'cookie' || (name === 'origin' && !keepOrigin)) continue
     kept[name] = value
   }
@@ -73,6 +73,11 @@ export function upstreamHeaders(headers: IncomingHttpHeaders, as: ForwardedAs, k
     kept['x-openclaw-scopes'] = as.user.scopes.join(',')
   }
   return kept
+}
+
+/** CGI and its heirs read `x_forwarded_user` and `X.Forwarded.User` as `X-Forwarded-User`. */
+function plainName(name: string): string {
+  return name.replace(/[^a-z0-9]/g, '-')
 }
 
 /** The same for an upgrade: `ws` writes its own handshake headers. */

@@ -77,7 +77,8 @@ export function createProxy({ upstream, gate, forwarded, timeout, log }: ProxyOp
       if (gate.principalOf(request) === undefined && hasBody(request))
         return sendProblem(response, unexpectedBody)
       if (!endWithCredential(gate, request, response)) return
-      const safe = request.method === 'GET' || request.method === 'HEAD'
+      // With these, the gate lets in every Origin: the gateway must not take it for one that was allowed.
+      const safe = ['GET', 'HEAD', 'OPTIONS'].includes(request.method ?? '')
       request.headers = upstreamHeaders(request.headers, forwarded.of(request), !safe)
       startTimer(request, response)
       proxy.web(request, response).catch(() => {})
