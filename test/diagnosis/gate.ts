@@ -20,10 +20,19 @@ export async function startGate(
   stage: Stage,
   { gate: more = {}, guard: guarding = {} }: { gate?: Partial<GateOptions>; guard?: object } = {},
 ) {
-  const services = createServices({ store: memoryStore() })
+  let passed = 0
+  const clock = {
+    now: () => Date.now() + passed,
+    setTimer(milliseconds: number, callback: () => void) {
+      const timer = setTimeout(callback, milliseconds)
+      return { cancel: () => clearTimeout(timer) }
+    },
+  }
+  const services = createServices({ store: memoryStore(), clock })
   const handshake = upgateHandshake({ deviceKeys: true })
   const kinds = ['device', 'service', 'user'] as const
   const gate = createGate({
+    clock,
     origins: ['https://gateway.example.com'],
     schemes: [
       deviceToken({ devices: services.devices }),
@@ -70,7 +79,11 @@ export async function startGate(
     await services.close()
   })
   const port = await listen(server)
-  return { port, url: `ws://127.0.0.1:${port}`, services, guard, server }
+  /** Puts the clock of the gate ahead. */
+  const pass = (milliseconds: number): void => {
+    passed += milliseconds
+  }
+  return { port, url: `ws://127.0.0.1:${port}`, services, guard, server, pass }
 }
 
 export const sharedSecret = 'a-shared-token-of-this-gate'

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import {
   administer,
   dropSchema,
+  patience,
   postgresAnswers,
   postgresUrl,
   redisAnswers,
@@ -200,7 +201,12 @@ describe.skipIf(!kinds[0][2])('PostgreSQL alone', () => {
     const closing: { close(): Promise<void> }[] = []
     try {
       const instance = async (): Promise<{ store: Store; services: Services }> => {
-        const store = await postgresStore({ connectionString: postgresUrl, schema, maxConnections: 3 })
+        const store = await postgresStore({
+          connectionString: postgresUrl,
+          schema,
+          maxConnections: 3,
+          timeout: patience,
+        })
         const bus = await postgresBus({ connectionString: postgresUrl, channel: schema })
         const services = createServices({ store, bus, limits: { logInterval: 60_000 } })
         closing.push(store, bus, services)

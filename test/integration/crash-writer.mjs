@@ -5,7 +5,7 @@ import { isStoreUnavailable } from 'upgate'
 import { postgresStore } from 'upgate/sql'
 
 const [connectionString = '', schema = '', round = ''] = process.argv.slice(2)
-const store = await postgresStore({ connectionString, schema, timeout: 2000 })
+const store = await postgresStore({ connectionString, schema, timeout: 60_000 })
 
 /** @param {number} worker */
 async function work(worker) {

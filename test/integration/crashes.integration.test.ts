@@ -6,7 +6,7 @@ import pg from 'pg'
 import { postgresStore } from 'upgate/sql'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { canStart, type PrivateService, privatePostgres } from './private-services.ts'
-import { uniqueName } from './services.ts'
+import { patience, uniqueName } from './services.ts'
 
 const program = fileURLToPath(new URL('crash-writer.mjs', import.meta.url))
 
@@ -19,7 +19,7 @@ describe.skipIf(!canStart('postgres'))('kill -9 in the middle of writes', () => 
 
   /** Backends that serve the writers. */
   async function serving(): Promise<number[]> {
-    const client = new pg.Client({ connectionString: postgres.url, connectionTimeoutMillis: 3000 })
+    const client = new pg.Client({ connectionString: postgres.url, connectionTimeoutMillis: patience })
     client.on('error', () => {})
     await client.connect()
     const sql = `select pid from pg_stat_activity where application_name = 'upgate'`
@@ -69,12 +69,12 @@ describe.skipIf(!canStart('postgres'))('kill -9 in the middle of writes', () => 
         const done = () => said.filter((line) => line.startsWith('done'))
         for (let round = 0; round < 3; round++) {
           const before = done().length
-          await expect.poll(() => done().length).toBeGreaterThan(before + 20)
+          await expect.poll(() => done().length, { timeout: patience }).toBeGreaterThan(before + 20)
           await kill()
         }
         // The writers continue by themselves.
         const before = done().length
-        await expect.poll(() => done().length).toBeGreaterThan(before + 20)
+        await expect.poll(() => done().length, { timeout: patience }).toBeGreaterThan(before + 20)
       } finally {
         for (const writer of writers) {
           const exit = once(writer, 'close')

@@ -8,7 +8,7 @@ import { guardServer } from 'upgate/ws'
 import { WebSocket, WebSocketServer } from 'ws'
 
 const [connectionString = '', redisUrl = '', name = '', kind] = process.argv.slice(2)
-const store = await postgresStore({ connectionString, schema: name })
+const store = await postgresStore({ connectionString, schema: name, timeout: 60_000 })
 const bus =
   kind === 'Redis'
     ? await redisBus({ url: redisUrl, channel: name })

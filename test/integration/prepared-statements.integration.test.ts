@@ -5,7 +5,7 @@ import { postgresStore } from 'upgate/sql'
 import { storeContract } from 'upgate/store'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { canPool, type PrivateService, privatePgBouncer } from './private-services.ts'
-import { administer, dropSchema, postgresAnswers, postgresUrl, uniqueName } from './services.ts'
+import { administer, dropSchema, patience, postgresAnswers, postgresUrl, uniqueName } from './services.ts'
 
 const key = { id: 'k', version: 1, digest: 'd', name: 'k', scopes: ['read'], roles: [], createdAt: 1 }
 const withPostgres = await postgresAnswers()
@@ -20,7 +20,7 @@ afterEach(async () => {
   await dropSchema(schema)
 })
 async function open(options: Partial<Parameters<typeof postgresStore>[0]>): Promise<Store> {
-  const store = await postgresStore({ schema, ...options })
+  const store = await postgresStore({ schema, timeout: patience, ...options })
   opened.push(store)
   return store
 }

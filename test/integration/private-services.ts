@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { createClient } from 'redis'
 import { freePort } from '../free-port.ts'
+import { patience } from './services.ts'
 
 /** A private server of a test, which it may stop, unlike the machine's server. */
 export interface PrivateService {
@@ -77,9 +78,6 @@ interface Recipe {
   readonly fast: NodeJS.Signals
   answers(): Promise<unknown>
 }
-
-/** Milliseconds within which a server has to start or end. */
-const patience = 15_000
 
 async function serve({ folder, url, command, fast, answers }: Recipe): Promise<PrivateService> {
   let child: ChildProcess | undefined
@@ -168,7 +166,7 @@ export async function privateRedis({ keeps = false } = {}): Promise<PrivateServi
     ],
     fast: 'SIGTERM',
     async answers() {
-      const client = createClient({ url, socket: { connectTimeout: 1000, reconnectStrategy: false } })
+      const client = createClient({ url, socket: { connectTimeout: 10_000, reconnectStrategy: false } })
       client.on('error', () => {})
       await client.connect()
       try {
@@ -256,7 +254,7 @@ export async function privatePostgres(): Promise<PrivateService> {
 }
 
 async function asked(connectionString: string): Promise<void> {
-  const client = new pg.Client({ connectionString, connectionTimeoutMillis: 1000 })
+  const client = new pg.Client({ connectionString, connectionTimeoutMillis: 10_000 })
   client.on('error', () => {})
   await client.connect()
   try {

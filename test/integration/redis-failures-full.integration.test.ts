@@ -3,11 +3,17 @@ import { redisFailures } from 'upgate/redis'
 import { manualClock } from 'upgate/testing'
 import { expect, test } from 'vitest'
 import { clear, testRedisUrl } from './redis.ts'
-import { redisAnswers, uniqueName } from './services.ts'
+import { patience, redisAnswers, uniqueName } from './services.ts'
 
 test.skipIf(!(await redisAnswers()))('many locked keys in Redis leave room to count other keys', async () => {
   const prefix = uniqueName()
-  const store = await redisFailures({ url: testRedisUrl, prefix, maxEntries: 100, clock: manualClock() })
+  const store = await redisFailures({
+    url: testRedisUrl,
+    prefix,
+    maxEntries: 100,
+    clock: manualClock(),
+    timeout: patience,
+  })
   const guess = async (key: string, limit: number): Promise<boolean> => {
     const attempt = await store.begin([{ key, limit }])
     if (attempt.allowed) await attempt.end('failed')

@@ -5,6 +5,7 @@ import { composeStores, memoryStore } from 'upgate'
 import { redisFailures, redisSessions, redisTickets } from 'upgate/redis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { canStart, type PrivateService, privateRedis } from './private-services.ts'
+import { patience } from './services.ts'
 
 describe.skipIf(!canStart('redis'))('scripts in Redis', () => {
   let redis: PrivateService
@@ -26,9 +27,9 @@ describe.skipIf(!canStart('redis'))('scripts in Redis', () => {
   async function open() {
     const { url } = redis
     return composeStores(memoryStore(), {
-      sessions: await redisSessions({ url }),
-      tickets: await redisTickets({ url }),
-      failures: await redisFailures({ url }),
+      sessions: await redisSessions({ url, timeout: patience }),
+      tickets: await redisTickets({ url, timeout: patience }),
+      failures: await redisFailures({ url, timeout: patience }),
     })
   }
   const session = (id: string) => ({

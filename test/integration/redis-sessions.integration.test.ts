@@ -5,7 +5,15 @@ import { postgresStore } from 'upgate/sql'
 import { storeContract } from 'upgate/store'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { clear, command, database, keysOf, testRedisUrl } from './redis.ts'
-import { dropSchema, postgresAnswers, postgresUrl, redisAnswers, redisUrl, uniqueName } from './services.ts'
+import {
+  dropSchema,
+  patience,
+  postgresAnswers,
+  postgresUrl,
+  redisAnswers,
+  redisUrl,
+  uniqueName,
+} from './services.ts'
 
 const withRedis = await redisAnswers()
 const withPostgres = await postgresAnswers()
@@ -19,10 +27,15 @@ describe.skipIf(!withRedis || !withPostgres)('sessions and tickets in Redis, rec
       return {
         async connect() {
           const store = composeStores(
-            await postgresStore({ connectionString: postgresUrl, schema: name, maxConnections: 4 }),
+            await postgresStore({
+              connectionString: postgresUrl,
+              schema: name,
+              maxConnections: 4,
+              timeout: patience,
+            }),
             {
-              sessions: await redisSessions({ url: testRedisUrl, prefix: name }),
-              tickets: await redisTickets({ url: testRedisUrl, prefix: name }),
+              sessions: await redisSessions({ url: testRedisUrl, prefix: name, timeout: patience }),
+              tickets: await redisTickets({ url: testRedisUrl, prefix: name, timeout: patience }),
             },
           )
           stores.push(store)
@@ -50,7 +63,9 @@ describe.skipIf(!withRedis)('sessions in Redis', () => {
     await clear(prefix)
   })
   async function compose(base: Store = memoryStore()): Promise<Store> {
-    const store = composeStores(base, { sessions: await redisSessions({ url: testRedisUrl, prefix }) })
+    const store = composeStores(base, {
+      sessions: await redisSessions({ url: testRedisUrl, prefix, timeout: patience }),
+    })
     stores.push(store)
     return store
   }

@@ -1,8 +1,8 @@
 import { createClient } from 'redis'
 import { redisUrl } from './services.ts'
 
-/** A separate database distinguishes the connections of these tests from others. */
-export const database = 12
+/** A separate database for each worker of the test runner distinguishes the connections of a test file from others. */
+export const database: number = 12 + (Number(process.env.VITEST_POOL_ID ?? 0) % 4)
 const url = new URL(redisUrl)
 url.pathname = `/${database}`
 export const testRedisUrl: string = url.href

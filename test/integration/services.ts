@@ -4,6 +4,8 @@ import { createClient } from 'redis'
 
 export const postgresUrl: string =
   process.env.UPGATE_POSTGRES_URL ?? 'postgres://postgres@127.0.0.1:5432/test'
+/** A time-out that a busy machine does not reach, for tests about anything else, in milliseconds. */
+export const patience = 60_000
 export const redisUrl: string = process.env.UPGATE_REDIS_URL ?? 'redis://127.0.0.1:6379'
 
 /** The address of a database of the server, by default that of the variable. */

@@ -61,9 +61,11 @@ function raw(text: string): Promise<string> {
     let answer = ''
     socket.on('data', (chunk) => {
       answer += chunk
+      socket.setTimeout(300)
     })
     socket.on('error', () => {})
-    socket.setTimeout(300, () => socket.destroy())
+    // A busy machine needs longer for the beginning of an answer.
+    socket.setTimeout(5000, () => socket.destroy())
     socket.once('close', () => resolve(answer))
   })
 }
@@ -324,7 +326,7 @@ describe('sockets of pages', () => {
     await ask('/_front/logout', { method: 'POST', headers: { cookie: own, origin: stage.front.origin } })
     await expect.poll(() => entry?.socket.readyState).toBe(3)
     // Far above the goal of a second, because the machine may be busy.
-    expect(performance.now() - since).toBeLessThan(10_000)
+    expect(performance.now() - since).toBeLessThan(20_000)
     expect((await node.closed).code).toBe(4403)
   })
 

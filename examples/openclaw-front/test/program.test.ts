@@ -76,7 +76,7 @@ it('SIGTERM closes sockets on both sides with 1001, lets a running answer end, a
   await expect.poll(() => gateway.accepted.at(-1)?.socket.readyState).toBe(3)
   expect(await (await late).text()).toBe('late')
   expect(await front.exited).toBe(0)
-  expect(performance.now() - since).toBeLessThan(5000)
+  expect(performance.now() - since).toBeLessThan(15_000)
   for (const secret of [admin.password, 'the-gateways-own-token', cookie.split('=')[1] ?? '']) {
     expect(front.output() + front.errors()).not.toContain(secret)
   }

@@ -92,7 +92,7 @@ describe('allowedLookup', () => {
 })
 
 describe('connect with `allowAddress`', () => {
-  const once: ConnectOptions = { reconnect: false, timeout: 2000 }
+  const once: ConnectOptions = { reconnect: false, timeout: 60_000 }
   const guarded = wsTransport({ allowAddress: isPublicAddress })
 
   /** The code of the failure, and how many connections the port has seen. */
@@ -177,7 +177,7 @@ describe('connect with `allowAddress`', () => {
         url: `ws://127.0.0.2:${port}/ws`,
         headers: {},
         code: 'http_closed',
-        timeout: 500,
+        timeout: 60_000,
       }),
     ).toBeUndefined()
     expect(seen).toEqual(['127.0.0.1'])

@@ -36,7 +36,7 @@ async function otherServer(
 }
 
 const verdictOf = async (url: string, options: ConnectOptions) =>
-  await failureOf(connect(url, { reconnect: false, timeout: 5000, ...options }))
+  await failureOf(connect(url, { reconnect: false, timeout: 60_000, ...options }))
 
 describe('the headers of a second look', () => {
   test.each([['two-headers'], ['single-header']] as const)(

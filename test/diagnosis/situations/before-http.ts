@@ -7,7 +7,8 @@ import type { Situation, Started } from '../situation.ts'
 import { at, failingLookup, loopbackLookup, type Stage } from '../stage.ts'
 
 const url = (text: string): Started => ({ url: text })
-const silent = { client: { timeout: 1500 }, doctor: { timeout: 2500 } }
+/** Long enough to get as far as the silence on a busy machine: twenty situations are tried at a time. */
+const silent = { client: { timeout: 6000 }, doctor: { timeout: 6000 } }
 const looking = (address: string, lookup: ReturnType<typeof failingLookup>): Started => ({
   url: address,
   client: { transport: wsTransport({ lookup }) },
@@ -63,8 +64,8 @@ export const beforeHttp: readonly Situation[] = [
       const never = looking('ws://gateway.invalid/ws', () => {})
       return {
         ...never,
-        client: { ...never.client, timeout: 500 },
-        doctor: { ...never.doctor, timeout: 500 },
+        client: { ...never.client, timeout: 3000 },
+        doctor: { ...never.doctor, timeout: 3000 },
       }
     },
   },

@@ -84,9 +84,9 @@ export const gate: readonly Situation[] = [
   },
   refused('no credential on a path that wants one', 'auth_required', '/admin'),
   refused('a token of another gate', 'invalid_credential', '/ws', () => strangersToken),
-  refused('a token that has expired', 'expired_credential', '/ws', async ({ services }) => {
-    const { token } = await services.devices.create({ name: 'old', expiresAt: Date.now() + 30 })
-    await new Promise((resolve) => setTimeout(resolve, 60))
+  refused('a token that has expired', 'expired_credential', '/ws', async ({ services, pass }) => {
+    const { token } = await services.devices.create({ name: 'old', expiresAt: Date.now() + 600_000 })
+    pass(600_000)
     return token
   }),
   refused('a token that was revoked', 'revoked_credential', '/ws', async ({ services }) => {

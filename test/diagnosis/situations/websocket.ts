@@ -208,8 +208,8 @@ export const websocket: readonly Situation[] = [
     code: 'acknowledgement_missing',
     start: async (stage) => ({
       url: at(await upgraded(stage, () => {})),
-      client: { credential: strangersToken, timeout: 1500 },
-      doctor: { token: strangersToken, timeout: 4000 },
+      client: { credential: strangersToken, timeout: 6000 },
+      doctor: { token: strangersToken, timeout: 8000 },
     }),
   },
   {
@@ -246,10 +246,11 @@ export const websocket: readonly Situation[] = [
     async start(stage) {
       let late = 0
       const port = await upgraded(stage, (socket) => {
+        // The client has to have seen its acceptance by then.
         setTimeout(() => {
           late = 100_000
           socket.destroy()
-        }, 100)
+        }, 1500)
       })
       return {
         url: at(port),

@@ -18,7 +18,8 @@ export interface Progress {
 
 /**
  * Climbs a ladder of checks in order. A check below a failed one is skipped, not failed; one that the time limit or an
- * exception ended is unknown, not failed.
+ * exception ended is unknown, not failed. If the time limit left a check out, and none failed, that is the verdict: the
+ * failure may be in a check that was not made.
  *
  * @param left - milliseconds that are left for all checks
  */
@@ -35,8 +36,10 @@ export async function climb(
     const begin = performance.now()
     let outcome: Outcome
     if (stopped !== undefined) outcome = skip(`needs: ${stopped.title.toLowerCase()}`)
-    else if (left() <= 0) outcome = unknown('the time limit was over (--timeout)')
-    else {
+    else if (left() <= 0) {
+      outcome = unknown('the time limit was over (--timeout)')
+      verdict = worse(verdict, timeIsOver)
+    } else {
       progress.started(title)
       try {
         outcome = await run()
@@ -59,6 +62,18 @@ export async function climb(
       verdict = worse(verdict, verdictOf(outcome.diagnosis))
   }
   return { checks, verdict }
+}
+
+const timeIsOver: Verdict = {
+  code: 'unknown',
+  layer: 'net',
+  severity: 'error',
+  title: 'The time limit was over before all checks were made',
+  cause:
+    'The failure, if there is one, is in a check that was not made: the server or this computer is slow.',
+  action: 'Run it again with a longer --timeout.',
+  link: undefined,
+  evidence: [],
 }
 
 /** The verdict on both: the first one, unless only the second one is an error. A warning hides no error. */
