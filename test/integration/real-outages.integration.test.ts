@@ -39,7 +39,7 @@ function report(acknowledged: ReadonlyMap<string, number>, lives: ReadonlyMap<st
   )
 }
 
-describe.skipIf(!available)('a server that is really stopped, under load', () => {
+describe.skipIf(!available)('a server that is really stopped, under load', { timeout: 300_000 }, () => {
   let postgres: PrivateService
   const closing: (() => unknown)[] = []
   beforeAll(async () => {

@@ -93,7 +93,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await page.keyboard.press('Control+A')
       await page.keyboard.type(text)
     }
-    const stateIs = (name: string) => page.locator(`#state[data-state=${name}]`).waitFor({ timeout: 20_000 })
+    const stateIs = (name: string) => page.locator(`#state[data-state=${name}]`).waitFor()
     const text = (id: string) => page.locator(`#${id}`).textContent()
 
     it('goes from a blocked attempt, with advice, to a connected node: by keyboard', async () => {
@@ -123,7 +123,8 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
         'edge-access',
       ])
       expect(await text('failure-action')).toContain('service token')
-      expect(await page.locator('#token').inputValue()).toBe('')
+      // The answer to the form may come after the news of the state.
+      await expect.poll(() => page.locator('#token').inputValue()).toBe('')
       await looks('blocked')
 
       // The page about the code, and back.
@@ -149,7 +150,9 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await page.keyboard.press('Enter')
       await page.locator('#failure-code', { hasText: 'access_token_unknown' }).waitFor({ state: 'attached' })
       await stateIs('stopped')
-      expect([await secret.getAttribute('type'), await secret.inputValue()]).toEqual(['password', ''])
+      await expect
+        .poll(async () => [await secret.getAttribute('type'), await secret.inputValue()])
+        .toEqual(['password', ''])
 
       await typeInto('#cfClientSecret', edge.token.secret)
       await page.keyboard.press('Enter')
@@ -157,7 +160,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       expect(await page.locator('#failure').isVisible()).toBe(false)
       expect(await text('fact-role')).toBe('node')
       expect(await boss.nodes()).toMatchObject([{ name: 'living room' }])
-      expect(await page.locator('[data-saved=cfClientSecret]').isVisible()).toBe(true)
+      await page.locator('[data-saved=cfClientSecret]').waitFor()
       await looks('connected')
 
       // The tunnel fails under the open connection, and the page follows it without a reload.
@@ -175,7 +178,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await tabTo('#confirm-yes')
       await page.keyboard.press('Enter')
       await page.locator('#connection').waitFor({ state: 'hidden' })
-      expect(await page.evaluate(() => document.activeElement?.id)).toBe('url')
+      await expect.poll(() => page.evaluate(() => document.activeElement?.id)).toBe('url')
       const html = await page.content()
       for (const value of [token, wrongSecret, edge.token.secret]) expect(html).not.toContain(value)
       await page.goto(`${here.origin}/audit`)
