@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { builtProgram, joinedProgram } from './joined-program.ts'
 
 const cheapHashes = new URL('./cheap-hashes.mjs', import.meta.url).href
+const quickPairing = new URL('./quick-pairing.mjs', import.meta.url).href
 
 /** The first admin of every gateway under test, unless a test wants none. */
 export const admin = { email: 'ada@example.com', password: 'correct horse battery' }
@@ -74,7 +75,8 @@ export function spawnProgram({
     ADMIN_PASSWORD: admin.password,
     ...env,
   }
-  const args = [...(realHashes ? [] : ['--import', cheapHashes]), asBuilt ? builtProgram : joinedProgram()]
+  const imports = [quickPairing, ...(realHashes ? [] : [cheapHashes])].map((url) => `--import=${url}`)
+  const args = [...imports, asBuilt ? builtProgram : joinedProgram()]
   const child = spawn(process.execPath, args, { cwd: tmpdir(), env: variables as NodeJS.ProcessEnv })
   running.add(child)
   let output = ''

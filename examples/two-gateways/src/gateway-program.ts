@@ -19,6 +19,8 @@ export interface GatewaySettings {
   readonly dataDir: string
   readonly email: string
   readonly password: string
+  /** Arguments of Node. Default: none. */
+  readonly node?: readonly string[] | undefined
   /** Gets the lines that the gateway prints. */
   write(line: string): void
 }
@@ -27,12 +29,12 @@ const program = fileURLToPath(new URL('../../gateway/dist/main.js', import.meta.
 
 /** Starts the example gateway, which may connect to gateways on this machine. */
 export async function startGatewayProgram(settings: GatewaySettings): Promise<GatewayProgram> {
-  const { name, port, dataDir, email, password, write } = settings
+  const { name, port, dataDir, email, password, node = [], write } = settings
   if (!existsSync(program)) {
     throw new Error('The gateway is not built: run `npm run build` in the root of the repository first.')
   }
   const { PATH = '' } = process.env
-  const child = spawn(process.execPath, [program], {
+  const child = spawn(process.execPath, [...node, program], {
     env: {
       PATH,
       HOST: '127.0.0.1',

@@ -13,6 +13,8 @@ export interface TwoGatewaysOptions {
   readonly dataDir: string | undefined
   readonly email: string
   readonly password: string
+  /** Arguments of Node for both. Default: none. */
+  readonly node?: readonly string[]
   write(line: string): void
 }
 
@@ -29,7 +31,7 @@ export interface TwoGateways {
 }
 
 export async function startTwoGateways(options: TwoGatewaysOptions): Promise<TwoGateways> {
-  const { ports, email, password, write } = options
+  const { ports, email, password, node, write } = options
   const folder = options.dataDir ?? mkdtempSync(join(tmpdir(), 'two-gateways-'))
   const start = async (name: 'east' | 'west') => {
     const dataDir = join(folder, name)
@@ -40,6 +42,7 @@ export async function startTwoGateways(options: TwoGatewaysOptions): Promise<Two
       dataDir,
       email,
       password,
+      node,
       write: says,
     })
     return { ...program, api: await logIn(program.port, email, password) }

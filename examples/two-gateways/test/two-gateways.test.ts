@@ -11,12 +11,14 @@ import { startTwoGateways, type TwoGateways } from '../src/two-gateways.ts'
 let both: TwoGateways
 const lines: string[] = []
 const password = 'correct horse battery'
+const cheaper = new URL('../../../test/gateway/', import.meta.url).href
 beforeAll(async () => {
   both = await startTwoGateways({
     ports: { east: 0, west: 0, tunnel: 0 },
     dataDir: undefined,
     email: 'ada@example.com',
     password,
+    node: ['cheap-hashes', 'quick-pairing'].map((name) => `--import=${cheaper}${name}.mjs`),
     write: (line) => void lines.push(line),
   })
   await both.pair()
