@@ -1,5 +1,5 @@
 import { createEdgeSim, type EdgeSim } from '@upgate/edge-sim'
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import {
   admin,
   type DataDir,
@@ -15,8 +15,8 @@ import { type Answer, loggedIn, Visitor } from './visitor.ts'
 const site = 'https://gateway.example.com'
 let data: DataDir
 let sim: EdgeSim
-beforeEach(async () => {
-  data = temporaryDataDir()
+// One for all tests: each makes RSA keys.
+beforeAll(async () => {
   sim = createEdgeSim({
     users: [{ email: 'Ada@Example.com' }, { email: 'eve@example.com' }],
     applications: [
@@ -29,12 +29,14 @@ beforeEach(async () => {
   })
   await sim.start()
 })
+afterAll(() => sim.stop())
+beforeEach(() => {
+  data = temporaryDataDir()
+})
 afterEach(async () => {
   await endAll()
-  await sim.stop()
   data.remove()
 })
-afterAll(endAll)
 
 /** Settings that put the gateway behind the simulated edge: Access, and an admin without a password. */
 const settings = () => ({

@@ -1,10 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
+import { built, joinedProgram } from './joined-program.ts'
 
-const command = fileURLToPath(new URL('../../packages/cli/dist/bin.js', import.meta.url))
 const quickPauses = new URL('./quick-pauses.mjs', import.meta.url).href
 
 /** `upgate node` as a separate process. */
@@ -25,11 +24,15 @@ export function runNode(
   env: Readonly<Record<string, string>> = {},
   input = '',
 ): RunningNode {
-  if (!existsSync(command)) throw new Error('The command is not built: npm run build')
-  const child = spawn(process.execPath, ['--import', quickPauses, command, 'node', ...args], {
-    cwd: tmpdir(),
-    env: { PATH: process.env.PATH, ...env },
-  })
+  if (!existsSync(built.command)) throw new Error('The command is not built: npm run build')
+  const child = spawn(
+    process.execPath,
+    ['--import', quickPauses, joinedProgram('command'), 'node', ...args],
+    {
+      cwd: tmpdir(),
+      env: { PATH: process.env.PATH, ...env },
+    },
+  )
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { builtProgram, joinedProgram } from './joined-program.ts'
+import { built, joinedProgram } from './joined-program.ts'
 
 const cheapHashes = new URL('./cheap-hashes.mjs', import.meta.url).href
 const quickPairing = new URL('./quick-pairing.mjs', import.meta.url).href
@@ -65,7 +65,7 @@ export function spawnProgram({
   realHashes = false,
   asBuilt = false,
 }: ProgramOptions): Omit<Program, 'origin'> {
-  if (!existsSync(builtProgram)) throw new Error('The example gateway is not built: npm run build')
+  if (!existsSync(built.gateway)) throw new Error('The example gateway is not built: npm run build')
   const variables: Record<string, string | undefined> = {
     PATH: process.env.PATH,
     HOST: '127.0.0.1',
@@ -76,7 +76,7 @@ export function spawnProgram({
     ...env,
   }
   const imports = [quickPairing, ...(realHashes ? [] : [cheapHashes])].map((url) => `--import=${url}`)
-  const args = [...imports, asBuilt ? builtProgram : joinedProgram()]
+  const args = [...imports, asBuilt ? built.gateway : joinedProgram('gateway')]
   const child = spawn(process.execPath, args, { cwd: tmpdir(), env: variables as NodeJS.ProcessEnv })
   running.add(child)
   let output = ''
