@@ -47,7 +47,7 @@ document.title = JSON.stringify({ found, refused })
 
 describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
   'the client in a page',
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   () => {
     let browser: Browser
     let servers: RefusingServers
@@ -109,7 +109,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
     ): Promise<{ found: Record<string, string>; refused: string }> {
       const page = await browser.newPage()
       await page.goto(`${origin}/#${encodeURIComponent(JSON.stringify(attempts))}`)
-      await page.waitForFunction(() => document.title !== 'waiting', undefined, { timeout: 45_000 })
+      await page.waitForFunction(() => document.title !== 'waiting', undefined, { timeout: 90_000 })
       const title = await page.title()
       await page.close()
       return JSON.parse(title) as { found: Record<string, string>; refused: string }
@@ -131,7 +131,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
     it('learns that its own login has ended, by one request of the same path with its cookies', async () => {
       asked.length = 0
       const { found } = await verdicts([
-        { name: 'ended', url: `${origin.replace('http', 'ws')}/ws`, timeout: 5000 },
+        { name: 'ended', url: `${origin.replace('http', 'ws')}/ws`, timeout: 30_000 },
       ])
       expect(found).toEqual({ ended: 'page_login_expired' })
       expect(asked).toEqual([{ mode: 'cors', cookie: 'session=of-the-page' }])

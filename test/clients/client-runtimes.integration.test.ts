@@ -60,7 +60,10 @@ describe.concurrent.each(runtimes)('$name', ({ name, binary, args }) => {
 /** The last line that a program prints. */
 function run(binary: string, args: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(binary, args, { cwd: fileURLToPath(new URL('..', import.meta.url)), timeout: 55_000 })
+    const child = spawn(binary, args, {
+      cwd: fileURLToPath(new URL('..', import.meta.url)),
+      timeout: 110_000,
+    })
     let output = ''
     let errors = ''
     child.stdout.on('data', (part) => {

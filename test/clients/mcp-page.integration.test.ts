@@ -66,6 +66,7 @@ try {
 
 describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
   'a client in a page of another origin',
+  { timeout: 300_000 },
   () => {
     let browser: Browser
     let pages: string
@@ -117,7 +118,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
     }
 
     const settled = (page: Page) =>
-      page.waitForFunction(() => /^(?:done|failed)/.test(document.title), undefined, { timeout: 30_000 })
+      page.waitForFunction(() => /^(?:done|failed)/.test(document.title), undefined, { timeout: 60_000 })
 
     it('reads the refusals, registers, asks for each scope once, and operates', async () => {
       const { site, record, close } = await startMcpGateway({ anyOrigin: true })

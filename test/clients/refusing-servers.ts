@@ -93,7 +93,7 @@ export async function startRefusingServers(origin = 'https://gateway.example.com
     // Only silence lasts until the time-out.
     attempts: attempts.map((attempt) => ({
       ...attempt,
-      timeout: attempt.name === 'http_silent' ? 1500 : 15_000,
+      timeout: attempt.name === 'http_silent' ? 5000 : 30_000,
     })),
     cut() {
       for (const socket of sockets.clients) socket.terminate()

@@ -154,7 +154,12 @@ describe.skipIf(!withPostgres || !canPool())('behind PgBouncer in transaction mo
       const stores: Store[] = []
       return {
         async connect() {
-          const store = await postgresStore({ connectionString: pooler.url, schema: name, maxConnections: 4 })
+          const store = await postgresStore({
+            connectionString: pooler.url,
+            schema: name,
+            maxConnections: 4,
+            timeout: patience,
+          })
           stores.push(store)
           return store
         },

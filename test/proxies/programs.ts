@@ -74,9 +74,10 @@ async function start(
       output.push(error.message)
       resolve()
     })
-    child.once('exit', () => resolve())
+    // With its whole output.
+    child.once('close', () => resolve())
   })
-  const deadline = performance.now() + 10_000
+  const deadline = performance.now() + 60_000
   for (;;) {
     if (await answers(port)) break
     if (child.exitCode !== null || child.signalCode !== null || performance.now() > deadline) {

@@ -9,6 +9,7 @@ import { available, launchBrowser, measure, picture } from './chromium.ts'
 
 describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
   'in a browser, behind Cloudflare Access',
+  { timeout: 300_000 },
   () => {
     let browser: Browser
     let data: DataDir

@@ -13,7 +13,7 @@ const noAdmin = { ADMIN_EMAIL: undefined, ADMIN_PASSWORD: undefined }
 
 describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
   'in a browser',
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   () => {
     let browser: Browser
     let data: DataDir
@@ -634,7 +634,7 @@ describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
       await page.getByText('No device yet.').waitFor()
     })
 
-    it('fits and can be read, wide and narrow, in light and dark colours', { timeout: 120_000 }, async () => {
+    it('fits and can be read, wide and narrow, in light and dark colours', async () => {
       await start()
       const page = await context.newPage()
       await logIn(page)

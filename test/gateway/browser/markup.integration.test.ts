@@ -44,7 +44,7 @@ function traces() {
  */
 describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
   'stored markup stays text',
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   () => {
     let browser: Browser
     let data: DataDir

@@ -12,6 +12,7 @@ import { available, launchBrowser, measure, picture } from './chromium.ts'
 
 describe.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
   'the page Remote, in a browser',
+  { timeout: 300_000 },
   () => {
     let browser: Browser
     let folders: DataDir[]

@@ -81,5 +81,5 @@ it.skipIf(!needs('chromium', available, 'UPGATE_REQUIRE_BROWSER'))(
     expect(await ofWest.nodes()).toMatchObject([{ role: 'node' }])
     await tunnel.cut()
   },
-  120_000,
+  300_000,
 )
