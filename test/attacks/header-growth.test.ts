@@ -82,6 +82,13 @@ const shapes: Record<string, Shape> = {
   'encoded words of the proxy': repeat('Remote-User', '=?utf-8?q?a?=', ' '),
   'encoded octets of the proxy': (n) => [['Remote-User', `=?utf-8?q?${'=C3=A9'.repeat(n / 6)}?=`]],
   'broken words of the proxy': repeat('Remote-User', '=?utf-8?q?'),
+  'ports of Host': repeat('Host', ':1'),
+  'digits behind the port of Host': (n) => [['Host', `a:${'1'.repeat(n)}x`]],
+  'forwarded hosts': repeat('Forwarded', 'host="'),
+  'a forwarded host of dots': (n) => [
+    ['Host', 'evil.example'],
+    ['X-Forwarded-Host', 'a.'.repeat(n / 2)],
+  ],
   'a Host of brackets': repeat('Host', '['),
   'a Host of dots': repeat('Host', 'a.'),
   'an Origin of n bytes': repeat('Origin', 'https://'),
