@@ -360,7 +360,8 @@ export class Engine<P extends Principal> {
         clientAddress: context.clientAddress,
         peerAddress: request.peerAddress,
         dryRun: context.dryRun,
-        path: context.path,
+        // The text of the rule where it is the same: a string for each waiting socket less.
+        path: context.path === rule.label ? rule.label : context.path,
         origin: context.origin,
         httpPrincipal: proof.principal,
       },

@@ -27,7 +27,6 @@ import { UnheardMessages, type Unhearing } from './unheard-messages.ts'
  * Sockets accepted without a principal, on public and optional paths, are included; they are not in the register.
  */
 export class AcceptedSocket<P extends Principal> implements Member, LiveSocket<P>, Unhearing {
-  readonly acceptedAt: number
   readonly path: string
   readonly clientAddress: string | undefined
   readonly peerAddress: string | undefined
@@ -43,6 +42,7 @@ export class AcceptedSocket<P extends Principal> implements Member, LiveSocket<P
   #ws: WebSocketLike | undefined
   #ended = false
   readonly #number: number
+  readonly #accepted: number
   #registered: Registered | undefined
 
   constructor(shared: SharedByAccepted<P>, principal: P | undefined, endpoint: Endpoint, rule: DecidedRule) {
@@ -52,12 +52,16 @@ export class AcceptedSocket<P extends Principal> implements Member, LiveSocket<P
     this.path = endpoint.path
     this.clientAddress = endpoint.clientAddress
     this.peerAddress = endpoint.peerAddress
-    this.acceptedAt = shared.gate.clock.now()
+    this.#accepted = shared.roster.elapsed()
     this.#number = shared.roster.nextNumber()
   }
 
   get id(): string {
     return this.#shared.roster.idOf(this.#number)
+  }
+
+  get acceptedAt(): number {
+    return this.#shared.roster.timeOf(this.#accepted)
   }
 
   /**

@@ -69,9 +69,13 @@ export class Roster {
   readonly #prefix: string
   #live = 0
   #counter = 0
+  readonly #clock: Clock
+  readonly #start: number
 
   constructor(limits: Limits, clock: Clock, capacity: Capacity) {
     this.#limits = limits
+    this.#clock = clock
+    this.#start = clock.now()
     const expire = (due: readonly Newcomer[]) => this.#expire(due)
     this.strangers = new Deadlines<Newcomer>(clock, () => capacity.strangersDeadline, expire)
     this.acquainted = new Deadlines<Newcomer>(clock, () => limits.deadline, expire)
@@ -100,6 +104,16 @@ export class Roster {
   /** The id of an accepted socket; the number is kept instead, and costs nothing. */
   idOf(number: number): string {
     return `${this.#prefix}-${number.toString(36)}`
+  }
+
+  /** Milliseconds since this roster was made: small integers, up to 24 days, cost a socket no memory of their own. */
+  elapsed(): number {
+    return this.#clock.now() - this.#start
+  }
+
+  /** Milliseconds since the epoch. */
+  timeOf(elapsed: number): number {
+    return this.#start + elapsed
   }
 
   /** Closes the waiting sockets of a server when it is closed: it cannot accept them any more. */

@@ -41,7 +41,9 @@ export class Arrival<P extends Principal> {
     this.endpoint = endpoint
     this.decision = decision
     this.context = context
-    this.url = request.url ?? '/'
+    const { url = '/' } = request
+    // One string where they are the same.
+    this.url = url === endpoint.path ? endpoint.path : url
     const { names, values } = packHeaders(request, shapes)
     this.#headerNames = names
     this.#headerValues = values
