@@ -50,8 +50,8 @@ function joinOnce(name: keyof typeof built): string {
     format: 'esm',
     platform: 'node',
     target: 'node20',
-    // Native code, and optional packages that are not installed.
-    external: ['libsql', 'pg-native', 'bufferutil', 'utf-8-validate'],
+    // Native code, optional packages that are not installed, and one of CommonJS whose names only Node finds in `import()`.
+    external: ['libsql', 'redis', 'pg-native', 'bufferutil', 'utf-8-validate'],
     // Files that it serves are found from where it was built.
     define: { 'import.meta.url': JSON.stringify(pathToFileURL(built[name]).href) },
     // For packages of CommonJS.
