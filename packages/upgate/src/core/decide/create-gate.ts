@@ -118,17 +118,25 @@ export function createGateWith<const S extends readonly Scheme[]>(
       if (mayShowSign(request)) reports.look(request, decision as Decision<P>)
       return events.active ? report(request, decision as Decision<P>) : decision
     }
+    return refusedOrLater(request, decision)
+  }
+  // Apart: closures make their function allocate the variables that they use, also for a request that is let in at once.
+  const refusedOrLater = (
+    request: AuthRequest,
+    decision: MaybePromise<Decision<P>>,
+  ): MaybePromise<Decision<P>> => {
+    const address = (): string | undefined => clientAddresses.of(request)
     if (isPromiseLike(decision)) {
       return slowDown.pass(
         decision.then((settled) => {
           reports.look(request, settled)
           return report(request, settled)
         }),
-        () => clientAddresses.of(request),
+        address,
       )
     }
     reports.look(request, decision)
-    return slowDown.pass(report(request, decision), () => clientAddresses.of(request))
+    return slowDown.pass(report(request, decision), address)
   }
   const shared = {
     render,

@@ -37,6 +37,7 @@ import { pathOf } from '../request/target.ts'
 import { asksForWebSocket, checkWebSocketHandshake, websocketOnly } from '../request/upgrade-request.ts'
 import type { ClosedPaths } from '../rules/closed-paths.ts'
 import type { Matcher } from '../rules/matcher.ts'
+import { TextMap } from '../text/text-map.ts'
 import { narrow, whyNotAuthorized } from './authorize.ts'
 import { nothing, type Proof, type Prover, secretsOf } from './prover.ts'
 import type { Trace } from './trace.ts'
@@ -87,7 +88,7 @@ class Circumstances implements VerifyContext {
 export class Engine<P extends Principal> {
   readonly #parts: EngineParts<P>
   /** Answers for exact public paths, made beforehand: nothing is allocated for them. */
-  readonly #open = new Map<string, Allow<P>>()
+  readonly #open = new TextMap<Allow<P>>()
   /** The schemes that have headers removed. */
   readonly #hiders: readonly Scheme<P>[]
   #setupDone = false
@@ -278,8 +279,19 @@ export class Engine<P extends Principal> {
         ? { ...nothing, failure: refuse('duplicate_header', { rule }) }
         : prover.prove(request, rule, ambientCounts, context, trace)
     return isPromiseLike(proof)
-      ? proof.then((settled) => this.#judge(rule, request, verdict, settled, context))
+      ? this.#judgeLater(rule, request, verdict, proof, context)
       : this.#judge(rule, request, verdict, proof, context)
+  }
+
+  // Apart: a closure makes its method allocate the variables that it uses, on every request, also where nothing is awaited.
+  #judgeLater(
+    rule: CompiledRule,
+    request: AuthRequest,
+    verdict: OriginVerdict,
+    proof: PromiseLike<Proof<P>>,
+    context: Circumstances,
+  ): PromiseLike<Decision<P>> {
+    return proof.then((settled) => this.#judge(rule, request, verdict, settled, context))
   }
 
   /** Tells the client the Host that it sent; the gate's own hosts are for the operator. */
@@ -375,8 +387,19 @@ export class Engine<P extends Principal> {
     request: AuthRequest,
     headers: HeaderList | undefined,
   ): MaybePromise<Refused> {
-    const { setup, faults } = this.#parts
-    if (setup === undefined || this.#setupDone) return this.#refuseLogin(rule, request, headers)
+    const { setup } = this.#parts
+    return setup === undefined || this.#setupDone
+      ? this.#refuseLogin(rule, request, headers)
+      : this.#setUpOrLogIn(setup, rule, request, headers)
+  }
+
+  #setUpOrLogIn(
+    setup: SetupOptions,
+    rule: CompiledRule,
+    request: AuthRequest,
+    headers: HeaderList | undefined,
+  ): MaybePromise<Refused> {
+    const { faults } = this.#parts
     const unknown = (error: unknown): Refused => {
       // A store that cannot answer is not a store without accounts.
       faults.report({

@@ -46,10 +46,21 @@ export const nothing: Proof<never> = {
   clear: undefined,
 }
 
+/** A credential that a scheme found. */
+interface Found<P extends Principal> {
+  readonly scheme: Scheme<P>
+  readonly extraction: Extraction
+}
+
 /** Retries of a verification that a revocation overtook. */
 const maxReverifications = 2
 
-/** Finds the credentials of a request and has them verified, scheme by scheme, in the order given. */
+/**
+ * Finds the credentials of a request and has them verified, scheme by scheme, in the order given.
+ *
+ * Answers that are promises are continued in methods of their own (`...Later`): a closure makes its method allocate the
+ * variables that it uses, on every request, also where nothing is awaited.
+ */
 export class Prover<P extends Principal> {
   readonly #schemes: readonly Scheme<P>[]
   readonly #edgeSchemes: readonly Scheme<P>[]
@@ -115,8 +126,7 @@ export class Prover<P extends Principal> {
     const own = this.#proveOwn(request, rule, ambientCounts, context, trace)
     if (this.#edgeSchemes.length === 0) return own
     const edge = this.#proveEdge(request, rule, ambientCounts, context, trace)
-    if (!isPromiseLike(own) && !isPromiseLike(edge)) return beside(own, edge)
-    return andThen(own, (o) => andThen(edge, (e) => beside(o, e)))
+    return isPromiseLike(own) || isPromiseLike(edge) ? besideLater(own, edge) : beside(own, edge)
   }
 
   /** The credential of a login in front of this server counts as absent, and no scheme sees it. */
@@ -138,7 +148,7 @@ export class Prover<P extends Principal> {
   ): MaybePromise<Proof<P>> {
     let explicit: Extraction | undefined
     let explicitScheme: Scheme<P> | undefined
-    let ambient: [Scheme<P>, Extraction][] | undefined
+    let ambient: Found<P>[] | undefined
     for (const scheme of this.#schemes) {
       const found = this.#extract(scheme, request, trace)
       if (found === undefined) continue
@@ -159,8 +169,10 @@ export class Prover<P extends Principal> {
       } else if (rule.schemes !== undefined && !rule.schemes.includes(scheme.name)) {
         trace?.add(`scheme ${scheme.name}`, `${found.location} ignored: the rule does not admit this scheme`)
       } else {
-        ambient ??= []
-        ambient.push([scheme, found])
+        const entry = { scheme, extraction: found }
+        // An empty list that grows takes place for sixteen.
+        if (ambient === undefined) ambient = [entry]
+        else ambient.push(entry)
       }
     }
 
@@ -186,9 +198,9 @@ export class Prover<P extends Principal> {
       const scheme = explicitScheme
       const location = explicit.location
       const answer = this.verify(scheme, explicit.credential, context, request)
-      if (isPromiseLike(answer))
-        return answer.then((value) => this.#conclude(scheme, location, value, rule, trace))
-      return this.#conclude(scheme, location, answer, rule, trace)
+      return isPromiseLike(answer)
+        ? this.#concludeLater(scheme, location, answer, rule, trace)
+        : this.#conclude(scheme, location, answer, rule, trace)
     }
     if (ambient === undefined) {
       trace?.add('credentials', 'none')
@@ -217,7 +229,7 @@ export class Prover<P extends Principal> {
   }
 
   #tryAmbient(
-    found: readonly [Scheme<P>, Extraction][],
+    found: readonly Found<P>[],
     from: number,
     clear: readonly string[] | undefined,
     request: AuthRequest,
@@ -227,18 +239,47 @@ export class Prover<P extends Principal> {
   ): MaybePromise<Proof<P>> {
     const entry = found[from]
     if (entry === undefined) return clear === undefined ? nothing : { ...nothing, clear }
-    const [scheme, extraction] = entry
-    return andThen(this.verify(scheme, extraction.credential, context, request), (answer) => {
-      const proof = this.#conclude(scheme, extraction.location, answer, rule, trace)
-      if (proof.failure?.outcome !== 'challenge' && proof.failure?.outcome !== 'forbid') {
-        return clear === undefined ? proof : { ...proof, clear }
-      }
-      // A bad ambient credential counts as none: the browser sends it whether its user wants to or not.
-      const kept = answer.outcome === 'rejected' && answer.clear === false
-      const removal = kept ? undefined : this.#removalOf(scheme, request, trace)
-      const removals = removal === undefined ? clear : [...(clear ?? []), removal]
-      return this.#tryAmbient(found, from + 1, removals, request, rule, context, trace)
-    })
+    const answer = this.verify(entry.scheme, entry.extraction.credential, context, request)
+    return isPromiseLike(answer)
+      ? this.#settleAmbientLater(answer, found, from, clear, request, rule, context, trace)
+      : this.#settleAmbient(answer, found, from, clear, request, rule, context, trace)
+  }
+
+  #settleAmbientLater(
+    answer: PromiseLike<Verification<P>>,
+    found: readonly Found<P>[],
+    from: number,
+    clear: readonly string[] | undefined,
+    request: AuthRequest,
+    rule: CompiledRule,
+    context: VerifyContext,
+    trace: Trace | undefined,
+  ): PromiseLike<Proof<P>> {
+    return answer.then((settled) =>
+      this.#settleAmbient(settled, found, from, clear, request, rule, context, trace),
+    )
+  }
+
+  #settleAmbient(
+    answer: Verification<P>,
+    found: readonly Found<P>[],
+    at: number,
+    clear: readonly string[] | undefined,
+    request: AuthRequest,
+    rule: CompiledRule,
+    context: VerifyContext,
+    trace: Trace | undefined,
+  ): MaybePromise<Proof<P>> {
+    const { scheme, extraction } = found[at] as Found<P>
+    const proof = this.#conclude(scheme, extraction.location, answer, rule, trace)
+    if (proof.failure?.outcome !== 'challenge' && proof.failure?.outcome !== 'forbid') {
+      return clear === undefined ? proof : { ...proof, clear }
+    }
+    // A bad ambient credential counts as none: the browser sends it whether its user wants to or not.
+    const kept = answer.outcome === 'rejected' && answer.clear === false
+    const removal = kept ? undefined : this.#removalOf(scheme, request, trace)
+    const removals = removal === undefined ? clear : [...(clear ?? []), removal]
+    return this.#tryAmbient(found, at + 1, removals, request, rule, context, trace)
   }
 
   /** A cookie that cannot be removed counts as none all the same. */
@@ -334,28 +375,40 @@ export class Prover<P extends Principal> {
       const answer = scheme.verify(credential, context)
       if (isAuthenticated(answer)) return answer
       if (!isPromiseLike(answer)) return this.#checked(scheme, answer, credential, context, request)
-      // Resolved once more: whatever else has a `then` need not keep to what promises promise.
-      return Promise.resolve(answer).then(
-        (value) => {
-          const settled = this.#checked(scheme, value, credential, context, request)
-          if (
-            settled.outcome !== 'authenticated' ||
-            this.#window.since(before, settled.principal) === undefined
-          )
-            return settled
-          if (attempt < maxReverifications)
-            return this.verify(scheme, credential, context, request, attempt + 1)
-          return {
-            outcome: 'unavailable',
-            reason: 'revocations kept arriving during the verification',
-            retryAfter: 1,
-          }
-        },
-        (error: unknown) => this.#broken(scheme, 'verify', error, credential, context, request),
-      )
+      return this.#verifyLater(answer, scheme, credential, context, request, before, attempt)
     } catch (error) {
       return this.#broken(scheme, 'verify', error, credential, context, request)
     }
+  }
+
+  #verifyLater(
+    answer: PromiseLike<Verification<P>>,
+    scheme: Scheme<P>,
+    credential: Credential,
+    context: VerifyContext,
+    request: AuthRequest | undefined,
+    before: Moment,
+    attempt: number,
+  ): Promise<Verification<P>> {
+    // Resolved once more: whatever else has a `then` need not keep to what promises promise.
+    return Promise.resolve(answer).then(
+      (value) => {
+        const settled = this.#checked(scheme, value, credential, context, request)
+        if (
+          settled.outcome !== 'authenticated' ||
+          this.#window.since(before, settled.principal) === undefined
+        )
+          return settled
+        if (attempt < maxReverifications)
+          return this.verify(scheme, credential, context, request, attempt + 1)
+        return {
+          outcome: 'unavailable',
+          reason: 'revocations kept arriving during the verification',
+          retryAfter: 1,
+        }
+      },
+      (error: unknown) => this.#broken(scheme, 'verify', error, credential, context, request),
+    )
   }
 
   /** Calls what a verification left to be done once the rule admits its principal. */
@@ -468,6 +521,16 @@ export class Prover<P extends Principal> {
     }
   }
 
+  #concludeLater(
+    scheme: Scheme<P>,
+    location: string,
+    answer: PromiseLike<Verification<P>>,
+    rule: CompiledRule,
+    trace: Trace | undefined,
+  ): PromiseLike<Proof<P>> {
+    return answer.then((settled) => this.#conclude(scheme, location, settled, rule, trace))
+  }
+
   /** The refusal a verification amounts to, or `undefined` when it is a principal that still counts. */
   refusalOf(answer: Verification<P>, rule: CompiledRule | undefined, scheme: Scheme<P>): Refused | undefined {
     // Small, so that engines inline it: it is on the way of every request that is let in.
@@ -528,6 +591,13 @@ function beside<P extends Principal>(own: Proof<P>, edge: Proof<P>): Proof<P> {
     failure: edge.failure ?? own.failure,
     clear: own.clear,
   }
+}
+
+function besideLater<P extends Principal>(
+  own: MaybePromise<Proof<P>>,
+  edge: MaybePromise<Proof<P>>,
+): MaybePromise<Proof<P>> {
+  return andThen(own, (o) => andThen(edge, (e) => beside(o, e)))
 }
 
 /** The credentials that an exception may quote. */

@@ -1,5 +1,6 @@
 import type { Principal } from '../contract/principal.ts'
 import type { RevocationSelector } from '../ports/revocations.ts'
+import { TextMap } from '../text/text-map.ts'
 import { PrincipalIndex } from './principal-index.ts'
 
 /** A credential that verified, as remembered. Only such are kept: a flood of bad ones evicts nothing. */
@@ -25,14 +26,14 @@ export interface VerifiedCache<E extends VerifiedEntry> {
 }
 
 interface Generation<E extends VerifiedEntry> {
-  readonly entries: Map<string, E>
+  readonly entries: TextMap<E>
   readonly index: PrincipalIndex<E>
 }
 
 /**
  * Creates a cache of two generations: the young one becomes the old one when it holds half the entries.
  *
- * A hit in the young generation is one `Map.get` and writes nothing, where a list of recency would be
+ * A hit in the young generation is one look-up and writes nothing, where a list of recency would be
  * rewritten on every request; an entry that is used at all survives, as with least-recently-used. An index finds the
  * entries of a revocation: looking through all entries, for each of a thousand revocations, would block the process.
  *
@@ -81,7 +82,7 @@ export function createVerifiedCache<E extends VerifiedEntry>(maxEntries: number)
 }
 
 function createGeneration<E extends VerifiedEntry>(): Generation<E> {
-  return { entries: new Map(), index: new PrincipalIndex() }
+  return { entries: new TextMap(), index: new PrincipalIndex() }
 }
 
 function remove<E extends VerifiedEntry>({ entries, index }: Generation<E>, digest: string): void {

@@ -3,9 +3,9 @@ interface Watched {
   readonly name: string
   /** As most clients spell it: `X-Api-Key`. */
   readonly usual: string
-  /** Its first letter. */
-  readonly first: number
   readonly bit: number
+  /** Another name of the same length. */
+  readonly next: Watched | undefined
 }
 
 /**
@@ -23,29 +23,31 @@ export function createDuplicateFinder(
   if (unique.length > 31)
     throw new TypeError('createGate: the schemes name more than 31 headers of their own.')
   const longest = Math.max(0, ...unique.map((name) => name.length))
-  const byLength: (readonly Watched[] | undefined)[] = new Array(longest + 1).fill(undefined)
-  unique.forEach((name, i) => {
-    const usual = name.replace(/(?<![^-])[a-z]/g, (letter) => letter.toUpperCase())
-    const watched = { name, usual, first: name.charCodeAt(0) | 0x20, bit: 1 << i }
-    byLength[name.length] = [...(byLength[name.length] ?? []), watched]
-  })
+  const byLength: (Watched | undefined)[] = new Array(longest + 1).fill(undefined)
   // By length, a bit for the first letter of each name: most headers differ from all names in one of the two.
   const firstLetters = new Int32Array(longest + 1)
-  for (const { name, first } of byLength.flatMap((watched) => watched ?? [])) {
-    firstLetters[name.length] = (firstLetters[name.length] as number) | (1 << first)
-  }
+  unique.forEach((name, i) => {
+    const { length } = name
+    const usual = name.replace(/(?<![^-])[a-z]/g, (letter) => letter.toUpperCase())
+    byLength[length] = { name, usual, bit: 1 << i, next: byLength[length] }
+    firstLetters[length] = (firstLetters[length] as number) | (1 << (name.charCodeAt(0) | 0x20))
+  })
   return (rawHeaders) => {
     let seen = 0
     for (let i = 0; i < rawHeaders.length; i += 2) {
       const raw = rawHeaders[i] as string
+      const { length } = raw
       // Reading beyond the end of an array is slow.
-      if (raw.length > longest) continue
-      const first = raw.charCodeAt(0) | 0x20
-      if (((firstLetters[raw.length] as number) & (1 << first)) === 0) continue
-      for (const { name, usual, bit } of byLength[raw.length] ?? []) {
-        if (raw !== usual && raw !== name && raw.toLowerCase() !== name) continue
+      if (length > longest) continue
+      const letters = firstLetters[length] as number
+      // Before the letter is read: no name has most of the lengths.
+      if (letters === 0 || (letters & (1 << (raw.charCodeAt(0) | 0x20))) === 0) continue
+      for (let watched = byLength[length]; watched !== undefined; watched = watched.next) {
+        const { name, bit } = watched
+        if (raw !== watched.usual && raw !== name && raw.toLowerCase() !== name) continue
         if ((seen & bit) !== 0) return name
         seen |= bit
+        break
       }
     }
     return undefined
