@@ -325,3 +325,45 @@ describe('a path that is not canonical is told why it is not let in', () => {
     }
   })
 })
+
+describe.each([1, 8, 9, 40])('%i segments in one place', (count) => {
+  // One length and one first letter for all, so that only the rest tells them apart.
+  const names = Array.from({ length: count }, (_, i) => `name${10 + i}`)
+  const gate = makeGate({
+    rules: [
+      ...names.flatMap((name) => [
+        { path: `/${name}`, access: 'public' } as const,
+        { path: `/deep/:id/${name}/*`, access: 'public' } as const,
+      ]),
+      { path: '/deep/own/*', access: 'public' },
+    ],
+  })
+  const outcomes = async (targets: readonly string[]): Promise<string[]> => [
+    ...new Set(await Promise.all(targets.map((target) => verdict(gate, request(target))))),
+  ]
+
+  it('each is found', async () => {
+    expect(
+      await outcomes(names.flatMap((name) => [`/${name}`, `/deep/1/${name}/x`, `/deep/own/${name}/x`])),
+    ).toEqual(['allow'])
+  })
+
+  it('nothing else is', async () => {
+    const others = [
+      'name',
+      'name09',
+      'name100',
+      'Name10',
+      'game10',
+      '',
+      'nam',
+      '__proto__',
+      'constructor',
+      'toString',
+    ]
+    const near = others.flatMap((other) => [`/${other}`, `/deep/1/${other}/x`])
+    expect(await outcomes([...near, '/name10/', '/deep', '/deep/', '/deep/1', '/deep/1/'])).toEqual([
+      'challenge auth_required',
+    ])
+  })
+})

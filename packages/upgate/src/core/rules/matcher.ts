@@ -1,7 +1,10 @@
 import type { CompiledRule } from '../contract/rules.ts'
 import { analyseTarget, type Target } from '../request/target.ts'
 import { matchesLeniently, matchesStrictly, type RulePattern } from './pattern.ts'
-import { PatternTree, type TreeNode } from './pattern-tree.ts'
+import { childOf, PatternTree, type TreeNode } from './pattern-tree.ts'
+import { RecentTargets } from './recent-targets.ts'
+
+const slash = 0x2f
 
 /** Permissive rules let in without proof, so they match strictly; the others match leniently. */
 export function isPermissive(rule: CompiledRule): boolean {
@@ -26,6 +29,9 @@ export class Matcher {
   /** Exact public paths whose rule needs no further check: equality already implies canonical form. */
   readonly #open = new Map<string, CompiledRule>()
   readonly #merged = new Map<string, CompiledRule>()
+
+  /** For GET without an upgrade. */
+  readonly #recent = new RecentTargets()
 
   // Scratch of one synchronous walk.
   #path = ''
@@ -95,6 +101,19 @@ export class Matcher {
   }
 
   #matchOne(raw: string, method: string, upgrade: boolean): Match {
+    if (upgrade || method !== 'GET') return this.#walkTo(raw, method, upgrade)
+    const recent = this.#recent.get(raw)
+    if (recent !== undefined) {
+      this.#canonical = raw
+      return recent
+    }
+    const match = this.#walkTo(raw, method, upgrade)
+    // Of a canonical target there is always a rule.
+    if (this.#canonical === raw) this.#recent.offer(raw, match as CompiledRule)
+    return match
+  }
+
+  #walkTo(raw: string, method: string, upgrade: boolean): Match {
     const target = raw === this.#hostile ? this.#analysed : analyseTarget(raw)
     this.#canonical = undefined
     if (target === 'ambiguous' || 'malformed' in target) return target
@@ -148,26 +167,32 @@ export class Matcher {
     return first ?? this.#unmatched
   }
 
-  /** `at` is the position of the slash before the next segment. */
-  #visit(node: TreeNode, at: number): void {
+  /** `position` is that of the slash before the next segment. A loop: only a parameter next to a segment needs a call. */
+  #visit(start: TreeNode, position: number): void {
     const key = this.#key
-    const length = key.length
-    if (node.below.length > 0) this.#consider(node.below, at < length)
-    if (at >= length) {
-      this.#consider(node.exact, true)
-      return
+    const { length } = key
+    let node = start
+    let at = position
+    for (;;) {
+      const { below, exact, few, many, parameter } = node
+      if (below.length > 0) this.#consider(below, at < length)
+      if (at >= length) {
+        if (exact.length > 0) this.#consider(exact, true)
+        return
+      }
+      // `/` itself, or a trailing slash.
+      if (at === length - 1 && exact.length > 0) this.#consider(exact, at === 0)
+      if (few.length === 0 && many === undefined && parameter === undefined) return
+      let end = at + 1
+      while (end < length && key.charCodeAt(end) !== slash) end++
+      const child = childOf(node, key, at + 1, end)
+      if (parameter !== undefined && end > at + 1) {
+        if (child !== undefined) this.#visit(child, end)
+        node = parameter
+      } else if (child !== undefined) node = child
+      else return
+      at = end
     }
-    // `/` itself, or a trailing slash.
-    if (at === length - 1) this.#consider(node.exact, at === 0)
-    const { literals, parameter } = node
-    if (literals === undefined && parameter === undefined) return
-    let end = key.indexOf('/', at + 1)
-    if (end === -1) end = length
-    if (literals !== undefined) {
-      const child = literals.get(key.slice(at + 1, end))
-      if (child !== undefined) this.#visit(child, end)
-    }
-    if (parameter !== undefined && end > at + 1) this.#visit(parameter, end)
   }
 
   /** `exactly`: the walk has met the pattern as it is written, apart from case and encoding. */

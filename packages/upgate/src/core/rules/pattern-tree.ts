@@ -2,7 +2,13 @@ import { foldsOf, type Pattern, type RulePattern, type Segments } from './patter
 
 /** Most nodes are leaves with one pattern: what they do not hold is not made. */
 export interface TreeNode {
-  literals: Map<string, TreeNode> | undefined
+  /** The segment that leads here, and its first letter. */
+  readonly segment: string
+  readonly first: number
+  /** The children by segment, where they are few. */
+  few: readonly TreeNode[]
+  /** The children by segment, where they are many: then `few` is empty. */
+  many: Map<string, TreeNode> | undefined
   parameter: TreeNode | undefined
   /** Patterns that end here, and those that match all that is below, in the order of the rules. */
   exact: readonly RulePattern[]
@@ -14,6 +20,12 @@ type Place = readonly RulePattern[]
 
 const none: Place = []
 const nowhere: readonly Place[] = []
+const childless: readonly TreeNode[] = []
+/**
+ * Most children that are compared one by one: that takes neither a text for the segment of a path nor a hash of it. Lengths
+ * and first letters tell most of them apart.
+ */
+const mostCompared = 8
 
 /** Patterns by their folded segments: requests are matched in it, and the order of the rules is checked. */
 export class PatternTree {
@@ -32,15 +44,7 @@ export class PatternTree {
     for (let at = 0; at < steps.length; at++) {
       const segment = steps[at]
       if (segment === undefined) node = node.parameter ??= createNode()
-      else {
-        node.literals ??= new Map()
-        let child = node.literals.get(segment)
-        if (child === undefined) {
-          child = createNode()
-          node.literals.set(segment, child)
-        }
-        node = child
-      }
+      else node = childFor(node, segment)
     }
     const side = entry.pattern.prefix ? 'below' : 'exact'
     const list = node[side] as RulePattern[]
@@ -70,8 +74,41 @@ export class PatternTree {
   }
 }
 
-function createNode(): TreeNode {
-  return { literals: undefined, parameter: undefined, exact: none, below: none }
+function createNode(segment = ''): TreeNode {
+  const first = segment === '' ? 0 : segment.charCodeAt(0)
+  return { segment, first, few: childless, many: undefined, parameter: undefined, exact: none, below: none }
+}
+
+/** The child for the segment between two indices of a path. */
+export function childOf(
+  { few, many }: TreeNode,
+  path: string,
+  from: number,
+  end: number,
+): TreeNode | undefined {
+  if (many !== undefined) return many.get(path.slice(from, end))
+  if (few.length === 0) return undefined
+  const length = end - from
+  const first = length === 0 ? 0 : path.charCodeAt(from)
+  for (const child of few) {
+    const { segment } = child
+    if (child.first === first && segment.length === length && path.startsWith(segment, from)) return child
+  }
+  return undefined
+}
+
+/** The child for a segment, made where there is none. */
+function childFor(node: TreeNode, segment: string): TreeNode {
+  const present = childOf(node, segment, 0, segment.length)
+  if (present !== undefined) return present
+  const child = createNode(segment)
+  if (node.many !== undefined) node.many.set(segment, child)
+  else if (node.few.length < mostCompared) node.few = [...node.few, child]
+  else {
+    node.many = new Map([...node.few, child].map((one) => [one.segment, one]))
+    node.few = childless
+  }
+  return child
 }
 
 /** The path `/` has no segment, and is written as one that is empty. */
@@ -90,7 +127,7 @@ function collect(
   let found = add(node.below, before)
   if (depth === steps.length) return prefix ? found : add(node.exact, found)
   const step = steps[depth]
-  const child = step === undefined ? undefined : node.literals?.get(step)
+  const child = step === undefined ? undefined : childOf(node, step, 0, step.length)
   if (child !== undefined) found = collect(child, steps, depth + 1, prefix, found)
   return node.parameter === undefined ? found : collect(node.parameter, steps, depth + 1, prefix, found)
 }
@@ -106,7 +143,7 @@ function add(place: Place, found: readonly Place[]): readonly Place[] {
 function goesOn(node: TreeNode, steps: Segments, depth: number): boolean {
   if (depth === steps.length) return node.parameter !== undefined
   const step = steps[depth]
-  const child = step === undefined ? undefined : node.literals?.get(step)
+  const child = step === undefined ? undefined : childOf(node, step, 0, step.length)
   if (child !== undefined && goesOn(child, steps, depth + 1)) return true
   return node.parameter !== undefined && goesOn(node.parameter, steps, depth + 1)
 }
