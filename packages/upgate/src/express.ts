@@ -18,7 +18,7 @@ import type { Decider } from './core/contract/gate.ts'
 import type { Principal } from './core/contract/principal.ts'
 import { assertDecider } from './core/options/check-gate.ts'
 import { type AdapterOptions, createDoorCheck, noSockets, oneListener } from './node/doors.ts'
-import { settle } from './node/http-gate.ts'
+import { settle, settleLater } from './node/http-gate.ts'
 import { judge } from './node/judge.ts'
 import { kindOf, NodeRequest, rewrittenForm } from './node/request.ts'
 import { decideWrapped, type WrappedSocket } from './ws/guard/wrapped-socket.ts'
@@ -76,7 +76,7 @@ export function expressGate<P extends Principal>(
     checkDoors(request, hasExpressWs(request) ? oneListener : noSockets)
     const verdict = judge(decider, read(request))
     if (!isPromiseLike(verdict)) settle(verdict, request, response, proceed)
-    else void verdict.then((settled) => settle(settled, request, response, proceed))
+    else settleLater(verdict, request, response, proceed)
   }
 }
 

@@ -42,8 +42,18 @@ export function httpGate<P extends Principal>(
     checkDoors(request, noSockets)
     const verdict = judge(decider, new NodeRequest(kindOf(request), request))
     if (!isPromiseLike(verdict)) settle(verdict, request, response, listener)
-    else void verdict.then((settled) => settle(settled, request, response, listener))
+    else settleLater(verdict, request, response, listener)
   }
+}
+
+/** Carries a verdict out that is not known yet. */
+export function settleLater<P extends Principal>(
+  verdict: PromiseLike<Verdict<P>>,
+  request: IncomingMessage,
+  response: ServerResponse,
+  proceed: (request: IncomingMessage, response: ServerResponse) => void,
+): void {
+  void verdict.then((settled) => settle(settled, request, response, proceed))
 }
 
 /** Carries a verdict out: answers a refusal, or adds the decision's headers and goes on. */

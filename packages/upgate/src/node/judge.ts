@@ -27,6 +27,15 @@ export function judge<P extends Principal>(
   if (known !== undefined) return known
   const decision = decideSafely(decider, request)
   if (!isPromiseLike(decision)) return conclude(decider, request, decision)
+  return concludeLater(decider, request, decision)
+}
+
+// Apart: a closure makes its function allocate the variables that it uses, also where nothing is awaited.
+function concludeLater<P extends Principal>(
+  decider: Decider<P>,
+  request: NodeRequest,
+  decision: PromiseLike<Decision<P>>,
+): PromiseLike<Verdict<P>> {
   return decision.then((settled) => conclude(decider, request, settled))
 }
 

@@ -14,11 +14,14 @@ export class NodeRequest implements AuthRequest {
   readonly target: string
   readonly rewrittenTarget: string | undefined
   readonly native: IncomingMessage
+  /** Node builds them for each request of HTTP/1.1 before any listener runs. */
+  readonly headers: HeaderRecord
 
   /** `target` is the request-target as received; `rewrittenTarget` the form a router sees, where that differs. */
   constructor(kind: 'http' | 'upgrade', native: IncomingMessage, target?: string, rewrittenTarget?: string) {
     this.kind = kind
     this.native = native
+    this.headers = native.headers
     this.target = target ?? native.url ?? ''
     this.rewrittenTarget = rewrittenTarget
   }
@@ -30,10 +33,6 @@ export class NodeRequest implements AuthRequest {
   get method(): string {
     const { method = '' } = this.native
     return method === 'GET' || method === 'POST' || knownMethods.has(method) ? method : ''
-  }
-
-  get headers(): HeaderRecord {
-    return this.native.headers
   }
 
   get rawHeaders(): readonly string[] {

@@ -221,3 +221,36 @@ describe('the URL behind mounts', () => {
     expect(await status('http://evil.example/a/public/x', '/a', 'http://evil.example/public/x')).toBe('401')
   })
 })
+
+describe('headers that another listener changes during a decision', () => {
+  it('are those of the moment before it, in each part of the decision', async () => {
+    const seen: (string | undefined)[] = []
+    const late = makeGate({
+      schemes: [
+        {
+          name: 'late',
+          ambient: false,
+          extract: ({ headers }) => {
+            seen.push(headers['x-late'] as string | undefined)
+            return { credential: { type: 'token', source: 'header', value: 'x' }, location: 'x-late' }
+          },
+          headers: ['x-late'],
+          verify: async () => ({ outcome: 'rejected', code: 'invalid_credential', reason: 'no' }),
+        },
+      ],
+      rules: [],
+    })
+    const port = await listen((request, response) => {
+      const { headers } = request
+      let reads = 0
+      // As a lazy middleware may do it.
+      Object.defineProperty(request, 'headers', {
+        get: () => (reads++ === 0 ? headers : { ...headers, host: 'evil.example.com', 'x-late': 'other' }),
+      })
+      httpGate(late, () => response.end('let in'))(request, response)
+    })
+    const answer = await get(port, '/', ['X-Late: first', 'Origin: https://gateway.example.com'])
+    expect(answer).toContain('invalid_credential')
+    expect(seen).toEqual(['first'])
+  })
+})
