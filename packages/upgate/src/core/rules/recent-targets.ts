@@ -42,6 +42,8 @@ function placeOf(target: string): number {
   // Reading beyond the end of a text is slow.
   if (length < 2) return length
   const letters =
-    target.charCodeAt(length - 1) ^ (target.charCodeAt(length - 2) << 3) ^ (target.charCodeAt(length >> 1) << 5)
+    target.charCodeAt(length - 1) ^
+    (target.charCodeAt(length - 2) << 3) ^
+    (target.charCodeAt(length >> 1) << 5)
   return (length ^ letters ^ (letters >> 8)) & (places - 1)
 }
