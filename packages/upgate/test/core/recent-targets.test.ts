@@ -1,4 +1,4 @@
-/* A gate remembers the rules of targets that came of late. What it remembers must never decide another request: one with
+/* A gate remembers the rules of targets that came of late. These rules must never decide another request: one with
    another method, an upgrade, another case, or a target that was rewritten on the way. */
 import type { AuthRequest, Gate } from 'upgate'
 import { describe, expect, it } from 'vitest'

@@ -23,7 +23,7 @@ describe('a map from texts', () => {
     expect([map.get(b), map.get(c), map.size, [...map.values()]]).toEqual([undefined, undefined, 0, []])
   })
 
-  it('has nothing but what was added', () => {
+  it('has only texts that were added', () => {
     const map = new TextMap<number>()
     for (const name of ['', '/', '__proto__', 'constructor', 'toString', '0', 'x'.repeat(10_000), '\ud800']) {
       expect(map.get(name)).toBeUndefined()
