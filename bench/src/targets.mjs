@@ -36,6 +36,9 @@ export const storeTargets = {
   'redis session': { ratio: { atMost: 1.4 } },
 }
 
+/** Milliseconds of `createGate`, by the number of rules. @type {Readonly<Record<number, Target>>} */
+export const scaleTargets = { 20000: { atMost: 100 } }
+
 /**
  * @param {import('./statistics.mjs').Estimate} estimate
  * @param {Target | undefined} target

@@ -1,5 +1,8 @@
-import { median, ratios } from '../statistics.mjs'
-import { cell, counted, fine, table, whole } from '../table.mjs'
+import { estimate, median, ratios } from '../statistics.mjs'
+import { cell, counted, fine, interval, short, table, whole } from '../table.mjs'
+import { scaleTargets, verdict } from '../targets.mjs'
+import { shapes } from './shapes.mjs'
+import { spreads } from './spreads.mjs'
 
 /** @typedef {import('../suite.mjs').Result} Result */
 
@@ -60,7 +63,89 @@ ${table(head('records in, credentials', sizes), byKeys)}
 
 One server with so many accepted sockets, each of a device of its own, on \`memoryStore()\`. At least ${counted(accepted)} were accepted before, of which the others are closed. Then ${counted(more)} more are accepted, and ${counted(revoked)} of their devices revoked one by one: the time until that is written down and the close frame is on its way.
 
-${table(head('cost, sockets', sockets), bySockets)}`
+${table(head('cost, sockets', sockets), bySockets)}
+
+${[rulesPart(result), sessionsPart(result), placesPart(result), missing(result)].filter((part) => part !== '').join('\n\n')}`
+}
+
+/** The parts that earlier results do not have. @param {Result} result */
+function missing({ settings }) {
+  const parts = Object.entries(laterParts).filter(([name]) => settings[name] === undefined)
+  return parts.length === 0 ? '' : `Not measured yet: ${parts.map(([, part]) => part).join(', ')}.`
+}
+
+const laterParts = {
+  rules: '`createGate` with many rules',
+  sessions: 'one account with all sessions',
+  places: 'a full quarantine',
+}
+
+/** @param {Result} result */
+function rulesPart(result) {
+  const { samples, seed, settings } = result
+  const counts = /** @type {number[] | undefined} */ (settings.rules)
+  if (counts === undefined) return ''
+  const most = Math.max(...counts)
+  const rows = Object.entries(shapes).map(([shape, { name }]) => {
+    const ids = counts.map((count) => `rules ${shape} ${count}`)
+    const all = estimate(samples[`rules ${shape} ${most}`]?.all ?? [], seed)
+    return [
+      name,
+      ...flatness(result, ids, 'each', fine),
+      interval(all, short),
+      verdict(all, scaleTargets[most]),
+    ]
+  })
+  const head = [
+    'rules, µs each',
+    ...counts.map(counted),
+    `all ${counted(most)}, ms`,
+    scaleTargets[most] === undefined ? '' : 'target',
+  ]
+  return `### Rules
+
+\`createGate\` with so many rules of one shape, once in a fresh process, as an application starts: processor time, compilation and garbage collection included.
+
+${table(head, rows, { lastIsText: true })}`
+}
+
+/** @param {Result} result */
+function sessionsPart(result) {
+  const { settings } = result
+  const counts = /** @type {number[] | undefined} */ (settings.sessions)
+  if (counts === undefined) return ''
+  const ids = counts.map((count) => `sessions ${count}`)
+  const rows = [
+    ['decide', 'a decision by one of its sessions, not cached, µs'],
+    ['create', 'one session more, µs'],
+    ['revoke', 'one session less, µs'],
+  ].map(([measure = '', name = '']) => [name, ...flatness(result, ids, measure, fine)])
+  return `### One account with all sessions
+
+On \`memoryStore()\`, ${settings.batches} batches of ${settings.batch}, median batch.
+
+${table(['cost, sessions', ...counts.map(counted)], rows)}`
+}
+
+/** @param {Result} result */
+function placesPart(result) {
+  const { settings } = result
+  const counts = /** @type {number[] | undefined} */ (settings.places)
+  if (counts === undefined) return ''
+  const rows = Object.entries(spreads).map(([spread, name]) => [
+    name,
+    ...flatness(
+      result,
+      counts.map((count) => `places ${spread} ${count}`),
+      'newcomer',
+      whole,
+    ),
+  ])
+  return `### A full quarantine
+
+Sockets without a credential that take all places of \`maxSockets\`, with one address allowed all of them; then ${counted(settings.newcomers)} newcomers, of which each displaces a socket: server CPU in µs a newcomer, with the end of the displaced socket. At least ${counted(settings.displaced)} sockets came before those that count.
+
+${table(['newcomers from, places', ...counts.map(counted)], rows)}`
 }
 
 /**

@@ -4,17 +4,14 @@ import { join } from 'node:path'
 import { start } from '../children.mjs'
 import { shuffled } from '../statistics.mjs'
 import { counted } from '../table.mjs'
-import { fixedHeap } from '../ws/memory.mjs'
 import { reportScale } from './report.mjs'
-
-/** Milliseconds that a million records may take. */
-const patience = 120_000
-
-/** @typedef {{ accepted: number, more: number, revoked: number, concurrency: number, cachedBatch: number, batches: number }} SocketSettings */
+import { beside, construction, crowd, keys, patience, tenant } from './samples.mjs'
+import { shapes } from './shapes.mjs'
+import { spreads } from './spreads.mjs'
 
 /**
- * What a decision costs against the number of credentials that there are, and of sockets that are live: a fresh
- * process, or a pair of them, for every size.
+ * What things cost against their number: credentials, live sockets, rules, sessions of one account, places of a full
+ * quarantine. A fresh process, or a pair of them, for every size.
  *
  * @type {import('../suite.mjs').Suite}
  */
@@ -31,22 +28,34 @@ export const scale = {
       full: {
         sizes: [10, 1000, 100_000, 1_000_000],
         sockets: [0, 1000, 10_000],
+        rules: [2_000, 20_000],
+        sessions: [10, 1000, 9000],
+        places: [500, 4000],
+        ...{ newcomers: 500, displaced: 4000 },
         ...{ batch: 100, batches: 15, warm: 150, accepted: 4000, more: 500, revoked: 200 },
       },
       quick: {
         sizes: [10, 1000, 100_000],
         sockets: [0, 1000],
+        rules: [200, 2_000],
+        sessions: [10, 1000],
+        places: [100, 500],
+        ...{ newcomers: 200, displaced: 500 },
         ...{ batch: 100, batches: 8, warm: 100, accepted: 2000, more: 300, revoked: 100 },
       },
       check: {
         sizes: [10, 60],
         sockets: [0, 50],
+        rules: [40],
+        sessions: [10],
+        places: [20],
+        ...{ newcomers: 5, displaced: 20 },
         ...{ known: 20, batch: 10, batches: 1, warm: 1, accepted: 100, more: 20, revoked: 10 },
       },
     }[mode],
   }),
-  needs: ({ sizes, sockets, accepted, more }) => ({
-    files: Math.max(accepted, ...sockets) + more + 200,
+  needs: ({ sizes, sockets, accepted, more, places, newcomers }) => ({
+    files: Math.max(accepted + more, Math.max(...sockets) + more, Math.max(...places) + newcomers) + 200,
     memory: 256 * 2 ** 20 + 2000 * Math.max(...sizes),
   }),
   async prepare({ settings: { sizes, known }, say }) {
@@ -67,7 +76,8 @@ export const scale = {
     }
   },
   async *measure({ random, round, seed, settings, state: folder }) {
-    const { sizes, sockets } = /** @type {{ sizes: number[], sockets: number[] }} */ (settings)
+    const { sizes, sockets, rules, sessions, places } =
+      /** @type {Record<'sizes' | 'sockets' | 'rules' | 'sessions' | 'places', number[]>} */ (settings)
     const samples = [
       ...sizes.flatMap((size) => [
         { id: `memory ${size}`, run: () => keys(undefined, size, seed + round, settings) },
@@ -77,72 +87,21 @@ export const scale = {
         },
       ]),
       ...sockets.map((live) => ({ id: `sockets ${live}`, run: () => beside(live, settings) })),
+      ...Object.keys(shapes).flatMap((shape) =>
+        rules.map((count) => ({ id: `rules ${shape} ${count}`, run: () => construction(shape, count) })),
+      ),
+      ...sessions.map((count) => ({
+        id: `sessions ${count}`,
+        run: () => tenant(count, seed + round, settings),
+      })),
+      ...Object.keys(spreads).flatMap((spread) =>
+        places.map((count) => ({
+          id: `places ${spread} ${count}`,
+          run: () => crowd(spread, count, settings),
+        })),
+      ),
     ]
     for (const { id, run } of shuffled(samples, random)) yield { id, values: await run() }
   },
   report: reportScale,
-}
-
-/**
- * @param {string | undefined} file
- * @param {number} size
- * @param {number} seed
- * @param {object} settings
- * @returns {Promise<Record<string, number>>}
- */
-async function keys(file, size, seed, settings) {
-  const flags = ['--max-old-space-size=4096']
-  const worker = start(new URL('keys-worker.mjs', import.meta.url), [], flags, { core: 'server' })
-  try {
-    return await worker.ask({ ...settings, file, size, seed }, patience)
-  } finally {
-    await worker.stop()
-  }
-}
-
-/**
- * What things cost on a server that has so many live sockets.
- *
- * @param {number} live
- * @param {SocketSettings} settings
- * @returns {Promise<Record<string, number>>}
- */
-async function beside(live, { accepted, more, revoked, concurrency, cachedBatch, batches }) {
-  // Everything is compiled before it counts, however few sockets there will be.
-  const warm = Math.max(accepted - live, 2 * revoked)
-  const program = new URL('socket-server.mjs', import.meta.url)
-  const server = start(program, [`${warm + live + more}`], fixedHeap, { core: 'server' })
-  const client = start(new URL('../ws/client.mjs', import.meta.url), [], [], { core: 'client' })
-  const open = (/** @type {number} */ first, /** @type {number} */ count) =>
-    client.ask({ what: 'open', first, count }, patience)
-  try {
-    const { port, tokens } = await server.ask({ what: 'where' })
-    await client.ask({ what: 'aim', port, concurrency, dialect: 'upgate', tokens })
-    await open(0, warm)
-    await server.ask({ what: 'revoke', first: 0, count: revoked })
-    await client.ask({ what: 'reset' })
-    await server.ask({ what: 'until', accepted: 0 })
-
-    await open(warm, live)
-    const decided = await server.ask({ what: 'decide', batch: cachedBatch, batches })
-    const cpu = await server.ask({ what: 'cpu' })
-    await open(warm + live, more)
-    const spent = await server.ask({ what: 'cpu' })
-    const ended = await server.ask({ what: 'revoke', first: warm + live, count: revoked })
-    // Last, as a full collection lets go of compiled code as well.
-    const left = live + more - revoked
-    await server.ask({ what: 'until', accepted: left })
-    const full = await server.ask({ what: 'memory' })
-    await client.ask({ what: 'reset' })
-    await server.ask({ what: 'until', accepted: 0 })
-    const empty = await server.ask({ what: 'memory' })
-    return {
-      decide: decided.microseconds,
-      accept: (spent.user - cpu.user + spent.system - cpu.system) / more,
-      revoke: ended.microseconds,
-      ...(live === 0 ? {} : { heap: (full.heap - empty.heap) / left }),
-    }
-  } finally {
-    await Promise.all([server.stop(), client.stop()])
-  }
 }

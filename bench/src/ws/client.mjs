@@ -16,6 +16,8 @@ let port
 let concurrency = 1
 /** @type {import('./dialects.mjs').Dialect} */
 let dialect = { path: '/ws' }
+/** Which address each client has. @type {(index: number) => string} */
+let addressOf = (index) => addresses.each(index)
 /** Credentials in turn; none for sockets that stay silent. @type {readonly string[] | undefined} */
 let tokens
 
@@ -33,14 +35,21 @@ function frameOf(text) {
   return Buffer.concat([Buffer.from([...head, 0, 0, 0, 0]), payload])
 }
 
+/** Addresses of clients, by how they are spread. */
+const addresses = {
+  each: (/** @type {number} */ index) => `10.${(index >> 16) & 255}.${(index >> 8) & 255}.${index & 255}`,
+  one: () => '203.0.113.7',
+  /** A network of 64 bits each, all in one of 48. */
+  networks: (/** @type {number} */ index) => `2001:db8:1:${(index & 0xffff).toString(16)}::1`,
+}
+
 /**
- * The upgrade of one client, from an address of its own, told by the proxy on this machine.
+ * The upgrade of one client, with its address as the proxy on this machine tells it.
  *
  * @param {number} index
  * @param {string | undefined} token
  */
 function upgradeOf(index, token) {
-  const client = `10.${(index >> 16) & 255}.${(index >> 8) & 255}.${index & 255}`
   const lines = [
     `GET ${dialect.path} HTTP/1.1`,
     `Host: ${host}`,
@@ -49,7 +58,7 @@ function upgradeOf(index, token) {
     'Sec-WebSocket-Version: 13',
     'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
     'User-Agent: node/20',
-    `X-Forwarded-For: ${client}`,
+    `X-Forwarded-For: ${addressOf(index)}`,
     ...(dialect.headers ?? []).map(([name, value]) => `${name}: ${value}`),
     ...(token === undefined || !dialect.header ? [] : [dialect.header(token).join(': ')]),
   ]
@@ -138,5 +147,6 @@ answerQuestions((question) => {
   if (question.what === 'reset') return reset()
   ;({ port, concurrency, tokens } = question)
   dialect = dialects[question.dialect] ?? dialect
+  addressOf = addresses[/** @type {keyof typeof addresses} */ (question.addresses ?? 'each')]
   return {}
 })
