@@ -2,7 +2,9 @@
 export interface PgPool {
   connect(): Promise<PgClient>
   on(event: 'error', listener: (error: Error) => void): unknown
+  on(event: 'connect', listener: (client: Pick<PgClient, 'on'>) => void): unknown
   off(event: 'error', listener: (error: Error) => void): unknown
+  off(event: 'connect', listener: (client: Pick<PgClient, 'on'>) => void): unknown
   end(): Promise<void>
 }
 

@@ -20,7 +20,7 @@ import { boundedPool, storable } from './bounded-pool.ts'
 import { isBusy, isStatementLost, toStoreUnavailable } from './errors.ts'
 import { compileLookUp } from './look-up.ts'
 import { isMigrated, migrate } from './migrations.ts'
-import type { PgPool } from './pg-pool.ts'
+import type { PgClient, PgPool } from './pg-pool.ts'
 import { sqlStore } from './sql-store.ts'
 import type { Database, Tables } from './tables.ts'
 
@@ -129,6 +129,9 @@ export async function postgresStore(options: PostgresStoreOptions): Promise<Reme
   // An idle connection that breaks emits an event, which would end the process without a listener.
   const ignore = (): void => {}
   own.on('error', ignore)
+  // So does one whose server ends while it is handed over: its last word may be in the packet that opened it.
+  const handOver = (client: Pick<PgClient, 'on'>): void => void client.on('error', ignore)
+  own.on('connect', handOver)
   const bounded = boundedPool(own, timeout, clock)
   const root = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: bounded }) })
   const db: Kysely<Tables> = schema === undefined ? root : root.withSchema(schema)
@@ -199,6 +202,7 @@ export async function postgresStore(options: PostgresStoreOptions): Promise<Reme
     // A server that stopped answering does not answer the end of a connection either.
     if (given === undefined) await inTime(own.end(), timeout, clock, () => {})
     own.off('error', ignore)
+    own.off('connect', handOver)
   }
 
   try {
