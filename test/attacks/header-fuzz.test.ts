@@ -1,6 +1,6 @@
 /*
  * Requests with random headers, cookies and targets, to a gate with each kind of credential: no exception, no answer outside the
- * catalogue, nobody let in without a credential that is in the request, in a place where it counts, and no secret in an answer,
+ * catalogue, no request let in without a credential that is in the request, in a place where it counts, and no secret in an answer,
  * event or log. `UPGATE_FUZZ=100` sends a hundred times as many (about ten minutes), `UPGATE_SEED=7` others.
  */
 import { IncomingMessage } from 'node:http'
