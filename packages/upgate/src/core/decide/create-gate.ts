@@ -29,6 +29,7 @@ import { explain } from './explain.ts'
 import { checkOrigins, checkPage, gateOptions, requireOptions } from './gate-options.ts'
 import { compileIgnoredAuthorization } from './ignored-authorization.ts'
 import { Prover } from './prover.ts'
+import { SchemeCalls } from './scheme-calls.ts'
 import { SlowDown } from './slow-down.ts'
 import { WayReports } from './way-reports.ts'
 
@@ -68,11 +69,13 @@ export function createGateWith<const S extends readonly Scheme[]>(
   const slowDown = new SlowDown<P>(clock)
   const ignored = compileIgnoredAuthorization(read.ignoreAuthorization, schemes)
   const faults = createFaultLog({ clock, logger })
-  const prover = new Prover<P>(schemes, window, clock, faults, ignored)
+  const calls = new SchemeCalls<P>(window, clock, faults)
+  const prover = new Prover<P>(schemes, calls, ignored)
   const engine = new Engine<P>({
     matcher,
     closed: external?.closed,
     prover,
+    calls,
     schemes,
     originPolicy,
     clientAddresses,

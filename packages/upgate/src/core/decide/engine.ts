@@ -39,7 +39,8 @@ import type { ClosedPaths } from '../rules/closed-paths.ts'
 import type { Matcher } from '../rules/matcher.ts'
 import { TextMap } from '../text/text-map.ts'
 import { narrow, whyNotAuthorized } from './authorize.ts'
-import { nothing, type Proof, type Prover, secretsOf } from './prover.ts'
+import { nothing, type Proof, type Prover } from './prover.ts'
+import { type SchemeCalls, secretsOf } from './scheme-calls.ts'
 import type { Trace } from './trace.ts'
 
 /** The parts of an {@link Engine}, compiled and checked by `createGate`. */
@@ -48,6 +49,7 @@ export interface EngineParts<P extends Principal> {
   /** Paths that an external login closes. */
   readonly closed: ClosedPaths | undefined
   readonly prover: Prover<P>
+  readonly calls: SchemeCalls<P>
   readonly schemes: readonly Scheme<P>[]
   readonly originPolicy: OriginPolicy
   readonly clientAddresses: ClientAddresses
@@ -98,7 +100,7 @@ export class Engine<P extends Principal> {
     this.#hiders = parts.schemes.filter((scheme) => scheme.hidesHeaders !== undefined)
     for (const [path, rule] of parts.matcher.openPaths()) {
       if (rule.document === undefined && parts.closed?.has(path, undefined) !== true)
-        this.#open.set(path, allow(rule, parts.prover.now()))
+        this.#open.set(path, allow(rule, parts.calls.now()))
     }
   }
 
@@ -237,7 +239,7 @@ export class Engine<P extends Principal> {
     upgrade: boolean,
     trace: Trace | undefined,
   ): MaybePromise<Decision<P>> {
-    const { originPolicy, prover, clientAddresses } = this.#parts
+    const { originPolicy, prover, calls, clientAddresses } = this.#parts
     if (upgrade) {
       const malformed = checkWebSocketHandshake(request, rule)
       if (malformed !== undefined) return malformed
@@ -262,7 +264,7 @@ export class Engine<P extends Principal> {
       if (rule.document !== undefined && (request.method === 'GET' || request.method === 'HEAD'))
         return documentOf(rule, rule.document, request, verdict)
       const headers = allowHeaders(rule, request, verdict, undefined)
-      return allow<P>(rule, prover.now(), undefined, undefined, headers)
+      return allow<P>(rule, calls.now(), undefined, undefined, headers)
     }
 
     if (!upgrade && !isOurHost(originPolicy, request)) return this.#refuseHost(request, rule, trace)
@@ -273,7 +275,7 @@ export class Engine<P extends Principal> {
     }
     // Which pages may use what the browser sends by itself. Reading is left to SameSite and CORS.
     const ambientCounts = !rule.anyOrigin && (upgrade ? verdict === 'allowed' : safe || verdict !== 'foreign')
-    const context = new Circumstances(request, clientAddresses, trace !== undefined, prover.now())
+    const context = new Circumstances(request, clientAddresses, trace !== undefined, calls.now())
     const proof: MaybePromise<Proof<P>> =
       duplicate !== undefined
         ? { ...nothing, failure: refuse('duplicate_header', { rule }) }
@@ -443,16 +445,16 @@ export class Engine<P extends Principal> {
   #resume(deferred: Defer<P>, inBand: InBand): MaybePromise<Resumption<P>> {
     const { circumstances } = deferred
     const rule = compiledRuleOf(deferred.rule)
-    const { prover, schemes } = this.#parts
-    const asOf = prover.now()
+    const { calls, schemes } = this.#parts
+    const asOf = calls.now()
     const { credential } = inBand
     for (const scheme of schemes) {
       if (scheme.claims === undefined) continue
       if (rule.schemes !== undefined && !rule.schemes.includes(scheme.name)) continue
-      const claimed = prover.claims(scheme, credential, rule)
+      const claimed = calls.claims(scheme, credential, rule)
       if (claimed === false) continue
       if (claimed !== true) return claimed
-      return andThen(prover.verify(scheme, credential, circumstances), (verification) =>
+      return andThen(calls.verify(scheme, credential, circumstances), (verification) =>
         withFailures(this.#admit(deferred, scheme, verification, inBand, asOf), verification),
       )
     }
@@ -468,8 +470,8 @@ export class Engine<P extends Principal> {
   ): MaybePromise<Resumption<P>> {
     const { httpPrincipal, circumstances } = deferred
     const rule = compiledRuleOf(deferred.rule)
-    const { prover } = this.#parts
-    const refused = prover.refusalOf(verification, rule, scheme)
+    const { calls } = this.#parts
+    const refused = calls.refusalOf(verification, rule, scheme)
     if (refused !== undefined || verification.outcome !== 'authenticated')
       return refused ?? refuse('unavailable', { rule })
     const { principal: verified, issued, issue } = verification
@@ -482,7 +484,7 @@ export class Engine<P extends Principal> {
     const reason = this.#whyNot(rule, verified, deferred.edgePrincipal, scheme, undefined, inBand.credential)
     if (reason !== undefined) return refuse(reason.code, { ...reason, rule, principal: verified })
     if (issue !== undefined) {
-      return andThen(prover.issue(scheme, issue, inBand.credential, circumstances), (final) => {
+      return andThen(calls.issue(scheme, issue, inBand.credential, circumstances), (final) => {
         // Checked again as it is now: the principal that is let in must be the one that was checked.
         const settled = final.outcome === 'authenticated' ? withoutIssue(final) : final
         return this.#admit(deferred, scheme, settled, inBand, asOf)
