@@ -16,7 +16,7 @@ const ours = [
 ]
 const everywhere = ['**/node_modules/**', '**/dist/**', ...(eager ? bare : []), ...(another ? ours : [])]
 
-/** Tests of the packages that load modules again, listen to the process, load it, or count its work: each in a process of its own. */
+/** Tests that load modules again, listen to the process, load it, or count its work: each in a process of its own. */
 const apart = [
   'packages/upgate/test/{growth,pitfalls,stores}/**/*.test.ts',
   'packages/upgate/test/ws/hostile.test.ts',
@@ -28,15 +28,25 @@ const records = process.env.UPGATE_OUTPUT !== undefined
 const recorder = fileURLToPath(new URL('./test/output/record.ts', import.meta.url))
 
 /** Files that mostly wait: for programs, browsers, pauses. By their size, which counts without a former run, they would come late. */
-const slow =
-  /gateway\/(?:instances|remote|remote-instances|start|access|pairing)\.|two-gateways\.|client-runtimes|real-outages|remote\.integration|restart\.integration|openclaw-front\/test\/nodes|guide-sessions-elsewhere|path-differential|cli\/test\/doctor/
+const slow = new RegExp(
+  [
+    'gateway/(?:instances|remote|remote-instances|start|access|pairing|nodes)\\.',
+    'two-gateways\\.|client-runtimes|real-outages|remote\\.integration|restart\\.integration',
+    'openclaw-front/test/(?:nodes|strangers|relay|program)|contract/(?:contract|examples)\\.test|stores/sqlite',
+    'docs/(?:programs|guide-sessions-elsewhere|guide-migrating)|path-differential|cli/test/doctor|client/test/connect',
+  ].join('|'),
+)
 
-/** Slow files first, so that no worker has nothing to do at the end while another one has a slow file left. */
+/**
+ * Slow files first, so that no worker has nothing to do at the end while another one has a slow file left; before them those
+ * of processes of their own, so that the shared processes stay.
+ */
 class SlowFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files)
-    const early = sorted.filter(({ moduleId }) => slow.test(moduleId))
-    return [...early, ...sorted.filter((file) => !early.includes(file))]
+    const rank = ({ moduleId, project }: TestSpecification): number =>
+      (project.name === 'apart' ? 0 : 2) + (slow.test(moduleId) ? 0 : 1)
+    return sorted.sort((one, other) => rank(one) - rank(other))
   }
 }
 
@@ -46,7 +56,7 @@ export default defineConfig({
   resolve: { conditions: ['@upgate/source'] },
   plugins: records ? [hearTheLibrary()] : [],
   test: {
-    maxWorkers: 2,
+    maxWorkers: 3,
     sequence: { sequencer: SlowFirst },
     setupFiles: [
       ...(records ? [recorder] : []),
@@ -60,32 +70,28 @@ export default defineConfig({
     // Warnings about loopback peers and the like are right, and expected hundreds of times.
     execArgv: ['--disable-warning=UpgateWarning'],
     projects: [
+      // The other tests share processes: to load the sources again for each file takes longer than to run most of them,
+      // and the sources have no module state that one file could leave to the next.
       {
         extends: true,
         test: {
           name: 'unit',
           include: [
             '{test,scripts}/**/*.test.ts',
+            'packages/*/test/**/*.test.ts',
             'examples/*/test/**/*.test.ts',
             'bench/test/**/*.test.ts',
-            ...apart,
           ],
-          exclude: [...everywhere, integration],
-        },
-      },
-      // The other tests of the packages share processes: to load the sources again for each file takes longer than to run
-      // it, and the sources have no module state that one file could leave to the next.
-      {
-        extends: true,
-        test: {
-          name: 'packages',
-          include: ['packages/*/test/**/*.test.ts'],
           exclude: [...everywhere, integration, ...apart],
           isolate: false,
         },
       },
+      { extends: true, test: { name: 'apart', include: apart, exclude: [...everywhere, integration] } },
       // Tests that need more than Node and npm: a browser, Python, a database. Each says so in its first lines.
-      { extends: true, test: { name: 'integration', include: [integration], exclude: everywhere } },
+      {
+        extends: true,
+        test: { name: 'integration', include: [integration], exclude: everywhere, isolate: false },
+      },
     ],
   },
 })

@@ -41,7 +41,7 @@ const touchesSockets = {
 }
 
 /** The halves of the tests, and the projects of vitest.config.ts in each. */
-const halves = { unit: ['unit', 'packages'], integration: ['integration'] }
+const halves = { unit: ['unit', 'apart'], integration: ['integration'] }
 
 /**
  * Runs one half of the tests and counts them.

@@ -165,6 +165,9 @@ export interface Load<K extends string> {
   stop(): Promise<void>
 }
 
+/** Milliseconds between two attempts of a kind at one gateway: a load that leaves two cores time for the outage. */
+const pause = 40
+
 /** Makes every kind of attempt at every gateway, repeatedly until it is stopped. */
 export function startLoad<K extends string>(
   gateways: readonly Gateway[],
@@ -195,7 +198,7 @@ export function startLoad<K extends string>(
       const outcome = await attempts[kind](gateway).catch((error: unknown) => `failed: ${error}`)
       note(index, ` ${kind}`, outcome)
       if (phase === load.phase && phase !== '') note(index, `${phase} ${kind}`, outcome)
-      await sleep(10)
+      await sleep(pause)
     }
   }
   const workers = gateways.flatMap((gateway, index) =>

@@ -6,9 +6,17 @@ import type { Store } from 'upgate'
 import { postgresStore } from 'upgate/sql'
 import { storeContract } from 'upgate/store'
 import { manualClock } from 'upgate/testing'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { compile } from '../../packages/upgate/test/stores/compiled.ts'
-import { administer, dropSchema, patience, postgresAnswers, postgresUrl, uniqueName } from './services.ts'
+import {
+  administer,
+  dropSchema,
+  patience,
+  postgresAnswers,
+  postgresUrl,
+  sharedSchema,
+  uniqueName,
+} from './services.ts'
 
 const account = {
   id: 'a',
@@ -23,16 +31,17 @@ const key = { id: 'k', version: 1, digest: 'd', name: 'k', scopes: ['read'], rol
 const draft = { at: 1, selector: { credentialId: 'k' }, reason: 'revoked' } as const
 
 describe.skipIf(!(await postgresAnswers()))('PostgreSQL', () => {
+  const shared = sharedSchema()
+  afterAll(() => shared.drop())
   storeContract(
     'PostgreSQL',
     async () => {
-      const schema = uniqueName()
       const stores: Store[] = []
       return {
         async connect() {
           const store = await postgresStore({
             connectionString: postgresUrl,
-            schema,
+            schema: shared.name,
             maxConnections: 4,
             timeout: patience,
           })
@@ -41,7 +50,7 @@ describe.skipIf(!(await postgresAnswers()))('PostgreSQL', () => {
         },
         async dispose() {
           await Promise.all(stores.map((store) => store.close()))
-          await dropSchema(schema)
+          await shared.empty()
         },
       }
     },

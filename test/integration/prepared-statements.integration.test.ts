@@ -5,7 +5,15 @@ import { postgresStore } from 'upgate/sql'
 import { storeContract } from 'upgate/store'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { canPool, type PrivateService, privatePgBouncer } from './private-services.ts'
-import { administer, dropSchema, patience, postgresAnswers, postgresUrl, uniqueName } from './services.ts'
+import {
+  administer,
+  dropSchema,
+  patience,
+  postgresAnswers,
+  postgresUrl,
+  sharedSchema,
+  uniqueName,
+} from './services.ts'
 
 const key = { id: 'k', version: 1, digest: 'd', name: 'k', scopes: ['read'], roles: [], createdAt: 1 }
 const withPostgres = await postgresAnswers()
@@ -147,16 +155,17 @@ describe.skipIf(!withPostgres || !canPool())('behind PgBouncer in transaction mo
     },
   )
 
+  const shared = sharedSchema()
+  afterAll(() => shared.drop())
   storeContract(
     'PostgreSQL behind PgBouncer',
     async () => {
-      const name = uniqueName()
       const stores: Store[] = []
       return {
         async connect() {
           const store = await postgresStore({
             connectionString: pooler.url,
-            schema: name,
+            schema: shared.name,
             maxConnections: 4,
             timeout: patience,
           })
@@ -165,7 +174,7 @@ describe.skipIf(!withPostgres || !canPool())('behind PgBouncer in transaction mo
         },
         async dispose() {
           await Promise.all(stores.map((store) => store.close()))
-          await dropSchema(name)
+          await shared.empty()
         },
       }
     },

@@ -3,15 +3,15 @@ import { composeStores, createServices, memoryStore, type Store } from 'upgate'
 import { redisSessions, redisTickets } from 'upgate/redis'
 import { postgresStore } from 'upgate/sql'
 import { storeContract } from 'upgate/store'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { clear, command, database, keysOf, testRedisUrl } from './redis.ts'
 import {
-  dropSchema,
   patience,
   postgresAnswers,
   postgresUrl,
   redisAnswers,
   redisUrl,
+  sharedSchema,
   uniqueName,
 } from './services.ts'
 
@@ -19,23 +19,25 @@ const withRedis = await redisAnswers()
 const withPostgres = await postgresAnswers()
 
 describe.skipIf(!withRedis || !withPostgres)('sessions and tickets in Redis, records in PostgreSQL', () => {
+  const shared = sharedSchema()
+  afterAll(() => shared.drop())
   storeContract(
     'PostgreSQL with Redis',
     async () => {
-      const name = uniqueName()
+      const prefix = uniqueName()
       const stores: Store[] = []
       return {
         async connect() {
           const store = composeStores(
             await postgresStore({
               connectionString: postgresUrl,
-              schema: name,
+              schema: shared.name,
               maxConnections: 4,
               timeout: patience,
             }),
             {
-              sessions: await redisSessions({ url: testRedisUrl, prefix: name, timeout: patience }),
-              tickets: await redisTickets({ url: testRedisUrl, prefix: name, timeout: patience }),
+              sessions: await redisSessions({ url: testRedisUrl, prefix, timeout: patience }),
+              tickets: await redisTickets({ url: testRedisUrl, prefix, timeout: patience }),
             },
           )
           stores.push(store)
@@ -43,8 +45,8 @@ describe.skipIf(!withRedis || !withPostgres)('sessions and tickets in Redis, rec
         },
         async dispose() {
           await Promise.all(stores.map((store) => store.close()))
-          await dropSchema(name)
-          await clear(name)
+          await shared.empty()
+          await clear(prefix)
         },
       }
     },

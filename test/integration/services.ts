@@ -75,3 +75,40 @@ export function uniqueName(): string {
 export async function dropSchema(schema: string): Promise<void> {
   await administer(`drop schema if exists ${schema} cascade`)
 }
+
+/** A schema that tests use one after the other: to make the tables takes longer than most tests of a store. */
+export interface SharedSchema {
+  readonly name: string
+  /** Removes every record. */
+  empty(): Promise<void>
+  drop(): Promise<void>
+}
+
+export function sharedSchema(): SharedSchema {
+  const name = uniqueName()
+  let connected: Promise<pg.Client> | undefined
+  const connect = async (): Promise<pg.Client> => {
+    const client = new pg.Client({ connectionString: postgresUrl, connectionTimeoutMillis: 10_000 })
+    client.on('error', () => {})
+    await client.connect()
+    // References between the tables do not matter where all are emptied.
+    await client.query('set session_replication_role = replica')
+    return client
+  }
+  return {
+    name,
+    async empty() {
+      connected ??= connect()
+      const client = await connected
+      const { rows } = await client.query(
+        "select tablename from pg_tables where schemaname = $1 and tablename <> 'upgate_schema'",
+        [name],
+      )
+      await client.query(rows.map(({ tablename }) => `delete from ${name}.${tablename}`).join(';'))
+    },
+    async drop() {
+      await (await connected)?.end()
+      await dropSchema(name)
+    },
+  }
+}

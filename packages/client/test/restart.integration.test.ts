@@ -1,4 +1,4 @@
-// Needs a minute of two cores: a thousand clients with real sockets in one process.
+// Needs half a minute of a core: hundreds of clients with real sockets in one process. UPGATE_CLIENTS=1000 takes more.
 import { type Connection, connect } from '@upgate/client'
 import { manualClock } from 'upgate/testing'
 import { expect, test } from 'vitest'
@@ -8,12 +8,15 @@ import { cleanUp, kept, later, startGate, type TestGate } from './helpers.ts'
 cleanUp()
 
 /*
- * A thousand clients of one gate, over real sockets: how they come back when it restarts. The clients' time passes only
+ * Hundreds of clients of one gate, over real sockets: how they come back when it restarts. The clients' time passes only
  * when every attempt has ended, so that the counts are the same on a busy machine. UPGATE_PRINT=1 prints them.
  */
 
-const clients = Number(process.env.UPGATE_CLIENTS ?? 1000)
+const clients = Number(process.env.UPGATE_CLIENTS ?? 300)
 const credential = 'a-shared-token-of-this-gate'
+
+/** A share of the clients, and four standard deviations for chance. */
+const atMost = (share: number): number => clients * share + 4 * Math.sqrt(clients * share * (1 - share))
 
 interface Crowd {
   /** Attempts in each second since the last `forget`. */
@@ -110,8 +113,8 @@ test.each([
     print(name, perSecond())
     expect(accepted()).toBe(clients)
     // Refused connections of a gate that is away, then sockets of one that is back.
-    expect(Math.max(...perSecond())).toBeLessThan(clients * 0.45)
-    expect(Math.max(...perSecond().slice(away))).toBeLessThan(clients * (away === 0 ? 0.25 : 0.2))
+    expect(Math.max(...perSecond())).toBeLessThan(atMost(0.45))
+    expect(Math.max(...perSecond().slice(away))).toBeLessThan(atMost(away === 0 ? 0.25 : 0.2))
     // No client waits longer than the longest pause.
     expect(perSecond().length).toBeLessThan(away + 31)
   },
@@ -148,7 +151,7 @@ test.each([
     await pass(60, () => accepted() === clients)
     print(name, perSecond())
     expect(accepted()).toBe(clients)
-    expect(Math.max(...perSecond())).toBeLessThan(clients * 0.25)
+    expect(Math.max(...perSecond())).toBeLessThan(atMost(0.25))
     // Retry-After wins: the first attempts were refused within 5 s, and none comes back before 7 s more are over.
     if (how === 'answer') expect(perSecond().slice(5, 7)).toEqual([0, 0])
   },
