@@ -1,5 +1,6 @@
 // The part of the page about scale: a row for each shape once it was measured, and no figure before.
 import { readFileSync } from 'node:fs'
+import { createGate, fromRequest } from 'upgate'
 import { expect, test } from 'vitest'
 import { reportScale } from '../src/scale/report.mjs'
 import { shapes } from '../src/scale/shapes.mjs'
@@ -65,4 +66,10 @@ test('the narrower of two combinations comes first, and no two are the same', ()
   const paths = Array.from({ length: 20_000 }, (_, i) => shapes.combinations?.rule(i).path as string)
   expect(new Set(paths.map((path) => path.replace(/:p\d+/g, ':'))).size).toBe(20_000)
   expect(paths[0]).toBe('/a'.repeat(15))
+})
+
+test.each(Object.entries(shapes))('a gate takes rules of the shape %s', (_, { rule }) => {
+  const schemes = [fromRequest(() => undefined, { name: 'none' })]
+  const rules = Array.from({ length: 40 }, (_, i) => rule(i))
+  expect(createGate({ origins: ['https://a.example'], schemes, rules }).rules().length).toBeGreaterThan(40)
 })
