@@ -97,6 +97,8 @@ describe('misconfiguration throws at construction, naming the option and what to
     ['a star in the middle', { path: '/a/*/b', access: 'public' }, /only as the last segment/],
     ['a path with dots', { path: '/a/../b', access: 'public' }, /is not in canonical form/],
     ['a path with a query', { path: '/a?b', access: 'public' }, /is not in canonical form/],
+    ['a doubled slash before the wildcard', { path: '/a//*', access: 'public' }, /is not in canonical form/],
+    ['slashes alone before the wildcard', { path: '//*', access: 'required' }, /is not in canonical form/],
     ['a doubled slash', { path: '/a//b', access: 'public' }, /is not in canonical form/],
     ['a bad parameter', { path: '/a/:b-c', access: 'public' }, /has the parameter :b-c/],
     ['a parameter twice', { path: '/:a/:a', access: 'public' }, /has the parameter :a twice/],

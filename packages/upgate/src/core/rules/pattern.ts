@@ -67,6 +67,7 @@ export function parsePattern(source: unknown, where: string): Pattern {
   const sample = prefix ? `/${literal.join('/')}` : body === '' ? '/' : `/${literal.join('/')}`
   const analysed = analyseTarget(sample)
   if (
+    (prefix && body.endsWith('/')) ||
     sample.includes('?') ||
     analysed === 'ambiguous' ||
     'malformed' in analysed ||
