@@ -27,18 +27,13 @@ const touchesNode = [
 /** Programs that people copy: on the newest Node as well, for they are first run there. */
 const programs = ['test/docs/']
 
-/** Tests of sockets that run once more, by the value of UPGATE_SOCKETS; see packages/upgate/test/ws. */
-const touchesSockets = {
-  /** Whatever opens sockets through the quarantine. */
-  eager: ['packages/upgate/test/ws/', 'packages/upgate/test/pitfalls/', 'test/clients/'],
-  /** Whatever depends on packets, pauses, ends and the order of writes. */
-  tls: [
-    ...['quarantine', 'hostile', 'limits', 'answers', 'bare-socket', 'first-frame'].map(
-      (name) => `packages/upgate/test/ws/${name}.test.ts`,
-    ),
-    'packages/upgate/test/pitfalls/quarantine.test.ts',
-  ],
-}
+/** Tests of whatever depends on packets, pauses, ends and the order of writes: once more, with UPGATE_SOCKETS=tls. */
+const touchesPackets = [
+  ...['quarantine', 'hostile', 'limits', 'answers', 'bare-socket', 'first-frame'].map(
+    (name) => `packages/upgate/test/ws/${name}.test.ts`,
+  ),
+  'packages/upgate/test/pitfalls/quarantine.test.ts',
+]
 
 /** The halves of the tests, and the projects of vitest.config.ts in each. */
 const halves = { unit: ['unit', 'apart'], integration: ['integration'] }
@@ -47,7 +42,7 @@ const halves = { unit: ['unit', 'apart'], integration: ['integration'] }
  * Runs one half of the tests and counts them.
  *
  * @param {keyof typeof halves} half
- * @param {{ node?: string | undefined, newest?: boolean, sockets?: keyof typeof touchesSockets }} [options] `node`: another Node than this one, for what touches Node itself; `newest`: the newest one; `sockets`: the tests of sockets in another way
+ * @param {{ node?: string | undefined, newest?: boolean, sockets?: 'eager' | 'tls' }} [options] `node`: another Node than this one, for what touches Node itself; `newest`: the newest one; `sockets`: the value of UPGATE_SOCKETS, see packages/upgate/test/ws
  * @returns {Promise<{ code: number, output: string, note: string, counts: Counts, failed: string[] }>} `failed`: the tests that failed, by file and name
  */
 export async function suite(half, { node, newest = false, sockets } = {}) {
@@ -66,7 +61,7 @@ export async function suite(half, { node, newest = false, sockets } = {}) {
         `--outputFile.json=${report}`,
         ...(node === undefined ? [] : touchesNode),
         ...(newest ? programs : []),
-        ...(sockets === undefined ? [] : touchesSockets[sockets]),
+        ...(sockets === 'tls' ? touchesPackets : []),
       ],
       {
         cwd: root,

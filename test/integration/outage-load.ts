@@ -166,7 +166,7 @@ export interface Load<K extends string> {
 }
 
 /** Milliseconds between two attempts of a kind at one gateway: a load that leaves two cores time for the outage. */
-const pause = 40
+const pause = 80
 
 /** Makes every kind of attempt at every gateway, repeatedly until it is stopped. */
 export function startLoad<K extends string>(
