@@ -29,6 +29,7 @@ import { explain } from './explain.ts'
 import { checkOrigins, checkPage, gateOptions, requireOptions } from './gate-options.ts'
 import { compileIgnoredAuthorization } from './ignored-authorization.ts'
 import { Prover } from './prover.ts'
+import { Resumer } from './resumer.ts'
 import { SchemeCalls } from './scheme-calls.ts'
 import { SlowDown } from './slow-down.ts'
 import { WayReports } from './way-reports.ts'
@@ -82,6 +83,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
     setup: external === undefined ? setup : undefined,
     faults,
   })
+  const resumer = new Resumer<P>({ calls, schemes, faults })
   const render = createRenderer({
     name,
     loginPage: external === undefined ? login?.page : undefined,
@@ -159,7 +161,7 @@ export function createGateWith<const S extends readonly Scheme[]>(
   return {
     ...shared,
     decide: (request) => reported(request, engine.decide(request)),
-    resume: (deferred, inBand) => engine.resume(deferred, inBand),
+    resume: (deferred, inBand) => resumer.resume(deferred, inBand),
     rules: () => listRules(patterns, lefts, reaches, unmatched),
     async explain(request) {
       assertAuthRequest(request, 'gate.explain')

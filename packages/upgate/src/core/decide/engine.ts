@@ -1,29 +1,17 @@
-import { andThen, isPromiseLike } from '../async/maybe-promise.ts'
-import type { RefusalCode } from '../contract/codes.ts'
+import { isPromiseLike } from '../async/maybe-promise.ts'
 import type { Moment } from '../contract/connections.ts'
-import type { Credential, MaybePromise, Scheme, Verification, VerifyContext } from '../contract/credential.ts'
-import type {
-  Allow,
-  Decision,
-  Defer,
-  DocumentAnswer,
-  HeaderList,
-  InBand,
-  Refused,
-  Resumption,
-} from '../contract/decision.ts'
+import type { MaybePromise, Scheme, VerifyContext } from '../contract/credential.ts'
+import type { Allow, Decision, DocumentAnswer, HeaderList, Refused } from '../contract/decision.ts'
 import type { SetupOptions } from '../contract/gate.ts'
 import type { Principal } from '../contract/principal.ts'
-import { type RefusalDetails, refuse } from '../contract/refusals.ts'
+import { refuse } from '../contract/refusals.ts'
 import { type AuthRequest, assertAuthRequest, headerOf } from '../contract/request.ts'
-import { type CompiledRule, compiledRuleOf } from '../contract/rules.ts'
+import type { CompiledRule } from '../contract/rules.ts'
 import type { FaultLog } from '../faults/fault-log.ts'
-import { whyNotCanonical } from '../request/canonical-form.ts'
 import type { ClientAddresses } from '../request/client-address.ts'
 import { hideHeaders } from '../request/hidden-headers.ts'
 import {
   corsHeaders,
-  hostOf,
   isOurHost,
   isPreflight,
   isSafeMethod,
@@ -38,8 +26,16 @@ import { asksForWebSocket, checkWebSocketHandshake, websocketOnly } from '../req
 import type { ClosedPaths } from '../rules/closed-paths.ts'
 import type { Matcher } from '../rules/matcher.ts'
 import { TextMap } from '../text/text-map.ts'
-import { narrow, whyNotAuthorized } from './authorize.ts'
+import { refuseUndecided, whyNotAdmitted } from './fail-closed.ts'
 import { nothing, type Proof, type Prover } from './prover.ts'
+import {
+  describeAmbiguity,
+  describeOrigin,
+  describeStrictness,
+  refuseHost,
+  refuseMethod,
+  refuseOrigin,
+} from './request-refusals.ts'
 import { type SchemeCalls, secretsOf } from './scheme-calls.ts'
 import type { Trace } from './trace.ts'
 
@@ -129,7 +125,7 @@ export class Engine<P extends Principal> {
       const decision = this.#decide(request, trace)
       return isPromiseLike(decision) ? this.#caught(decision, request) : decision
     } catch (error) {
-      return this.#failed(error, request)
+      return refuseUndecided(this.#parts.faults, error, request)
     }
   }
 
@@ -147,7 +143,7 @@ export class Engine<P extends Principal> {
       const decision = method ?? this.#decideUnder(rule, request, asksForWebSocket(request), undefined)
       return isPromiseLike(decision) ? this.#caught(decision, request) : decision
     } catch (error) {
-      return this.#failed(error, request)
+      return refuseUndecided(this.#parts.faults, error, request)
     }
   }
 
@@ -168,51 +164,14 @@ export class Engine<P extends Principal> {
         if (trace === undefined && request.remove !== undefined) request.remove((name) => names.has(name))
         else request = hideHeaders(request, (name) => names.has(name))
       } catch (error) {
-        return this.#failed(error, received)
+        return refuseUndecided(this.#parts.faults, error, received)
       }
     }
     return request
   }
 
   #caught(decision: PromiseLike<Decision<P>>, request: AuthRequest): PromiseLike<Decision<P>> {
-    return decision.then(undefined, (error: unknown) => this.#failed(error, request))
-  }
-
-  #failed(error: unknown, request: AuthRequest | undefined, credential?: Credential): Refused {
-    this.#parts.faults.report({
-      message: 'A decision failed; the request is refused.',
-      place: {},
-      error,
-      secrets: secretsOf(request, credential),
-    })
-    return refuse('unavailable')
-  }
-
-  /** Why a principal may not enter. An `agreesWithEdge` that breaks agrees to nothing. */
-  #whyNot(
-    rule: CompiledRule,
-    principal: Principal,
-    edgePrincipal: Principal | undefined,
-    verifiedBy: Scheme<P>,
-    request: AuthRequest | undefined,
-    credential?: Credential,
-  ): (RefusalDetails & { readonly code: RefusalCode }) | undefined {
-    try {
-      return whyNotAuthorized(rule, principal, edgePrincipal, verifiedBy, this.#parts.schemes)
-    } catch (error) {
-      const scheme = verifiedBy.name
-      this.#parts.faults.report({
-        message: 'Whether a principal may enter could not be found out.',
-        place: { rule: rule.label, scheme },
-        error,
-        secrets: secretsOf(request, credential),
-      })
-      return {
-        code: 'unavailable',
-        scheme,
-        note: `The demands of the rule ${rule.label} could not be checked.`,
-      }
-    }
+    return decision.then(undefined, (error: unknown) => refuseUndecided(this.#parts.faults, error, request))
   }
 
   #decide(request: AuthRequest, trace: Trace | undefined): MaybePromise<Decision<P>> {
@@ -267,7 +226,7 @@ export class Engine<P extends Principal> {
       return allow<P>(rule, calls.now(), undefined, undefined, headers)
     }
 
-    if (!upgrade && !isOurHost(originPolicy, request)) return this.#refuseHost(request, rule, trace)
+    if (!upgrade && !isOurHost(originPolicy, request)) return refuseHost(request, rule, originPolicy, trace)
 
     const duplicate = prover.duplicateHeader(request)
     if (duplicate !== undefined && !(rule.access === 'deferred' && prover.carriesCredential(duplicate))) {
@@ -296,21 +255,6 @@ export class Engine<P extends Principal> {
     return proof.then((settled) => this.#judge(rule, request, verdict, settled, context))
   }
 
-  /** Tells the client the Host that it sent; the gate's own hosts are for the operator. */
-  #refuseHost(request: AuthRequest, rule: CompiledRule, trace: Trace | undefined): Refused {
-    const { originPolicy } = this.#parts
-    const host = hostOf(request)
-    const sent = host === undefined ? undefined : printable(host)
-    const ours = originPolicy.hosts?.join(', ') ?? ''
-    const note = `Hosts of this gate are: ${ours}. If clients should use another one, add it to \`hosts\`, or its origin to \`origins\`.`
-    trace?.add('host', `${sent ?? 'none'} is not ours`)
-    const detail =
-      sent === undefined
-        ? 'The request has no Host header.'
-        : `The Host header names ${sent}, which is not a host of this server.`
-    return refuse('host_refused', { rule, detail, note })
-  }
-
   #judge(
     rule: CompiledRule,
     request: AuthRequest,
@@ -335,7 +279,7 @@ export class Engine<P extends Principal> {
         )
       return this.#challenge(rule, request, cleared)
     }
-    const reason = this.#whyNot(rule, principal, proof.edgePrincipal, verifiedBy, request)
+    const reason = whyNotAdmitted(this.#parts, rule, principal, proof.edgePrincipal, verifiedBy, request)
     if (reason !== undefined) return refuse(reason.code, { ...reason, rule, principal, headers: cleared })
     const headers = allowHeaders(rule, request, verdict, cleared)
     return allow(rule, context.asOf, principal, proof.edgePrincipal, headers)
@@ -358,7 +302,7 @@ export class Engine<P extends Principal> {
       proof.failure === undefined &&
       sufficient !== undefined &&
       verifiedBy !== undefined &&
-      this.#whyNot(rule, sufficient, edge, verifiedBy, request) === undefined
+      whyNotAdmitted(this.#parts, rule, sufficient, edge, verifiedBy, request) === undefined
     ) {
       return allow(rule, context.asOf, sufficient, edge, headers)
     }
@@ -431,85 +375,6 @@ export class Engine<P extends Principal> {
     const detail = isPlain ? undefined : describeStrictness(rule, request)
     return refuse('auth_required', { rule, headers, detail })
   }
-
-  resume(deferred: Defer<P>, inBand: InBand): MaybePromise<Resumption<P>> {
-    const failed = (error: unknown): Refused => this.#failed(error, undefined, inBand?.credential)
-    try {
-      const resumption = this.#resume(deferred, inBand)
-      return isPromiseLike(resumption) ? resumption.then(undefined, failed) : resumption
-    } catch (error) {
-      return failed(error)
-    }
-  }
-
-  #resume(deferred: Defer<P>, inBand: InBand): MaybePromise<Resumption<P>> {
-    const { circumstances } = deferred
-    const rule = compiledRuleOf(deferred.rule)
-    const { calls, schemes } = this.#parts
-    const asOf = calls.now()
-    const { credential } = inBand
-    for (const scheme of schemes) {
-      if (scheme.claims === undefined) continue
-      if (rule.schemes !== undefined && !rule.schemes.includes(scheme.name)) continue
-      const claimed = calls.claims(scheme, credential, rule)
-      if (claimed === false) continue
-      if (claimed !== true) return claimed
-      return andThen(calls.verify(scheme, credential, circumstances), (verification) =>
-        withFailures(this.#admit(deferred, scheme, verification, inBand, asOf), verification),
-      )
-    }
-    return refuse('invalid_credential', { rule })
-  }
-
-  #admit(
-    deferred: Defer<P>,
-    scheme: Scheme<P>,
-    verification: Verification<P>,
-    inBand: InBand,
-    asOf: Moment,
-  ): MaybePromise<Resumption<P>> {
-    const { httpPrincipal, circumstances } = deferred
-    const rule = compiledRuleOf(deferred.rule)
-    const { calls } = this.#parts
-    const refused = calls.refusalOf(verification, rule, scheme)
-    if (refused !== undefined || verification.outcome !== 'authenticated')
-      return refused ?? refuse('unavailable', { rule })
-    const { principal: verified, issued, issue } = verification
-    if (
-      httpPrincipal !== undefined &&
-      (httpPrincipal.id !== verified.id || httpPrincipal.kind !== verified.kind)
-    ) {
-      return refuse('principal_mismatch', { rule, principal: verified })
-    }
-    const reason = this.#whyNot(rule, verified, deferred.edgePrincipal, scheme, undefined, inBand.credential)
-    if (reason !== undefined) return refuse(reason.code, { ...reason, rule, principal: verified })
-    if (issue !== undefined) {
-      return andThen(calls.issue(scheme, issue, inBand.credential, circumstances), (final) => {
-        // Checked again as it is now: the principal that is let in must be the one that was checked.
-        const settled = final.outcome === 'authenticated' ? withoutIssue(final) : final
-        return this.#admit(deferred, scheme, settled, inBand, asOf)
-      })
-    }
-    const { principal, dropped } = narrow(verified, inBand.declared)
-    return { outcome: 'allow', principal, edgePrincipal: deferred.edgePrincipal, asOf, dropped, issued }
-  }
-}
-
-/** In every case, a credential of the attempt that did not count is a failure of the address. */
-function withFailures<P extends Principal>(
-  resumption: MaybePromise<Resumption<P>>,
-  verification: Verification<P>,
-): MaybePromise<Resumption<P>> {
-  const alsoFailed = 'alsoFailed' in verification ? verification.alsoFailed : undefined
-  if (alsoFailed === undefined) return resumption
-  return andThen(resumption, (settled): Resumption<P> => ({ ...settled, alsoFailed }))
-}
-
-function withoutIssue<P extends Principal>(
-  verification: Extract<Verification<P>, { outcome: 'authenticated' }>,
-): Verification<P> {
-  const { issue: _, ...settled } = verification
-  return settled
 }
 
 function allow<P extends Principal>(
@@ -520,56 +385,6 @@ function allow<P extends Principal>(
   headers?: HeaderList,
 ): Allow<P> {
   return { outcome: 'allow', principal, edgePrincipal, rule, headers, asOf }
-}
-
-function refuseMethod(method: string): Refused | undefined {
-  if (method === 'GET') return undefined
-  const tunnels = method === 'CONNECT' || method === 'TRACE'
-  // Methods are case-sensitive (RFC 9110 section 9.1), and rules name them so; routers take `post` for POST.
-  if (!tunnels && /^[A-Z][A-Z-]*$/.test(method)) return undefined
-  return refuse('method_refused', {
-    detail: tunnels ? undefined : 'The method is no HTTP method in upper case.',
-    headers: [['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS']],
-  })
-}
-
-function unusualIn(request: AuthRequest): string | undefined {
-  const { target, rewrittenTarget } = request
-  return (
-    whyNotCanonical(target) ?? (rewrittenTarget === undefined ? undefined : whyNotCanonical(rewrittenTarget))
-  )
-}
-
-function describeAmbiguity(request: AuthRequest): string | undefined {
-  const unusual = unusualIn(request)
-  return unusual === undefined
-    ? undefined
-    : `The request target can be read in ways that meet different rules: its path holds ${unusual}.`
-}
-
-/** Without it, a public file named `50%25.png` would ask for a login and not say why. */
-function describeStrictness(rule: CompiledRule, request: AuthRequest): string | undefined {
-  // Demands of a single route have nothing to do with its path.
-  const unusual = rule.index < -1 ? undefined : unusualIn(request)
-  return unusual === undefined
-    ? undefined
-    : `No credential was sent, or none that counts here. The path holds ${unusual}, which routers read in more than one way: such a path is not let in without a credential.`
-}
-
-function refuseOrigin(request: AuthRequest, rule: CompiledRule): Refused {
-  return refuse('origin_refused', { rule, detail: `The origin${describeOrigin(request)} is not allowed.` })
-}
-
-/** The Origin as sent, cut and without anything unprintable: users need to see the refused value. */
-function describeOrigin(request: AuthRequest): string {
-  const origin = headerOf(request, 'origin')
-  if (origin === undefined)
-    return headerOf(request, 'sec-fetch-site') === undefined ? '' : ' (another site, says the browser)'
-  return ` ${printable(origin)}`
-}
-
-function printable(text: string): string {
-  return JSON.stringify(text.slice(0, 100).replace(/[^\x20-\x7e]/g, '?'))
 }
 
 /**
