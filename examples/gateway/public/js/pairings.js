@@ -121,6 +121,7 @@ document.getElementById('pairings').addEventListener('click', (event) => {
     // The focused button disappears with its row.
     if (decided) document.getElementById('main').focus()
   }).then(() => {
-    if (!decided) button.focus()
+    // Whoever has gone on meanwhile keeps the focus.
+    if (!decided && document.activeElement === document.body) button.focus()
   })
 })
