@@ -1,9 +1,9 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { runNode } from './children.mjs'
 import { readJson, root, tool } from './paths.mjs'
 import { checkPrinted } from './printed-secrets.mjs'
+import { temporaryFolder } from './temporary.mjs'
 
 /**
  * @typedef {object} Counts
@@ -46,10 +46,12 @@ const halves = { unit: ['unit', 'apart'], integration: ['integration'] }
  * @returns {Promise<{ code: number, output: string, note: string, counts: Counts, failed: string[] }>} `failed`: the tests that failed, by file and name
  */
 export async function suite(half, { node, newest = false, sockets } = {}) {
-  const folder = mkdtempSync(join(tmpdir(), 'upgate-vitest-'))
+  const folder = temporaryFolder()
   const report = join(folder, 'report.json')
   const printed = join(folder, 'printed')
+  const temporary = join(folder, 'tmp')
   mkdirSync(printed)
+  mkdirSync(temporary)
   try {
     const { code } = await runNode(
       tool('vitest'),
@@ -69,6 +71,7 @@ export async function suite(half, { node, newest = false, sockets } = {}) {
         ...(node === undefined ? {} : { node }),
         env: {
           UPGATE_OUTPUT: printed,
+          TMPDIR: temporary,
           ...(sockets !== undefined && { UPGATE_SOCKETS: sockets }),
           ...(node !== undefined && { UPGATE_NODE: 'another' }),
         },
