@@ -3,12 +3,14 @@
    between 4 and 16. */
 import { expect, it } from 'vitest'
 import type { Principal } from '../../src/core/contract/principal.ts'
+import type { SessionRecord } from '../../src/core/ports/stores.ts'
 import type { Limits } from '../../src/ws/limits/limits.ts'
 import type { Occupant } from '../../src/ws/limits/room.ts'
 import { growth } from './work.ts'
 
 const { createConnections } = await import('../../src/core/live/connections.ts')
 const { RevocationWindow } = await import('../../src/core/live/revocation-window.ts')
+const { memoryStore } = await import('../../src/stores/memory/memory.ts')
 const { manualClock } = await import('../../src/testing/manual-clock.ts')
 const { Addresses } = await import('../../src/ws/limits/addresses.ts')
 const { Room } = await import('../../src/ws/limits/room.ts')
@@ -93,3 +95,28 @@ it.each([
   }
   expect(growth(run, 500)).toBeLessThan(6)
 })
+
+it.each([
+  ['one account', () => 'tenant'],
+  ['an account each', (i: number) => `tenant-${i}`],
+] as const)('keeps sessions of %s in memory', (_, accountOf) => {
+  const run = (n: number) => () => {
+    const { sessions } = memoryStore()
+    // Each is done when its call returns.
+    for (let i = 0; i < n; i++) void sessions.add(sessionOf(i, accountOf(i)), n)
+    for (let i = 0; i < n; i++) void sessions.add(sessionOf(n + i, accountOf(i)), n)
+  }
+  expect(growth(run, 200)).toBeLessThan(6)
+})
+
+function sessionOf(i: number, accountId: string): SessionRecord {
+  return {
+    id: `s${i}`,
+    digest: `d${i}`,
+    accountId,
+    generation: 1,
+    createdAt: i,
+    lastSeenAt: i,
+    expiresAt: 10 ** 13,
+  }
+}

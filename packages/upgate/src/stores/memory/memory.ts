@@ -12,6 +12,7 @@ import {
   type Touch,
 } from '../../core/ports/stores.ts'
 import type { TokenRecord } from '../../core/ports/token-record.ts'
+import { AccountSessions } from './account-sessions.ts'
 import { RecordsInOrder } from './creation-order.ts'
 import { memoryAcquaintances } from './memory-acquaintances.ts'
 import { memoryPairings, memoryTickets } from './memory-pairings.ts'
@@ -117,20 +118,9 @@ function memoryAccounts({ run, append }: Shared): AccountStore {
 }
 
 function memorySessions({ run, append }: Shared): SessionStore {
-  const records = new RecordsInOrder<SessionRecord>()
+  const records = new AccountSessions()
   const newestFirst = (accountId: string): SessionRecord[] =>
-    [...records.values()].filter((record) => record.accountId === accountId).reverse()
-  const removeIf = (
-    concerned: (record: SessionRecord) => boolean,
-    atMost = Number.POSITIVE_INFINITY,
-  ): number => {
-    let removed = 0
-    for (const record of records.values()) {
-      if (removed >= atMost) break
-      if (concerned(record) && records.delete(record.id)) removed += 1
-    }
-    return removed
-  }
+    [...records.idsOf(accountId)].reverse().flatMap((id) => records.get(id) ?? [])
   return {
     get: (id) => run(() => records.get(id)),
     list: (accountId) => run(() => newestFirst(accountId)),
@@ -140,12 +130,17 @@ function memorySessions({ run, append }: Shared): SessionStore {
       run(() => {
         if (records.has(record.id)) return undefined
         records.set(record.id, Object.freeze({ ...record }))
-        return newestFirst(record.accountId)
-          .slice(atMost)
-          .map(({ id }) => {
-            records.delete(id)
-            return append({ at: record.createdAt, selector: { sessionId: id }, reason: 'revoked' })
-          })
+        const ids = records.idsOf(record.accountId)
+        const surplus = ids.size - atMost
+        const oldest: string[] = []
+        for (const id of ids) {
+          if (oldest.length >= surplus) break
+          oldest.push(id)
+        }
+        return oldest.reverse().map((id) => {
+          records.delete(id)
+          return append({ at: record.createdAt, selector: { sessionId: id }, reason: 'revoked' })
+        })
       }),
     rotate: (id, from, to, draft) =>
       run(() => {
@@ -156,12 +151,19 @@ function memorySessions({ run, append }: Shared): SessionStore {
       }),
     remove: (id, draft) => run(() => (records.delete(id) ? append(draft) : undefined)),
     removeOf: (accountId, generation) =>
-      run(() => removeIf((record) => record.accountId === accountId && record.generation < generation)),
+      run(() => {
+        const over = newestFirst(accountId).filter((record) => record.generation < generation)
+        return over.filter(({ id }) => records.delete(id)).length
+      }),
     purge: (expiredBy, lastSeenBefore, atMost) =>
       run(() => {
-        const over = (record: SessionRecord): boolean =>
-          record.expiresAt <= expiredBy || record.lastSeenAt < lastSeenBefore
-        return removeIf(over, atMost)
+        let removed = 0
+        for (const { id, expiresAt, lastSeenAt } of records.values()) {
+          if (removed >= atMost) break
+          const isOver = expiresAt <= expiredBy || lastSeenAt < lastSeenBefore
+          if (isOver && records.delete(id)) removed += 1
+        }
+        return removed
       }),
     touch: (touches) =>
       run(() =>
