@@ -130,11 +130,12 @@ export class Prover<P extends Principal> {
     context: VerifyContext,
     trace: Trace | undefined,
   ): MaybePromise<Proof<P>> {
+    const calls = this.#calls
     let explicit: Extraction | undefined
     let explicitScheme: Scheme<P> | undefined
     let ambient: Ambient<P> | undefined
     for (const scheme of this.#schemes) {
-      const found = this.#calls.extract(scheme, request, trace)
+      const found = calls.extract(scheme, request, trace)
       if (found === undefined) continue
       if (found === 'failed') return { ...nothing, failure: failed(scheme, 'extract', rule) }
       if (!scheme.ambient) {
@@ -181,7 +182,7 @@ export class Prover<P extends Principal> {
       }
       const scheme = explicitScheme
       const location = explicit.location
-      const answer = this.#calls.verify(scheme, explicit.credential, context, request)
+      const answer = calls.verify(scheme, explicit.credential, context, request)
       return isPromiseLike(answer)
         ? this.#concludeLater(scheme, location, answer, rule, trace)
         : this.#conclude(scheme, location, answer, rule, trace)
